@@ -1,0 +1,3 @@
+"""Phase diagrams of grokking."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,285 @@
+"""Trajectories -> phases, times and flags: a pure function of two tables and a
+frozen `Criteria`. Relabelling never retrains."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokmap.errors import SpecError
+
+NO_LEARNING, MEMORIZE_ONLY, GROK = "no-learning", "memorize-only", "grok"
+PHASES = (NO_LEARNING, MEMORIZE_ONLY, GROK)
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criteria:
+    """Rules by which a run is labelled. Times in steps, accuracies in [0, 1].
+
+    train_bar, test_bar: accuracies that count as learned and as generalised.
+    strict: whether an accuracy has to exceed its bar (else: reach it).
+    sustained: whether a crossing has to hold at every later record (else: the first).
+    last_step: crossings after this step do not count (None: all do).
+    horizon: weight-decay times 1/decay_rate for which a run must be followed before
+      "it did not grok" is decided, where the sweep sets no horizon of its own.
+    comprehension_ratio: t_grok / t_mem below which a grok was no delay.
+    comprehension_delay: the same as a difference in steps; replaces the ratio.
+    stalled_zero_loss: share of training examples with loss exactly 0 from which a run
+      that has not grokked counts as stalled (softmax collapse).
+    phases: names of (neither, train only, both, both without delay).
+    """
+
+    name: str = "default"
+    train_bar: float = 0.99
+    test_bar: float = 0.95
+    strict: bool = False
+    sustained: bool = True
+    last_step: int | None = None
+    horizon: float = 6.0
+    comprehension_ratio: float = 2.0
+    comprehension_delay: int | None = None
+    stalled_zero_loss: float = 0.5
+    phases: tuple[str, str, str, str] = (NO_LEARNING, MEMORIZE_ONLY, GROK, GROK)
+
+
+# The literature's rules; thresholds as printed or as coded (Liu et al., arXiv
+# 2205.10343, Table 1: T = 1e5, a delay of 1e3 steps; the survey's code: first logged
+# step above 0.99 / 0.95, ratio only).
+CRITERIA: dict[str, Criteria] = {
+    "default": Criteria(),
+    "liu2022": Criteria(
+        name="liu2022",
+        train_bar=0.9,
+        test_bar=0.9,
+        strict=True,
+        sustained=False,
+        last_step=100_000,
+        comprehension_delay=1000,
+        phases=("confusion", "memorization", "grokking", "comprehension"),
+    ),
+    "survey2026": Criteria(name="survey2026", strict=True, sustained=False),
+}
+
+
+def read_criteria(name: str) -> Criteria:
+    """A preset by name, or a user's own from a TOML file with fields of `Criteria`.
+
+    Raises:
+      SpecError: neither; or unknown fields, wrong types, bars outside (0, 1].
+    """
+    if name in CRITERIA:
+        return CRITERIA[name]
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise SpecError(
+            f"unknown criteria {name!r}; known: {', '.join(CRITERIA)}, or a .toml file"
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{path}: unreadable criteria: {error}") from None
+    return _criteria_of({"name": path.stem, **table}, path)
+
+
+def _criteria_of(table: dict[str, Any], path: Path) -> Criteria:
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [f.name for f in dataclasses.fields(Criteria)]
+    problems = [
+        f"{path}: unknown key {key!r}; known: {', '.join(known)}"
+        for key in table
+        if key not in known
+    ]
+    try:
+        criteria = TypeAdapter(Criteria).validate_python(
+            {k: v for k, v in table.items() if k in known}
+        )
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            problems.append(f"{path}: {detail['loc'][0]}: {detail['msg']}")
+        raise SpecError(problems) from None
+    for bar in ("train_bar", "test_bar"):
+        if not 0 < getattr(criteria, bar) <= 1:
+            problems.append(f"{path}: {bar} = {getattr(criteria, bar)}: within (0, 1]")
+    if problems:
+        raise SpecError(problems)
+    return criteria
+
+
+class _Runs:
+    """Trajectories sorted by run and step, seen as segments of equal run_id."""
+
+    def __init__(self, trajectories: pd.DataFrame) -> None:
+        ids = trajectories["run_id"].to_numpy()
+        new = np.ones(len(ids), bool)
+        new[1:] = ids[1:] != ids[:-1]
+        self.start = np.flatnonzero(new)
+        self.end = np.append(self.start[1:], len(ids))
+        self.ids = ids[self.start]
+        self.segment = np.cumsum(new) - 1
+        self.step = trajectories["step"].to_numpy(np.float64)
+
+    def first(self, holds: Bools, sustained: bool) -> npt.NDArray[np.int64]:
+        """Row of each run's first record from which `holds` (to its end), or -1."""
+        rows = np.arange(len(holds))
+        if sustained:
+            # One past the last record where it does not hold.
+            failed = np.where(holds, self.start[self.segment] - 1, rows)
+            row = np.maximum.reduceat(failed, self.start) + 1
+        else:
+            late = np.where(holds, rows, len(holds))
+            row = np.minimum.reduceat(late, self.start)
+        return np.where(row < self.end, row, -1)
+
+    def step_at(self, row: npt.NDArray[np.int64]) -> Floats:
+        """[runs] steps of the rows; NaN for -1."""
+        return np.where(row >= 0, self.step[row], np.nan)
+
+    def resolution_at(self, row: npt.NDArray[np.int64]) -> Floats:
+        """[runs] steps between the row and the record before it; NaN for -1."""
+        before = np.maximum(row - 1, self.start)
+        return np.where(row >= 0, self.step[row] - self.step[before], np.nan)
+
+
+def classify(
+    trajectories: pd.DataFrame,
+    plan: pd.DataFrame,
+    criteria: Criteria = CRITERIA["default"],
+) -> pd.DataFrame:
+    """Labels every run that has a trajectory.
+
+    Args:
+      trajectories: run_id, step, train_accuracy, test_accuracy, zero_loss_fraction
+        and any other quantities, in any order of rows.
+      plan: one row a run: run_id, its system and control fields, seed, decay_rate,
+        horizon (decay times; null for a fixed budget).
+      criteria: the rules.
+
+    Returns:
+      One row a run in the order of the plan, with the plan's columns and: phase, t_mem,
+      t_grok (steps, null = never), t_mem_first, t_grok_first, t_mem_resolution,
+      t_grok_resolution, delay, delay_ratio, comprehension, censored, horizon_fraction,
+      diverged, diverged_step, stalled, collapsed, n_steps, peak_test_accuracy, and
+      final_* of every quantity at the last record that has it.
+    """
+    table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
+    if len(table) == 0:
+        return plan.iloc[:0].copy()
+    labelled = _label(table, _Runs(table), criteria)
+    runs = plan.merge(labelled, on="run_id", how="inner", validate="one_to_one")
+    return _censor(runs, criteria)
+
+
+def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame:
+    train = _passes(table["train_accuracy"], criteria.train_bar, criteria)
+    test = _passes(table["test_accuracy"], criteria.test_bar, criteria)
+    if criteria.last_step is not None:
+        # Beyond the last step nothing can be gained, and nothing is lost.
+        table, train, test, runs = _within(table, train, test, criteria.last_step)
+    mem, grok = (runs.first(x, criteria.sustained) for x in (train, test))
+    mem_first, grok_first = (runs.first(x, sustained=False) for x in (train, test))
+    t_mem, t_grok = runs.step_at(mem), runs.step_at(grok)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(t_mem > 0, t_grok / t_mem, np.nan)
+    both = (mem >= 0) & (grok >= 0)
+    delay = t_grok - t_mem
+    no_delay = both & (
+        delay < criteria.comprehension_delay
+        if criteria.comprehension_delay is not None
+        else ~(ratio >= criteria.comprehension_ratio)
+    )
+    kind = np.where(both, np.where(no_delay, 3, 2), np.where(mem >= 0, 1, 0))
+    last = runs.end - 1
+    diverged = table["train_loss"].isna().to_numpy()[last]
+    zero_loss = table["zero_loss_fraction"].to_numpy()[last]
+    result = {
+        "run_id": runs.ids,
+        "phase": np.array(criteria.phases, dtype=object)[kind],
+        "t_mem": t_mem,
+        "t_grok": t_grok,
+        "t_mem_first": runs.step_at(mem_first),
+        "t_grok_first": runs.step_at(grok_first),
+        "t_mem_resolution": runs.resolution_at(mem),
+        "t_grok_resolution": runs.resolution_at(grok),
+        "delay": np.where(both, delay, np.nan),
+        "delay_ratio": np.where(both, ratio, np.nan),
+        "comprehension": no_delay,
+        "grokked": both,
+        "diverged": diverged,
+        "diverged_step": np.where(diverged, runs.step[last], np.nan),
+        "stalled": (mem >= 0) & ~both & (zero_loss >= criteria.stalled_zero_loss),
+        "collapsed": ((mem_first >= 0) & ~train[last])
+        | ((grok_first >= 0) & ~test[last]),
+        "n_steps": runs.step[last],
+        "peak_test_accuracy": np.fmax.reduceat(
+            table["test_accuracy"].to_numpy(np.float64), runs.start
+        ),
+        **_finals(table, runs),
+    }
+    return _nullable(pd.DataFrame(result))
+
+
+def _passes(accuracy: pd.Series, bar: float, criteria: Criteria) -> Bools:
+    """Whether each record passes its bar; a null (diverged) record does not."""
+    # Accuracies are stored in float32, so the bar is compared in float32 too.
+    values, limit = accuracy.to_numpy(np.float32), np.float32(bar)
+    return values > limit if criteria.strict else values >= limit
+
+
+def _within(
+    table: pd.DataFrame, train: Bools, test: Bools, last_step: int
+) -> tuple[pd.DataFrame, Bools, Bools, _Runs]:
+    inside = (table["step"] <= last_step).to_numpy()
+    kept = table[inside].reset_index(drop=True)
+    return kept, train[inside], test[inside], _Runs(kept)
+
+
+def _finals(table: pd.DataFrame, runs: _Runs) -> dict[str, Floats]:
+    """final_<quantity>: its value at the last record that has one, NaN if none has."""
+    finals = {}
+    rows = np.arange(len(table))
+    for column in table.columns.difference(["run_id", "step"], sort=False):
+        values = table[column].to_numpy(np.float64)
+        known = np.where(np.isnan(values), runs.start[runs.segment] - 1, rows)
+        row = np.maximum.reduceat(known, runs.start)
+        finals[f"final_{column}"] = np.where(row >= runs.start, values[row], np.nan)
+    return finals
+
+
+_STEPS = (
+    "t_mem",
+    "t_grok",
+    "t_mem_first",
+    "t_grok_first",
+    "t_mem_resolution",
+    "t_grok_resolution",
+    "delay",
+    "diverged_step",
+    "n_steps",
+)
+
+
+def _nullable(table: pd.DataFrame) -> pd.DataFrame:
+    """Steps as whole numbers with nulls instead of NaN."""
+    return table.assign(**{k: table[k].astype("Int64") for k in _STEPS})
+
+
+def _censor(runs: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
+    """Adds horizon_fraction and censored: not grokked, and not followed long enough."""
+    horizon = runs["horizon"].fillna(criteria.horizon).to_numpy(np.float64)
+    followed = runs["n_steps"].to_numpy(np.float64) * runs["decay_rate"].to_numpy()
+    # n_steps is a whole number at or above horizon / rate: allow for its rounding.
+    fraction = np.minimum(1.0, followed / horizon * (1 + 1e-9))
+    grokked = runs.pop("grokked").to_numpy(bool)
+    censored = ~grokked & ~runs["diverged"].to_numpy(bool) & (fraction < 1)
+    return runs.assign(horizon_fraction=fraction, censored=censored)

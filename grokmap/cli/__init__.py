@@ -1,0 +1,173 @@
+"""The command line: parse, call, print, exit code. Results on stdout, the rest on
+stderr. Heavy imports stand inside the commands, so that --help starts at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grokmap import __version__
+from grokmap.errors import GrokmapError
+
+app = typer.Typer(
+    name="grokmap",
+    help="Phase diagrams of grokking.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Result = Annotated[Path, typer.Argument(help="Folder of a sweep's results.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Rules = Annotated[
+    str,
+    typer.Option("--criteria", help="default, liu2022, survey2026, or a .toml file."),
+]
+Formats = Annotated[
+    str, typer.Option("--format", help="Comma-separated: png, pdf, svg.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Figure path without suffix [figures/ of RESULT]"),
+]
+
+
+@app.command()
+def sweep(
+    spec: Annotated[Path, typer.Argument(help="Sweep file (TOML).")],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--set", help="key=value in place of the file's."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Result folder [results/NAME].")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(help="Stop in good order after e.g. 90s, 45m, 3h (exit 75)."),
+    ] = None,
+    lanes: Annotated[
+        int | None, typer.Option(min=1, help="Runs trained together [chosen].")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events as lines of JSON.")
+    ] = False,
+) -> None:
+    """Train every run of SPEC; run again to do what is missing."""
+    from grokmap.cli.sweep import Options, dry_run_sweep, run_sweep
+
+    options = Options(spec, tuple(override or ()), out, time_budget, lanes, as_json)
+    raise typer.Exit(dry_run_sweep(options) if dry_run else run_sweep(options))
+
+
+@app.command("phase-diagram")
+def phase_diagram(
+    result: Result,
+    x: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "weight_decay",
+    y: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "alpha",
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+) -> None:
+    """Draw the phases of RESULT and the map of t_grok / t_mem."""
+    from grokmap.cli.figures import draw_phase_diagram
+
+    draw_phase_diagram(result, x, y, criteria, formats, out)
+
+
+@app.command()
+def curves(
+    result: Result,
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="Run id, or its beginning.")
+    ] = None,
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+) -> None:
+    """Draw trajectories of the runs named, or of one run per phase."""
+    from grokmap.cli.figures import draw_curves
+
+    draw_curves(result, run or [], criteria, formats, out)
+
+
+@app.command()
+def classify(
+    result: Result, criteria: Rules = "default", as_json: Json = False
+) -> None:
+    """Label the runs of RESULT by CRITERIA; nothing is trained again."""
+    from grokmap.cli.results import classify_result
+
+    classify_result(result, criteria, as_json)
+
+
+@app.command()
+def status(result: Result, as_json: Json = False) -> None:
+    """Runs planned, done and missing, and their phases."""
+    from grokmap.cli.results import print_status
+
+    print_status(result, as_json)
+
+
+@app.command()
+def show(
+    result: Result,
+    run: Annotated[str, typer.Argument(help="Run id, or its beginning.")],
+    criteria: Rules = "default",
+    as_json: Json = False,
+) -> None:
+    """Everything known of one run."""
+    from grokmap.cli.results import show_run
+
+    show_run(result, run, criteria, as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Versions, devices, and combinations known to be bad."""
+    from grokmap.cli.doctor import print_report
+
+    print_report(as_json)
+
+
+@app.command()
+def schema() -> None:
+    """JSON schema of sweep files, for editors."""
+    import json
+
+    from grokmap.spec import sweep_schema
+    from grokmap.train import VOCABULARY
+
+    print(json.dumps(sweep_schema(VOCABULARY), indent=2))
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"grokmap {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The `grokmap` program. A user's mistake is one line on stderr, no traceback."""
+    try:
+        app(args=arguments)
+    except GrokmapError as error:
+        for problem in error.problems:
+            print(f"grokmap: {problem}", file=sys.stderr)
+        sys.exit(error.exit_code)

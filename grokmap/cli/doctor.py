@@ -1,0 +1,102 @@
+"""`grokmap doctor`: versions, devices, and combinations known to be bad."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "grokmap",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+)
+# Their float32 scatter-add on NVIDIA GPUs is hundreds of times too slow
+# (openxla/xla#46225, jax-ml/jax#38806).
+SLOW_SCATTER = ("0.10.2", "0.11.0")
+WATCHED = ("XLA_FLAGS", "JAX_")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def versions() -> dict[str, Any]:
+    """Versions, commit, device and flags of this process, for provenance."""
+    import jax
+
+    devices = jax.local_devices()
+    return {
+        "versions": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "device": devices[0].device_kind,
+        "backend": devices[0].platform,
+        "n_devices": len(devices),
+        "flags": {k: v for k, v in os.environ.items() if k.startswith(WATCHED)},
+        "prng": str(jax.config.jax_default_prng_impl),
+    }
+
+
+def _commit() -> str | None:
+    """Commit of a source checkout, with '+dirty' where it has changes."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty=+dirty"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def warnings(facts: dict[str, Any]) -> list[str]:
+    """What is known to be bad about this combination."""
+    found = []
+    jaxlib = facts["versions"]["jaxlib"]
+    if facts["backend"] == "gpu" and jaxlib in SLOW_SCATTER:
+        found.append(
+            f"jaxlib {jaxlib} on a GPU: float32 scatter-add is hundreds of times "
+            "too slow; grokmap avoids it (kernel one_hot); prefer jaxlib >= 0.11.1"
+        )
+    for flag in facts["flags"]:
+        found.append(f"{flag} is set: results may differ from those without it")
+    return found
+
+
+def print_report(as_json: bool) -> None:
+    from grokmap import execute
+
+    execute.use_all_cores()
+    facts = versions()
+    problems = warnings(facts)
+    if as_json:
+        print(json.dumps({**facts, "warnings": problems}, indent=2))
+        return
+    for name, found in facts["versions"].items():
+        print(f"{name:<12} {found or 'not installed'}")
+    print(f"{'python':<12} {facts['python']}")
+    print(f"{'device':<12} {facts['n_devices']} x {facts['device']}")
+    print(f"{'precision':<12} float32 matrix products in true float32")
+    for problem in problems:
+        print(f"warning: {problem}")
+    if not problems:
+        print("no known problem with this combination")

@@ -1,0 +1,320 @@
+"""Runs batches on the devices: compile once per system, chunk by chunk. No files.
+
+Lanes are independent: `shard_map` splits them over the local devices (the cores of a
+CPU, or the GPUs) and `vmap` over each device's share; nothing is communicated.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax.sharding import AxisType, PartitionSpec
+
+from grokmap import plan
+from grokmap.plan import Batch, Planned
+from grokmap.spec import Control, System, n_train_of
+from grokmap.tasks import TASKS
+from grokmap.train import NEVER, build
+
+Floats = npt.NDArray[np.float32]
+
+# Rows of a tile on a CPU: hidden activations of a tile stay in the cache (measured:
+# 1.5 times faster than one tile at p = 97, N = 512).
+CPU_TILE = 512
+CPU_LANES_PER_CORE = 4
+GPU_MEMORY_SHARE = 0.5
+
+
+class Settings(NamedTuple):
+    """How a system is executed; none of it is part of a run's identity.
+
+    lanes: runs trained together; tile, max_tiles: rows per gradient tile, most tiles.
+    """
+
+    lanes: int
+    tile: int
+    max_tiles: int
+    kernel: str
+
+
+class Compiled(NamedTuple):
+    """The executables of one system with fixed settings, and what building cost."""
+
+    init: Callable[..., Any]
+    chunk: Callable[..., Any]
+    columns: tuple[str, ...]
+    n_dense: int
+    seconds: float
+
+
+class Records(NamedTuple):
+    """The trajectories of a batch in long form.
+
+    run: [rows] index into the batch's runs; step: [rows]; values: [rows, columns],
+    NaN where undefined or not recorded. A diverged run ends with a row of NaN at its
+    first non-finite step.
+    """
+
+    columns: tuple[str, ...]
+    run: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    values: Floats
+
+
+class Done(NamedTuple):
+    """A finished batch. seconds: wall time without compiling."""
+
+    batch: Batch
+    records: Records
+    settings: Settings
+    seconds: float
+
+
+class Failed(NamedTuple):
+    """A batch that raised; `trace` is the traceback."""
+
+    batch: Batch
+    trace: str
+
+
+class Progress(NamedTuple):
+    """After each chunk: steps done since the last report.
+
+    run_steps: of runs not yet at their end; lane_steps: of all lanes, busy or not.
+    """
+
+    run_steps: int
+    lane_steps: int
+
+
+def use_all_cores() -> None:
+    """One CPU device a core. Call before jax's first computation."""
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
+def choose_settings(
+    system: System, runs: Sequence[Planned], lanes: int | None = None
+) -> Settings:
+    """Settings for the runs of one system on the local devices."""
+    n_train = max(_n_train(run) for run in runs)
+    devices = jax.local_devices()
+    on_cpu = devices[0].platform == "cpu"
+    tiles = -(-n_train // CPU_TILE) if on_cpu else 1
+    wanted = lanes or len(devices) * _lanes_per_device(system, devices[0])
+    # As many batches as before, but evenly filled, in multiples of the devices.
+    n_batches = -(-len(runs) // wanted)
+    filled = -(-len(runs) // n_batches)
+    return Settings(
+        lanes=-(-filled // len(devices)) * len(devices),
+        tile=-(-n_train // tiles),
+        max_tiles=tiles,
+        kernel="gather" if on_cpu else "one_hot",
+    )
+
+
+def _lanes_per_device(system: System, device: Any) -> int:
+    if device.platform == "cpu":
+        return CPU_LANES_PER_CORE
+    n_examples = TASKS[system.task].n_examples(system.modulus)
+    columns = system.width + system.modulus
+    weights = 3 * system.modulus * system.width
+    # Activations forward and backward, beside weights, gradients and optimizer state.
+    bytes_a_lane = 4 * (8 * n_examples * columns + 6 * weights)
+    limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
+    return max(1, int(GPU_MEMORY_SHARE * limit / bytes_a_lane))
+
+
+def _n_train(planned: Planned) -> int:
+    n_examples = TASKS[planned.run.system.task].n_examples(planned.run.system.modulus)
+    return n_train_of(planned.run.control.train_fraction, n_examples)
+
+
+def compile_system(system: System, settings: Settings) -> Compiled:
+    """Compiles a system ahead of time: one trace of `init` and one of `chunk`."""
+    started = time.perf_counter()
+    program = build(
+        system,
+        tile=settings.tile,
+        max_tiles=settings.max_tiles,
+        kernel=settings.kernel,
+    )
+    mesh = jax.make_mesh(
+        (len(jax.local_devices()),), ("run",), axis_types=(AxisType.Auto,)
+    )
+    lanes, shared = PartitionSpec("run"), PartitionSpec()
+
+    def sharded(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Any:
+        specs = tuple(lanes if axis == 0 else shared for axis in axes)
+        return jax.shard_map(
+            jax.vmap(function, in_axes=axes),
+            mesh=mesh,
+            in_specs=specs,
+            out_specs=lanes,
+            check_vma=False,
+        )
+
+    n = settings.lanes
+    scalar = jax.ShapeDtypeStruct((), jnp.int32)
+    steps = jax.ShapeDtypeStruct((plan.chunk_length(system),), jnp.int32)
+    control = Control(
+        *(jax.ShapeDtypeStruct((n,), jnp.float32) for _ in Control._fields)
+    )
+    counts = jax.ShapeDtypeStruct((n,), jnp.int32)
+    seeds = jax.ShapeDtypeStruct((n,), jnp.uint32)
+    init = jax.jit(sharded(program.init, (0, 0, 0))).lower(control, counts, seeds)
+    lane = jax.tree.map(_with_sharding(mesh, lanes), init.out_info[0])
+    chunk = jax.jit(
+        sharded(program.chunk, (0, None, None, None)), donate_argnums=(0,)
+    ).lower(lane, scalar, steps, scalar)
+    return Compiled(
+        init.compile(),
+        chunk.compile(),
+        program.dense_names + program.sparse_names,
+        len(program.dense_names),
+        time.perf_counter() - started,
+    )
+
+
+def _with_sharding(mesh: Any, spec: Any) -> Callable[[Any], jax.ShapeDtypeStruct]:
+    sharding = jax.sharding.NamedSharding(mesh, spec)
+    return lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+
+def execute(
+    planned: Iterable[Planned],
+    *,
+    lanes: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Done | Failed]:
+    """Trains the runs, batch after batch, longest first within each system.
+
+    Stops between two chunks once `should_stop()` holds; the batch at hand is dropped.
+    An exception in one batch yields `Failed` and leaves the others alone.
+    """
+    systems: dict[System, list[Planned]] = {}
+    for run in planned:
+        systems.setdefault(run.run.system, []).append(run)
+    for system, runs in systems.items():
+        settings = choose_settings(system, runs, lanes)
+        compiled: Compiled | None = None
+        for batch in plan.batches(runs, settings.lanes):
+            try:
+                compiled = compiled or compile_system(system, settings)
+                done = run_batch(batch, compiled, settings, on_progress, should_stop)
+            except Exception:  # any failure of one batch is that batch's outcome
+                yield Failed(batch, traceback.format_exc())
+                continue
+            if done is None:
+                return
+            yield done
+
+
+def run_batch(
+    batch: Batch,
+    compiled: Compiled,
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> Done | None:
+    """Trains one batch to the end of its longest run; None if told to stop."""
+    started = time.perf_counter()
+    n_runs = len(batch.runs)
+    # Inert copies of the last run fill the lanes of a short batch.
+    runs = [*batch.runs, *[batch.runs[-1]] * (settings.lanes - n_runs)]
+    lane, dense, sparse = compiled.init(*_inputs(runs))
+    steps = [np.zeros(1, np.int64)]
+    table = [_rows(np.asarray(dense)[:, None], np.asarray(sparse), n_runs)]
+    n_tiles = np.int32(-(-max(map(_n_train, runs)) // settings.tile))
+    stops = [run.n_steps for run in batch.runs]
+    now = 0
+    for chunk in plan.chunks(stops, batch.system):
+        if should_stop():
+            return None
+        length = plan.chunk_length(batch.system)
+        padded = np.array(chunk + (chunk[-1],) * (length - len(chunk)), np.int32)
+        lane, dense, sparse = compiled.chunk(lane, np.int32(now), padded, n_tiles)
+        dense = np.asarray(dense)[:, : len(chunk)]
+        table.append(_rows(dense, np.asarray(sparse), n_runs))
+        steps.append(np.array(chunk, np.int64))
+        live = sum(min(stop, chunk[-1]) - min(stop, now) for stop in stops)
+        on_progress(Progress(live, settings.lanes * (chunk[-1] - now)))
+        now = chunk[-1]
+    diverged = np.asarray(lane.diverged_step)[:n_runs]
+    values = np.concatenate(table, axis=1)
+    records = _records(batch, compiled, np.concatenate(steps), values, diverged)
+    return Done(batch, records, settings, time.perf_counter() - started)
+
+
+def measure_rate(
+    compiled: Compiled, settings: Settings, runs: Sequence[Planned]
+) -> float:
+    """Lane-steps per second of a compiled system, from about a second of training."""
+    lanes = [runs[i % len(runs)] for i in range(settings.lanes)]
+    lane, _, _ = compiled.init(*_inputs(lanes))
+    n_tiles = np.int32(-(-max(map(_n_train, lanes)) // settings.tile))
+    length = plan.chunk_length(runs[0].run.system)
+
+    def seconds_of(interval: int) -> float:
+        nonlocal lane
+        steps = (interval * np.arange(1, length + 1)).astype(np.int32)
+        started = time.perf_counter()
+        lane, dense, _ = compiled.chunk(lane, np.int32(0), steps, n_tiles)
+        dense.block_until_ready()
+        return time.perf_counter() - started
+
+    seconds_of(1)  # warms the caches
+    short, interval = seconds_of(1), 2
+    while (long := seconds_of(interval)) < 0.5 and interval < 1024:
+        interval *= 2
+    step = (long - short) / (interval - 1) / length
+    record = max(0.0, short / length - step)
+    return Rate(step / settings.lanes, record / settings.lanes)
+
+
+def _inputs(runs: Sequence[Planned]) -> tuple[Control, Any, Any]:
+    controls = zip(*(run.run.control for run in runs), strict=True)
+    return (
+        Control(*(np.array(values, np.float32) for values in controls)),
+        np.array([_n_train(run) for run in runs], np.int32),
+        np.array([run.run.seed for run in runs], np.uint32),
+    )
+
+
+def _rows(dense: Floats, sparse: Floats, n_runs: int) -> Floats:
+    """[runs, R, M + K] of one chunk; order parameters stand in its last record."""
+    rows = np.full((*dense.shape[:2], sparse.shape[1]), np.nan, np.float32)
+    rows[:, -1] = sparse
+    return np.concatenate([dense, rows], axis=2)[:n_runs]
+
+
+def _records(
+    batch: Batch,
+    compiled: Compiled,
+    steps: npt.NDArray[np.int64],
+    values: Floats,
+    diverged: npt.NDArray[np.int32],
+) -> Records:
+    """Each run's own records, cut at its last step or at its divergence."""
+    parts = []
+    for i, run in enumerate(batch.runs):
+        kept, sparse = plan.recorded(steps, run.n_steps, batch.system)
+        own = values[i].copy()
+        own[~sparse, compiled.n_dense :] = np.nan
+        own_steps = steps[kept]
+        own = own[kept]
+        if NEVER < diverged[i] <= run.n_steps:
+            before = own_steps < diverged[i]
+            own_steps = np.append(own_steps[before], diverged[i])
+            own = np.vstack([own[before], np.full(own.shape[1], np.nan, np.float32)])
+        parts.append((np.full(len(own_steps), i), own_steps, own))
+    run_index, step, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Records(compiled.columns, run_index, step, rows)

@@ -1,0 +1,28 @@
+"""Losses: (logits [n, C], label [n]) -> loss of each example [n]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+
+def mse(logits: jax.Array, label: jax.Array) -> jax.Array:
+    """sum_c (f_c - y_c)^2, y one-hot. Range [0, inf); 1 for f = 0."""
+    target = jax.nn.one_hot(label, logits.shape[-1], dtype=logits.dtype)
+    return jnp.sum(jnp.square(logits - target), axis=-1)
+
+
+def cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:
+    """-log softmax(f)_label in nats. Range [0, inf); ln C for f = 0.
+
+    In float32 exactly 0, with zero gradient, once the correct logit leads by more than
+    24 ln 2 = 16.6 (softmax collapse; Prieto et al., arXiv 2501.04697).
+    """
+    correct = jnp.take_along_axis(logits, label[:, None], axis=-1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=-1) - correct
+
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}

@@ -1,0 +1,205 @@
+"""Networks as flax modules, and what `alpha` means to them.
+
+The two-layer network on a pair of residues (a, b), N hidden neurons, C outputs:
+
+    f_c(a, b) = prefactor * [ sum_j readout[j, c] sigma(h_j) + bias_c ]
+    h_j       = hidden_scale * (u_j[a] + v_j[b] + bias_j)
+
+DESIGN's conventions: all weights drawn N(0, 1) and O(1); f = N^(alpha-1) sum_j.
+Kumar et al. (arXiv 2310.06110) write the same scale as K/N with K = N^alpha.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Scalar = Any  # a float, or a traced array of shape ()
+
+
+class Scale(NamedTuple):
+    """All that alpha sets. Scalars: floats on the host, traced arrays in training.
+
+    prefactor, hidden_scale: see the module's formula.
+    first_std, readout_std: standard deviations of the initial weights.
+    laziness: Kumar's K; relative weight motion goes as 1/K (K = 1 rich, large lazy).
+    gd_step, adam_step: factors of the learning rate with which function space moves
+      at O(learning_rate) whatever alpha and N.
+    gd_decay: factor of lambda in the coupled gradient of (lambda/2N) |theta|^2.
+    """
+
+    prefactor: Scalar
+    hidden_scale: Scalar
+    first_std: Scalar
+    readout_std: Scalar
+    laziness: Scalar
+    gd_step: Scalar
+    adam_step: Scalar
+    gd_decay: Scalar
+
+
+class Convention(NamedTuple):
+    """One meaning of alpha.
+
+    scale: (alpha, N, degree, n_inputs) -> Scale; degree: of f in the weights.
+    multiplies: whether alpha is a factor (above 0) or an exponent of N.
+    """
+
+    formula: str
+    scale: Callable[[Scalar, int, int, int], Scale]
+    multiplies: bool = False
+
+
+class Activation(NamedTuple):
+    """sigma, and the degree of a sigma(w x) as a form in (a, w).
+
+    tanh and erf are no forms; degree 2 is theirs near 0.
+    """
+
+    function: Callable[[jax.Array], jax.Array]
+    degree: int
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "quadratic": Activation(jnp.square, 3),
+    "relu": Activation(jax.nn.relu, 2),
+    "erf": Activation(jax.lax.erf, 2),
+    "tanh": Activation(jnp.tanh, 2),
+}
+
+
+def _unit_weights(prefactor: Scalar, laziness: Scalar, width: int) -> Scale:
+    """Weights N(0, 1), so that laziness K alone sets every rate."""
+    return Scale(
+        prefactor=prefactor,
+        hidden_scale=1.0,
+        first_std=1.0,
+        readout_std=1.0,
+        laziness=laziness,
+        gd_step=width / laziness**2,
+        adam_step=1.0 / laziness,
+        gd_decay=1.0 / width,
+    )
+
+
+def _laziness(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
+    return _unit_weights(width ** (alpha - 1.0), width ** (alpha * 1.0), width)
+
+
+def _literal(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
+    return _unit_weights(width ** (-alpha * 1.0), width ** (1.0 - alpha), width)
+
+
+def _output_scale(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
+    return _unit_weights(alpha / width, alpha * 1.0, width)
+
+
+def _init_scale(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
+    """f ~ alpha^L and NTK ~ alpha^(2L-2) for an L-homogeneous f (LITERATURE A, iv)."""
+    speed = alpha ** (degree - 1.0)
+    return Scale(
+        prefactor=1.0 / width,
+        hidden_scale=1.0,
+        first_std=alpha * 1.0,
+        readout_std=alpha * 1.0,
+        laziness=alpha ** (1.0 * degree),
+        gd_step=width / speed**2,
+        adam_step=1.0 / speed,
+        gd_decay=1.0 / width,
+    )
+
+
+def _survey_code(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
+    """The parameterisation of the survey's code: standard weights, raw rates.
+
+    Its readout scale is that of `literal` at alpha + 1/2 (LITERATURE A, i).
+    """
+    return Scale(
+        prefactor=1.0,
+        hidden_scale=width ** (-alpha * 1.0),
+        first_std=n_inputs**-0.5,
+        readout_std=width**-0.5,
+        laziness=width ** (0.5 - alpha),
+        gd_step=1.0,
+        adam_step=1.0,
+        gd_decay=1.0,
+    )
+
+
+ALPHA_CONVENTIONS: dict[str, Convention] = {
+    "laziness": Convention("f = N^(alpha-1) sum_j a_j sigma(w_j.x)", _laziness),
+    "literal": Convention("f = N^(-alpha) sum_j a_j sigma(w_j.x)", _literal),
+    "output_scale": Convention(
+        "f = (alpha/N) sum_j a_j sigma(w_j.x)", _output_scale, multiplies=True
+    ),
+    "init_scale": Convention(
+        "f = (1/N) sum_j a_j sigma(w_j.x), initial weights times alpha",
+        _init_scale,
+        multiplies=True,
+    ),
+    "survey_code": Convention(
+        "f = sum_j a_j sigma(N^(-alpha) w_j.x), a ~ N(0, 1/N), w ~ N(0, 1/d)",
+        _survey_code,
+    ),
+}
+
+
+class TwoLayer(nn.Module):
+    """The two-layer network of the module docstring.
+
+    Parameters: first [2p, N] (rows 0..p-1 are u, p..2p-1 are v), readout [N, p], and
+    with `bias` first_bias [N], readout_bias [p].
+    kernel: how u[a] + v[b] is computed: "gather", or "one_hot" as a matrix product.
+    """
+
+    modulus: int
+    width: int
+    activation: str
+    bias: bool = False
+    kernel: str = "gather"
+
+    @nn.compact
+    def __call__(
+        self, a: jax.Array, b: jax.Array, scale: Scale
+    ) -> tuple[jax.Array, jax.Array]:
+        """Logits [n, p] and hidden activations [n, N] of the pairs a, b: [n]."""
+        inputs = 2 * self.modulus
+        # Drawn neuron by neuron, so that a wider network keeps the first neurons.
+        first = self.param(
+            "first",
+            lambda key: (
+                scale.first_std * jax.random.normal(key, (self.width, inputs)).T
+            ),
+        )
+        readout = self.param(
+            "readout",
+            lambda key: (
+                scale.readout_std * jax.random.normal(key, (self.width, self.modulus))
+            ),
+        )
+        hidden = self._first_layer(first, a, b)
+        if self.bias:
+            zeros = nn.initializers.zeros
+            hidden = hidden + self.param("first_bias", zeros, (self.width,))[None, :]
+        sigma = ACTIVATIONS[self.activation].function
+        hidden = sigma(scale.hidden_scale * hidden)
+        logits = hidden @ readout
+        if self.bias:
+            zeros = nn.initializers.zeros
+            readout_bias = self.param("readout_bias", zeros, (self.modulus,))
+            logits = logits + readout_bias[None, :]
+        return scale.prefactor * logits, hidden
+
+    def _first_layer(self, first: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+        if self.kernel == "gather":
+            return first[a] + first[self.modulus + b]
+        one_hots = [jax.nn.one_hot(x, self.modulus) for x in (a, b)]
+        return jnp.concatenate(one_hots, axis=-1) @ first
+
+
+MODELS: dict[str, type[nn.Module]] = {"two_layer": TwoLayer}
+KERNELS = ("gather", "one_hot")

@@ -1,0 +1,173 @@
+"""Runs -> batches of one system, and when each run is recorded. No jax.
+
+The record grid is a function of the step alone: each step up to `records_per_octave`,
+then `records_per_octave` evenly spaced records each time the step doubles. So a run's
+records do not depend on the runs beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokmap.spec import (
+    CONTROL_FIELDS,
+    SYSTEM_FIELDS,
+    Control,
+    Run,
+    Sweep,
+    System,
+    Vocabulary,
+    expand,
+)
+from grokmap.spec.words import ALWAYS_READ
+
+
+class Planned(NamedTuple):
+    """A run with its budget.
+
+    decay_rate: r, relative weight shrinkage per step; n_steps: steps to train.
+    """
+
+    run: Run
+    decay_rate: float
+    n_steps: int
+
+
+class Batch(NamedTuple):
+    """Runs of one system trained together, as lanes of one program."""
+
+    system: System
+    runs: tuple[Planned, ...]
+
+    @property
+    def n_steps(self) -> int:
+        return max(run.n_steps for run in self.runs)
+
+
+def plan(sweep: Sweep, vocabulary: Vocabulary) -> list[Planned]:
+    """Every run of the sweep with its decay rate and its number of steps."""
+    return [_planned(sweep, run, vocabulary) for run in expand(sweep, vocabulary)]
+
+
+def _planned(sweep: Sweep, run: Run, vocabulary: Vocabulary) -> Planned:
+    rate = decay_rate(run.system, run.control, vocabulary)
+    if sweep.horizon is None:
+        assert sweep.n_steps is not None  # the reader lets no other sweep through
+        return Planned(run, rate, sweep.n_steps)
+    steps = sweep.horizon / rate if rate > 0 else math.inf
+    wanted = max(sweep.min_steps, math.ceil(min(steps, sweep.max_steps)))
+    return Planned(run, rate, min(wanted, sweep.max_steps))
+
+
+def plan_table(
+    planned: Sequence[Planned], sweep: Sweep, vocabulary: Vocabulary
+) -> pd.DataFrame:
+    """One row a run: run_id, system and control fields (null where the optimizer does
+    not read them), seed, decay_rate, horizon, budget_steps."""
+    controls = np.array([run.run.control for run in planned], np.float64)
+    reads = (*ALWAYS_READ, *vocabulary.optimizer[sweep.optimizer].controls)
+    columns: dict[str, Any] = {"run_id": [run.run.run_id for run in planned]}
+    for field in SYSTEM_FIELDS:
+        values = [getattr(run.run.system, field) for run in planned]
+        if field == "order_parameters":
+            values = [",".join(names) for names in values]
+        columns[field] = values
+    for i, field in enumerate(CONTROL_FIELDS):
+        columns[field] = controls[:, i] if field in reads else np.nan
+    columns["seed"] = np.array([run.run.seed for run in planned], np.int64)
+    columns["decay_rate"] = [run.decay_rate for run in planned]
+    columns["horizon"] = np.nan if sweep.horizon is None else sweep.horizon
+    columns["budget_steps"] = np.array([run.n_steps for run in planned], np.int64)
+    return pd.DataFrame(columns)
+
+
+def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> float:
+    """Relative shrinkage of the weights per step at zero loss gradient (DESIGN 3.2)."""
+    convention = vocabulary.alpha_convention[system.alpha_convention]
+    degree = vocabulary.activation[system.activation].degree
+    scale = convention.scale(control.alpha, system.width, degree, 2 * system.modulus)
+    rates = vocabulary.optimizer[system.optimizer].rates(control, scale)
+    return float(rates.decay_rate)
+
+
+def batches(planned: Iterable[Planned], lanes: int) -> list[Batch]:
+    """Batches of at most `lanes` runs of one system, longest runs first.
+
+    Runs of like length share a batch, since a batch lasts as long as its longest run.
+    """
+    systems: dict[System, list[Planned]] = {}
+    for run in planned:
+        systems.setdefault(run.run.system, []).append(run)
+    return [
+        Batch(system, tuple(group[i : i + lanes]))
+        for system, runs in systems.items()
+        for group in [sorted(runs, key=_longest_first)]
+        for i in range(0, len(group), lanes)
+    ]
+
+
+def _longest_first(run: Planned) -> tuple[int, float, str]:
+    return (-run.n_steps, -run.run.control.train_fraction, run.run.run_id)
+
+
+def record_interval(step: int, per_octave: int) -> int:
+    """Steps from the record at `step` to the next one on the grid: a power of two."""
+    octave = max(step // per_octave, 1).bit_length() - 1
+    return int(2**octave)
+
+
+def record_grid(n_steps: int, per_octave: int) -> npt.NDArray[np.int64]:
+    """Steps of a run's records after step 0: the grid, and `n_steps` itself."""
+    steps: list[int] = []
+    step = 0
+    while True:
+        step += record_interval(step, per_octave)
+        if step >= n_steps:
+            return np.array([*steps, n_steps], np.int64)
+        steps.append(step)
+
+
+def chunk_length(system: System) -> int:
+    """Most records a chunk holds; the last of them carries the order parameters."""
+    return system.records_per_octave // system.order_parameters_per_octave
+
+
+def chunks(stops: Sequence[int], system: System) -> list[tuple[int, ...]]:
+    """Record steps of a batch, cut into chunks.
+
+    A chunk ends where the order parameters are recorded: after `chunk_length` records
+    of the grid, and at the last step of each run (`stops`), so that every run has final
+    values at exactly its own end.
+    """
+    length = chunk_length(system)
+    ends = set(stops)
+    grid = record_grid(max(stops), system.records_per_octave).tolist()
+    on_grid = {step: i for i, step in enumerate(grid)}
+    cut: list[tuple[int, ...]] = []
+    chunk: list[int] = []
+    for step in sorted(ends.union(grid)):
+        chunk.append(step)
+        if step in ends or on_grid[step] % length == length - 1:
+            cut.append(tuple(chunk))
+            chunk = []
+    return cut
+
+
+def recorded(
+    steps: npt.NDArray[np.int64], n_steps: int, system: System
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which of a batch's record steps belong to a run of `n_steps`.
+
+    Returns two masks [len(steps)]: records at all, and those with order parameters.
+    """
+    per_octave = system.records_per_octave
+    grid = record_grid(n_steps, per_octave)
+    length = chunk_length(system)
+    sparse = np.append(grid[length - 1 :: length], (0, n_steps))
+    return np.isin(steps, grid) | (steps == 0), np.isin(steps, sparse)

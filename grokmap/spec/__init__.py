@@ -1,0 +1,29 @@
+"""From a sweep file to runs: the axis grammar, the words, the reader. No jax here."""
+
+from grokmap.spec.axis import expand_axis
+from grokmap.spec.sweep import Sweep, Vocabulary, expand, read_sweep, sweep_schema
+from grokmap.spec.words import (
+    CONTROL_FIELDS,
+    SCHEMA_VERSION,
+    SYSTEM_FIELDS,
+    Control,
+    Run,
+    System,
+    n_train_of,
+)
+
+__all__ = [
+    "CONTROL_FIELDS",
+    "SCHEMA_VERSION",
+    "SYSTEM_FIELDS",
+    "Control",
+    "Run",
+    "Sweep",
+    "System",
+    "Vocabulary",
+    "expand",
+    "expand_axis",
+    "n_train_of",
+    "read_sweep",
+    "sweep_schema",
+]

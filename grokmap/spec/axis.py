@@ -1,0 +1,123 @@
+"""The axis grammar: how a swept parameter is written in TOML and after `-s`.
+
+    0.3                  one value
+    0.1,0.2              a list
+    0:0.5:11             linear: both ends, count
+    log:1e-4:1:20        geometric: both ends, count
+    logint:32:1024:6     geometric, rounded to whole numbers
+    range:11:60:6        start, stop (excluded), step
+
+Values are rounded to 12 significant digits, so that the same axis gives the same
+run ids on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+MAX_POINTS = 1_000_000
+GRAMMAR = "0.3 | 0.1,0.2 | 0:0.5:11 | log:1e-4:1:20 | logint:32:1024:6 | range:0:8:1"
+
+
+def round12(value: float) -> float:
+    """`value` rounded to 12 significant digits (the precision of run ids)."""
+    return float(f"{value:.12g}")
+
+
+def expand_axis(text: str) -> list[float]:
+    """The values of one axis written in the grammar above.
+
+    Raises:
+      ValueError: not in the grammar, empty, reversed, a count that is no positive
+        whole number, or more than `MAX_POINTS` points (refused before expansion).
+    """
+    text = text.strip()
+    if not text:
+        raise ValueError(f"an empty axis; write one as {GRAMMAR}")
+    if "," in text:
+        return [_number(part) for part in text.split(",")]
+    fields = text.split(":")
+    if fields[0] in ("log", "logint", "range"):
+        if len(fields) != 4:
+            raise ValueError(f"{fields[0]} takes three fields; write axes as {GRAMMAR}")
+        return _named(fields[0], fields[1:], text)
+    if len(fields) == 1:
+        return [_number(text)]
+    if len(fields) == 3:
+        return _linear(fields, text)
+    raise ValueError(f"not an axis; write one as {GRAMMAR}")
+
+
+def _named(kind: str, fields: list[str], text: str) -> list[float]:
+    if kind == "range":
+        return _range(fields, text)
+    low, high = _ends(fields, text)
+    if low <= 0:
+        raise ValueError(f"a {kind} axis starts above 0, not at {fields[0].strip()}")
+    points = np.geomspace(low, high, _count(fields[2]))
+    if kind == "log":
+        return [round12(x) for x in points]
+    return [float(x) for x in dict.fromkeys(np.rint(points).tolist())]
+
+
+def _linear(fields: list[str], text: str) -> list[float]:
+    low, high = _ends(fields, text)
+    try:
+        count = _count(fields[2])
+    except ValueError as error:
+        step = fields[2].strip()
+        raise ValueError(
+            f"{error}; did you mean range:{fields[0]}:{fields[1]}:{step} (a step)?"
+        ) from None
+    return [round12(x) for x in np.linspace(low, high, count)]
+
+
+def _range(fields: list[str], text: str) -> list[float]:
+    low, high = _ends(fields, text)
+    step = _number(fields[2])
+    if step <= 0:
+        raise ValueError(f"the step of a range is above 0, not {fields[2].strip()}")
+    # A stop that rounding puts a hair above the last value stays excluded.
+    count = math.ceil((high - low) / step - 1e-9)
+    _check_count(count)
+    return [round12(low + i * step) for i in range(count)]
+
+
+def _ends(fields: list[str], text: str) -> tuple[float, float]:
+    low, high = _number(fields[0]), _number(fields[1])
+    if low >= high:
+        raise ValueError(
+            f"runs from {fields[0].strip()} down to {fields[1].strip()}"
+            if low > high
+            else "starts where it ends; write one value instead"
+        )
+    return low, high
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(
+            f"{text.strip()!r} is no number; write axes as {GRAMMAR}"
+        ) from None
+    if not math.isfinite(value):
+        raise ValueError(f"{text.strip()} is not finite")
+    return round12(value)
+
+
+def _count(text: str) -> int:
+    value = _number(text)
+    if value != int(value) or value < 1:
+        raise ValueError(
+            f"the last field is a count of points, a whole number, not {text.strip()}"
+        )
+    _check_count(int(value))
+    return int(value)
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_POINTS:
+        raise ValueError(f"{count} points on one axis; at most {MAX_POINTS}")

@@ -1,0 +1,111 @@
+"""System, Control, Run: what is trained, and the content hash that names it.
+
+Static and traced are the physicist's system and control parameters: everything in a
+`System` changes the compiled program; every number in a `Control` flows through it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, NamedTuple
+
+from grokmap.spec.axis import round12
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What changes the compiled program. One `System` is one compile.
+
+    Every field that a later version adds has a default, and defaults are left out of
+    the hash: so old run ids stay valid. For that reason a default never changes.
+    """
+
+    task: str
+    modulus: int
+    width: int
+    model: str = "two_layer"
+    activation: str = "quadratic"
+    alpha_convention: str = "laziness"
+    center: bool = False
+    bias: bool = False
+    loss: str = "mse"
+    optimizer: str = "gd"
+    precision: str = "float32"
+    records_per_octave: int = 64
+    order_parameters: tuple[str, ...] = ()
+    order_parameters_per_octave: int = 8
+
+
+class Control(NamedTuple):
+    """Control parameters of one run: scalars here, arrays of lanes under `vmap`.
+
+    A control that the optimizer does not read keeps its default here, and is left out
+    of the run id and null in every table.
+    """
+
+    alpha: float
+    weight_decay: float
+    train_fraction: float
+    learning_rate: float
+    momentum: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+
+ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
+SYSTEM_FIELDS = tuple(f.name for f in fields(System))
+SYSTEM_SIZES = ("modulus", "width")
+CONTROL_FIELDS = Control._fields
+OPTIMIZER_CONTROLS = tuple(f for f in CONTROL_FIELDS if f not in ALWAYS_READ)
+
+
+class Run(NamedTuple):
+    """One network trained once."""
+
+    run_id: str
+    system: System
+    control: Control
+    seed: int
+
+
+def n_train_of(train_fraction: float, n_examples: int) -> int:
+    """Training examples of a run: the nearest whole number to the fraction."""
+    return round(train_fraction * n_examples)
+
+
+def system_identity(system: System) -> dict[str, Any]:
+    """The fields of `system` that differ from their defaults, by name."""
+    return {
+        f.name: getattr(system, f.name)
+        for f in fields(system)
+        if f.default is MISSING or getattr(system, f.name) != f.default
+    }
+
+
+def run_id(
+    system: dict[str, Any], control: Control, reads: tuple[str, ...], seed: int
+) -> str:
+    """16 hex digits of blake2b over canonical JSON of exactly (system, control, seed).
+
+    Args:
+      system: `system_identity` of the system.
+      control: all control parameters.
+      reads: names of the optimizer's own controls; the others are left out.
+      seed: seeds the split and the initial weights.
+    """
+    values = control._asdict()
+    read = {k: round12(float(values[k])) for k in (*ALWAYS_READ, *reads)}
+    identity = {
+        "schema": SCHEMA_VERSION,
+        "system": system,
+        # 0.0 and -0.0 are one number, so they must be one run.
+        "control": {k: v + 0.0 for k, v in read.items()},
+        "seed": int(seed),
+    }
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

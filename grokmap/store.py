@@ -1,0 +1,266 @@
+"""The only door to results/: what is written, where, and how it is read back.
+
+    sweep.toml              the resolved spec
+    provenance.json         versions, device, command and times of every session
+    plan.parquet            one row a planned run: run_id, system, control, budget
+    trajectories/*.parquet  one file a batch: run_id, step, one column a quantity
+    runs.parquet            one row a run: labels, times, flags, final values, cost
+
+Done = run ids present in readable trajectory files; nothing else is authoritative.
+Every file is written under a temporary name, synced, then renamed: a name that exists
+is a file that is whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tomli_w
+
+from grokmap.errors import LockedError, ResultError
+from grokmap.spec import SCHEMA_VERSION, Sweep
+
+SPEC = "sweep.toml"
+PROVENANCE = "provenance.json"
+PLAN = "plan.parquet"
+TRAJECTORIES = "trajectories"
+RUNS = "runs.parquet"
+LOCK = ".lock"
+BYTES_A_RUN = 400  # of plan.parquet and runs.parquet together, compressed
+BYTES_A_VALUE = 3  # of a trajectory file, compressed; measured on the quickstart
+
+
+def result_dir(path: Path) -> Path:
+    """`path`, if it is a sweep's result folder.
+
+    Raises:
+      ResultError: nothing there, not a folder, or a folder of something else.
+    """
+    if not path.exists():
+        raise ResultError(f"{path}: no such folder; `grokmap sweep` makes results")
+    if not path.is_dir():
+        raise ResultError(f"{path}: a file; name the folder of a sweep's results")
+    if not (path / SPEC).is_file():
+        raise ResultError(f"{path}: no {SPEC} in it, so not the result of a sweep")
+    return path
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Makes the folder and holds it for writing; the lock dies with the process.
+
+    Raises:
+      LockedError: another live process holds it.
+      ResultError: the folder cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = (path / LOCK).open("a+")
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be written: {error.strerror}") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            owner = handle.read().strip() or "another process"
+            raise LockedError(f"{path}: being written by {owner}") from None
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()}")
+        handle.flush()
+        yield
+
+
+def write_spec(path: Path, sweep: Sweep) -> None:
+    """Writes the resolved spec: every key, axes as lists."""
+    _replace(path / SPEC, tomli_w.dumps(sweep.resolved()).encode())
+
+
+def read_spec(path: Path) -> Sweep:
+    """The sweep of a result folder.
+
+    Raises:
+      ResultError: no result folder, or its spec is unreadable.
+    """
+    file = result_dir(path) / SPEC
+    try:
+        return Sweep.from_resolved(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{file}: unreadable: {error}") from None
+
+
+def write_plan(path: Path, plan: pd.DataFrame) -> None:
+    """Writes the planned runs, one row each (`plan.plan_table`)."""
+    _write_table(path / PLAN, pa.Table.from_pandas(plan, preserve_index=False), {})
+
+
+def read_plan(path: Path) -> pd.DataFrame:
+    """The planned runs.
+
+    Raises:
+      ResultError: no result folder, or no readable plan in it.
+    """
+    file = result_dir(path) / PLAN
+    return _read_table(file).to_pandas()
+
+
+def write_batch(
+    path: Path,
+    run_ids: Sequence[str],
+    run: npt.NDArray[np.int64],
+    step: npt.NDArray[np.int64],
+    columns: Sequence[str],
+    values: npt.NDArray[np.float32],
+    metadata: dict[str, Any],
+) -> Path:
+    """Writes the trajectories of one batch as one file, named by its runs.
+
+    Args:
+      run_ids: the batch's runs; run: [rows] index into them; step: [rows].
+      values: [rows, columns] float32; what is not finite becomes null.
+      metadata: kept as JSON in the file's schema, beside the schema version.
+    """
+    ids = pa.DictionaryArray.from_arrays(pa.array(run, pa.int32()), pa.array(run_ids))
+    arrays = [ids, pa.array(step, pa.int64())]
+    for column in values.T:
+        arrays.append(pa.array(column, pa.float32(), mask=~np.isfinite(column)))
+    table = pa.table(arrays, names=["run_id", "step", *columns])
+    digest = hashlib.blake2b("".join(run_ids).encode(), digest_size=8).hexdigest()
+    file = path / TRAJECTORIES / f"{digest}.parquet"
+    _write_table(file, table, metadata)
+    return file
+
+
+def read_trajectories(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    run_ids: Sequence[str] | None = None,
+) -> tuple[pd.DataFrame, list[str]]:
+    """The trajectories of a sweep in long form, sorted by run and step.
+
+    Args:
+      columns: quantities wanted beside run_id and step (default: all).
+      run_ids: runs wanted (default: all).
+
+    Returns:
+      The table (run_id, step, float32 columns with NaN for null), and a line for each
+      file that could not be read.
+    """
+    tables, unreadable = [], []
+    wanted = None if columns is None else {"run_id", "step", *columns}
+    filters = None if run_ids is None else [("run_id", "in", list(run_ids))]
+    for file in batch_files(path):
+        try:
+            names = pq.read_schema(file).names
+            keep = [name for name in names if wanted is None or name in wanted]
+            table = pq.read_table(file, columns=keep, filters=filters)
+        except (OSError, pa.ArrowException) as error:
+            unreadable.append(f"{file}: unreadable, set aside: {error}")
+            continue
+        index = table.schema.get_field_index("run_id")
+        ids = table["run_id"].cast(pa.string())
+        tables.append(table.set_column(index, "run_id", ids))
+    if not tables:
+        return pd.DataFrame({"run_id": [], "step": []}), unreadable
+    frame = pa.concat_tables(tables, promote_options="default").to_pandas()
+    frame = frame.drop_duplicates(["run_id", "step"])
+    frame = frame.sort_values(["run_id", "step"], ignore_index=True)
+    return frame, unreadable
+
+
+def done_ids(path: Path) -> tuple[set[str], list[str]]:
+    """Ids of the runs in readable trajectory files, and a line for each other file."""
+    ids: set[str] = set()
+    unreadable = []
+    for file in batch_files(path):
+        try:
+            column = pq.read_table(file, columns=["run_id"])["run_id"]
+            ids.update(column.cast(pa.string()).unique().to_pylist())
+        except (OSError, pa.ArrowException) as error:
+            unreadable.append(f"{file}: unreadable, its runs are done again: {error}")
+    return ids, unreadable
+
+
+def batch_files(path: Path) -> list[Path]:
+    """The trajectory files of a result folder, in order of name."""
+    return sorted((result_dir(path) / TRAJECTORIES).glob("[!._]*.parquet"))
+
+
+def batch_metadata(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Run ids and metadata of each readable trajectory file."""
+    for file in batch_files(path):
+        try:
+            table = pq.read_table(file, columns=["run_id"])
+        except (OSError, pa.ArrowException):
+            continue
+        ids = table["run_id"].cast(pa.string()).unique().to_pylist()
+        yield ids, json.loads((table.schema.metadata or {}).get(b"grokmap", b"{}"))
+
+
+def write_runs(path: Path, runs: pd.DataFrame, name: str = RUNS) -> Path:
+    """Writes the classified runs, one row each."""
+    table = pa.Table.from_pandas(runs, preserve_index=False)
+    _write_table(path / name, table, {})
+    return path / name
+
+
+def add_session(path: Path, session: dict[str, Any]) -> None:
+    """Adds one session to provenance.json."""
+    file = path / PROVENANCE
+    sessions = []
+    if file.is_file():
+        try:
+            sessions = json.loads(file.read_text(encoding="utf-8"))["sessions"]
+        except (OSError, ValueError, KeyError):
+            # Not ours to delete: kept beside the new file.
+            file.rename(file.with_suffix(".unreadable.json"))
+    document = {"schema_version": SCHEMA_VERSION, "sessions": [*sessions, session]}
+    _replace(file, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def _write_table(file: Path, table: pa.Table, metadata: dict[str, Any]) -> None:
+    known = {"schema_version": SCHEMA_VERSION, **metadata}
+    kept = {**(table.schema.metadata or {}), b"grokmap": json.dumps(known).encode()}
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(kept), sink, compression="zstd")
+    _replace(file, sink.getvalue().to_pybytes())
+
+
+def _read_table(file: Path) -> pa.Table:
+    try:
+        return pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise ResultError(f"{file}: unreadable: {error}") from None
+
+
+def _replace(file: Path, data: bytes) -> None:
+    """Writes `file` so that its name only ever shows a whole file."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResultError(f"{file}: cannot be written: {error.strerror}") from None

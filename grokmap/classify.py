@@ -173,8 +173,6 @@ def classify(
       final_* of every quantity at the last record that has it.
     """
     table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
-    if len(table) == 0:
-        return plan.iloc[:0].copy()
     labelled = _label(table, _Runs(table), criteria)
     runs = plan.merge(labelled, on="run_id", how="inner", validate="one_to_one")
     return _censor(runs, criteria)

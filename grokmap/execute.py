@@ -254,10 +254,17 @@ def run_batch(
     return Done(batch, records, settings, time.perf_counter() - started)
 
 
+class Rate(NamedTuple):
+    """Seconds of one lane's step, and of one record (order parameters shared out)."""
+
+    step: float
+    record: float
+
+
 def measure_rate(
     compiled: Compiled, settings: Settings, runs: Sequence[Planned]
-) -> float:
-    """Lane-steps per second of a compiled system, from about a second of training."""
+) -> Rate:
+    """Times one chunk of short and one of long intervals, a few seconds in all."""
     lanes = [runs[i % len(runs)] for i in range(settings.lanes)]
     lane, _, _ = compiled.init(*_inputs(lanes))
     n_tiles = np.int32(-(-max(map(_n_train, lanes)) // settings.tile))

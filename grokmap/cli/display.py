@@ -14,20 +14,11 @@ from rich.live import Live
 from rich.text import Text
 
 from grokmap.classify import PHASES
+from grokmap.cli.results import phase_counts
 from grokmap.execute import Progress
 from grokmap.plan import Planned
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-def phase_counts(runs: pd.DataFrame) -> dict[str, int]:
-    """Runs by phase, and how many are censored, diverged."""
-    phases = runs["phase"].value_counts() if len(runs) else {}
-    names = dict.fromkeys([*PHASES, *phases.keys()] if len(runs) else PHASES)
-    counts = {name: int(phases.get(name, 0)) for name in names}
-    for flag in ("censored", "diverged"):
-        counts[flag] = int(runs[flag].sum()) if len(runs) else 0
-    return {k: v for k, v in counts.items() if v or k in ("grok", "censored")}
 
 
 def print_event(event: str, **values: Any) -> None:
@@ -110,7 +101,7 @@ class Display:
     def done(self, runs: pd.DataFrame) -> None:
         """`runs`: the classified runs of a finished batch."""
         self.runs_done += len(runs)
-        for name, count in phase_counts(runs).items():
+        for name, count in phase_counts(runs, PHASES).items():
             self.counts[name] = self.counts.get(name, 0) + count
 
     def failed(self, ids: list[str], trace: str) -> None:

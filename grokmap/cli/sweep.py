@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from grokmap import execute, plan, store
-from grokmap.classify import classify
+from grokmap.classify import PHASES, classify
 from grokmap.cli.display import (
     Display,
     human_bytes,
     human_time,
-    phase_counts,
     print_event,
 )
 from grokmap.cli.doctor import versions
+from grokmap.cli.results import phase_counts, print_counts, with_costs
 from grokmap.errors import OtherSweepError, ResultError, SpecError
 from grokmap.order_parameters import HEALTH
 from grokmap.plan import Planned
@@ -94,30 +94,18 @@ def run_sweep(options: Options) -> int:
         with _signals(stop):
             _train(path, table, missing, options, stop, session)
         code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
-        runs = classified(path)
-        store.write_runs(path, runs)
+        runs = _write_runs(path)
         store.add_session(path, session.record(code))
     _report(path, runs, len(planned), code, options.as_json)
     return code
 
 
-def classified(path: Path) -> pd.DataFrame:
-    """The runs of a folder under the default criteria, with the seconds each cost."""
-    trajectories, unreadable = store.read_trajectories(path)
-    for line in unreadable:
-        print(f"grokmap: {line}", file=sys.stderr)
-    runs = classify(trajectories, store.read_plan(path))
-    return runs.assign(cost_s=_costs(path, runs))
-
-
-def _costs(path: Path, runs: pd.DataFrame) -> pd.Series:
-    """Each run's share of its batch's wall time, by steps."""
-    steps = runs.set_index("run_id")["n_steps"].astype(float)
-    cost = pd.Series(float("nan"), index=steps.index)
-    for ids, metadata in store.batch_metadata(path):
-        own = steps.reindex(ids).dropna()
-        cost[own.index] = metadata.get("seconds", float("nan")) * own / own.sum()
-    return cost.reindex(runs["run_id"]).reset_index(drop=True)
+def _write_runs(path: Path) -> pd.DataFrame:
+    """Labels all finished runs of the folder, writes and returns them."""
+    trajectories, _ = store.read_trajectories(path)
+    runs = with_costs(path, classify(trajectories, store.read_plan(path)))
+    store.write_runs(path, runs)
+    return runs
 
 
 def _train(
@@ -231,17 +219,14 @@ def _seconds(text: str | None) -> float:
 def _report(
     path: Path, runs: pd.DataFrame, n_planned: int, code: int, as_json: bool
 ) -> None:
-    counts = phase_counts(runs)
+    counts = phase_counts(runs, PHASES)
     if as_json:
         print_event(
             "result", path=str(path), planned=n_planned, exit_code=code, **counts
         )
         return
     print(f"{path}: {len(runs)} of {n_planned} runs")
-    for name, count in counts.items():
-        print(f"  {name:<14} {count}")
-    if counts["censored"]:
-        print("  (censored: the budget ended before the label could be decided)")
+    print_counts(counts)
 
 
 def dry_run_sweep(options: Options) -> int:

@@ -1,0 +1,154 @@
+"""`grokmap classify`, `status` and `show`: tables of a result folder, no jax."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grokmap import store
+from grokmap.classify import Criteria, classify, read_criteria
+from grokmap.errors import ResultError, SpecError
+
+LABELLED_BY = ("train_accuracy", "test_accuracy", "train_loss", "zero_loss_fraction")
+
+
+def load_runs(
+    path: Path,
+    criteria: Criteria,
+    columns: Sequence[str] | None = LABELLED_BY,
+    run_ids: Sequence[str] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(runs, trajectories) of a folder, labelled anew; None means all columns, runs.
+
+    Raises:
+      ResultError: no result folder, or nothing finished in it.
+    """
+    table = store.read_plan(path)
+    trajectories, unreadable = store.read_trajectories(path, columns, run_ids)
+    for line in unreadable:
+        print(f"grokmap: {line}", file=sys.stderr)
+    if len(trajectories) == 0:
+        raise ResultError(f"{path}: no finished run in it yet")
+    return classify(trajectories, table, criteria), trajectories
+
+
+def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs` with cost_s: each run's share of its batch's wall time, by steps."""
+    steps = runs.set_index("run_id")["n_steps"].astype(float)
+    cost = pd.Series(float("nan"), index=steps.index)
+    for ids, metadata in store.batch_metadata(path):
+        own = steps.reindex(ids).dropna()
+        cost[own.index] = metadata.get("seconds", float("nan")) * own / own.sum()
+    return runs.assign(cost_s=cost.reindex(runs["run_id"]).to_numpy())
+
+
+def phase_counts(runs: pd.DataFrame, phases: Sequence[str]) -> dict[str, int]:
+    """Runs by phase, then how many are censored, diverged, stalled, collapsed."""
+    found = runs["phase"].value_counts()
+    counts = {phase: int(found.get(phase, 0)) for phase in dict.fromkeys(phases)}
+    flags = ("censored", "diverged", "stalled", "collapsed")
+    return counts | {flag: int(runs[flag].sum()) for flag in flags}
+
+
+def print_counts(counts: dict[str, int]) -> None:
+    """A line for each phase; flags only where some run has them."""
+    for name, count in counts.items():
+        if count or name not in ("censored", "diverged", "stalled", "collapsed"):
+            print(f"  {name:<14} {count}")
+    if counts["censored"]:
+        print("  (censored: the budget ended before the label could be decided)")
+
+
+def classify_result(path: Path, name: str, as_json: bool) -> None:
+    """Labels every run and writes runs.parquet (runs-NAME.parquet but for default)."""
+    criteria = read_criteria(name)
+    runs, _ = load_runs(path, criteria, None)
+    default = criteria.name == "default"
+    file_name = store.RUNS if default else f"runs-{criteria.name}.parquet"
+    file = store.write_runs(path, with_costs(path, runs), file_name)
+    counts = phase_counts(runs, criteria.phases)
+    if as_json:
+        print(json.dumps({"criteria": criteria.name, "file": str(file), **counts}))
+        return
+    print(f"{file}: {len(runs)} runs by {criteria.name}")
+    print_counts(counts)
+
+
+def print_status(path: Path, as_json: bool) -> None:
+    table = store.read_plan(path)
+    done, unreadable = store.done_ids(path)
+    known = done & set(table["run_id"])
+    missing = len(table) - len(known)
+    criteria = read_criteria("default")
+    counts: dict[str, int] = {}
+    if known:
+        counts = phase_counts(load_runs(path, criteria)[0], criteria.phases)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "planned": len(table),
+                    "done": len(known),
+                    "missing": missing,
+                    "unreadable_files": unreadable,
+                    **counts,
+                }
+            )
+        )
+        return
+    print(f"{path}: {len(known)} of {len(table)} runs done, {missing} missing")
+    for line in unreadable:
+        print(f"  {line}")
+    if counts:
+        print_counts(counts)
+    if missing:
+        print("  run the same `grokmap sweep` again to do the rest")
+
+
+def find_run(path: Path, prefix: str) -> str:
+    """The one run id of the plan that begins with `prefix`.
+
+    Raises:
+      SpecError: none does, or several.
+    """
+    ids = store.read_plan(path)["run_id"]
+    found = ids[ids.str.startswith(prefix)].tolist()
+    if len(found) == 1:
+        return str(found[0])
+    if not found:
+        raise SpecError(f"{path}: no run {prefix!r}; run ids stand in {store.RUNS}")
+    shown = ", ".join(found[:3])
+    raise SpecError(f"{path}: {len(found)} runs begin with {prefix!r}: {shown}, ...")
+
+
+def show_run(path: Path, prefix: str, name: str, as_json: bool) -> None:
+    run_id = find_run(path, prefix)
+    trajectories, _ = store.read_trajectories(path, None, [run_id])
+    if len(trajectories) == 0:
+        raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
+    plan = store.read_plan(path)
+    row = classify(trajectories, plan, read_criteria(name)).iloc[0]
+    facts = {key: _plain(value) for key, value in row.items()}
+    facts["records"] = len(trajectories)
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    for key, value in facts.items():
+        shown = "-" if value is None else value
+        print(f"{key:<26} {shown:.6g}" if _is_real(shown) else f"{key:<26} {shown}")
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, float)
+
+
+def _plain(value: Any) -> Any:
+    """A table's value as JSON has it; null for what is undefined."""
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

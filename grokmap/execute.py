@@ -164,9 +164,8 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     n = settings.lanes
     scalar = jax.ShapeDtypeStruct((), jnp.int32)
     steps = jax.ShapeDtypeStruct((plan.chunk_length(system),), jnp.int32)
-    control = Control(
-        *(jax.ShapeDtypeStruct((n,), jnp.float32) for _ in Control._fields)
-    )
+    number: Any = jax.ShapeDtypeStruct((n,), jnp.float32)
+    control = Control(*[number] * len(Control._fields))
     counts = jax.ShapeDtypeStruct((n,), jnp.int32)
     seeds = jax.ShapeDtypeStruct((n,), jnp.uint32)
     init = jax.jit(sharded(program.init, (0, 0, 0))).lower(control, counts, seeds)
@@ -288,9 +287,9 @@ def measure_rate(
 
 
 def _inputs(runs: Sequence[Planned]) -> tuple[Control, Any, Any]:
-    controls = zip(*(run.run.control for run in runs), strict=True)
+    controls: Any = np.array([run.run.control for run in runs], np.float32)
     return (
-        Control(*(np.array(values, np.float32) for values in controls)),
+        Control(*controls.T),
         np.array([_n_train(run) for run in runs], np.int32),
         np.array([run.run.seed for run in runs], np.uint32),
     )

@@ -35,7 +35,7 @@ COLOURS = {
     "comprehension": "#009E73",
 }
 GENERALISED = ("grok", "grokking", "comprehension")
-STYLE = {
+STYLE: Any = {
     "font.size": 8,
     "axes.linewidth": 0.6,
     "xtick.direction": "out",
@@ -72,11 +72,11 @@ LABELS = {
     "epsilon": r"$\epsilon$",
 }
 ALPHA_LABELS = {
-    "laziness": r"$\alpha$,  $f = N^{\alpha-1}\sum_j a_j\,\sigma(w_j\cdot x)$",
-    "literal": r"$\alpha$,  $f = N^{-\alpha}\sum_j a_j\,\sigma(w_j\cdot x)$",
-    "output_scale": r"$\alpha$,  $f = (\alpha/N)\sum_j a_j\,\sigma(w_j\cdot x)$",
+    "laziness": r"$\alpha$,  $f = N^{\alpha-1}\Sigma_j\, a_j\,\sigma(w_j\cdot x)$",
+    "literal": r"$\alpha$,  $f = N^{-\alpha}\Sigma_j\, a_j\,\sigma(w_j\cdot x)$",
+    "output_scale": r"$\alpha$,  $f = (\alpha/N)\Sigma_j\, a_j\,\sigma(w_j\cdot x)$",
     "init_scale": r"$\alpha$ (all initial weights $\times\,\alpha$)",
-    "survey_code": r"$\alpha$,  $f = \sum_j a_j\,\sigma(N^{-\alpha} w_j\cdot x)$",
+    "survey_code": r"$\alpha$,  $f = \Sigma_j\, a_j\,\sigma(N^{-\alpha} w_j\cdot x)$",
 }
 
 
@@ -84,8 +84,8 @@ class Cells(NamedTuple):
     """Runs gathered over seeds: one row a cell.
 
     Columns: x, y, x_low, x_high, y_low, y_high (edges, in plotted coordinates), phase
-    (the commonest), other (the commonest that did not generalise), p_grok, censored
-    (share of runs), ratio (median t_grok / t_mem of grokked runs, NaN without any).
+    (the commonest), top (the commonest that generalised), p_grok, censored (share of
+    runs), ratio (median t_grok / t_mem of grokked runs, NaN without any).
     """
 
     table: pd.DataFrame
@@ -118,7 +118,7 @@ def phase_diagram(
     with mpl.rc_context(STYLE):
         wide = len(columns.values) <= 2
         figure = _diagram_figure(len(columns.values), len(rows.values), wide)
-        halves = figure.subfigures(1, 2) if wide else figure.subfigures(2, 1)
+        halves: Any = figure.subfigures(1, 2) if wide else figure.subfigures(2, 1)
         norm = _ratio_norm(runs)
         shape = (len(rows.values), len(columns.values))
         for half, draw in zip(halves, (_draw_phases, _draw_ratio), strict=True):
@@ -155,18 +155,17 @@ def _panels(
         rest.remove("weight_decay")
     if len(rest) > 2:
         raise SpecError(f"{', '.join(rest)} are swept as well; at most two multiples")
-    rest = [*rest, None, None][:2]
     columns, rows = (
         _Multiples(axis, sorted(runs[axis].unique()) if axis else [None])
-        for axis in rest
+        for axis in [*rest, None, None][:2]
     )
     panels = {}
     for i, row in enumerate(rows.values):
         for j, column in enumerate(columns.values):
             chosen = np.ones(len(runs), bool)
-            for axis, value in ((rows.axis, row), (columns.axis, column)):
-                if axis:
-                    chosen &= (runs[axis] == value).to_numpy()
+            for name, value in ((rows.axis, row), (columns.axis, column)):
+                if name:
+                    chosen &= (runs[name] == value).to_numpy()
             panels[i, j] = runs[chosen]
     return panels, columns, rows
 
@@ -179,21 +178,21 @@ def gather(runs: pd.DataFrame, x: str, y: str) -> Cells:
     keys = ["weight_decay" if axis == "decay_rate" else axis for axis in (x, y)]
     if "decay_rate" in (x, y) and runs["weight_decay"].nunique() == 1:
         keys = [x, y]
-    cells = [_cell(group, x, y) for _, group in runs.groupby(keys)]
-    table = pd.DataFrame(cells)
-    table = _edges(table, "x", "y", x_log)
-    return Cells(_edges(table, "y", "x", y_log), x_log, y_log)
+    table = pd.DataFrame([_cell(group, x, y) for _, group in runs.groupby(keys)])
+    table = _edges(table, "x", x_log, by="y" if x == "decay_rate" else None)
+    table = _edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
+    return Cells(table, x_log, y_log)
 
 
 def _cell(runs: pd.DataFrame, x: str, y: str) -> dict[str, Any]:
     phases = runs["phase"].value_counts()
-    others = phases.drop(list(GENERALISED), errors="ignore")
+    generalised = [name for name in phases.index if name in GENERALISED]
     grokked = runs["phase"].isin(GENERALISED)
     return {
         "x": float(runs[x].iloc[0]),
         "y": float(runs[y].iloc[0]),
         "phase": phases.idxmax(),
-        "other": others.idxmax() if len(others) else None,
+        "top": generalised[0] if generalised else None,
         "p_grok": float(grokked.mean()),
         "censored": float(runs["censored"].mean()),
         "ratio": float(runs.loc[grokked, "delay_ratio"].astype(float).median()),
@@ -206,20 +205,17 @@ def _is_log(values: pd.Series) -> bool:
     return len(positive) > 1 and positive.max() / positive.min() > 20
 
 
-def _edges(table: pd.DataFrame, axis: str, across: str, log: bool) -> pd.DataFrame:
-    """Adds <axis>_low and <axis>_high: half-way to the neighbours in the same row.
+def _edges(table: pd.DataFrame, axis: str, log: bool, by: str | None) -> pd.DataFrame:
+    """Adds <axis>_low and <axis>_high: half-way to the neighbours.
 
-    Where cells of different rows stand at different places (a decay_rate axis), each
-    row has its own neighbours.
+    by: gives each of its values neighbours of its own, since decay rates are not on a
+    grid: they follow from alpha and lambda.
     """
     low, high = pd.Series(0.0, table.index), pd.Series(0.0, table.index)
-    values = table[axis]
-    common = values.nunique() * table[across].nunique() == len(table)
-    groups = [table.index] if common else table.groupby(across).groups.values()
+    groups = table.groupby(by).groups.values() if by else [table.index]
     for index in groups:
-        points = np.unique(values[index])
+        points, place = np.unique(table.loc[index, axis], return_inverse=True)
         below, above = _half_way(points, log)
-        place = np.searchsorted(points, values[index])
         low[index], high[index] = below[place], above[place]
     return table.assign(**{f"{axis}_low": low, f"{axis}_high": high})
 
@@ -258,7 +254,7 @@ def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
 
 
 def _draw_phases(axes: Axes, cells: Cells, norm: LogNorm) -> None:
-    """Phases in colour: what did not generalise, with P(grok) laid over it."""
+    """Phases in colour, P(grok) as opacity, censored cells hatched, the boundary."""
     table = cells.table
     colours = [_blend(c) for c in table.itertuples()]
     axes.add_collection(
@@ -280,15 +276,12 @@ def _draw_phases(axes: Axes, cells: Cells, norm: LogNorm) -> None:
 
 
 def _blend(cell: Any) -> tuple[float, float, float]:
-    """The generalising phase's colour at opacity P(grok) over the other phase's."""
-    top = cell.phase if cell.phase in GENERALISED else GENERALISED[0]
+    """Colour of the commonest phase; what generalises at opacity P(grok) on white."""
+    colour = to_rgb(COLOURS.get(cell.phase, "#CC79A7"))
     if cell.p_grok == 0:
-        return to_rgb(COLOURS.get(cell.phase, "#CC79A7"))
-    base = to_rgb(COLOURS.get(cell.other, "#FFFFFF"))
-    over = to_rgb(COLOURS[top])
-    red, green, blue = (
-        cell.p_grok * o + (1 - cell.p_grok) * b for o, b in zip(over, base, strict=True)
-    )
+        return colour
+    top = to_rgb(COLOURS[cell.top])
+    red, green, blue = (cell.p_grok * c + 1 - cell.p_grok for c in top)
     return red, green, blue
 
 
@@ -398,6 +391,7 @@ def _label_panel(
 
 
 def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
+    """Room for both halves: side by side if `wide`, else one above the other."""
     width = (3.5 if columns == 1 else 2.5 * columns) * (2 if wide else 1)
     height = (2.9 if rows == 1 else 2.1 * rows) * (1 if wide else 2)
     return Figure(figsize=(width, height + 0.4), layout="constrained")
@@ -406,7 +400,7 @@ def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
 def _phase_legend(half: Any, runs: pd.DataFrame) -> None:
     present = [name for name in COLOURS if name in set(runs["phase"])]
     handles: list[Any] = [
-        Patch(facecolor=COLOURS[name], label=name) for name in present
+        Patch(facecolor=COLOURS[name], label=_legend_name(name)) for name in present
     ]
     if runs["censored"].any():
         handles.append(
@@ -418,12 +412,16 @@ def _phase_legend(half: Any, runs: pd.DataFrame) -> None:
     half.legend(
         handles=handles,
         loc="outside upper center",
-        ncols=min(5, len(handles)),
+        ncols=3,
         frameon=False,
         fontsize=7,
         handlelength=1.2,
         columnspacing=1.0,
     )
+
+
+def _legend_name(phase: str) -> str:
+    return f"{phase} (opacity: share)" if phase in GENERALISED else phase
 
 
 def _ratio_bar(half: Any, norm: LogNorm) -> None:
@@ -470,6 +468,7 @@ def curves(
     return figure
 
 
+_LOG_SCALED = ("snr",)
 _PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
 
 
@@ -485,8 +484,11 @@ def _draw_run(
     column[1].set_yscale("log")
     column[2].plot(time, own["weight_norm"], color="#000000", linewidth=1.1)
     for axes, name in zip(column[3:], order_parameters, strict=True):
-        known = own[name].notna().to_numpy()
-        axes.plot(time[known], own[name][known], color="#000000", marker=".", ms=3)
+        known = own[own[name].notna()]
+        steps = known["step"].to_numpy(float).clip(0.5)
+        axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)
+        if name in _LOG_SCALED:
+            axes.set_yscale("log")
     for axes in column:
         axes.set_xscale("log")
         for name, style in (("t_mem", ":"), ("t_grok", "--")):

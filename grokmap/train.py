@@ -141,7 +141,7 @@ def build(
         scale = _scale(system, control)
         key = jax.random.key(seed)
         order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
-        rows = jnp.resize(order, max(n_examples, tile * max_tiles))
+        rows = jnp.resize(order, (max(n_examples, tile * max_tiles),))
         params = model.init(jax.random.fold_in(key, INIT), a[:1], b[:1], scale)
         params = params["params"]
         everything = jnp.arange(n_examples)

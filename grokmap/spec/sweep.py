@@ -5,19 +5,22 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
+import operator
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ValidationError,
-    WithJsonSchema,
 )
+from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
 from grokmap.errors import SpecError
 from grokmap.spec.axis import GRAMMAR, expand_axis, round12
@@ -50,17 +53,30 @@ class TaskEntry(Protocol):
 
 
 class OptimizerEntry(Protocol):
-    """What the checks need to know of an optimizer."""
+    """What checks and plan need to know of an optimizer."""
 
     @property
     def controls(self) -> tuple[str, ...]: ...
 
+    @property
+    def rates(self) -> Callable[..., Any]: ...
+
 
 class ConventionEntry(Protocol):
-    """What the checks need to know of an alpha convention."""
+    """What checks and plan need to know of an alpha convention."""
 
     @property
     def multiplies(self) -> bool: ...
+
+    @property
+    def scale(self) -> Callable[..., Any]: ...
+
+
+class ActivationEntry(Protocol):
+    """What the plan needs to know of an activation."""
+
+    @property
+    def degree(self) -> int: ...
 
 
 class Vocabulary(NamedTuple):
@@ -68,7 +84,7 @@ class Vocabulary(NamedTuple):
 
     task: Mapping[str, TaskEntry]
     model: Collection[str]
-    activation: Collection[str]
+    activation: Mapping[str, ActivationEntry]
     alpha_convention: Mapping[str, ConventionEntry]
     loss: Collection[str]
     optimizer: Mapping[str, OptimizerEntry]
@@ -76,10 +92,40 @@ class Vocabulary(NamedTuple):
     order_parameters: Collection[str]
 
 
-def _points(whole: bool) -> Callable[[Any], Any]:
-    """A validator from a number, an axis string or a list to a tuple of points."""
+@dataclass(frozen=True)
+class Points:
+    """An axis field: from a number, an axis string or a list to a tuple of points.
 
-    def expand(value: Any) -> tuple[float | int, ...]:
+    ge, gt, le, lt: bounds of each point; whole: whole numbers only.
+    """
+
+    whole: bool = False
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        words = {"ge": "minimum", "gt": "exclusiveMinimum"}
+        words |= {"le": "maximum", "lt": "exclusiveMaximum"}
+        number: dict[str, Any] = {"type": "integer" if self.whole else "number"}
+        number |= {
+            v: getattr(self, k)
+            for k, v in words.items()
+            if getattr(self, k) is not None
+        }
+        return {
+            "anyOf": [number, {"type": "string"}, {"type": "array", "items": number}]
+        }
+
+    def expand(self, value: Any) -> tuple[float | int, ...]:
         if isinstance(value, str):
             values: list[Any] = list(expand_axis(value))
         elif isinstance(value, (list, tuple)):
@@ -88,41 +134,32 @@ def _points(whole: bool) -> Callable[[Any], Any]:
             values = [value]
         if not values:
             raise ValueError(f"an empty axis; write one as {GRAMMAR}")
-        points = tuple(_point(v, whole) for v in values)
+        points = tuple(self._point(v) for v in values)
         if len(set(points)) < len(points):
             twice = next(v for v in points if points.count(v) > 1)
             raise ValueError(f"{twice} is given twice")
         return points
 
-    return expand
+    def _point(self, value: Any) -> float | int:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not finite")
+        if self.whole and value != int(value):
+            raise ValueError(f"whole numbers only, not {value}")
+        for name, (holds, words) in _BOUNDS.items():
+            bound = getattr(self, name)
+            if bound is not None and not holds(value, bound):
+                raise ValueError(f"should be {words} {bound:g}, not {value:g}")
+        return int(value) if self.whole else round12(value)
 
 
-def _point(value: Any, whole: bool) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is not finite")
-    if not whole:
-        return round12(value)
-    if value != int(value):
-        raise ValueError(f"whole numbers only, not {value}")
-    return int(value)
-
-
-def _axis_type(item: Any, whole: bool) -> Any:
-    number = {"type": "integer" if whole else "number"}
-    schema = {"anyOf": [number, {"type": "string"}, {"type": "array", "items": number}]}
-    return Annotated[
-        tuple[item, ...], BeforeValidator(_points(whole)), WithJsonSchema(schema)
-    ]
-
-
-def _whole(low: int, high: int) -> Any:
-    return _axis_type(Annotated[int, Field(ge=low, le=high)], whole=True)
-
-
-def _real(**bounds: float) -> Any:
-    return _axis_type(Annotated[float, Field(**bounds)], whole=False)
+_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "ge": (operator.ge, "at least"),
+    "gt": (operator.gt, "above"),
+    "le": (operator.le, "at most"),
+    "lt": (operator.lt, "below"),
+}
 
 
 def _key(text: str, **kwargs: Any) -> Any:
@@ -142,17 +179,37 @@ class Sweep(BaseModel):
         "name of the sweep and of its folder under results/"
     )
     task: str = _key("task to learn")
-    modulus: _whole(2, 1024) = _key("p: residues 0..p-1, p^2 examples")
-    width: _whole(1, 65536) = _key("N: hidden neurons")
-    alpha: _real(ge=0, le=1e6) = _key("initialisation scale; see alpha_convention")
-    weight_decay: _real(ge=0) = _key("lambda")
-    train_fraction: _real(gt=0, lt=1) = _key("share of the examples trained on")
-    learning_rate: _real(gt=0) = _key("eta, in function space (see alpha_convention)")
-    seed: _whole(0, 2**32 - 1) = _key("seeds split and initial weights", default=(0,))
-    momentum: _real(ge=0, lt=1) = _key("heavy-ball momentum of gd", default=(0.0,))
-    beta1: _real(ge=0, lt=1) = _key("adamw: decay of the mean", default=(0.9,))
-    beta2: _real(ge=0, lt=1) = _key("adamw: decay of the square", default=(0.999,))
-    epsilon: _real(gt=0) = _key("adamw: added to the root", default=(1e-8,))
+    modulus: Annotated[tuple[int, ...], Points(whole=True, ge=2, le=1024)] = _key(
+        "p: residues 0..p-1, p^2 examples"
+    )
+    width: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=65536)] = _key(
+        "N: hidden neurons"
+    )
+    alpha: Annotated[tuple[float, ...], Points(ge=0, le=1e6)] = _key(
+        "initialisation scale; see alpha_convention"
+    )
+    weight_decay: Annotated[tuple[float, ...], Points(ge=0)] = _key("lambda")
+    train_fraction: Annotated[tuple[float, ...], Points(gt=0, lt=1)] = _key(
+        "share of the examples trained on"
+    )
+    learning_rate: Annotated[tuple[float, ...], Points(gt=0)] = _key(
+        "eta, in function space (see alpha_convention)"
+    )
+    seed: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**32 - 1)] = _key(
+        "seeds split and initial weights", default=(0,)
+    )
+    momentum: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
+        "heavy-ball momentum of gd", default=(0.0,)
+    )
+    beta1: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
+        "adamw: decay of the mean", default=(0.9,)
+    )
+    beta2: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
+        "adamw: decay of the square", default=(0.999,)
+    )
+    epsilon: Annotated[tuple[float, ...], Points(gt=0)] = _key(
+        "adamw: added to the root", default=(1e-8,)
+    )
     model: str = _key("network", default="two_layer")
     activation: str = _key("sigma of the hidden layer", default="quadratic")
     alpha_convention: str = _key("what alpha means", default="laziness")
@@ -359,7 +416,7 @@ def _validate(
     try:
         return Sweep.model_validate(values), frozenset()
     except ValidationError as error:
-        bad = {}
+        bad: dict[str, Any] = {}
         for detail in error.errors(include_url=False):
             bad.setdefault(str(detail["loc"][0]), detail)
         problems += [_message(key, detail) for key, detail in bad.items()]

@@ -20,8 +20,9 @@ def cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:
     In float32 exactly 0, with zero gradient, once the correct logit leads by more than
     24 ln 2 = 16.6 (softmax collapse; Prieto et al., arXiv 2501.04697).
     """
-    correct = jnp.take_along_axis(logits, label[:, None], axis=-1)[:, 0]
-    return jax.nn.logsumexp(logits, axis=-1) - correct
+    # Not logsumexp - logit: adding the maximum back would round small losses away.
+    log_p = jax.nn.log_softmax(logits, axis=-1)
+    return -jnp.take_along_axis(log_p, label[:, None], axis=-1)[:, 0]
 
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]

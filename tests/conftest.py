@@ -1,0 +1,122 @@
+"""Strict jax for every test, both CPU cores, and networks with known answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokmap import execute, plan
+from grokmap.classify import classify
+from grokmap.losses import mse
+from grokmap.order_parameters import Snapshot
+from grokmap.spec import Sweep, read_sweep
+from grokmap.tasks import TASKS, examples
+from grokmap.train import VOCABULARY
+
+ROOT = Path(__file__).parents[1]
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+execute.use_all_cores()
+
+SMALL = {
+    "name": "small",
+    "task": "modular_addition",
+    "modulus": 7,
+    "width": 16,
+    "alpha": 0.0,
+    "weight_decay": 1e-3,
+    "train_fraction": 0.6,
+    "learning_rate": 0.05,
+    "n_steps": 100,
+}
+
+
+def small_sweep(**changes: Any) -> Sweep:
+    """A sweep of one tiny run, with keys changed; None removes a key."""
+    values = {k: v for k, v in {**SMALL, **changes}.items() if v is not None}
+    sweep = Sweep.model_validate(values)
+    chosen = sweep.order_parameters
+    if chosen is None:
+        chosen = tuple(VOCABULARY.order_parameters)
+    return sweep.model_copy(update={"order_parameters": chosen})
+
+
+def trajectories(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:
+    """Trains a sweep in memory: run_id, step and all quantities."""
+    frames = []
+    for outcome in execute.execute(plan.plan(sweep, VOCABULARY), **kwargs):
+        assert isinstance(outcome, execute.Done), outcome.trace
+        ids = [run.run.run_id for run in outcome.batch.runs]
+        records = outcome.records
+        frame = pd.DataFrame(records.values, columns=list(records.columns))
+        frame.insert(0, "step", records.step)
+        frame.insert(0, "run_id", [ids[i] for i in records.run])
+        frames.append(frame)
+    return pd.concat(frames).sort_values(["run_id", "step"], ignore_index=True)
+
+
+def labelled(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:
+    """Trains and classifies a sweep in memory."""
+    table = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
+    return classify(trajectories(sweep, **kwargs), table)
+
+
+def snapshot(
+    first: np.ndarray, readout: np.ndarray, n_train: int | None = None
+) -> Snapshot:
+    """A quadratic network on the whole table of modular addition, unit prefactor."""
+    modulus = first.shape[0] // 2
+    a, b, label = map(jnp.asarray, examples(TASKS["modular_addition"], modulus))
+    first, readout = jnp.asarray(first), jnp.asarray(readout)
+    hidden = jnp.square(first[a] + first[modulus + b])
+    logits = hidden @ readout
+    train = jnp.arange(len(label)) < (len(label) // 2 if n_train is None else n_train)
+    params = {"first": first, "readout": readout}
+    return Snapshot(params, hidden, logits, label, mse(logits, label), train)
+
+
+def gromov(modulus: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Gromov's analytic weights (arXiv 2301.02679): first [2p, N], readout [N, p]."""
+    rng = np.random.default_rng(seed)
+    frequency = np.resize(np.arange(1, modulus), width)
+    phase = rng.uniform(0, 2 * np.pi, (2, width))
+    angle = 2 * np.pi * np.outer(np.arange(modulus), frequency) / modulus
+    first = np.concatenate([np.cos(angle + phase[0]), np.cos(angle + phase[1])])
+    readout = np.cos(-angle - phase.sum(axis=0)).T
+    return first.astype(np.float32), readout.astype(np.float32)
+
+
+def gaussian(modulus: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Weights N(0, 1): first [2p, N], readout [N, p]."""
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(2 * modulus, width))
+    readout = rng.normal(size=(width, modulus))
+    return first.astype(np.float32), readout.astype(np.float32)
+
+
+@pytest.fixture
+def sweep_file(tmp_path: Path) -> Any:
+    """Writes a sweep file from text and returns its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "sweep.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def read(sweep_file: Any) -> Any:
+    """Reads a sweep from text, with overrides."""
+
+    def read_text(text: str, *overrides: str) -> Sweep:
+        return read_sweep(sweep_file(text), overrides, vocabulary=VOCABULARY)
+
+    return read_text

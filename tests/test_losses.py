@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from grokmap.losses import LOSSES
+
+
+def test_losses_of_a_silent_network() -> None:
+    logits, label = jnp.zeros((3, 7)), jnp.array([0, 3, 6])
+    known = {"mse": 1.0, "cross_entropy": np.log(7)}
+    assert set(known) == set(LOSSES)
+    for name, value in known.items():
+        np.testing.assert_allclose(LOSSES[name](logits, label), value, rtol=1e-6)
+
+
+def test_mse_sums_over_classes() -> None:
+    value = LOSSES["mse"](jnp.array([[0.5, 2.0]]), jnp.array([1]))
+    assert float(value[0]) == pytest.approx(0.25 + 1.0)
+
+
+def test_cross_entropy_matches_float64() -> None:
+    logits = np.random.default_rng(0).normal(size=(5, 4)) * 5
+    label = np.array([0, 1, 2, 3, 0])
+    expected = np.log(np.exp(logits).sum(1)) - logits[np.arange(5), label]
+    value = LOSSES["cross_entropy"](jnp.asarray(logits, jnp.float32), label)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_cross_entropy_collapses_at_the_known_margin() -> None:
+    # Two classes in float32: 24 ln 2 = 16.64 (LITERATURE, target 15), from then on
+    # loss and gradient of the correct class are exactly 0.
+    def loss(margin: float) -> jax.Array:
+        logits = jnp.array([[margin, 0.0]], jnp.float32)
+        return LOSSES["cross_entropy"](logits, jnp.array([0]))[0]
+
+    collapse = 24 * np.log(2)
+    assert float(loss(collapse - 0.1)) > 0
+    assert float(loss(collapse + 0.1)) == 0

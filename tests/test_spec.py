@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import tomli_w
+from conftest import ROOT, small_sweep
+
+from grokmap.errors import SpecError
+from grokmap.spec import Sweep, expand, read_sweep, sweep_schema
+from grokmap.spec.words import OPTIMIZER_CONTROLS
+from grokmap.train import VOCABULARY
+
+GOOD = """
+name = "x"
+task = "modular_addition"
+modulus = 17
+learning_rate = 0.05
+horizon = 6
+[axes]
+alpha = "0:0.6:7"
+weight_decay = "log:1e-3:1:10"
+train_fraction = 0.6
+width = 64
+seed = "range:0:2:1"
+"""
+
+
+def problems(read: Any, text: str, *overrides: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        read(text, *overrides)
+    return caught.value.problems
+
+
+def test_reads_fixed_and_swept(read: Any) -> None:
+    sweep = read(GOOD)
+    assert sweep.swept == ("alpha", "weight_decay", "seed")
+    assert sweep.n_runs == 140
+    assert sweep.width == (64,)
+    assert sweep.order_parameters == tuple(VOCABULARY.order_parameters)
+
+
+def test_overrides_replace_fixed_and_swept_keys(read: Any) -> None:
+    sweep = read(GOOD, "alpha=0.3", "width=32,64", "activation=relu", "center=true")
+    assert sweep.alpha == (0.3,)
+    assert sweep.width == (32, 64)
+    assert sweep.activation == "relu"
+    assert sweep.center is True
+
+
+def test_resolved_document_reads_back_to_the_same_sweep(read: Any) -> None:
+    sweep = read(GOOD)
+    document = tomllib.loads(tomli_w.dumps(sweep.resolved()))
+    assert Sweep.from_resolved(document) == sweep
+
+
+# Each edit of the good file, and what its one line must say.
+BAD = [
+    ("modulus = 17", "modulus = 17\nepochs = 3", "unknown key 'epochs'"),
+    ("horizon = 6", "horizon = 6\nactivaton = 'relu'", "did you mean 'activation'"),
+    ('task = "modular_addition"', 'task = "additon"', "did you mean 'modular_addition"),
+    ("modulus = 17", "modulus = 'p'", "modulus = 'p': 'p' is no number"),
+    ("modulus = 17", "modulus = true", "modulus = True"),
+    ("horizon = 6", "horizon = 6\ncenter = 1", "center = 1: should be a valid boolean"),
+    ('alpha = "0:0.6:7"', 'alpha = ""', "alpha = '': an empty axis"),
+    ('alpha = "0:0.6:7"', "alpha = []", "an empty axis"),
+    ('alpha = "0:0.6:7"', 'alpha = "0.6:0:7"', "from 0.6 down to 0"),
+    ('alpha = "0:0.6:7"', 'alpha = "0:0.6:7.5"', "whole number, not 7.5"),
+    ('alpha = "0:0.6:7"', "alpha = [0, 0.5, 0]", "given twice"),
+    ('alpha = "0:0.6:7"', "alpha = 3", "exponent of the width"),
+    ("width = 64", "width = 0", "width = 0: should be at least 1"),
+    ("width = 64", "width = 64.5", "whole numbers only, not 64.5"),
+    ("[axes]", "weight_decay = 1\n[axes]", "at the top and under [axes]"),
+    ('"log:1e-3:1:10"', "-0.1", "weight_decay = -0.1: should be at least 0"),
+    ('"log:1e-3:1:10"', "nan", "weight_decay = nan: nan is not finite"),
+    ('"log:1e-3:1:10"', "inf", "not finite"),
+    ("train_fraction = 0.6", "train_fraction = 1", "should be below 1"),
+    ("train_fraction = 0.6", "train_fraction = 0", "should be above 0"),
+    ("train_fraction = 0.6", "train_fraction = 0.9999", "leaves no test example"),
+    ("train_fraction = 0.6", "train_fraction = 1e-6", "leaves no train example"),
+    ("train_fraction = 0.6", "", "missing key 'train_fraction'"),
+    ("horizon = 6", "", "horizon (decay times) or n_steps (fixed); neither found"),
+    ("horizon = 6", "horizon = 6\nn_steps = 9", "both found"),
+    ("horizon = 6", "n_steps = 9\nmax_steps = 9", "goes with horizon"),
+    ("horizon = 6", "horizon = 6\nmax_steps = 10", "above max_steps"),
+    ("horizon = 6", "horizon = 6\nbeta1 = 0.9", "beta1: ignored by optimizer 'gd'"),
+    ("horizon = 6", "horizon = 6\nrecords_per_octave = 48", "a power of two"),
+    ("horizon = 6", "horizon = 6\norder_parameters = ['snrr']", "did you mean 'snr'"),
+    ('name = "x"', 'name = "../x"', "letters, digits"),
+    ("[axes]", "[axis]", "did you mean 'axes'"),
+    ("[axes]", "[axes]\nloss = 'mse'", "loss cannot be swept"),
+    ("horizon = 6", 'horizon = 6\nmomentum = "0.1,0.2"', "put it under [axes]"),
+    ("seed = ", 'learning_rate = "0:"\nseed = ', "stands at the top"),
+    ('"range:0:2:1"', '"range:0:999999:1"', "at most 1000000 in one sweep"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD, ids=lambda x: str(x)[:40])
+def test_bad_input_is_one_clear_line(
+    read: Any, old: str, new: str, message: str
+) -> None:
+    assert GOOD.count(old) == 1
+    assert any(message in line for line in problems(read, GOOD.replace(old, new)))
+
+
+def test_all_problems_at_once(read: Any) -> None:
+    text = GOOD
+    for old, new, _ in (BAD[0], BAD[2], BAD[6], BAD[12], BAD[18], BAD[27]):
+        text = text.replace(old, new)
+    found = "\n".join(problems(read, text))
+    for _, _, message in (BAD[0], BAD[2], BAD[6], BAD[12], BAD[18], BAD[27]):
+        assert message in found
+    assert len(found.splitlines()) == 6
+
+
+def test_composite_modulus_for_division(read: Any) -> None:
+    text = GOOD.replace("addition", "division").replace("17", "'16,17'")
+    text = text.replace("modulus = '16,17'\n", "").replace("[axes]", "[axes]\nMODULUS")
+    text = text.replace("MODULUS", "modulus = '16,17'")
+    assert any("modulus = 16" in line for line in problems(read, text))
+    assert not any("modulus = 17" in line for line in problems(read, text))
+
+
+@pytest.mark.parametrize("control", OPTIMIZER_CONTROLS)
+@pytest.mark.parametrize("optimizer", VOCABULARY.optimizer)
+def test_a_swept_control_must_be_read(read: Any, control: str, optimizer: str) -> None:
+    overrides = (f"optimizer={optimizer}", f"{control}=0.1,0.2")
+    if control in VOCABULARY.optimizer[optimizer].controls:
+        assert control in read(GOOD, *overrides).swept
+    else:
+        assert "ignored by optimizer" in problems(read, GOOD, *overrides)[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"alpha = ", "not TOML"),
+        (b"\xff\xfe", "not a text file"),
+        (b"x = " + b"[" * 5000, "not TOML"),
+        (b"#" * (1 << 21), "no sweep file"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(content)
+    with pytest.raises(SpecError, match=message):
+        read_sweep(path, vocabulary=VOCABULARY)
+    with pytest.raises(SpecError, match="a folder"):
+        read_sweep(tmp_path, vocabulary=VOCABULARY)
+    with pytest.raises(SpecError, match="cannot be read"):
+        read_sweep(tmp_path / "none.toml", vocabulary=VOCABULARY)
+
+
+# What these runs are called, on any machine, for ever. A change here orphans every
+# stored result: add fields with defaults instead, and never change a default.
+GOLDEN: dict[tuple[tuple[str, Any], ...], str] = {
+    (): "a2cee0c6f88ccf46",
+    (("alpha", 0.3),): "52c5bbb6e4e2ebb2",
+    (("weight_decay", 0.0),): "c1e6784efafebadd",
+    (("optimizer", "adamw"), ("loss", "cross_entropy")): "784e513d77e0631b",
+    (("seed", 7), ("momentum", 0.9)): "18a03c4ff5eab60d",
+}
+
+
+@pytest.mark.parametrize("changes", GOLDEN)
+def test_golden_run_ids(changes: tuple[tuple[str, Any], ...]) -> None:
+    sweep = small_sweep(order_parameters=("snr",), **dict(changes))
+    runs = list(expand(sweep, VOCABULARY))
+    assert [run.run_id for run in runs] == [GOLDEN[changes]]
+
+
+def test_run_id_is_the_hash_of_this_text() -> None:
+    text = (
+        '{"control":{"alpha":0.0,"learning_rate":0.05,"momentum":0.0,'
+        '"train_fraction":0.6,"weight_decay":0.001},"schema":1,"seed":0,'
+        '"system":{"modulus":7,"order_parameters":["snr"],'
+        '"task":"modular_addition","width":16}}'
+    )
+    expected = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    assert GOLDEN[()] == expected
+
+
+def test_ids_depend_on_nothing_but_system_control_seed() -> None:
+    def ids(**changes: Any) -> set[str]:
+        return {run.run_id for run in expand(small_sweep(**changes), VOCABULARY)}
+
+    one = ids()
+    assert ids(name="other") == one
+    assert ids(n_steps=200) == one
+    assert ids(n_steps=None, horizon=3.0) == one
+    assert ids(beta1=0.5) == one  # gd does not read it
+    assert ids(learning_rate=0.05 + 1e-16) == one
+    assert ids(weight_decay=0.0) == ids(weight_decay=-0.0)
+    grown = ids(alpha="0:0.6:7", seed="0,1,2")
+    assert one < grown and len(grown) == 21
+    others = [ids(width=17), ids(modulus=11), ids(seed=1), ids(center=True)]
+    assert len(set.union(one, *others)) == 5
+
+
+def test_schema_describes_every_sweep_file() -> None:
+    schema = sweep_schema(VOCABULARY)
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    for path in (ROOT / "sweeps").glob("*.toml"):
+        validator.validate(tomllib.loads(path.read_text()))
+    wrong = {"name": "x", "task": "modular_addition", "axes": {"alpha": 0.1, "x": 1}}
+    assert not validator.is_valid(wrong)
+    assert not validator.is_valid({"name": "x", "task": "modular_additon"})
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*.toml")), ids=str)
+def test_shipped_sweeps_are_valid_and_say_what_they_are_for(path: Path) -> None:
+    sweep = read_sweep(path, vocabulary=VOCABULARY)
+    assert sweep.name == path.stem
+    comment = path.read_text().split("\nname")[0]
+    assert comment.startswith("# ") and "Expect" in comment
+    assert f"{sweep.n_runs:,} runs" in comment.replace("\n# ", " ")

@@ -29,10 +29,12 @@ class Criteria:
     train_bar, test_bar: accuracies that count as learned and as generalised.
     strict: whether an accuracy has to exceed its bar (else: reach it).
     sustained: whether a crossing has to hold at every later record (else: the first).
-    last_step: crossings after this step do not count (None: all do).
+    last_step: crossings after this step do not count, and a run that reached it is
+      decided (None: all count, and `horizon` decides).
     horizon: weight-decay times 1/decay_rate for which a run must be followed before
-      "it did not grok" is decided, where the sweep sets no horizon of its own.
-    comprehension_ratio: t_grok / t_mem below which a grok was no delay.
+      "it did not grok" is decided; a sweep's own horizon counts if it is longer.
+    comprehension_ratio: t_grok / t_mem below which a grok was no delay (both from
+      first crossings, so that a late dip of the training accuracy makes no grok one).
     comprehension_delay: the same as a difference in steps; replaces the ratio.
     stalled_zero_loss: share of training examples with loss exactly 0 from which a run
       that has not grokked counts as stalled (softmax collapse).
@@ -68,6 +70,17 @@ CRITERIA: dict[str, Criteria] = {
         phases=("confusion", "memorization", "grokking", "comprehension"),
     ),
     "survey2026": Criteria(name="survey2026", strict=True, sustained=False),
+}
+
+
+_BOUNDS = {
+    "train_bar": (1e-6, 1.0),
+    "test_bar": (1e-6, 1.0),
+    "last_step": (1, 1e12),
+    "horizon": (1e-6, 1e9),
+    "comprehension_ratio": (1.0, 1e9),
+    "comprehension_delay": (0, 1e12),
+    "stalled_zero_loss": (0.0, 1.0),
 }
 
 
@@ -108,9 +121,12 @@ def _criteria_of(table: dict[str, Any], path: Path) -> Criteria:
         for detail in error.errors(include_url=False):
             problems.append(f"{path}: {detail['loc'][0]}: {detail['msg']}")
         raise SpecError(problems) from None
-    for bar in ("train_bar", "test_bar"):
-        if not 0 < getattr(criteria, bar) <= 1:
-            problems.append(f"{path}: {bar} = {getattr(criteria, bar)}: within (0, 1]")
+    for field, (low, high) in _BOUNDS.items():
+        given = getattr(criteria, field)
+        if given is not None and not low <= given <= high:
+            problems.append(f"{path}: {field} = {given}: within [{low:g}, {high:g}]")
+    if criteria.strict and 1 in (criteria.train_bar, criteria.test_bar):
+        problems.append(f"{path}: strict = true: nothing exceeds a bar of 1")
     if problems:
         raise SpecError(problems)
     return criteria
@@ -181,21 +197,20 @@ def classify(
 def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame:
     train = _passes(table["train_accuracy"], criteria.train_bar, criteria)
     test = _passes(table["test_accuracy"], criteria.test_bar, criteria)
-    if criteria.last_step is not None:
-        # Beyond the last step nothing can be gained, and nothing is lost.
-        table, train, test, runs = _within(table, train, test, criteria.last_step)
-    mem, grok = (runs.first(x, criteria.sustained) for x in (train, test))
-    mem_first, grok_first = (runs.first(x, sustained=False) for x in (train, test))
-    t_mem, t_grok = runs.step_at(mem), runs.step_at(grok)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(t_mem > 0, t_grok / t_mem, np.nan)
-    both = (mem >= 0) & (grok >= 0)
-    delay = t_grok - t_mem
-    no_delay = both & (
-        delay < criteria.comprehension_delay
-        if criteria.comprehension_delay is not None
-        else ~(ratio >= criteria.comprehension_ratio)
+    mem, grok = (
+        _crossing(runs, x, criteria.sustained, criteria) for x in (train, test)
     )
+    mem_first, grok_first = (_crossing(runs, x, False, criteria) for x in (train, test))
+    t_mem, t_grok = runs.step_at(mem), runs.step_at(grok)
+    t_mem_first, t_grok_first = runs.step_at(mem_first), runs.step_at(grok_first)
+    both = (mem >= 0) & (grok >= 0)
+    limit = (
+        t_mem_first * criteria.comprehension_ratio
+        if criteria.comprehension_delay is None
+        else t_mem_first + criteria.comprehension_delay
+    )
+    no_delay = both & ((t_grok < limit) | (t_grok <= t_mem_first))
+    ratio = np.where(both & (t_mem > 0), t_grok / np.maximum(t_mem, 1), np.nan)
     kind = np.where(both, np.where(no_delay, 3, 2), np.where(mem >= 0, 1, 0))
     last = runs.end - 1
     diverged = table["train_loss"].isna().to_numpy()[last]
@@ -205,12 +220,14 @@ def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame
         "phase": np.array(criteria.phases, dtype=object)[kind],
         "t_mem": t_mem,
         "t_grok": t_grok,
-        "t_mem_first": runs.step_at(mem_first),
-        "t_grok_first": runs.step_at(grok_first),
+        "t_mem_first": t_mem_first,
+        "t_grok_first": t_grok_first,
         "t_mem_resolution": runs.resolution_at(mem),
         "t_grok_resolution": runs.resolution_at(grok),
-        "delay": np.where(both, delay, np.nan),
-        "delay_ratio": np.where(both, ratio, np.nan),
+        "delay": np.where(both, t_grok - t_mem, np.nan),
+        "delay_ratio": np.where(
+            both & (t_mem > 0), t_grok / np.maximum(t_mem, 1), np.nan
+        ),
         "comprehension": no_delay,
         "grokked": both,
         "diverged": diverged,
@@ -227,19 +244,23 @@ def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame
     return _nullable(pd.DataFrame(result))
 
 
+def _crossing(
+    runs: _Runs, holds: Bools, sustained: bool, last_step: int | None
+) -> npt.NDArray[np.int64]:
+    """Row of each run's crossing, or -1; records after `last_step` neither give one
+    nor take one away."""
+    if last_step is None:
+        return runs.first(holds, sustained)
+    inside = runs.step <= last_step
+    row = runs.first(np.where(inside, holds, sustained), sustained)
+    return np.where((row >= 0) & inside[row], row, -1)
+
+
 def _passes(accuracy: pd.Series, bar: float, criteria: Criteria) -> Bools:
     """Whether each record passes its bar; a null (diverged) record does not."""
     # Accuracies are stored in float32, so the bar is compared in float32 too.
     values, limit = accuracy.to_numpy(np.float32), np.float32(bar)
     return values > limit if criteria.strict else values >= limit
-
-
-def _within(
-    table: pd.DataFrame, train: Bools, test: Bools, last_step: int
-) -> tuple[pd.DataFrame, Bools, Bools, _Runs]:
-    inside = (table["step"] <= last_step).to_numpy()
-    kept = table[inside].reset_index(drop=True)
-    return kept, train[inside], test[inside], _Runs(kept)
 
 
 def _finals(table: pd.DataFrame, runs: _Runs) -> dict[str, Floats]:
@@ -274,10 +295,14 @@ def _nullable(table: pd.DataFrame) -> pd.DataFrame:
 
 def _censor(runs: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """Adds horizon_fraction and censored: not grokked, and not followed long enough."""
-    horizon = runs["horizon"].fillna(criteria.horizon).to_numpy(np.float64)
-    followed = runs["n_steps"].to_numpy(np.float64) * runs["decay_rate"].to_numpy()
-    # n_steps is a whole number at or above horizon / rate: allow for its rounding.
-    fraction = np.minimum(1.0, followed / horizon * (1 + 1e-9))
+    steps = runs["n_steps"].to_numpy(np.float64)
+    if criteria.last_step is not None:
+        fraction = np.minimum(1.0, steps / criteria.last_step)
+    else:
+        horizon = np.fmax(runs["horizon"].to_numpy(np.float64), criteria.horizon)
+        # n_steps is a whole number at or above horizon / rate: allow for rounding.
+        followed = steps * runs["decay_rate"].to_numpy(np.float64) * (1 + 1e-9)
+        fraction = np.minimum(1.0, followed / horizon)
     grokked = runs.pop("grokked").to_numpy(bool)
     censored = ~grokked & ~runs["diverged"].to_numpy(bool) & (fraction < 1)
     return runs.assign(horizon_fraction=fraction, censored=censored)

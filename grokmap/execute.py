@@ -311,15 +311,19 @@ def _records(
 ) -> Records:
     """Each run's own records, cut at its last step or at its divergence."""
     parts = []
+    train_loss = compiled.columns.index("train_loss")
     for i, run in enumerate(batch.runs):
         kept, sparse = plan.recorded(steps, run.n_steps, batch.system)
         own = values[i].copy()
         own[~sparse, compiled.n_dense :] = np.nan
         own_steps = steps[kept]
         own = own[kept]
-        if NEVER < diverged[i] <= run.n_steps:
-            before = own_steps < diverged[i]
-            own_steps = np.append(own_steps[before], diverged[i])
+        # The last step's outcome shows in its record alone: no later step sees it.
+        unsound = own_steps[~np.isfinite(own[:, train_loss])]
+        first = unsound[0] if diverged[i] == NEVER and len(unsound) else diverged[i]
+        if NEVER < first <= run.n_steps:
+            before = own_steps < first
+            own_steps = np.append(own_steps[before], first)
             own = np.vstack([own[before], np.full(own.shape[1], np.nan, np.float32)])
         parts.append((np.full(len(own_steps), i), own_steps, own))
     run_index, step, rows = (np.concatenate(part) for part in zip(*parts, strict=True))

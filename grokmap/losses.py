@@ -17,8 +17,9 @@ def mse(logits: jax.Array, label: jax.Array) -> jax.Array:
 def cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:
     """-log softmax(f)_label in nats. Range [0, inf); ln C for f = 0.
 
-    In float32 exactly 0, with zero gradient, once the correct logit leads by more than
-    24 ln 2 = 16.6 (softmax collapse; Prieto et al., arXiv 2501.04697).
+    In float32 exactly 0, with no gradient for the correct class, once its logit leads
+    by more than 24 ln 2 + ln(C - 1) = 16.6 for two classes (softmax collapse; Prieto et
+    al., arXiv 2501.04697).
     """
     # Not logsumexp - logit: adding the maximum back would round small losses away.
     log_p = jax.nn.log_softmax(logits, axis=-1)

@@ -28,7 +28,9 @@ class Scale(NamedTuple):
     first_std, readout_std: standard deviations of the initial weights.
     laziness: Kumar's K; relative weight motion goes as 1/K (K = 1 rich, large lazy).
     gd_step, adam_step: factors of the learning rate with which function space moves
-      at O(learning_rate) whatever alpha and N.
+      at O(learning_rate) whatever alpha and N (but for survey_code, whose rates are
+      raw, and init_scale with tanh or erf, which are no forms). The readout bias moves
+      2/N as fast as the rest.
     gd_decay: factor of lambda in the coupled gradient of (lambda/2N) |theta|^2.
     """
 
@@ -116,14 +118,14 @@ def _init_scale(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
 def _survey_code(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
     """The parameterisation of the survey's code: standard weights, raw rates.
 
-    Its readout scale is that of `literal` at alpha + 1/2 (LITERATURE A, i).
+    Its output scale is that of `literal` at (degree - 1) alpha + 1/2 (LITERATURE A, i).
     """
     return Scale(
         prefactor=1.0,
         hidden_scale=width ** (-alpha * 1.0),
         first_std=n_inputs**-0.5,
         readout_std=width**-0.5,
-        laziness=width ** (0.5 - alpha),
+        laziness=width ** (0.5 - (degree - 1) * alpha),
         gd_step=1.0,
         adam_step=1.0,
         gd_decay=1.0,

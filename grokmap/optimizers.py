@@ -6,6 +6,7 @@ per-step shrinkage of the weights, `decay_rate`, has to be known in closed form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,23 +20,26 @@ Params = Any  # a pytree of arrays
 
 
 class Rates(NamedTuple):
-    """Scalars of one run's update rule.
+    """Scalars of one run's update rule, traced.
 
     step: what multiplies the update direction.
     decay: coefficient of theta (in the gradient if coupled, in the step if decoupled).
-    decay_rate: r, the relative shrinkage of theta per step at zero loss gradient.
     """
 
     step: Scalar
     decay: Scalar
-    decay_rate: Scalar
 
 
 class Optimizer(NamedTuple):
-    """controls: the control parameters it reads beside alpha, lambda and eta."""
+    """controls: the control parameters it reads beside alpha, lambda and eta.
+
+    decay_rate: r, the relative shrinkage of the weights per step at zero loss gradient;
+    on floats of the host.
+    """
 
     controls: tuple[str, ...]
     rates: Callable[[Control, Scale], Rates]
+    decay_rate: Callable[[Control, Scale], float]
     init: Callable[[Params], Params]
     update: Callable[
         [Params, Params, Params, Control, Rates, jax.Array], tuple[Params, Params]
@@ -43,13 +47,32 @@ class Optimizer(NamedTuple):
 
 
 def gd_rates(control: Control, scale: Scale) -> Rates:
-    """Step eta N / K^2 on F = L + (lambda / 2N) |theta|^2: r = eta lambda / K^2.
+    """Step eta * gd_step on F = L + (lambda * gd_decay / 2) |theta|^2.
 
-    Heavy-ball momentum beta divides r by (1 - beta). DESIGN 3.2.
+    With unit weights: eta N / K^2 and lambda / N (DESIGN 3.2).
     """
-    step = control.learning_rate * scale.gd_step
-    decay = control.weight_decay * scale.gd_decay
-    return Rates(step, decay, step * decay / (1.0 - control.momentum))
+    return Rates(
+        control.learning_rate * scale.gd_step, control.weight_decay * scale.gd_decay
+    )
+
+
+def gd_decay_rate(control: Control, scale: Scale) -> float:
+    """r of heavy-ball descent: eta lambda N^(-2 alpha) / (1 - beta) where it is small.
+
+    Exactly, with d = step * decay, 1 - the larger root of z^2 - (1 + beta - d) z + beta,
+    or 1 - sqrt(beta) where the roots are complex. 0 where the weights would grow.
+    """
+    rates = gd_rates(control, scale)
+    beta = control.momentum
+    trace = 1 + beta - float(rates.step) * float(rates.decay)
+    discriminant = trace**2 - 4 * beta
+    if discriminant < 0:
+        return 1 - math.sqrt(beta)
+    if trace < 0:
+        return max(0.0, 1 - (math.sqrt(discriminant) - trace) / 2)
+    # 1 - larger root, without taking the difference of two numbers near 1.
+    d = 1 + beta - trace
+    return 2 * d / (1 - beta + d + math.sqrt(discriminant))
 
 
 def gd_init(params: Params) -> Params:
@@ -77,9 +100,17 @@ def gd_update(
 
 
 def adamw_rates(control: Control, scale: Scale) -> Rates:
-    """Decoupled decay: learning rate eta / K, shrinkage r = eta lambda. DESIGN 3.2."""
+    """Decoupled decay: learning rate eta * adam_step, decay eta lambda (DESIGN 3.2).
+
+    epsilon is not scaled: gradients go as `Scale.prefactor`, so keep it far below.
+    """
     decay = control.learning_rate * control.weight_decay
-    return Rates(control.learning_rate * scale.adam_step, decay, decay)
+    return Rates(control.learning_rate * scale.adam_step, decay)
+
+
+def adamw_decay_rate(control: Control, scale: Scale) -> float:
+    """r = eta lambda, whatever alpha."""
+    return float(control.learning_rate * control.weight_decay)
 
 
 def adamw_init(params: Params) -> Params:
@@ -121,8 +152,12 @@ def adamw_update(
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "gd": Optimizer(("momentum",), gd_rates, gd_init, gd_update),
+    "gd": Optimizer(("momentum",), gd_rates, gd_decay_rate, gd_init, gd_update),
     "adamw": Optimizer(
-        ("beta1", "beta2", "epsilon"), adamw_rates, adamw_init, adamw_update
+        ("beta1", "beta2", "epsilon"),
+        adamw_rates,
+        adamw_decay_rate,
+        adamw_init,
+        adamw_update,
     ),
 }

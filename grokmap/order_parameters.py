@@ -94,7 +94,8 @@ def test_accuracy(snapshot: Snapshot) -> jax.Array:
 def zero_loss_fraction(snapshot: Snapshot) -> jax.Array:
     """Share of training examples with a loss of exactly 0 (softmax collapse).
 
-    Prieto et al., arXiv 2501.04697: 0 at initialisation; near 1 the gradient is gone.
+    Prieto et al., arXiv 2501.04697: 0 at initialisation; where it is 1 no correct class
+    has a gradient left, and without weight decay learning stalls.
     """
     return _mean_over((snapshot.loss == 0).astype(jnp.float32), snapshot.train)
 
@@ -143,10 +144,17 @@ def effective_rank(snapshot: Snapshot) -> jax.Array:
     """
     first = snapshot.params["first"]
     rows, columns = first.shape
+    first = _unit(first)
     gram = first @ first.T if rows <= columns else first.T @ first
     power = jnp.maximum(_eigenvalues(gram), 0.0)
     q = _ratio(power, jnp.sum(power))
     return jnp.exp(jnp.sum(jax.scipy.special.entr(q)))
+
+
+def _unit(values: jax.Array) -> jax.Array:
+    """`values` over their largest size, so that powers neither over- nor underflow."""
+    largest = jnp.max(jnp.abs(values))
+    return values / jnp.where(largest == 0, 1.0, largest)
 
 
 def participation_ratio(snapshot: Snapshot) -> jax.Array:
@@ -154,7 +162,8 @@ def participation_ratio(snapshot: Snapshot) -> jax.Array:
 
     k equal eigenvalues give k; one direction gives 1. Range [1, N]; NaN for C = 0.
     """
-    centred = snapshot.hidden - jnp.mean(snapshot.hidden, axis=0, keepdims=True)
+    hidden = _unit(snapshot.hidden)
+    centred = _unit(hidden - jnp.mean(hidden, axis=0, keepdims=True))
     covariance = centred.T @ centred / centred.shape[0]
     return _ratio(jnp.trace(covariance) ** 2, jnp.sum(jnp.square(covariance)))
 
@@ -171,11 +180,21 @@ def _waves(modulus: int) -> npt.NDArray[np.complex64]:
     return np.exp(-2j * np.pi * turns).astype(np.complex64)
 
 
+def _embeddings(snapshot: Snapshot) -> jax.Array:
+    """u and v as [2, p, N]: unit scale, DC removed; a row of rounding noise is 0."""
+    first = _unit(snapshot.params["first"])
+    modulus = first.shape[0] // 2
+    rows = first.reshape(2, modulus, -1)
+    centred = rows - jnp.mean(rows, axis=1, keepdims=True)
+    size = jnp.max(jnp.abs(centred), axis=1, keepdims=True)
+    noise = 1e-5 * jnp.max(jnp.abs(rows), axis=1, keepdims=True)
+    return jnp.where(size > noise, centred, 0.0)
+
+
 def _spectra(snapshot: Snapshot) -> jax.Array:
     """Power of u_j and v_j at the frequencies 1..p//2: [2, p//2, N], DC removed."""
-    first = snapshot.params["first"]
-    modulus = first.shape[0] // 2
-    embeddings = first.reshape(2, modulus, -1)
+    embeddings = _embeddings(snapshot)
+    modulus = embeddings.shape[1]
     waves = jnp.asarray(_waves(modulus))
     power = jnp.square(jnp.abs(waves @ embeddings.astype(waves.dtype)))
     # One of each conjugate pair is kept; the Nyquist mode of an even p has no pair.
@@ -187,23 +206,25 @@ def snr(snapshot: Snapshot) -> jax.Array:
     """Energy at each neuron's strongest frequency (u and v together) over the rest.
 
     E_S / E_N, both summed over neurons; DC removed. Pure cosines: infinite (above 1e6
-    in float32). Gaussian weights: well below 1, falling with p. Range [0, inf); NaN for
-    weights constant over residues, or with a single frequency (p < 4).
+    in float32). Gaussian weights: 0.28 at p = 23, 0.1 at p = 97, above 1 for p < 9.
+    Range [0, inf]; NaN for weights constant over residues, or p < 4 (one frequency).
     """
     power = jnp.sum(_spectra(snapshot), axis=0)
     frequencies = jnp.arange(power.shape[0])[:, None]
     is_strongest = frequencies == jnp.argmax(power, axis=0)[None, :]
     # Summed without the strongest term: a difference would lose a small rest.
     signal = jnp.sum(jnp.where(is_strongest, power, 0.0))
-    return _ratio(signal, jnp.sum(jnp.where(is_strongest, 0.0, power)))
+    noise = jnp.sum(jnp.where(is_strongest, 0.0, power))
+    defined = (signal > 0) & (power.shape[0] > 1)
+    return jnp.where(defined, signal / noise, jnp.nan)
 
 
 def ipr(snapshot: Snapshot) -> jax.Array:
     """Mean over the rows u_j, v_j of sum_k q_k^2, q = normalised power, DC removed.
 
     Inverse participation ratio with the rfft convention (Gromov, arXiv 2301.02679;
-    Doshi et al., arXiv 2310.13061). A pure cosine gives 1, Gaussian rows 2/(K+1) with
-    K = (p-1)/2 frequencies. Range [1/K, 1]; rows without power are left out.
+    Doshi et al., arXiv 2310.13061). A pure cosine gives 1, Gaussian rows 2/(K+1) for
+    odd p, with K = p//2 frequencies. Range [1/K, 1]; rows without power are left out.
     """
     power = _spectra(snapshot)
     total = jnp.sum(power, axis=1, keepdims=True)
@@ -214,10 +235,7 @@ def ipr(snapshot: Snapshot) -> jax.Array:
 
 @lru_cache(maxsize=64)
 def quadruples(modulus: int) -> npt.NDArray[np.int64]:
-    """[256, 4] fixed random residues with a + b = c + d mod p, {a, b} != {c, d}.
-
-    For p = 2 and 3 too, where the only ones pair a double with a mixed sum.
-    """
+    """[256, 4] fixed random residues with a + b = c + d mod p, {a, b} != {c, d}."""
     rng = np.random.default_rng(modulus)
     found: list[npt.NDArray[np.int64]] = []
     while sum(map(len, found)) < N_QUADRUPLES:
@@ -237,12 +255,16 @@ def rqi(snapshot: Snapshot) -> jax.Array:
     so that chance (1/8) gives 0 and a lattice 1. The parallelograms of Liu et al.
     (arXiv 2205.10343), taken on the circle, where Z_p has non-trivial solutions.
 
-    Range [-1/7, 1]; NaN for weights constant over residues.
+    Gaussian weights: 0 for large p (0.004 at p = 97), with a bias where frequencies
+    are few (0.03 at p = 23, 0.18 at p = 7). Range [-1/7, 1]; NaN for p < 5, where each
+    neuron has one frequency, and for weights constant over residues.
     """
-    first = snapshot.params["first"]
-    modulus = first.shape[0] // 2
+    u = _embeddings(snapshot)[0]
+    modulus = u.shape[0]
+    if modulus < 5:
+        return jnp.float32(jnp.nan)
     waves = _waves(modulus)[: (modulus - 1) // 2]
-    signal = waves.conj().T @ (waves @ first[:modulus].astype(waves.dtype))
+    signal = waves.conj().T @ (waves @ u.astype(waves.dtype))
     size = jnp.abs(signal)
     phase = signal / jnp.where(size == 0, 1.0, size)
     a, b, c, d = jnp.asarray(quadruples(modulus)).T

@@ -92,8 +92,7 @@ def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> floa
     convention = vocabulary.alpha_convention[system.alpha_convention]
     degree = vocabulary.activation[system.activation].degree
     scale = convention.scale(control.alpha, system.width, degree, 2 * system.modulus)
-    rates = vocabulary.optimizer[system.optimizer].rates(control, scale)
-    return float(rates.decay_rate)
+    return float(vocabulary.optimizer[system.optimizer].decay_rate(control, scale))
 
 
 def batches(planned: Iterable[Planned], lanes: int) -> list[Batch]:

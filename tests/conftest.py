@@ -13,7 +13,6 @@ import pytest
 
 from grokmap import execute, plan
 from grokmap.classify import classify
-from grokmap.losses import mse
 from grokmap.order_parameters import Snapshot
 from grokmap.spec import Sweep, read_sweep
 from grokmap.tasks import TASKS, examples
@@ -72,13 +71,14 @@ def snapshot(
 ) -> Snapshot:
     """A quadratic network on the whole table of modular addition, unit prefactor."""
     modulus = first.shape[0] // 2
-    a, b, label = map(jnp.asarray, examples(TASKS["modular_addition"], modulus))
-    first, readout = jnp.asarray(first), jnp.asarray(readout)
-    hidden = jnp.square(first[a] + first[modulus + b])
+    a, b, label = examples(TASKS["modular_addition"], modulus)
+    hidden = np.square(first[a] + first[modulus + b])
     logits = hidden @ readout
-    train = jnp.arange(len(label)) < (len(label) // 2 if n_train is None else n_train)
+    loss = np.square(logits - np.eye(modulus)[label]).sum(axis=1)
+    train = np.arange(len(label)) < (len(label) // 2 if n_train is None else n_train)
     params = {"first": first, "readout": readout}
-    return Snapshot(params, hidden, logits, label, mse(logits, label), train)
+    arrays = Snapshot(params, hidden, logits, label, loss.astype(np.float32), train)
+    return jax.tree.map(jnp.asarray, arrays)
 
 
 def gromov(modulus: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

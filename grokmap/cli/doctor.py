@@ -51,7 +51,7 @@ def versions() -> dict[str, Any]:
         "backend": devices[0].platform,
         "n_devices": len(devices),
         "flags": {k: v for k, v in os.environ.items() if k.startswith(WATCHED)},
-        "prng": str(jax.config.read("jax_default_prng_impl")),
+        "prng": str(getattr(jax.config, "jax_default_prng_impl", None)),
     }
 
 

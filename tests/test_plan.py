@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import small_sweep
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grokmap import plan
+from grokmap.train import VOCABULARY
+
+
+@given(st.integers(1, 200_000), st.sampled_from([16, 64, 128]))
+def test_record_grid_resolves_and_ends_at_the_last_step(
+    n_steps: int, per_octave: int
+) -> None:
+    grid = plan.record_grid(n_steps, per_octave)
+    assert grid[-1] == n_steps
+    steps = np.concatenate([[0], grid])
+    gaps = np.diff(steps)
+    assert np.all(gaps > 0)
+    # 64 records an octave: 1.6%, below the 2% that t_mem and t_grok are promised.
+    assert np.all(gaps <= np.maximum(1, steps[:-1] / per_octave))
+
+
+@given(st.integers(1, 50_000), st.integers(1, 50_000))
+def test_a_longer_run_keeps_the_records_of_a_shorter_one(a: int, b: int) -> None:
+    short, long = sorted((a, b))
+    kept = set(plan.record_grid(long, 64).tolist())
+    assert set(plan.record_grid(short, 64)[:-1].tolist()) <= kept
+
+
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=6))
+def test_chunks_hold_every_record_of_every_run(stops: list[int]) -> None:
+    system = small_run().run.system
+    chunks = plan.chunks(stops, system)
+    steps = [step for chunk in chunks for step in chunk]
+    assert steps == sorted(set(steps)) and steps[-1] == max(stops)
+    assert max(map(len, chunks)) <= plan.chunk_length(system)
+    ends = {chunk[-1] for chunk in chunks}
+    for stop in stops:
+        records, sparse = plan.recorded(np.array(steps), stop, system)
+        own = plan.record_grid(stop, system.records_per_octave)
+        assert np.array(steps)[records].tolist() == own.tolist()
+        assert stop in ends
+        assert set(np.array(steps)[sparse].tolist()) <= ends
+
+
+def small_run() -> plan.Planned:
+    return plan.plan(small_sweep(), VOCABULARY)[0]
+
+
+@given(st.integers(1, 12), st.integers(1, 30))
+def test_batches_cover_every_run_once(lanes: int, seeds: int) -> None:
+    sweep = small_sweep(seed=tuple(range(seeds)), width=(8, 16))
+    planned = plan.plan(sweep, VOCABULARY)
+    batches = plan.batches(planned, lanes)
+    ids = [run.run.run_id for batch in batches for run in batch.runs]
+    assert sorted(ids) == sorted(run.run.run_id for run in planned)
+    for batch in batches:
+        assert len(batch.runs) <= lanes
+        assert {run.run.system for run in batch.runs} == {batch.system}
+
+
+def test_longest_runs_come_first() -> None:
+    sweep = small_sweep(n_steps=None, horizon=5.0, weight_decay="log:1e-3:1:9")
+    batches = plan.batches(plan.plan(sweep, VOCABULARY), 3)
+    lengths = [batch.n_steps for batch in batches]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("weight_decay", "n_steps"),
+    [
+        (0.0, 50_000),  # no decay time: the cap
+        (1e-4, 50_000),  # 5 / 5e-6: the cap
+        (1e-2, 10_000),  # 5 / (0.05 * 0.01)
+        (1.0, 1000),  # 100 steps: memorisation gets its chance
+    ],
+)
+def test_horizon_is_counted_in_decay_times(weight_decay: float, n_steps: int) -> None:
+    sweep = small_sweep(
+        n_steps=None, horizon=5.0, max_steps=50_000, weight_decay=weight_decay
+    )
+    assert plan.plan(sweep, VOCABULARY)[0].n_steps == n_steps
+
+
+def test_plan_table_leaves_out_what_the_optimizer_ignores() -> None:
+    sweep = small_sweep(momentum=0.5)
+    table = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
+    assert table["momentum"].tolist() == [0.5]
+    assert table["beta1"].isna().all()
+    assert table["decay_rate"].tolist() == pytest.approx([0.05 * 1e-3 / 0.5])

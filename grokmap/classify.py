@@ -197,10 +197,9 @@ def classify(
 def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame:
     train = _passes(table["train_accuracy"], criteria.train_bar, criteria)
     test = _passes(table["test_accuracy"], criteria.test_bar, criteria)
-    mem, grok = (
-        _crossing(runs, x, criteria.sustained, criteria) for x in (train, test)
-    )
-    mem_first, grok_first = (_crossing(runs, x, False, criteria) for x in (train, test))
+    until = criteria.last_step
+    mem, grok = (_crossing(runs, x, criteria.sustained, until) for x in (train, test))
+    mem_first, grok_first = (_crossing(runs, x, False, until) for x in (train, test))
     t_mem, t_grok = runs.step_at(mem), runs.step_at(grok)
     t_mem_first, t_grok_first = runs.step_at(mem_first), runs.step_at(grok_first)
     both = (mem >= 0) & (grok >= 0)
@@ -225,9 +224,7 @@ def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame
         "t_mem_resolution": runs.resolution_at(mem),
         "t_grok_resolution": runs.resolution_at(grok),
         "delay": np.where(both, t_grok - t_mem, np.nan),
-        "delay_ratio": np.where(
-            both & (t_mem > 0), t_grok / np.maximum(t_mem, 1), np.nan
-        ),
+        "delay_ratio": ratio,
         "comprehension": no_delay,
         "grokked": both,
         "diverged": diverged,

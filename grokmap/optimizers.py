@@ -59,8 +59,8 @@ def gd_rates(control: Control, scale: Scale) -> Rates:
 def gd_decay_rate(control: Control, scale: Scale) -> float:
     """r of heavy-ball descent: eta lambda N^(-2 alpha) / (1 - beta) where it is small.
 
-    Exactly, with d = step * decay, 1 - the larger root of z^2 - (1 + beta - d) z + beta,
-    or 1 - sqrt(beta) where the roots are complex. 0 where the weights would grow.
+    Exactly, 1 minus the larger root of z^2 - (1 + beta - step * decay) z + beta, or
+    1 - sqrt(beta) where the roots are complex. 0 where the weights would grow.
     """
     rates = gd_rates(control, scale)
     beta = control.momentum

@@ -4,6 +4,7 @@ frozen `Criteria`. Relabelling never retrains."""
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from grokmap.errors import SpecError
 
 NO_LEARNING, MEMORIZE_ONLY, GROK = "no-learning", "memorize-only", "grok"
 PHASES = (NO_LEARNING, MEMORIZE_ONLY, GROK)
+FLAGS = ("censored", "diverged", "stalled", "collapsed")
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -73,6 +75,7 @@ CRITERIA: dict[str, Criteria] = {
 }
 
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _BOUNDS = {
     "train_bar": (1e-6, 1.0),
     "test_bar": (1e-6, 1.0),
@@ -99,8 +102,8 @@ def read_criteria(name: str) -> Criteria:
         )
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"{path}: unreadable criteria: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: unreadable criteria: {str(error)[:80]}") from None
     return _criteria_of({"name": path.stem, **table}, path)
 
 
@@ -109,18 +112,27 @@ def _criteria_of(table: dict[str, Any], path: Path) -> Criteria:
 
     known = [f.name for f in dataclasses.fields(Criteria)]
     problems = [
-        f"{path}: unknown key {key!r}; known: {', '.join(known)}"
+        f"{path}: unknown key {key[:60]!r}; known: {', '.join(known)}"
         for key in table
         if key not in known
     ]
+    sound = {k: v for k, v in table.items() if k in known}
+    rules = TypeAdapter(Criteria)
     try:
-        criteria = TypeAdapter(Criteria).validate_python(
-            {k: v for k, v in table.items() if k in known}
-        )
+        criteria = rules.validate_python(sound)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            problems.append(f"{path}: {detail['loc'][0]}: {detail['msg']}")
-        raise SpecError(problems) from None
+            key = str(detail["loc"][0])
+            if sound.pop(key, None) is not None:
+                problems.append(f"{path}: {key}: {detail['msg']}")
+        criteria = rules.validate_python(sound)
+    if criteria.name in CRITERIA or not re.fullmatch(NAME, criteria.name):
+        problems.append(
+            f"{path}: name = {criteria.name[:60]!r}: letters, digits, '.', '_', '-'; "
+            f"not {', '.join(CRITERIA)}"
+        )
+    if not set(criteria.phases).isdisjoint(FLAGS) or "" in criteria.phases:
+        problems.append(f"{path}: phases: not empty, and not {', '.join(FLAGS)}")
     for field, (low, high) in _BOUNDS.items():
         given = getattr(criteria, field)
         if given is not None and not low <= given <= high:
@@ -188,6 +200,9 @@ def classify(
       diverged, diverged_step, stalled, collapsed, n_steps, peak_test_accuracy, and
       final_* of every quantity at the last record that has it.
     """
+    if len(trajectories) == 0:
+        nothing = dict.fromkeys(["phase", "n_steps", *FLAGS], pd.Series(dtype=bool))
+        return plan.iloc[:0].assign(**nothing)
     table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
     labelled = _label(table, _Runs(table), criteria)
     runs = plan.merge(labelled, on="run_id", how="inner", validate="one_to_one")

@@ -147,9 +147,12 @@ def _panels(
     for axis in (x, y):
         known = [*swept, "decay_rate"]
         if axis not in known:
-            raise SpecError(f"axis {axis!r} is not swept; swept: {', '.join(known)}")
-    if x == y:
-        raise SpecError(f"--x and --y are both {x!r}; choose two different axes")
+            swept_words = ", ".join(known) if swept else "nothing"
+            raise SpecError(
+                f"axis {axis!r} is not swept; choose --x and --y among: {swept_words}"
+            )
+    if x == y or {x, y} == {"weight_decay", "decay_rate"}:
+        raise SpecError(f"--x {x} and --y {y} are one axis; choose two different ones")
     rest = [axis for axis in swept if axis not in (x, y)]
     if "decay_rate" in (x, y) and "weight_decay" in rest:
         rest.remove("weight_decay")

@@ -19,7 +19,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from grokmap.errors import LockedError, ResultError
-from grokmap.spec import SCHEMA_VERSION, Sweep
+from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
 
 SPEC = "sweep.toml"
 PROVENANCE = "provenance.json"
@@ -39,6 +39,9 @@ PLAN = "plan.parquet"
 TRAJECTORIES = "trajectories"
 RUNS = "runs.parquet"
 LOCK = ".lock"
+PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *CONTROL_FIELDS)
+# What labels are made of: a file without them is no trajectory file.
+REQUIRED = ("train_accuracy", "test_accuracy", "train_loss", "zero_loss_fraction")
 BYTES_A_RUN = 400  # of plan.parquet and runs.parquet together, compressed
 BYTES_A_VALUE = 3  # of a trajectory file, compressed; measured on the quickstart
 
@@ -98,8 +101,8 @@ def read_spec(path: Path) -> Sweep:
     file = result_dir(path) / SPEC
     try:
         return Sweep.from_resolved(tomllib.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ResultError(f"{file}: unreadable: {error}") from None
+    except (OSError, ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise ResultError(f"{file}: damaged: {_reason(error)}") from None
 
 
 def write_plan(path: Path, plan: pd.DataFrame) -> None:
@@ -111,10 +114,20 @@ def read_plan(path: Path) -> pd.DataFrame:
     """The planned runs.
 
     Raises:
-      ResultError: no result folder, or no readable plan in it.
+      ResultError: no result folder, or no sound plan in it.
     """
     file = result_dir(path) / PLAN
-    return _read_table(file).to_pandas()
+    if not file.is_file():
+        raise ResultError(f"{file}: missing; the same `grokmap sweep` writes it again")
+    try:
+        plan = pq.read_table(file, page_checksum_verification=True).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise ResultError(f"{file}: damaged: {_reason(error)}") from None
+    lost = [name for name in PLAN_COLUMNS if name not in plan]
+    if lost or plan["run_id"].duplicated().any():
+        what = f"has no {', '.join(lost)}" if lost else "has runs twice"
+        raise ResultError(f"{file}: {what}; the same `grokmap sweep` mends it")
+    return plan
 
 
 def write_batch(
@@ -160,21 +173,14 @@ def read_trajectories(
       file that could not be read.
     """
     tables, unreadable = [], []
-    wanted = None if columns is None else {"run_id", "step", *columns}
-    filters = None if run_ids is None else [("run_id", "in", list(run_ids))]
     for file in batch_files(path):
         try:
-            names = pq.read_schema(file).names
-            keep = [name for name in names if wanted is None or name in wanted]
-            table = pq.read_table(file, columns=keep, filters=filters)
-        except (OSError, pa.ArrowException) as error:
-            unreadable.append(f"{file}: unreadable, set aside: {error}")
-            continue
-        index = table.schema.get_field_index("run_id")
-        ids = table["run_id"].cast(pa.string())
-        tables.append(table.set_column(index, "run_id", ids))
+            tables.append(_read_batch(file, columns, run_ids))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            unreadable.append(f"{file}: set aside: {_reason(error)}")
     if not tables:
-        return pd.DataFrame({"run_id": [], "step": []}), unreadable
+        names = ["run_id", "step", *(columns or REQUIRED)]
+        return pd.DataFrame({name: [] for name in names}), unreadable
     frame = pa.concat_tables(tables, promote_options="default").to_pandas()
     frame = frame.drop_duplicates(["run_id", "step"])
     frame = frame.sort_values(["run_id", "step"], ignore_index=True)
@@ -187,27 +193,85 @@ def done_ids(path: Path) -> tuple[set[str], list[str]]:
     unreadable = []
     for file in batch_files(path):
         try:
-            column = pq.read_table(file, columns=["run_id"])["run_id"]
-            ids.update(column.cast(pa.string()).unique().to_pylist())
-        except (OSError, pa.ArrowException) as error:
-            unreadable.append(f"{file}: unreadable, its runs are done again: {error}")
+            # All of it is decoded: what `read_trajectories` sets aside is not done.
+            ids.update(_read_batch(file)["run_id"].unique().to_pylist())
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = _reason(error)
+            unreadable.append(f"{file}: set aside, its runs are done again: {reason}")
     return ids, unreadable
 
 
+def _read_batch(
+    file: Path,
+    columns: Sequence[str] | None = None,
+    run_ids: Sequence[str] | None = None,
+) -> pa.Table:
+    """One trajectory file, run_id as plain strings.
+
+    Raises:
+      OSError, pa.ArrowException: not readable as Parquet.
+      ValueError: Parquet, but not of trajectories.
+    """
+    schema = pq.read_schema(file)
+    lost = [name for name in ("run_id", "step", *REQUIRED) if name not in schema.names]
+    if lost:
+        raise ValueError(f"no column {lost[0]}, so not trajectories")
+    ids = schema.field("run_id").type
+    text = ids.value_type if pa.types.is_dictionary(ids) else ids
+    numbers = [
+        schema.field(n).type for n in schema.names if n not in ("run_id", "step")
+    ]
+    if not (
+        (pa.types.is_string(text) or pa.types.is_large_string(text))
+        and pa.types.is_integer(schema.field("step").type)
+        and all(map(pa.types.is_floating, numbers))
+    ):
+        raise ValueError("columns of other types than trajectories have")
+    wanted = None if columns is None else {"run_id", "step", *columns}
+    keep = [name for name in schema.names if wanted is None or name in wanted]
+    filters = None if run_ids is None else [("run_id", "in", list(run_ids))]
+    table = pq.read_table(
+        file, columns=keep, filters=filters, page_checksum_verification=True
+    )
+    index = table.schema.get_field_index("run_id")
+    return table.set_column(index, "run_id", table["run_id"].cast(pa.string()))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error's own words."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+
+
 def batch_files(path: Path) -> list[Path]:
-    """The trajectory files of a result folder, in order of name."""
-    return sorted((result_dir(path) / TRAJECTORIES).glob("[!._]*.parquet"))
+    """The trajectory files of a result folder, in order of name.
+
+    Raises:
+      ResultError: no result folder, or its trajectories cannot be listed.
+    """
+    folder = result_dir(path) / TRAJECTORIES
+    try:
+        names = os.listdir(folder) if folder.exists() else []
+    except OSError as error:
+        raise ResultError(f"{folder}: cannot be read: {_reason(error)}") from None
+    return [
+        folder / name
+        for name in sorted(names)
+        if name.endswith(".parquet") and not name.startswith((".", "_"))
+    ]
 
 
 def batch_metadata(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
     """Run ids and metadata of each readable trajectory file."""
     for file in batch_files(path):
         try:
-            table = pq.read_table(file, columns=["run_id"])
-        except (OSError, pa.ArrowException):
+            table = _read_batch(file, [])
+            kept = (table.schema.metadata or {}).get(b"grokmap", b"{}")
+            metadata = json.loads(kept)
+        except (OSError, ValueError, pa.ArrowException):
             continue
-        ids = table["run_id"].cast(pa.string()).unique().to_pylist()
-        yield ids, json.loads((table.schema.metadata or {}).get(b"grokmap", b"{}"))
+        if isinstance(metadata, dict):
+            yield table["run_id"].unique().to_pylist(), metadata
 
 
 def write_runs(path: Path, runs: pd.DataFrame, name: str = RUNS) -> Path:
@@ -235,15 +299,9 @@ def _write_table(file: Path, table: pa.Table, metadata: dict[str, Any]) -> None:
     known = {"schema_version": SCHEMA_VERSION, **metadata}
     kept = {**(table.schema.metadata or {}), b"grokmap": json.dumps(known).encode()}
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(kept), sink, compression="zstd")
+    table = table.replace_schema_metadata(kept)
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     _replace(file, sink.getvalue().to_pybytes())
-
-
-def _read_table(file: Path) -> pa.Table:
-    try:
-        return pq.read_table(file)
-    except (OSError, pa.ArrowException) as error:
-        raise ResultError(f"{file}: unreadable: {error}") from None
 
 
 def _replace(file: Path, data: bytes) -> None:
@@ -262,5 +320,6 @@ def _replace(file: Path, data: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResultError(f"{file}: cannot be written: {error.strerror}") from None
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise ResultError(f"{file}: cannot be written: {_reason(error)}") from None

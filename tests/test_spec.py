@@ -86,7 +86,7 @@ BAD = [
     ("horizon = 6", "", "horizon (decay times) or n_steps (fixed); neither found"),
     ("horizon = 6", "horizon = 6\nn_steps = 9", "both found"),
     ("horizon = 6", "n_steps = 9\nmax_steps = 9", "goes with horizon"),
-    ("horizon = 6", "horizon = 6\nmax_steps = 10", "above max_steps"),
+    ("horizon = 6", "horizon = 6\nmax_steps = 9\nmin_steps = 10", "above max_steps"),
     ("horizon = 6", "horizon = 6\nbeta1 = 0.9", "beta1: ignored by optimizer 'gd'"),
     ("horizon = 6", "horizon = 6\nrecords_per_octave = 48", "a power of two"),
     ("horizon = 6", "horizon = 6\norder_parameters = ['snrr']", "did you mean 'snr'"),

@@ -22,8 +22,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def print_event(event: str, **values: Any) -> None:
-    """One line of JSON on stdout."""
-    print(json.dumps({"event": event, **values}), flush=True)
+    """One line of JSON on stdout; null for what is not known yet."""
+    known = {k: None if v != v else v for k, v in values.items()}
+    print(json.dumps({"event": event, **known}, allow_nan=False), flush=True)
 
 
 def human_time(seconds: float) -> str:

@@ -40,7 +40,10 @@ def draw_curves(
     _, trajectories = load_runs(path, rules, None, chosen["run_id"].tolist())
     names = chosen["order_parameters"].iloc[0].split(",")
     figure = plot.curves(trajectories, chosen, names)
-    _save(figure, out or path / "figures" / "curves", kinds)
+    name = "-".join(["curves", *wanted[:3]])
+    if criteria != "default":
+        name += f"-{Path(criteria).stem}"
+    _save(figure, out or path / "figures" / name, kinds)
 
 
 def _chosen(runs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
@@ -76,10 +79,17 @@ def _formats(text: str) -> list[str]:
 
 
 def _save(figure: Figure, path: Path, kinds: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.removeprefix(".") in FORMATS:
+        path = path.with_suffix("")
+    if path.name in ("", "..") or path.is_dir():
+        raise SpecError(f"--out {path}: a folder; name the figure, without suffix")
     for kind in kinds:
         file = path.with_name(f"{path.name}.{kind}")
         # No dates: the same table then gives the same file.
         metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-        figure.savefig(file, metadata=metadata.get(kind, {"Date": None}))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(file, metadata=metadata.get(kind, {"Date": None}))
+        except OSError as error:
+            raise ResultError(f"{file}: cannot be written: {error.strerror}") from None
         print(file)

@@ -11,16 +11,14 @@ from typing import Any
 import pandas as pd
 
 from grokmap import store
-from grokmap.classify import Criteria, classify, read_criteria
+from grokmap.classify import FLAGS, Criteria, classify, read_criteria
 from grokmap.errors import ResultError, SpecError
-
-LABELLED_BY = ("train_accuracy", "test_accuracy", "train_loss", "zero_loss_fraction")
 
 
 def load_runs(
     path: Path,
     criteria: Criteria,
-    columns: Sequence[str] | None = LABELLED_BY,
+    columns: Sequence[str] | None = store.REQUIRED,
     run_ids: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(runs, trajectories) of a folder, labelled anew; None means all columns, runs.
@@ -51,14 +49,13 @@ def phase_counts(runs: pd.DataFrame, phases: Sequence[str]) -> dict[str, int]:
     """Runs by phase, then how many are censored, diverged, stalled, collapsed."""
     found = runs["phase"].value_counts()
     counts = {phase: int(found.get(phase, 0)) for phase in dict.fromkeys(phases)}
-    flags = ("censored", "diverged", "stalled", "collapsed")
-    return counts | {flag: int(runs[flag].sum()) for flag in flags}
+    return counts | {flag: int(runs[flag].sum()) for flag in FLAGS}
 
 
 def print_counts(counts: dict[str, int]) -> None:
     """A line for each phase; flags only where some run has them."""
     for name, count in counts.items():
-        if count or name not in ("censored", "diverged", "stalled", "collapsed"):
+        if count or name not in FLAGS:
             print(f"  {name:<14} {count}")
     if counts["censored"]:
         print("  (censored: the budget ended before the label could be decided)")
@@ -148,7 +145,7 @@ def _is_real(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A table's value as JSON has it; null for what is undefined."""
-    if pd.isna(value):
+    """A table's value as JSON has it; null for what is undefined or infinite."""
+    if pd.isna(value) or value in (float("inf"), -float("inf")):
         return None
     return value.item() if hasattr(value, "item") else value

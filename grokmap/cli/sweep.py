@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -86,16 +87,23 @@ def run_sweep(options: Options) -> int:
     planned = plan.plan(sweep, VOCABULARY)
     execute.use_all_cores()
     session = Session()
-    with store.locked(path):
+    with _signals(stop), store.locked(path):
+        # Again, now that no other process can change the folder.
+        _check_folder(path, sweep)
         table = plan.plan_table(planned, sweep, VOCABULARY)
         store.write_spec(path, sweep)
         store.write_plan(path, table)
         missing = _missing(path, planned)
-        with _signals(stop):
-            _train(path, table, missing, options, stop, session)
+        _train(path, table, missing, options, stop, session)
         code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
         runs = _write_runs(path)
         store.add_session(path, session.record(code))
+    if stop.code and missing and not session.done:
+        print(
+            "grokmap: stopped before the first batch was finished: only whole batches "
+            "are kept; allow more time or choose fewer --lanes",
+            file=sys.stderr,
+        )
     _report(path, runs, len(planned), code, options.as_json)
     return code
 
@@ -116,6 +124,7 @@ def _train(
     stop: Stop,
     session: Session,
 ) -> None:
+    versions()  # known before anything is trained that would carry them
     with Display(missing, len(table), options.as_json) as display:
         for outcome in execute.execute(
             missing,
@@ -187,7 +196,7 @@ def _signals(stop: Stop) -> Iterator[None]:
 
     def handle(number: int, frame: Any) -> None:
         if stop.code is not None:
-            raise KeyboardInterrupt
+            os._exit(stop.code)  # every file is whole: each was renamed into place
         stop.code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_STOPPED
         print("grokmap: stopping after this chunk; again to stop now", file=sys.stderr)
 
@@ -195,8 +204,6 @@ def _signals(stop: Stop) -> Iterator[None]:
     before = [signal.signal(number, handle) for number in numbers]
     try:
         yield
-    except KeyboardInterrupt:
-        pass
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
@@ -231,6 +238,7 @@ def _report(
 
 def dry_run_sweep(options: Options) -> int:
     """Says what `run_sweep` would do; writes nothing."""
+    _seconds(options.time_budget)
     sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
     path = options.out or Path("results") / sweep.name
     _check_folder(path, sweep)

@@ -56,7 +56,7 @@ def _named(kind: str, fields: list[str], text: str) -> list[float]:
     low, high = _ends(fields, text)
     if low <= 0:
         raise ValueError(f"a {kind} axis starts above 0, not at {fields[0].strip()}")
-    points = np.geomspace(low, high, _count(fields[2]))
+    points = np.geomspace(low, high, _count(fields[2]))  # exact at both ends
     if kind == "log":
         return [round12(x) for x in points]
     return [float(x) for x in dict.fromkeys(np.rint(points).tolist())]
@@ -64,13 +64,15 @@ def _named(kind: str, fields: list[str], text: str) -> list[float]:
 
 def _linear(fields: list[str], text: str) -> list[float]:
     low, high = _ends(fields, text)
-    try:
-        count = _count(fields[2])
-    except ValueError as error:
-        step = fields[2].strip()
+    last = _number(fields[2])
+    if 0 < last != int(last):
+        ends = f"{fields[0].strip()}:{fields[1].strip()}"
         raise ValueError(
-            f"{error}; did you mean range:{fields[0]}:{fields[1]}:{step} (a step)?"
-        ) from None
+            f"the last field is a count of points, a whole number, not "
+            f"{fields[2].strip()}; did you mean range:{ends}:{fields[2].strip()} "
+            "(a step)?"
+        )
+    count = _count(fields[2])
     return [round12(x) for x in np.linspace(low, high, count)]
 
 
@@ -80,9 +82,9 @@ def _range(fields: list[str], text: str) -> list[float]:
     if step <= 0:
         raise ValueError(f"the step of a range is above 0, not {fields[2].strip()}")
     # A stop that rounding puts a hair above the last value stays excluded.
-    count = math.ceil((high - low) / step - 1e-9)
+    count = (high - low) / step - 1e-9
     _check_count(count)
-    return [round12(low + i * step) for i in range(count)]
+    return [round12(low + i * step) for i in range(math.ceil(count))]
 
 
 def _ends(fields: list[str], text: str) -> tuple[float, float]:
@@ -110,14 +112,15 @@ def _number(text: str) -> float:
 
 def _count(text: str) -> int:
     value = _number(text)
-    if value != int(value) or value < 1:
+    if value != int(value) or value < 2:
         raise ValueError(
-            f"the last field is a count of points, a whole number, not {text.strip()}"
+            "the last field is a count of points, a whole number of at least 2, not "
+            f"{text.strip()}"
         )
-    _check_count(int(value))
+    _check_count(value)
     return int(value)
 
 
-def _check_count(count: int) -> None:
+def _check_count(count: float) -> None:
     if count > MAX_POINTS:
-        raise ValueError(f"{count} points on one axis; at most {MAX_POINTS}")
+        raise ValueError(f"{count:.3g} points on one axis; at most {MAX_POINTS}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol, Self
 
+import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -40,6 +41,7 @@ from grokmap.spec.words import (
 
 MAX_RUNS = 1_000_000
 MAX_FILE_BYTES = 1 << 20
+MAX_PROBLEMS = 30
 AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")
 
 
@@ -135,14 +137,22 @@ class Points:
         if not values:
             raise ValueError(f"an empty axis; write one as {GRAMMAR}")
         points = tuple(self._point(v) for v in values)
-        if len(set(points)) < len(points):
-            twice = next(v for v in points if points.count(v) > 1)
-            raise ValueError(f"{twice} is given twice")
+        # Runs are trained in float32: points it cannot tell apart are one point.
+        seen: set[float] = set()
+        for point in points:
+            place = point if self.whole else float(np.float32(point))
+            if place in seen:
+                raise ValueError(f"{point} is given twice (or equals one in float32)")
+            seen.add(place)
         return points
 
     def _point(self, value: Any) -> float | int:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
+        try:
+            single = float(np.float32(value))
+        except OverflowError:
+            raise ValueError("a whole number of hundreds of digits") from None
         if not math.isfinite(value):
             raise ValueError(f"{value} is not finite")
         if self.whole and value != int(value):
@@ -150,7 +160,9 @@ class Points:
         for name, (holds, words) in _BOUNDS.items():
             bound = getattr(self, name)
             if bound is not None and not holds(value, bound):
-                raise ValueError(f"should be {words} {bound:g}, not {value:g}")
+                raise ValueError(f"should be {words} {bound}, not {value}")
+        if not math.isfinite(single) or (single == 0) != (value == 0):
+            raise ValueError(f"{value} is beyond float32")
         return int(value) if self.whole else round12(value)
 
 
@@ -271,6 +283,7 @@ class Sweep(BaseModel):
 
 
 KEYS = tuple(Sweep.model_fields)
+_ALL_KEYS = (*KEYS, "axes")
 
 
 def read_sweep(
@@ -291,16 +304,21 @@ def read_sweep(
     values = _merge(document, problems)
     for text in overrides:
         key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            problems.append(f"-s {text}: write -s key=value")
+        key = key.strip().removeprefix("axes.")
+        if not equals or not key:
+            problems.append(f"-s {_short(text)}: write -s key=value")
         else:
-            values[key.strip()] = _override_value(value.strip())
+            values[key] = _override_value(key, value.strip())
     sweep, bad = _validate(values, problems)
     given = {k for k in values if k not in bad}
     problems += _check(sweep, given, bad, vocabulary)
     if problems:
-        raise SpecError([f"{path}: {problem}" for problem in problems])
-    chosen = sweep.order_parameters or tuple(vocabulary.order_parameters)
+        more = len(problems) - MAX_PROBLEMS
+        shown = problems[:MAX_PROBLEMS] + [f"and {more} more problems"] * (more > 0)
+        raise SpecError([f"{path}: {problem}" for problem in shown])
+    chosen = sweep.order_parameters
+    if chosen is None:
+        chosen = tuple(vocabulary.order_parameters)
     return sweep.model_copy(update={"order_parameters": chosen})
 
 
@@ -341,17 +359,18 @@ def expand(sweep: Sweep, vocabulary: Vocabulary) -> Iterator[Run]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        if path.is_dir():
-            raise SpecError(f"{path}: a folder, not a sweep file")
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device or pipe"
+            raise SpecError(f"{path}: {kind}, not a sweep file")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise SpecError(f"{path}: over {MAX_FILE_BYTES} bytes; no sweep file")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SpecError(f"{path}: not a text file in UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"{path}: not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: not TOML: {_short(str(error))}") from None
 
 
 def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -382,12 +401,20 @@ def _peek(value: str | list[Any]) -> Sequence[Any]:
         return ()
 
 
-def _override_value(text: str) -> Any:
+def _override_value(key: str, text: str) -> Any:
     """`text` as a TOML value where it is one, else as an axis or a name."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        table = {}
+    if set(table) == {"value"}:
+        return table["value"]
+    return text.split(",") if key == "order_parameters" else text
+
+
+def _short(text: str) -> str:
+    """At most 80 characters of a user's own text, for a message."""
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 _PLACEHOLDER: dict[str, Any] = {
@@ -428,7 +455,10 @@ def _validate(
 def _unknown(key: str, problems: list[str]) -> bool:
     if key in KEYS:
         return False
-    problems.append(f"unknown key {key!r}; {_nearest(key, (*KEYS, 'axes'))}")
+    if key == "axes":
+        problems.append("axes: name the swept key itself, as in alpha=0:0.5:6")
+    else:
+        problems.append(f"unknown key {_short(repr(key))}; {_nearest(key, _ALL_KEYS)}")
     return True
 
 
@@ -443,19 +473,23 @@ def _message(key: str, detail: Any) -> str:
     if detail["type"] == "missing":
         return f"missing key {key!r}"
     if key == "name" and detail["type"] == "string_pattern_mismatch":
+        given = _short(repr(detail["input"]))
         return (
-            f"name = {detail['input']!r}: letters, digits, '.', '_' and '-' only, "
-            "at most 100, not starting with a sign"
+            f"name = {given}: letters, digits, '.', '_' and '-' only, at most 100, "
+            "not starting with a sign"
         )
     text = detail["msg"].removeprefix("Value error, ")
     text = text.replace("Input should be", "should be")
-    return f"{key} = {detail['input']!r}: {text}"
+    return f"{key} = {_short(repr(detail['input']))}: {text}"
 
 
 def _check(
     sweep: Sweep, given: set[str], bad: frozenset[str], vocabulary: Vocabulary
 ) -> Iterator[str]:
     """Problems that need several keys or the names that exist."""
+    if sweep.n_runs > MAX_RUNS:
+        yield f"{sweep.n_runs} runs; at most {MAX_RUNS} in one sweep"
+        return
     yield from _check_names(sweep, bad, vocabulary)
     yield from _check_budget(sweep, given, bad)
     yield from _check_cadence(sweep, bad)
@@ -474,8 +508,6 @@ def _check(
     task = vocabulary.task.get(sweep.task)
     if "modulus" not in bad:
         yield from _check_modulus(sweep, task, bad)
-    if sweep.n_runs > MAX_RUNS:
-        yield f"{sweep.n_runs} runs; at most {MAX_RUNS} in one sweep"
 
 
 def _check_names(
@@ -485,11 +517,13 @@ def _check_names(
         if key in bad:
             continue
         value = getattr(sweep, key)
-        chosen = value if key == "order_parameters" else (value,)
-        for name in chosen or ():
+        chosen = (value if key == "order_parameters" else (value,)) or ()
+        if len(set(chosen)) < len(chosen):
+            yield f"{key}: a name is given twice"
+        for name in chosen:
             if name not in names:
                 word = key.removesuffix("s").replace("_", " ")
-                yield f"unknown {word} {name!r}; {_nearest(name, names)}"
+                yield f"unknown {word} {_short(repr(name))}; {_nearest(name, names)}"
 
 
 def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
@@ -501,7 +535,7 @@ def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterato
     if sweep.n_steps is not None:
         for key in sorted(given & {"min_steps", "max_steps"}):
             yield f"{key}: goes with horizon, not with n_steps"
-    elif sweep.min_steps > sweep.max_steps and not bad & {"min_steps", "max_steps"}:
+    elif "min_steps" in given and sweep.min_steps > sweep.max_steps:
         yield f"min_steps = {sweep.min_steps}: above max_steps = {sweep.max_steps}"
 
 

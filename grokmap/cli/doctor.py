@@ -46,7 +46,7 @@ def versions() -> dict[str, Any]:
         "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "commit": _commit(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "device": devices[0].device_kind,
         "backend": devices[0].platform,
         "n_devices": len(devices),

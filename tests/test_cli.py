@@ -1,0 +1,287 @@
+"""The command line end to end, in one process but for signals and start-up time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from grokmap import execute
+from grokmap.classify import CRITERIA
+from grokmap.cli import app, main
+
+TINY = """# For tests.
+name = "tiny"
+task = "modular_addition"
+modulus = 5
+width = 8
+learning_rate = 0.05
+n_steps = 60
+alpha = 0
+train_fraction = 0.6
+order_parameters = ["snr"]
+[axes]
+weight_decay = [1e-3, 1]
+seed = "range:0:2:1"
+"""
+
+
+@pytest.fixture
+def grokmap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    """Runs a command line in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.toml").write_text(TINY)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return run
+
+
+def files(path: Path) -> dict[str, float]:
+    return {
+        str(p.relative_to(path)): p.stat().st_mtime_ns
+        for p in path.rglob("*.parquet")
+        if "trajectories" in str(p)
+    }
+
+
+def test_from_toml_to_figures_and_again_without_new_work(grokmap: Any) -> None:
+    code, out, err = grokmap("sweep", "tiny.toml")
+    assert code == 0
+    assert out.splitlines()[0] == "results/tiny: 4 of 4 runs"
+    assert "run-steps/s" in err
+    result = Path("results/tiny")
+    runs = pd.read_parquet(result / "runs.parquet")
+    assert len(runs) == 4 and runs["cost_s"].gt(0).all()
+    assert {"phase", "t_grok", "decay_rate", "final_snr", "censored"} <= set(runs)
+    trajectories = pd.read_parquet(result / "trajectories")
+    assert set(trajectories["run_id"]) == set(runs["run_id"])
+    resolved = tomllib.loads((result / "sweep.toml").read_text())
+    assert resolved["momentum"] == 0.0 and resolved["axes"]["seed"] == [0, 1]
+    session = json.loads((result / "provenance.json").read_text())["sessions"][0]
+    assert session["exit_code"] == 0 and session["runs_done"] == 4
+    assert session["versions"]["jax"] and session["device"]
+
+    before = files(result)
+    assert grokmap("sweep", "tiny.toml")[0] == 0
+    assert files(result) == before
+
+    # One axis alone is swept, so lambda against the seed's absence cannot be drawn.
+    code, out, err = grokmap("phase-diagram", "results/tiny")
+    assert code == 2 and "'alpha' is not swept" in err and out == ""
+
+    # Growing an axis does only the new runs.
+    code, _, _ = grokmap("sweep", "tiny.toml", "-s", "alpha=0,0.3")
+    assert code == 0
+    assert len(files(result)) == len(before) + 1
+    assert before.items() <= files(result).items()
+
+    code, out, _ = grokmap("phase-diagram", "results/tiny", "--format", "png,pdf,svg")
+    assert code == 0
+    assert out.split() == [
+        f"results/tiny/figures/phase-diagram.{kind}" for kind in ("png", "pdf", "svg")
+    ]
+    assert all(Path(name).stat().st_size > 1000 for name in out.split())
+    code, out, _ = grokmap("curves", "results/tiny", "--format", "png")
+    assert code == 0 and Path(out.strip()).stat().st_size > 1000
+
+
+def test_result_commands_agree(grokmap: Any) -> None:
+    grokmap("sweep", "tiny.toml")
+    runs = pd.read_parquet("results/tiny/runs.parquet")
+    code, out, _ = grokmap("status", "results/tiny", "--json")
+    status = json.loads(out)
+    assert code == 0
+    assert (status["planned"], status["done"], status["missing"]) == (4, 4, 0)
+    assert sum(status[p] for p in ("no-learning", "memorize-only", "grok")) == 4
+    run_id = runs["run_id"].iloc[0]
+    shown = json.loads(grokmap("show", "results/tiny", run_id[:8], "--json")[1])
+    assert shown["run_id"] == run_id and shown["n_steps"] == 60
+    assert shown["phase"] == runs["phase"].iloc[0]
+    assert run_id in grokmap("show", "results/tiny", run_id)[1]
+    code, out, _ = grokmap("classify", "results/tiny", "--criteria", "liu2022")
+    assert code == 0 and "confusion" in out
+    liu = pd.read_parquet("results/tiny/runs-liu2022.parquet")
+    assert set(liu["phase"]) <= {
+        "confusion",
+        "memorization",
+        "grokking",
+        "comprehension",
+    }
+    Path("mine.toml").write_text("train_bar = 0.01\ntest_bar = 0.01\nsustained = false")
+    out = grokmap("classify", "results/tiny", "--criteria", "mine.toml", "--json")[1]
+    assert json.loads(out)["grok"] == 4
+
+
+def test_dry_run_writes_nothing(grokmap: Any) -> None:
+    code, out, _ = grokmap("sweep", "tiny.toml", "--dry-run")
+    assert code == 0
+    for word in ("weight_decay", "runs", "batches", "compiles", "output", "time"):
+        assert word in out
+    code, out, _ = grokmap("sweep", "tiny.toml", "--dry-run", "--json")
+    plan = json.loads(out)
+    assert plan["runs"] == 4 and plan["run_steps"] == 240 and plan["compiles"] == 1
+    assert plan["seconds"] > 0 and plan["bytes"] > 0
+    assert sorted(os.listdir()) == ["tiny.toml"]
+
+
+def test_json_events_are_json(grokmap: Any) -> None:
+    code, out, _ = grokmap("sweep", "tiny.toml", "--json")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and events[-1]["event"] == "result"
+    assert events[-1]["planned"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "none.toml"], "none.toml: cannot be read"),
+        (["sweep", "."], "a folder"),
+        (["sweep", "tiny.toml", "-s", "widht=3"], "did you mean 'width'"),
+        (["sweep", "tiny.toml", "-s", "width=0"], "at least 1"),
+        (["sweep", "tiny.toml", "-s", "width"], "write -s key=value"),
+        (["sweep", "tiny.toml", "-s", "beta1=0.1,0.2"], "ignored by optimizer"),
+        (["sweep", "tiny.toml", "--time-budget", "soon"], "90s, 45m or 3h"),
+        (["sweep", "tiny.toml", "--out", "tiny.toml"], "no sweep result"),
+        (["sweep", "tiny.toml", "--out", "."], "no sweep result"),
+        (["status", "none"], "no such folder"),
+        (["phase-diagram", "."], "not the result of a sweep"),
+        (["curves", "tiny.toml"], "a file"),
+        (["classify", "none", "--criteria", "liu"], "unknown criteria"),
+        (["show", "none", "abc"], "no such folder"),
+    ],
+)
+def test_bad_usage_is_one_line_exit_2_nothing_written(
+    grokmap: Any, arguments: list[str], message: str
+) -> None:
+    code, out, err = grokmap(*arguments)
+    assert code == 2 and out == ""
+    assert message in err and len(err.strip().splitlines()) == 1
+    assert os.listdir() == ["tiny.toml"]
+
+
+def test_several_problems_are_several_lines(grokmap: Any) -> None:
+    changes = ["-s", "width=0", "-s", "alpha=1:0:3", "-s", "task=add", "-s", "x=1"]
+    code, _, err = grokmap("sweep", "tiny.toml", *changes)
+    assert code == 2 and len(err.strip().splitlines()) == 4
+
+
+def test_another_sweep_is_refused_with_the_difference(grokmap: Any) -> None:
+    grokmap("sweep", "tiny.toml")
+    code, out, err = grokmap("sweep", "tiny.toml", "-s", "activation=relu")
+    assert code == 4 and out == ""
+    assert "activation was quadratic, now relu" in err
+    code, _, err = grokmap("sweep", "tiny.toml", "-s", "seed=1,2")
+    assert code == 4 and "seed had 0" in err
+
+
+def test_a_locked_folder_is_refused(grokmap: Any) -> None:
+    from grokmap import store
+
+    with store.locked(Path("results/tiny")):
+        code, _, err = grokmap("sweep", "tiny.toml")
+    assert code == 5 and f"process {os.getpid()}" in err
+
+
+def test_failed_runs_are_reported_and_done_next_time(
+    grokmap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: Any) -> Any:
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(execute, "run_batch", fails)
+        code, out, err = grokmap("sweep", "tiny.toml")
+    assert code == 3 and "out of luck" in err and "0 of 4 runs" in out
+    assert grokmap("sweep", "tiny.toml")[0] == 0
+
+
+def test_time_budget_stops_in_good_order(grokmap: Any) -> None:
+    code, out, err = grokmap("sweep", "tiny.toml", "--time-budget", "0s")
+    assert code == 75 and "0 of 4 runs" in out
+    assert "only whole batches are kept" in err
+    assert grokmap("status", "results/tiny")[0] == 0
+    assert grokmap("sweep", "tiny.toml")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)]
+)
+def test_signals_stop_between_chunks(
+    tmp_path: Path, number: signal.Signals, expected: int
+) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    command = [sys.executable, "-m", "grokmap", "sweep", "tiny.toml"]
+    process = subprocess.Popen(
+        [*command, "-s", "n_steps=100000000"], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    plan = tmp_path / "results/tiny/plan.parquet"
+    deadline = time.monotonic() + 60
+    while not plan.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == expected, err
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_doctor_and_schema(grokmap: Any) -> None:
+    code, out, _ = grokmap("doctor")
+    assert code == 0 and "jaxlib" in out and "device" in out
+    assert json.loads(grokmap("doctor", "--json")[1])["versions"]["jax"]
+    assert json.loads(grokmap("schema")[1])["properties"]["alpha"]
+
+
+def test_doctor_warns_of_known_bad_combinations() -> None:
+    from grokmap.cli.doctor import warnings
+
+    facts = {"versions": {"jaxlib": "0.10.2"}, "backend": "gpu", "flags": {}}
+    assert "scatter-add" in warnings(facts)[0]
+    assert warnings({**facts, "backend": "cpu"}) == []
+    assert "XLA_FLAGS" in warnings({**facts, "flags": {"XLA_FLAGS": ""}})[-1]
+
+
+def test_every_command_has_help() -> None:
+    names = [c.name or c.callback.__name__ for c in app.registered_commands]
+    assert len(names) == 8
+    for command in app.registered_commands:
+        assert command.callback.__doc__
+
+
+def test_help_does_not_load_jax() -> None:
+    code = (
+        "import sys; from grokmap.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('jax', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_smoke_sweep_has_all_three_phases(
+    grokmap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = grokmap("sweep", str(ROOT / "sweeps/smoke.toml"), "--json")[1]
+    result = json.loads(out.splitlines()[-1])
+    assert result["grok"] == result["memorize-only"] == result["no-learning"] == 2
+    runs = pd.read_parquet("results/smoke/runs.parquet")
+    assert runs.loc[runs["phase"] == "memorize-only", "censored"].all()
+    assert not runs.loc[runs["phase"] != "memorize-only", "censored"].any()

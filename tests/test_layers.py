@@ -1,0 +1,72 @@
+"""Imports go down only (DESIGN 9); jax stays between tasks and execute."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+PACKAGE = ROOT / "grokmap"
+# Rooms from the ground up; each may use those named.
+MAY_USE = {
+    "errors": set(),
+    "spec": {"errors"},
+    "tasks": set(),
+    "models": set(),
+    "losses": set(),
+    "optimizers": {"models", "spec"},
+    "order_parameters": set(),
+    "plan": {"spec"},
+    "train": {"tasks", "models", "losses", "optimizers", "order_parameters", "spec"},
+    "execute": {"train", "plan", "spec", "tasks"},
+    "store": {"spec", "errors"},
+    "classify": {"errors"},
+    "plot": {"errors"},
+}
+JAX = {"models", "losses", "optimizers", "order_parameters", "train", "execute", "cli"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    here = room(path)
+    names = imported(path)
+    if here not in ("cli", "__init__", "__main__"):
+        used = {n.split(".")[1] for n in names if n.startswith("grokmap.")} - {here}
+        assert used <= MAY_USE[here]
+    if any(n.split(".")[0] in ("jax", "flax", "optax") for n in names):
+        assert here in JAX
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_printing_and_exiting_is_the_command_lines(path: Path) -> None:
+    names = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    if room(path) != "cli":
+        assert not names & {"print", "exit", "eval", "exec"}
+    assert not any(n.split(".")[0] == "pickle" for n in imported(path))
+
+
+def test_every_room_is_listed() -> None:
+    rooms = {room(path) for path in MODULES} - {"__init__", "__main__", "cli"}
+    assert rooms == set(MAY_USE)

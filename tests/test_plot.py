@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgb
+
+from grokmap import plot
+from grokmap.errors import SpecError
+
+ALPHAS, DECAYS = [0.0, 0.3], [1e-3, 1e-2, 1e-1, 1.0]
+# By alpha, then lambda; a capital letter is censored.
+PLANTED = {0.0: "Mggn", 0.3: "MMgn"}
+NAMES = {"m": "memorize-only", "g": "grok", "n": "no-learning"}
+
+
+def planted(seeds: int = 2, **changes: object) -> pd.DataFrame:
+    rows = [
+        {
+            "alpha": alpha,
+            "weight_decay": decay,
+            "decay_rate": decay * 0.05 * 64 ** (-2 * alpha),
+            "seed": seed,
+            "phase": NAMES[letter.lower()],
+            "censored": letter.isupper(),
+            "delay_ratio": 10.0 if letter == "g" else np.nan,
+            "alpha_convention": "laziness",
+            "train_fraction": 0.5,
+            "width": 64,
+            **changes,
+        }
+        for alpha, letters in PLANTED.items()
+        for decay, letter in zip(DECAYS, letters, strict=True)
+        for seed in range(seeds)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_cells_gather_seeds() -> None:
+    runs = planted()
+    runs.loc[runs.index[2], "phase"] = "memorize-only"  # one of the two seeds
+    cells = plot.gather(runs, "weight_decay", "alpha").table
+    assert len(cells) == 8
+    half = cells[(cells["x"] == 1e-2) & (cells["y"] == 0)].iloc[0]
+    assert half["p_grok"] == 0.5 and half["ratio"] == 10
+    assert cells.set_index(["x", "y"])["censored"].to_dict()[1e-3, 0.3] == 1
+
+
+def test_cells_tile_the_plane_without_gaps() -> None:
+    for x in ("weight_decay", "decay_rate"):
+        cells = plot.gather(planted(), x, "alpha").table
+        for _, row in cells.groupby("y"):
+            row = row.sort_values("x")
+            assert np.all((row["x_low"] < row["x"]) & (row["x"] < row["x_high"]))
+            np.testing.assert_allclose(row["x_high"][:-1], row["x_low"][1:])
+    edges = plot.gather(planted(), "weight_decay", "alpha").table
+    assert edges["x_low"].min() == pytest.approx(10**-3.5)
+    assert edges["y_low"].min() == pytest.approx(-0.15)
+
+
+def test_boundary_only_between_measured_cells() -> None:
+    cells = plot.gather(planted(), "weight_decay", "alpha").table
+    found = {tuple(np.round(np.ravel(s), 6)) for s in plot.boundary(cells)}
+    # At lambda = 10^-0.5, grok meets no-learning in both rows; where grok meets a
+    # censored cell there is no edge, and between the rows neither.
+    at = round(10**-0.5, 6)
+    assert found == {(at, -0.15, at, 0.15), (at, 0.15, at, 0.45)}
+
+
+def test_colours_hatches_and_labels_are_drawn() -> None:
+    runs = planted()
+    runs.loc[runs.index[2], "phase"] = "memorize-only"
+    figure = plot.phase_diagram(runs)
+    phases, ratios = figure.subfigs[0].axes[0], figure.subfigs[1].axes[0]
+    solid, hatched = (c for c in phases.collections if isinstance(c, PatchCollection))
+    colours = [tuple(c[:3]) for c in solid.get_facecolors()]
+    grok = np.array(to_rgb(plot.COLOURS["grok"]))
+    assert sum(np.allclose(c, grok) for c in colours) == 2
+    assert sum(np.allclose(c, 0.5 * grok + 0.5) for c in colours) == 1
+    assert len(hatched.get_paths()) == 3 and hatched.get_hatch() == "////"
+    assert phases.get_xscale() == "log" and "lambda" in phases.get_xlabel()
+    assert "N^{\\alpha-1}" in phases.get_ylabel()
+    assert len(ratios.collections[0].get_paths()) == 3
+    legend = [t.get_text() for t in figure.subfigs[0].legends[0].get_texts()]
+    assert "censored" in legend and "memorize-only" in legend
+
+
+def test_zero_weight_decay_has_a_place_on_the_log_axis(tmp_path: Path) -> None:
+    zero = planted().query("weight_decay == 1e-3").assign(weight_decay=0.0)
+    figure = plot.phase_diagram(pd.concat([planted(), zero]))
+    figure.savefig(tmp_path / "x.png")
+    axes = figure.subfigs[0].axes[0]
+    labels = [t.get_text() for t in axes.get_xticklabels()]
+    assert labels[0] == "0" and "$10^{-3}$" in labels
+
+
+def test_small_multiples_over_fraction_and_width() -> None:
+    runs = pd.concat(
+        planted(train_fraction=f, width=n) for f in (0.3, 0.5, 0.7) for n in (32, 64)
+    )
+    figure = plot.phase_diagram(runs)
+    titles = [a.get_title() for a in figure.subfigs[0].axes]
+    assert len(titles) == 6 and len(set(titles)) == 6
+    swapped = plot.phase_diagram(
+        runs[runs["weight_decay"] == 1e-2].assign(learning_rate=0.1),
+        "train_fraction",
+        "width",
+    )
+    assert len(swapped.subfigs[0].axes) == 2  # one for each alpha
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ("width", "alpha", "'width' is not swept"),
+        ("alpha", "alpha", "one axis"),
+        ("weight_decay", "decay_rate", "one axis"),
+        ("lambda", "alpha", "'lambda' is not swept"),
+    ],
+)
+def test_axes_that_cannot_be_drawn(x: str, y: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        plot.phase_diagram(planted(), x, y)
+
+
+def test_curves_mark_the_times() -> None:
+    steps = np.array([0, 1, 10, 100, 1000])
+    table = pd.DataFrame(
+        {
+            "run_id": "a",
+            "step": steps,
+            "train_accuracy": [0, 0, 1, 1, 1],
+            "test_accuracy": [0, 0, 0, 0, 1],
+            "train_loss": 1.0 / (1 + steps),
+            "test_loss": 1.0,
+            "weight_norm": 3.0,
+            "snr": [0.1, np.nan, np.nan, 2.0, 5.0],
+            "rqi": np.nan,
+        }
+    )
+    run = {"run_id": "a", "phase": "grok", "censored": False, "alpha": 0.1}
+    run |= {"weight_decay": 0.01, "seed": 0, "t_mem": 10, "t_grok": 1000}
+    figure = plot.curves(table, pd.DataFrame([run]), ["snr", "rqi"])
+    assert len(figure.axes) == 4  # rqi is undefined throughout: no empty panel
+    times = [
+        line.get_xdata()[0]
+        for line in figure.axes[0].lines
+        if len(set(line.get_xdata())) == 1
+    ]
+    assert times == [10, 1000]
+    assert figure.axes[3].lines[0].get_xdata().tolist() == [0.5, 100, 1000]
+    assert all(axes.get_xscale() == "log" for axes in figure.axes)

@@ -17,7 +17,6 @@ import pytest
 from conftest import ROOT
 
 from grokmap import execute
-from grokmap.classify import CRITERIA
 from grokmap.cli import app, main
 
 TINY = """# For tests.

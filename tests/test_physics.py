@@ -1,11 +1,11 @@
-"""What the diagrams must show: on committed results, on small grids, and (slow) anew."""
+"""What the diagrams must show: on committed results, on small grids, and anew."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, labelled, small_sweep
+from conftest import ROOT, labelled
 
 from grokmap import store
 from grokmap.classify import CRITERIA, classify
@@ -77,20 +77,6 @@ def test_times_are_resolved_to_two_percent() -> None:
             assert (resolution <= np.maximum(1, 0.02 * known[time])).all()
 
 
-GRID = {
-    "modulus": 11,
-    "width": 32,
-    "alpha": (0.0, 0.3),
-    "weight_decay": "log:1e-3:1:7",
-    "train_fraction": 0.7,
-    "momentum": 0.9,
-    "n_steps": None,
-    "horizon": 12.0,
-    "min_steps": 500,
-    "order_parameters": (),
-}
-
-
 def check_doubling(short: pd.DataFrame, long: pd.DataFrame) -> None:
     both = short.merge(long, on="run_id", suffixes=("_short", "_long"))
     assert len(both) == len(short) == len(long)
@@ -102,8 +88,9 @@ def check_doubling(short: pd.DataFrame, long: pd.DataFrame) -> None:
 
 
 def test_doubling_max_steps_turns_no_uncensored_label() -> None:
-    short = labelled(small_sweep(**GRID, max_steps=1500))
-    long = labelled(small_sweep(**GRID, max_steps=3000))
+    grid = {"alpha": (0.0, 0.3), "weight_decay": "log:1e-3:1:7", "seed": (0,)}
+    short = labelled(shipped("quickstart", **grid, max_steps=1500))
+    long = labelled(shipped("quickstart", **grid, max_steps=3000))
     assert set(short["phase"]) == {"no-learning", "memorize-only", "grok"}
     check_doubling(short, long)
 

@@ -1,0 +1,54 @@
+# Everything runs in .venv, made from pyproject.toml and constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo smoke test test-slow lint type bench figures clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## make the environment
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("grokmap needs Python >= 3.11, not %d.%d; try make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+demo: $(STAMP) ## sweep the quickstart and draw its phase diagram
+	$(BIN)/grokmap sweep sweeps/quickstart.toml
+	$(BIN)/grokmap phase-diagram results/quickstart
+
+smoke: $(STAMP) ## a CPU smoke sweep through the command line, under a minute
+	rm -rf results/smoke
+	$(BIN)/grokmap sweep sweeps/smoke.toml
+	$(BIN)/grokmap curves results/smoke
+	$(BIN)/grokmap status results/smoke
+
+test: $(STAMP) ## all tests but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## evidence that takes minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(STAMP) ## mypy
+	$(BIN)/mypy
+
+bench: $(STAMP) ## run-steps per second against a hand-written loop
+	$(BIN)/python benchmarks/run_steps.py
+
+figures: $(STAMP) ## draw the committed figures again
+	$(BIN)/grokmap phase-diagram results/quickstart
+	$(BIN)/grokmap curves results/quickstart
+	$(BIN)/grokmap curves results/survey2026 --format png
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -31,10 +31,9 @@ def order_parameters_table() -> str:
     rows = ["| name | symbol | meaning | range | reference |", "|---|---|---|---|---|"]
     for name, entry in ORDER_PARAMETERS.items():
         symbol = entry.symbol.replace("|", r"\|")
-        rows.append(
-            f"| `{name}` | ${symbol}$ | {entry.meaning}{_where(entry)} | {_range(entry)} "
-            f"| {entry.reference} |"
-        )
+        meaning = entry.meaning + _where(entry)
+        cells = [f"`{name}`", f"${symbol}$", meaning, _range(entry), entry.reference]
+        rows.append(f"| {' | '.join(cells)} |")
     also = ", ".join(f"`{name}`" for name in HEALTH)
     return "\n".join([*rows, "", f"Always: {also}."])
 

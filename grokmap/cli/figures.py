@@ -54,12 +54,10 @@ def _chosen(runs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
 
 
 def _one_per_phase(runs: pd.DataFrame, phases: tuple[str, ...]) -> pd.DataFrame:
-    """The run in the middle of each phase, by decay rate; decided ones first."""
+    """The run in the middle of each phase, by decay rate."""
     rows = []
     for phase in dict.fromkeys(phases):
-        own = runs[runs["phase"] == phase]
-        decided = own[~own["censored"]]
-        own = (decided if len(decided) else own).sort_values(["decay_rate", "run_id"])
+        own = runs[runs["phase"] == phase].sort_values(["decay_rate", "run_id"])
         if len(own):
             rows.append(own.iloc[[len(own) // 2]])
     return pd.concat(rows)

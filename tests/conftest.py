@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +23,9 @@ ROOT = Path(__file__).parents[1]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 execute.use_all_cores()
+# A loaded machine is slow, not wrong; and CI must see the same inputs every time.
+hypothesis.settings.register_profile("grokmap", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("grokmap")
 
 SMALL = {
     "name": "small",

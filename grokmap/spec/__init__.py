@@ -1,7 +1,8 @@
 """From a sweep file to runs: the axis grammar, the words, the reader. No jax here."""
 
 from grokmap.spec.axis import expand_axis
-from grokmap.spec.sweep import Sweep, Vocabulary, expand, read_sweep, sweep_schema
+from grokmap.spec.read import read_sweep
+from grokmap.spec.sweep import Sweep, Vocabulary, expand, sweep_schema
 from grokmap.spec.words import (
     CONTROL_FIELDS,
     SCHEMA_VERSION,

@@ -1,15 +1,12 @@
-"""The sweep file: read, check (every problem at once), resolve, expand into runs."""
+"""The keys of a sweep, what they may be, and the runs they expand into."""
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 import operator
-import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -19,29 +16,22 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    ValidationError,
 )
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
-from grokmap.errors import SpecError
 from grokmap.spec.axis import GRAMMAR, expand_axis, round12
 from grokmap.spec.words import (
-    ALWAYS_READ,
     CONTROL_FIELDS,
-    OPTIMIZER_CONTROLS,
     SYSTEM_FIELDS,
     SYSTEM_SIZES,
     Control,
     Run,
     System,
-    n_train_of,
     run_id,
     system_identity,
 )
 
 MAX_RUNS = 1_000_000
-MAX_FILE_BYTES = 1 << 20
-MAX_PROBLEMS = 30
 AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")
 
 
@@ -283,43 +273,6 @@ class Sweep(BaseModel):
 
 
 KEYS = tuple(Sweep.model_fields)
-_ALL_KEYS = (*KEYS, "axes")
-
-
-def read_sweep(
-    path: Path, overrides: Sequence[str] = (), *, vocabulary: Vocabulary
-) -> Sweep:
-    """Reads and checks a sweep file.
-
-    Args:
-      path: a TOML file.
-      overrides: `key=value` strings that replace keys of the file.
-      vocabulary: the names that exist.
-
-    Raises:
-      SpecError: with one line for each problem of the file and the overrides.
-    """
-    document = _load(path)
-    problems: list[str] = []
-    values = _merge(document, problems)
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        key = key.strip().removeprefix("axes.")
-        if not equals or not key:
-            problems.append(f"-s {_short(text)}: write -s key=value")
-        else:
-            values[key] = _override_value(key, value.strip())
-    sweep, bad = _validate(values, problems)
-    given = {k for k in values if k not in bad}
-    problems += _check(sweep, given, bad, vocabulary)
-    if problems:
-        more = len(problems) - MAX_PROBLEMS
-        shown = problems[:MAX_PROBLEMS] + [f"and {more} more problems"] * (more > 0)
-        raise SpecError([f"{path}: {problem}" for problem in shown])
-    chosen = sweep.order_parameters
-    if chosen is None:
-        chosen = tuple(vocabulary.order_parameters)
-    return sweep.model_copy(update={"order_parameters": chosen})
 
 
 def sweep_schema(vocabulary: Vocabulary) -> dict[str, Any]:
@@ -355,216 +308,3 @@ def expand(sweep: Sweep, vocabulary: Vocabulary) -> Iterator[Run]:
         for control, seed in itertools.product(controls, sweep.seed):
             name = run_id(identity, control, reads, seed)
             yield Run(name, system, control, seed)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        if path.exists() and not path.is_file():
-            kind = "a folder" if path.is_dir() else "a device or pipe"
-            raise SpecError(f"{path}: {kind}, not a sweep file")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise SpecError(f"{path}: over {MAX_FILE_BYTES} bytes; no sweep file")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path}: not a text file in UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: not TOML: {_short(str(error))}") from None
-
-
-def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """Keys of the top and of [axes] as one mapping; misplaced keys are problems."""
-    values = dict(document)
-    axes = values.pop("axes", {})
-    if not isinstance(axes, dict):
-        problems.append("axes is a table: write [axes] and the swept keys below it")
-        return values
-    for key, value in values.items():
-        if key in AXES and isinstance(value, (str, list)) and len(_peek(value)) > 1:
-            problems.append(f"{key} = {value!r}: several values; put it under [axes]")
-        if key in axes:
-            problems.append(f"{key} stands at the top and under [axes]; keep one")
-    for key in axes:
-        if key in KEYS and key not in AXES:
-            problems.append(
-                f"{key} cannot be swept; numbers that can: {', '.join(AXES)}"
-            )
-    return {**values, **axes}
-
-
-def _peek(value: str | list[Any]) -> Sequence[Any]:
-    """The points of an axis, or none where it is in error (reported later)."""
-    try:
-        return expand_axis(value) if isinstance(value, str) else value
-    except ValueError:
-        return ()
-
-
-def _override_value(key: str, text: str) -> Any:
-    """`text` as a TOML value where it is one, else as an axis or a name."""
-    try:
-        table = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        table = {}
-    if set(table) == {"value"}:
-        return table["value"]
-    return text.split(",") if key == "order_parameters" else text
-
-
-def _short(text: str) -> str:
-    """At most 80 characters of a user's own text, for a message."""
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-_PLACEHOLDER: dict[str, Any] = {
-    "name": "sweep",
-    "task": "",
-    "modulus": 2,
-    "width": 1,
-    "alpha": 1.0,
-    "weight_decay": 0.0,
-    "train_fraction": 0.5,
-    "learning_rate": 1.0,
-}
-
-
-def _validate(
-    values: dict[str, Any], problems: list[str]
-) -> tuple[Sweep, frozenset[str]]:
-    """A sweep from the sound keys, and the names of the others.
-
-    Unsound keys get stand-ins, so that the checks across keys still see the rest and
-    the user sees every problem at once.
-    """
-    values = {k: v for k, v in values.items() if not _unknown(k, problems)}
-    if isinstance(values.get("order_parameters"), list):
-        values["order_parameters"] = tuple(values["order_parameters"])
-    try:
-        return Sweep.model_validate(values), frozenset()
-    except ValidationError as error:
-        bad: dict[str, Any] = {}
-        for detail in error.errors(include_url=False):
-            bad.setdefault(str(detail["loc"][0]), detail)
-        problems += [_message(key, detail) for key, detail in bad.items()]
-    sound = {k: v for k, v in values.items() if k not in bad}
-    stand_ins = {k: v for k, v in _PLACEHOLDER.items() if k in bad}
-    return Sweep.model_validate({**sound, **stand_ins}), frozenset(bad)
-
-
-def _unknown(key: str, problems: list[str]) -> bool:
-    if key in KEYS:
-        return False
-    if key == "axes":
-        problems.append("axes: name the swept key itself, as in alpha=0:0.5:6")
-    else:
-        problems.append(f"unknown key {_short(repr(key))}; {_nearest(key, _ALL_KEYS)}")
-    return True
-
-
-def _nearest(word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(sorted(known))}"
-
-
-def _message(key: str, detail: Any) -> str:
-    if detail["type"] == "missing":
-        return f"missing key {key!r}"
-    if key == "name" and detail["type"] == "string_pattern_mismatch":
-        given = _short(repr(detail["input"]))
-        return (
-            f"name = {given}: letters, digits, '.', '_' and '-' only, at most 100, "
-            "not starting with a sign"
-        )
-    text = detail["msg"].removeprefix("Value error, ")
-    text = text.replace("Input should be", "should be")
-    return f"{key} = {_short(repr(detail['input']))}: {text}"
-
-
-def _check(
-    sweep: Sweep, given: set[str], bad: frozenset[str], vocabulary: Vocabulary
-) -> Iterator[str]:
-    """Problems that need several keys or the names that exist."""
-    if sweep.n_runs > MAX_RUNS:
-        yield f"{sweep.n_runs} runs; at most {MAX_RUNS} in one sweep"
-        return
-    yield from _check_names(sweep, bad, vocabulary)
-    yield from _check_budget(sweep, given, bad)
-    yield from _check_cadence(sweep, bad)
-    optimizer = vocabulary.optimizer.get(sweep.optimizer)
-    for key in OPTIMIZER_CONTROLS:
-        if optimizer and key in given and key not in optimizer.controls:
-            reads = ", ".join((*ALWAYS_READ, *optimizer.controls))
-            yield f"{key}: ignored by optimizer {sweep.optimizer!r} (reads {reads})"
-    convention = vocabulary.alpha_convention.get(sweep.alpha_convention)
-    if "alpha" not in bad and convention and convention.multiplies:
-        if min(sweep.alpha) <= 0:
-            name = sweep.alpha_convention
-            yield f"alpha = {min(sweep.alpha)}: above 0 under convention {name!r}"
-    elif "alpha" not in bad and convention and max(sweep.alpha) > 2:
-        yield f"alpha = {max(sweep.alpha)}: an exponent of the width, at most 2"
-    task = vocabulary.task.get(sweep.task)
-    if "modulus" not in bad:
-        yield from _check_modulus(sweep, task, bad)
-
-
-def _check_names(
-    sweep: Sweep, bad: frozenset[str], vocabulary: Vocabulary
-) -> Iterator[str]:
-    for key, names in vocabulary._asdict().items():
-        if key in bad:
-            continue
-        value = getattr(sweep, key)
-        chosen = (value if key == "order_parameters" else (value,)) or ()
-        if len(set(chosen)) < len(chosen):
-            yield f"{key}: a name is given twice"
-        for name in chosen:
-            if name not in names:
-                word = key.removesuffix("s").replace("_", " ")
-                yield f"unknown {word} {_short(repr(name))}; {_nearest(name, names)}"
-
-
-def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
-    if bad & {"horizon", "n_steps"}:
-        return
-    if (sweep.horizon is None) == (sweep.n_steps is None):
-        found = "both" if sweep.horizon else "neither"
-        yield f"give horizon (decay times) or n_steps (fixed); {found} found"
-    if sweep.n_steps is not None:
-        for key in sorted(given & {"min_steps", "max_steps"}):
-            yield f"{key}: goes with horizon, not with n_steps"
-    elif "min_steps" in given and sweep.min_steps > sweep.max_steps:
-        yield f"min_steps = {sweep.min_steps}: above max_steps = {sweep.max_steps}"
-
-
-def _check_cadence(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
-    for key in ("records_per_octave", "order_parameters_per_octave"):
-        value = getattr(sweep, key)
-        if key not in bad and value & (value - 1):
-            yield f"{key} = {value}: a power of two"
-    if sweep.order_parameters_per_octave > sweep.records_per_octave:
-        yield "order_parameters_per_octave: at most records_per_octave"
-
-
-def _check_modulus(
-    sweep: Sweep, task: TaskEntry | None, bad: frozenset[str]
-) -> Iterator[str]:
-    for modulus in sweep.modulus:
-        if task and task.prime_modulus and not _is_prime(modulus):
-            yield f"modulus = {modulus}: task {sweep.task!r} needs a prime"
-            continue
-        n_examples = task.n_examples(modulus) if task else modulus**2
-        for fraction in () if "train_fraction" in bad else sweep.train_fraction:
-            n_train = n_train_of(fraction, n_examples)
-            if not 0 < n_train < n_examples:
-                side = "train" if n_train == 0 else "test"
-                yield (
-                    f"train_fraction = {fraction}: leaves no {side} example of the "
-                    f"{n_examples} of modulus {modulus}"
-                )
-
-
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % d for d in range(2, math.isqrt(number) + 1))

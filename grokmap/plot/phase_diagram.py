@@ -1,16 +1,11 @@
-"""Tables -> matplotlib figures. Reads no files, decides no labels.
-
-Colours are from Okabe and Ito's palette, told apart by every common colour vision.
-"""
+"""The phase diagram and, beside it, the map of t_grok / t_mem."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -22,30 +17,9 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokmap.errors import SpecError
+from grokmap.plot.cells import Cells, boundary, gather
+from grokmap.plot.style import COLOURS, GENERALISED, STYLE
 
-Floats = npt.NDArray[np.float64]
-
-COLOURS = {
-    "no-learning": "#999999",
-    "memorize-only": "#E69F00",
-    "grok": "#0072B2",
-    "confusion": "#999999",
-    "memorization": "#E69F00",
-    "grokking": "#0072B2",
-    "comprehension": "#009E73",
-}
-GENERALISED = ("grok", "grokking", "comprehension")
-STYLE: Any = {
-    "font.size": 8,
-    "axes.linewidth": 0.6,
-    "xtick.direction": "out",
-    "ytick.direction": "out",
-    "hatch.linewidth": 0.5,
-    "pdf.fonttype": 42,  # text stays text in the PDF
-    "svg.fonttype": "none",
-    "figure.dpi": 150,
-    "savefig.dpi": 200,
-}
 AXES = (
     "alpha",
     "weight_decay",
@@ -78,19 +52,6 @@ ALPHA_LABELS = {
     "init_scale": r"$\alpha$ (all initial weights $\times\,\alpha$)",
     "survey_code": r"$\alpha$,  $f = \Sigma_j\, a_j\,\sigma(N^{-\alpha} w_j\cdot x)$",
 }
-
-
-class Cells(NamedTuple):
-    """Runs gathered over seeds: one row a cell.
-
-    Columns: x, y, x_low, x_high, y_low, y_high (edges, in plotted coordinates), phase
-    (the commonest), top (the commonest that generalised), p_grok, censored (share of
-    runs), ratio (median t_grok / t_mem of grokked runs, NaN without any).
-    """
-
-    table: pd.DataFrame
-    x_log: bool
-    y_log: bool
 
 
 def swept_axes(runs: pd.DataFrame) -> list[str]:
@@ -173,82 +134,6 @@ def _panels(
     return panels, columns, rows
 
 
-def gather(runs: pd.DataFrame, x: str, y: str) -> Cells:
-    """Gathers runs of one panel into cells, seeds together."""
-    x_log, y_log = _is_log(runs[x]), _is_log(runs[y])
-    # On a decay_rate axis the cells of a row share alpha, not a column: cells are then
-    # told apart by the weight decay that was swept.
-    keys = ["weight_decay" if axis == "decay_rate" else axis for axis in (x, y)]
-    if "decay_rate" in (x, y) and runs["weight_decay"].nunique() == 1:
-        keys = [x, y]
-    table = pd.DataFrame([_cell(group, x, y) for _, group in runs.groupby(keys)])
-    table = _edges(table, "x", x_log, by="y" if x == "decay_rate" else None)
-    table = _edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
-    return Cells(table, x_log, y_log)
-
-
-def _cell(runs: pd.DataFrame, x: str, y: str) -> dict[str, Any]:
-    phases = runs["phase"].value_counts()
-    generalised = [name for name in phases.index if name in GENERALISED]
-    grokked = runs["phase"].isin(GENERALISED)
-    return {
-        "x": float(runs[x].iloc[0]),
-        "y": float(runs[y].iloc[0]),
-        "phase": phases.idxmax(),
-        "top": generalised[0] if generalised else None,
-        "p_grok": float(grokked.mean()),
-        "censored": float(runs["censored"].mean()),
-        "ratio": float(runs.loc[grokked, "delay_ratio"].astype(float).median()),
-    }
-
-
-def _is_log(values: pd.Series) -> bool:
-    """Whether positive values span more than a factor 20."""
-    positive = values[values > 0]
-    return len(positive) > 1 and positive.max() / positive.min() > 20
-
-
-def _edges(table: pd.DataFrame, axis: str, log: bool, by: str | None) -> pd.DataFrame:
-    """Adds <axis>_low and <axis>_high: half-way to the neighbours.
-
-    by: gives each of its values neighbours of its own, since decay rates are not on a
-    grid: they follow from alpha and lambda.
-    """
-    low, high = pd.Series(0.0, table.index), pd.Series(0.0, table.index)
-    groups = table.groupby(by).groups.values() if by else [table.index]
-    for index in groups:
-        points, place = np.unique(table.loc[index, axis], return_inverse=True)
-        below, above = _half_way(points, log)
-        low[index], high[index] = below[place], above[place]
-    return table.assign(**{f"{axis}_low": low, f"{axis}_high": high})
-
-
-def _half_way(points: Floats, log: bool) -> tuple[Floats, Floats]:
-    """Edges below and above each of the sorted points, on a log or linear axis.
-
-    On a log axis zero has no place: it stands one step below the smallest positive.
-    """
-    if len(points) == 1:
-        width = 2.0 if log else 1.1
-        span = points * width - points if points[0] else np.array([0.5])
-        return points - span / 2, points + span / 2
-    places = _places(points, log)
-    middle = (places[1:] + places[:-1]) / 2
-    ends = 2 * places[[0, -1]] - middle[[0, -1]]
-    edges = np.concatenate([ends[:1], middle, ends[1:]])
-    edges = np.exp(edges) if log else edges
-    return edges[:-1], edges[1:]
-
-
-def _places(points: Floats, log: bool) -> Floats:
-    if not log:
-        return points
-    positive = np.log(points[points > 0])
-    step = positive[1] - positive[0] if len(positive) > 1 else 1.0
-    zero = [positive[0] - 1.5 * step] if points[0] == 0 else []
-    return np.concatenate([zero, positive])
-
-
 def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
     return [
         Rectangle((c.x_low, c.y_low), c.x_high - c.x_low, c.y_high - c.y_low)
@@ -286,30 +171,6 @@ def _blend(cell: Any) -> tuple[float, float, float]:
     top = to_rgb(COLOURS[cell.top])
     red, green, blue = (cell.p_grok * c + 1 - cell.p_grok for c in top)
     return red, green, blue
-
-
-def boundary(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
-    """Edges between neighbouring cells on the two sides of P(grok) = 1/2.
-
-    Only where both labels are measured: no edge of a cell with a censored run.
-    """
-    measured = cells[cells["censored"] == 0]
-    segments = []
-    for along, across in (("x", "y"), ("y", "x")):
-        for _, line in measured.groupby(across):
-            line = line.sort_values(along)
-            for one, two in zip(
-                line.itertuples(), line.iloc[1:].itertuples(), strict=False
-            ):
-                touch = np.isclose(
-                    getattr(one, f"{along}_high"), getattr(two, f"{along}_low")
-                )
-                if touch and (one.p_grok >= 0.5) != (two.p_grok >= 0.5):
-                    at = getattr(two, f"{along}_low")
-                    ends = [getattr(one, f"{across}_{end}") for end in ("low", "high")]
-                    points = [(at, e) if along == "x" else (e, at) for e in ends]
-                    segments.append(tuple(points))
-    return segments
 
 
 def _draw_ratio(axes: Axes, cells: Cells, norm: LogNorm) -> None:
@@ -438,84 +299,3 @@ def _ratio_bar(half: Any, norm: LogNorm) -> None:
 
 def _round_ticks() -> list[float]:
     return [m * 10.0**e for e in range(-3, 7) for m in (1, 2, 5)]
-
-
-def curves(
-    trajectories: pd.DataFrame, runs: pd.DataFrame, order_parameters: Sequence[str] = ()
-) -> Figure:
-    """Trajectories of a few runs, one column each, on a log time axis.
-
-    Rows: accuracies; losses; weight norm; then a panel for each order parameter that
-    has values. t_mem and t_grok are marked by vertical lines.
-
-    Args:
-      trajectories: run_id, step and quantities of the runs.
-      runs: classified runs to draw, in order.
-    """
-    order_parameters = [
-        name
-        for name in order_parameters
-        if name in trajectories and trajectories[name].notna().any()
-    ]
-    rows = 3 + len(order_parameters)
-    with mpl.rc_context(STYLE):
-        size = (2.6 * len(runs) + 0.6, 1.25 * rows + 0.6)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(
-            rows, len(runs), sharex="col", sharey="row", squeeze=False
-        )
-        for column, (_, run) in enumerate(runs.iterrows()):
-            own = trajectories[trajectories["run_id"] == run["run_id"]]
-            _draw_run(grid[:, column], own, run, order_parameters)
-        _label_curves(grid, order_parameters)
-    return figure
-
-
-_LOG_SCALED = ("snr",)
-_PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
-
-
-def _draw_run(
-    column: Any, own: pd.DataFrame, run: pd.Series, order_parameters: Sequence[str]
-) -> None:
-    # Step 0 has no place on a log axis: it stands at 1/2, ahead of step 1.
-    time = own["step"].to_numpy(float).clip(0.5)
-    for axes, pair in zip(column, _PAIRS, strict=False):
-        for name, colour in zip(pair, ("#000000", "#D55E00"), strict=True):
-            label = name.split("_")[0]
-            axes.plot(time, own[name], color=colour, linewidth=1.1, label=label)
-    column[1].set_yscale("log")
-    column[2].plot(time, own["weight_norm"], color="#000000", linewidth=1.1)
-    for axes, name in zip(column[3:], order_parameters, strict=True):
-        known = own[own[name].notna()]
-        steps = known["step"].to_numpy(float).clip(0.5)
-        axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)
-        if name in _LOG_SCALED:
-            axes.set_yscale("log")
-    for axes in column:
-        axes.set_xscale("log")
-        for name, style in (("t_mem", ":"), ("t_grok", "--")):
-            if pd.notna(run[name]) and run[name] > 0:
-                axes.axvline(run[name], color="#0072B2", linestyle=style, linewidth=0.9)
-    flag = ", censored" if run["censored"] else ""
-    column[0].set_title(
-        f"{run['phase']}{flag}\n"
-        rf"$\alpha$ = {run['alpha']:g}, $\lambda$ = {run['weight_decay']:.3g}, "
-        f"seed {run['seed']}",
-        fontsize=7,
-    )
-
-
-def _label_curves(grid: Any, order_parameters: Sequence[str]) -> None:
-    names = ["accuracy", "loss", r"$\|\theta\|$", *order_parameters]
-    for axes, name in zip(grid[:, 0], names, strict=True):
-        axes.set_ylabel(name.replace("_", " ") if name in order_parameters else name)
-    for axes in grid[-1]:
-        axes.set_xlabel("step")
-    times = [
-        Line2D([], [], color="#0072B2", linestyle=":", label=r"$t_{\mathrm{mem}}$"),
-        Line2D([], [], color="#0072B2", linestyle="--", label=r"$t_{\mathrm{grok}}$"),
-    ]
-    lines, _ = grid[0, 0].get_legend_handles_labels()
-    grid[0, 0].legend(handles=[*lines, *times], fontsize=6, frameon=False)
-    grid[0, 0].set_ylim(-0.05, 1.05)

@@ -1,0 +1,126 @@
+"""Runs -> cells of a diagram, their edges, and the boundary between them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokmap.plot.style import GENERALISED
+
+Floats = npt.NDArray[np.float64]
+
+
+class Cells(NamedTuple):
+    """Runs gathered over seeds: one row a cell.
+
+    Columns: x, y, x_low, x_high, y_low, y_high (edges, in plotted coordinates), phase
+    (the commonest), top (the commonest that generalised), p_grok, censored (share of
+    runs), ratio (median t_grok / t_mem of grokked runs, NaN without any).
+    """
+
+    table: pd.DataFrame
+    x_log: bool
+    y_log: bool
+
+
+def gather(runs: pd.DataFrame, x: str, y: str) -> Cells:
+    """Gathers runs of one panel into cells, seeds together."""
+    x_log, y_log = _is_log(runs[x]), _is_log(runs[y])
+    # On a decay_rate axis the cells of a row share alpha, not a column: cells are then
+    # told apart by the weight decay that was swept.
+    keys = ["weight_decay" if axis == "decay_rate" else axis for axis in (x, y)]
+    if "decay_rate" in (x, y) and runs["weight_decay"].nunique() == 1:
+        keys = [x, y]
+    table = pd.DataFrame([_cell(group, x, y) for _, group in runs.groupby(keys)])
+    table = _edges(table, "x", x_log, by="y" if x == "decay_rate" else None)
+    table = _edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
+    return Cells(table, x_log, y_log)
+
+
+def _cell(runs: pd.DataFrame, x: str, y: str) -> dict[str, Any]:
+    phases = runs["phase"].value_counts()
+    generalised = [name for name in phases.index if name in GENERALISED]
+    grokked = runs["phase"].isin(GENERALISED)
+    return {
+        "x": float(runs[x].iloc[0]),
+        "y": float(runs[y].iloc[0]),
+        "phase": phases.idxmax(),
+        "top": generalised[0] if generalised else None,
+        "p_grok": float(grokked.mean()),
+        "censored": float(runs["censored"].mean()),
+        "ratio": float(runs.loc[grokked, "delay_ratio"].astype(float).median()),
+    }
+
+
+def _is_log(values: pd.Series) -> bool:
+    """Whether positive values span more than a factor 20."""
+    positive = values[values > 0]
+    return len(positive) > 1 and positive.max() / positive.min() > 20
+
+
+def _edges(table: pd.DataFrame, axis: str, log: bool, by: str | None) -> pd.DataFrame:
+    """Adds <axis>_low and <axis>_high: half-way to the neighbours.
+
+    by: gives each of its values neighbours of its own, since decay rates are not on a
+    grid: they follow from alpha and lambda.
+    """
+    low, high = pd.Series(0.0, table.index), pd.Series(0.0, table.index)
+    groups = table.groupby(by).groups.values() if by else [table.index]
+    for index in groups:
+        points, place = np.unique(table.loc[index, axis], return_inverse=True)
+        below, above = _half_way(points, log)
+        low[index], high[index] = below[place], above[place]
+    return table.assign(**{f"{axis}_low": low, f"{axis}_high": high})
+
+
+def _half_way(points: Floats, log: bool) -> tuple[Floats, Floats]:
+    """Edges below and above each of the sorted points, on a log or linear axis.
+
+    On a log axis zero has no place: it stands one step below the smallest positive.
+    """
+    if len(points) == 1:
+        width = 2.0 if log else 1.1
+        span = points * width - points if points[0] else np.array([0.5])
+        return points - span / 2, points + span / 2
+    places = _places(points, log)
+    middle = (places[1:] + places[:-1]) / 2
+    ends = 2 * places[[0, -1]] - middle[[0, -1]]
+    edges = np.concatenate([ends[:1], middle, ends[1:]])
+    edges = np.exp(edges) if log else edges
+    return edges[:-1], edges[1:]
+
+
+def _places(points: Floats, log: bool) -> Floats:
+    if not log:
+        return points
+    positive = np.log(points[points > 0])
+    step = positive[1] - positive[0] if len(positive) > 1 else 1.0
+    zero = [positive[0] - 1.5 * step] if points[0] == 0 else []
+    return np.concatenate([zero, positive])
+
+
+def boundary(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
+    """Edges between neighbouring cells on the two sides of P(grok) = 1/2.
+
+    Only where both labels are measured: no edge of a cell with a censored run.
+    """
+    measured = cells[cells["censored"] == 0]
+    segments = []
+    for along, across in (("x", "y"), ("y", "x")):
+        for _, line in measured.groupby(across):
+            line = line.sort_values(along)
+            for one, two in zip(
+                line.itertuples(), line.iloc[1:].itertuples(), strict=False
+            ):
+                touch = np.isclose(
+                    getattr(one, f"{along}_high"), getattr(two, f"{along}_low")
+                )
+                if touch and (one.p_grok >= 0.5) != (two.p_grok >= 0.5):
+                    at = getattr(two, f"{along}_low")
+                    ends = [getattr(one, f"{across}_{end}") for end in ("low", "high")]
+                    points = [(at, e) if along == "x" else (e, at) for e in ends]
+                    segments.append(tuple(points))
+    return segments

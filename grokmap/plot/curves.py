@@ -1,0 +1,94 @@
+"""Trajectories of a few runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from grokmap.plot.style import STYLE
+
+
+def curves(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, order_parameters: Sequence[str] = ()
+) -> Figure:
+    """Trajectories of a few runs, one column each, on a log time axis.
+
+    Rows: accuracies; losses; weight norm; then a panel for each order parameter that
+    has values. t_mem and t_grok are marked by vertical lines.
+
+    Args:
+      trajectories: run_id, step and quantities of the runs.
+      runs: classified runs to draw, in order.
+    """
+    order_parameters = [
+        name
+        for name in order_parameters
+        if name in trajectories and trajectories[name].notna().any()
+    ]
+    rows = 3 + len(order_parameters)
+    with mpl.rc_context(STYLE):
+        size = (2.6 * len(runs) + 0.6, 1.25 * rows + 0.6)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(
+            rows, len(runs), sharex="col", sharey="row", squeeze=False
+        )
+        for column, (_, run) in enumerate(runs.iterrows()):
+            own = trajectories[trajectories["run_id"] == run["run_id"]]
+            _draw_run(grid[:, column], own, run, order_parameters)
+        _label_curves(grid, order_parameters)
+    return figure
+
+
+_LOG_SCALED = ("snr",)
+_PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
+
+
+def _draw_run(
+    column: Any, own: pd.DataFrame, run: pd.Series, order_parameters: Sequence[str]
+) -> None:
+    # Step 0 has no place on a log axis: it stands at 1/2, ahead of step 1.
+    time = own["step"].to_numpy(float).clip(0.5)
+    for axes, pair in zip(column, _PAIRS, strict=False):
+        for name, colour in zip(pair, ("#000000", "#D55E00"), strict=True):
+            label = name.split("_")[0]
+            axes.plot(time, own[name], color=colour, linewidth=1.1, label=label)
+    column[1].set_yscale("log")
+    column[2].plot(time, own["weight_norm"], color="#000000", linewidth=1.1)
+    for axes, name in zip(column[3:], order_parameters, strict=True):
+        known = own[own[name].notna()]
+        steps = known["step"].to_numpy(float).clip(0.5)
+        axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)
+        if name in _LOG_SCALED:
+            axes.set_yscale("log")
+    for axes in column:
+        axes.set_xscale("log")
+        for name, style in (("t_mem", ":"), ("t_grok", "--")):
+            if pd.notna(run[name]) and run[name] > 0:
+                axes.axvline(run[name], color="#0072B2", linestyle=style, linewidth=0.9)
+    flag = ", censored" if run["censored"] else ""
+    column[0].set_title(
+        f"{run['phase']}{flag}\n"
+        rf"$\alpha$ = {run['alpha']:g}, $\lambda$ = {run['weight_decay']:.3g}, "
+        f"seed {run['seed']}",
+        fontsize=7,
+    )
+
+
+def _label_curves(grid: Any, order_parameters: Sequence[str]) -> None:
+    names = ["accuracy", "loss", r"$\|\theta\|$", *order_parameters]
+    for axes, name in zip(grid[:, 0], names, strict=True):
+        axes.set_ylabel(name.replace("_", " ") if name in order_parameters else name)
+    for axes in grid[-1]:
+        axes.set_xlabel("step")
+    times = [
+        Line2D([], [], color="#0072B2", linestyle=":", label=r"$t_{\mathrm{mem}}$"),
+        Line2D([], [], color="#0072B2", linestyle="--", label=r"$t_{\mathrm{grok}}$"),
+    ]
+    lines, _ = grid[0, 0].get_legend_handles_labels()
+    grid[0, 0].legend(handles=[*lines, *times], fontsize=6, frameon=False)
+    grid[0, 0].set_ylim(-0.05, 1.05)

@@ -1,0 +1,169 @@
+"""From a TOML file and overrides to a checked sweep, every problem at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from grokmap.errors import SpecError
+from grokmap.spec.axis import expand_axis
+from grokmap.spec.check import check, nearest, short
+from grokmap.spec.sweep import AXES, KEYS, Sweep, Vocabulary
+
+MAX_FILE_BYTES = 1 << 20
+MAX_PROBLEMS = 30
+_ALL_KEYS = (*KEYS, "axes")
+
+
+def read_sweep(
+    path: Path, overrides: Sequence[str] = (), *, vocabulary: Vocabulary
+) -> Sweep:
+    """Reads and checks a sweep file.
+
+    Args:
+      path: a TOML file.
+      overrides: `key=value` strings that replace keys of the file.
+      vocabulary: the names that exist.
+
+    Raises:
+      SpecError: with one line for each problem of the file and the overrides.
+    """
+    document = _load(path)
+    problems: list[str] = []
+    values = _merge(document, problems)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        key = key.strip().removeprefix("axes.")
+        if not equals or not key:
+            problems.append(f"-s {short(text)}: write -s key=value")
+        else:
+            values[key] = _override_value(key, value.strip())
+    sweep, bad = _validate(values, problems)
+    given = {k for k in values if k not in bad}
+    problems += check(sweep, given, bad, vocabulary)
+    if problems:
+        more = len(problems) - MAX_PROBLEMS
+        shown = problems[:MAX_PROBLEMS] + [f"and {more} more problems"] * (more > 0)
+        raise SpecError([f"{path}: {problem}" for problem in shown])
+    chosen = sweep.order_parameters
+    if chosen is None:
+        chosen = tuple(vocabulary.order_parameters)
+    return sweep.model_copy(update={"order_parameters": chosen})
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device or pipe"
+            raise SpecError(f"{path}: {kind}, not a sweep file")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SpecError(f"{path}: over {MAX_FILE_BYTES} bytes; no sweep file")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path}: not a text file in UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: not TOML: {short(str(error))}") from None
+
+
+def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Keys of the top and of [axes] as one mapping; misplaced keys are problems."""
+    values = dict(document)
+    axes = values.pop("axes", {})
+    if not isinstance(axes, dict):
+        problems.append("axes is a table: write [axes] and the swept keys below it")
+        return values
+    for key, value in values.items():
+        if key in AXES and isinstance(value, (str, list)) and len(_peek(value)) > 1:
+            problems.append(f"{key} = {value!r}: several values; put it under [axes]")
+        if key in axes:
+            problems.append(f"{key} stands at the top and under [axes]; keep one")
+    for key in axes:
+        if key in KEYS and key not in AXES:
+            problems.append(
+                f"{key} cannot be swept; numbers that can: {', '.join(AXES)}"
+            )
+    return {**values, **axes}
+
+
+def _peek(value: str | list[Any]) -> Sequence[Any]:
+    """The points of an axis, or none where it is in error (reported later)."""
+    try:
+        return expand_axis(value) if isinstance(value, str) else value
+    except ValueError:
+        return ()
+
+
+def _override_value(key: str, text: str) -> Any:
+    """`text` as a TOML value where it is one, else as an axis or a name."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        table = {}
+    if set(table) == {"value"}:
+        return table["value"]
+    return text.split(",") if key == "order_parameters" else text
+
+
+_PLACEHOLDER: dict[str, Any] = {
+    "name": "sweep",
+    "task": "",
+    "modulus": 2,
+    "width": 1,
+    "alpha": 1.0,
+    "weight_decay": 0.0,
+    "train_fraction": 0.5,
+    "learning_rate": 1.0,
+}
+
+
+def _validate(
+    values: dict[str, Any], problems: list[str]
+) -> tuple[Sweep, frozenset[str]]:
+    """A sweep from the sound keys, and the names of the others.
+
+    Unsound keys get stand-ins, so that the checks across keys still see the rest and
+    the user sees every problem at once.
+    """
+    values = {k: v for k, v in values.items() if not _unknown(k, problems)}
+    if isinstance(values.get("order_parameters"), list):
+        values["order_parameters"] = tuple(values["order_parameters"])
+    try:
+        return Sweep.model_validate(values), frozenset()
+    except ValidationError as error:
+        bad: dict[str, Any] = {}
+        for detail in error.errors(include_url=False):
+            bad.setdefault(str(detail["loc"][0]), detail)
+        problems += [_message(key, detail) for key, detail in bad.items()]
+    sound = {k: v for k, v in values.items() if k not in bad}
+    stand_ins = {k: v for k, v in _PLACEHOLDER.items() if k in bad}
+    return Sweep.model_validate({**sound, **stand_ins}), frozenset(bad)
+
+
+def _unknown(key: str, problems: list[str]) -> bool:
+    if key in KEYS:
+        return False
+    if key == "axes":
+        problems.append("axes: name the swept key itself, as in alpha=0:0.5:6")
+    else:
+        problems.append(f"unknown key {short(repr(key))}; {nearest(key, _ALL_KEYS)}")
+    return True
+
+
+def _message(key: str, detail: Any) -> str:
+    if detail["type"] == "missing":
+        return f"missing key {key!r}"
+    if key == "name" and detail["type"] == "string_pattern_mismatch":
+        given = short(repr(detail["input"]))
+        return (
+            f"name = {given}: letters, digits, '.', '_' and '-' only, at most 100, "
+            "not starting with a sign"
+        )
+    text = detail["msg"].removeprefix("Value error, ")
+    text = text.replace("Input should be", "should be")
+    return f"{key} = {short(repr(detail['input']))}: {text}"

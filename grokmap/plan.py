@@ -61,7 +61,9 @@ def _planned(sweep: Sweep, run: Run, vocabulary: Vocabulary) -> Planned:
         assert sweep.n_steps is not None  # the reader lets no other sweep through
         return Planned(run, rate, sweep.n_steps)
     steps = sweep.horizon / rate if rate > 0 else math.inf
-    wanted = max(sweep.min_steps, math.ceil(min(steps, sweep.max_steps)))
+    # A rate rounded a hair below its value must not cost a whole step.
+    whole = math.ceil(min(steps, sweep.max_steps) * (1 - 1e-10))
+    wanted = max(sweep.min_steps, whole)
     return Planned(run, rate, min(wanted, sweep.max_steps))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ ROOT = Path(__file__).parents[1]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 execute.use_all_cores()
+# Many tests train the same small system: it is compiled once a session.
+CACHE = tempfile.TemporaryDirectory()
+jax.config.update("jax_compilation_cache_dir", CACHE.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 # A loaded machine is slow, not wrong; and CI must see the same inputs every time.
 hypothesis.settings.register_profile("grokmap", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("grokmap")
@@ -37,17 +43,14 @@ SMALL = {
     "train_fraction": 0.6,
     "learning_rate": 0.05,
     "n_steps": 100,
+    "order_parameters": (),  # they cost compile time; tests that need them say so
 }
 
 
 def small_sweep(**changes: Any) -> Sweep:
     """A sweep of one tiny run, with keys changed; None removes a key."""
     values = {k: v for k, v in {**SMALL, **changes}.items() if v is not None}
-    sweep = Sweep.model_validate(values)
-    chosen = sweep.order_parameters
-    if chosen is None:
-        chosen = tuple(VOCABULARY.order_parameters)
-    return sweep.model_copy(update={"order_parameters": chosen})
+    return Sweep.model_validate(values)
 
 
 def trajectories(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:

@@ -16,7 +16,8 @@ RUNS = {"alpha": "0,0.3", "weight_decay": "1e-3,0.1", "train_fraction": "0.4,0.7
 
 def test_lanes_order_and_companions_change_nothing() -> None:
     # Bitwise on one CPU machine: a lane never looks at its neighbours.
-    sweep = small_sweep(**RUNS, n_steps=150)
+    names = tuple(VOCABULARY.order_parameters)
+    sweep = small_sweep(**RUNS, n_steps=150, order_parameters=names)
     devices = jax.local_device_count()
     one = trajectories(sweep, lanes=2 * devices)
     assert trajectories(sweep, lanes=8 * devices).equals(one)

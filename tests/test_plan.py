@@ -90,4 +90,7 @@ def test_plan_table_leaves_out_what_the_optimizer_ignores() -> None:
     table = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
     assert table["momentum"].tolist() == [0.5]
     assert table["beta1"].isna().all()
-    assert table["decay_rate"].tolist() == pytest.approx([0.05 * 1e-3 / 0.5])
+    assert table["decay_rate"].tolist() == pytest.approx(
+        [0.05 * 1e-3 / 0.5],
+        rel=1e-3,  # first order; the exact root is tested with the optimizers
+    )

@@ -16,6 +16,7 @@ def short(text: str) -> str:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
+    """The known name most like `word`, or all of them, for a message."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if near:
         return f"did you mean {near[0]!r}?"

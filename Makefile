@@ -46,8 +46,8 @@ bench: $(STAMP) ## run-steps per second against a hand-written loop
 	$(BIN)/python benchmarks/run_steps.py
 
 figures: $(STAMP) ## draw the committed figures again
-	$(BIN)/grokmap phase-diagram results/quickstart
-	$(BIN)/grokmap curves results/quickstart
+	$(BIN)/grokmap phase-diagram results/quickstart-reference
+	$(BIN)/grokmap curves results/quickstart-reference
 	$(BIN)/grokmap curves results/survey2026 --format png
 
 clean: ## remove the environment and caches

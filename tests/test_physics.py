@@ -51,11 +51,12 @@ def check_quickstart(runs: pd.DataFrame) -> None:
 
 
 def test_committed_quickstart_shows_the_phase_diagram() -> None:
-    check_quickstart(stored("quickstart"))
+    check_quickstart(stored("quickstart-reference"))
 
 
 def test_committed_quickstart_is_of_the_committed_sweep() -> None:
-    assert store.read_spec(ROOT / "results/quickstart") == shipped("quickstart")
+    reference = store.read_spec(ROOT / "results/quickstart-reference")
+    assert reference == shipped("quickstart")
     assert store.read_spec(ROOT / "results/survey2026") == shipped("survey2026")
 
 
@@ -69,7 +70,7 @@ def test_survey_run_is_reproduced(criteria: str) -> None:
 
 
 def test_times_are_resolved_to_two_percent() -> None:
-    for name in ("quickstart", "survey2026"):
+    for name in ("quickstart-reference", "survey2026"):
         runs = stored(name)
         for time in ("t_mem", "t_grok"):
             known = runs[runs[time].notna()]

@@ -199,10 +199,7 @@ def execute(
     Stops between two chunks once `should_stop()` holds; the batch at hand is dropped.
     An exception in one batch yields `Failed` and leaves the others alone.
     """
-    systems: dict[System, list[Planned]] = {}
-    for run in planned:
-        systems.setdefault(run.run.system, []).append(run)
-    for system, runs in systems.items():
+    for system, runs in plan.by_system(planned).items():
         settings = choose_settings(system, runs, lanes)
         compiled: Compiled | None = None
         for batch in plan.batches(runs, settings.lanes):

@@ -97,17 +97,22 @@ def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> floa
     return float(vocabulary.optimizer[system.optimizer].decay_rate(control, scale))
 
 
+def by_system(planned: Iterable[Planned]) -> dict[System, list[Planned]]:
+    """The runs of each system, in order of first appearance: one compile each."""
+    systems: dict[System, list[Planned]] = {}
+    for run in planned:
+        systems.setdefault(run.run.system, []).append(run)
+    return systems
+
+
 def batches(planned: Iterable[Planned], lanes: int) -> list[Batch]:
     """Batches of at most `lanes` runs of one system, longest runs first.
 
     Runs of like length share a batch, since a batch lasts as long as its longest run.
     """
-    systems: dict[System, list[Planned]] = {}
-    for run in planned:
-        systems.setdefault(run.run.system, []).append(run)
     return [
         Batch(system, tuple(group[i : i + lanes]))
-        for system, runs in systems.items()
+        for system, runs in by_system(planned).items()
         for group in [sorted(runs, key=_longest_first)]
         for i in range(0, len(group), lanes)
     ]

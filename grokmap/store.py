@@ -42,8 +42,8 @@ LOCK = ".lock"
 PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *CONTROL_FIELDS)
 # What labels are made of: a file without them is no trajectory file.
 REQUIRED = ("train_accuracy", "test_accuracy", "train_loss", "zero_loss_fraction")
-BYTES_A_RUN = 400  # of plan.parquet and runs.parquet together, compressed
-BYTES_A_VALUE = 3  # of a trajectory file, compressed; measured on the quickstart
+BYTES_A_RUN = 500  # of plan.parquet and runs.parquet together; measured
+BYTES_A_VALUE = 4  # of a trajectory file, compressed; measured on the quickstart
 
 
 def result_dir(path: Path) -> Path:

@@ -29,7 +29,7 @@ from grokmap.cli.results import phase_counts, print_counts, with_costs
 from grokmap.errors import OtherSweepError, ResultError, SpecError
 from grokmap.order_parameters import HEALTH
 from grokmap.plan import Planned
-from grokmap.spec import Sweep, System, read_sweep
+from grokmap.spec import Sweep, read_sweep
 from grokmap.spec.sweep import AXES, KEYS
 from grokmap.train import VOCABULARY
 
@@ -281,9 +281,7 @@ def _points(values: list[float]) -> str:
 
 def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
     """Batches, compiles, bytes and seconds, from a second of training per system."""
-    systems: dict[System, list[Planned]] = {}
-    for run in missing:
-        systems.setdefault(run.run.system, []).append(run)
+    systems = plan.by_system(missing)
     total: dict[str, Any] = {"batches": 0, "compiles": len(systems), "lanes": []}
     n_bytes = seconds = 0.0
     for system, runs in systems.items():

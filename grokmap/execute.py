@@ -6,10 +6,12 @@ CPU, or the GPUs) and `vmap` over each device's share; nothing is communicated.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -44,15 +46,27 @@ class Settings(NamedTuple):
     max_tiles: int
     kernel: str
 
+    def of_program(self) -> dict[str, Any]:
+        """What of it `train.build` is told."""
+        return {k: v for k, v in self._asdict().items() if k != "lanes"}
+
 
 class Compiled(NamedTuple):
-    """The executables of one system with fixed settings, and what building cost."""
+    """The executables of one system with fixed settings, and what building cost.
+
+    measure, names: by cost class, as in `train.Program`.
+    """
 
     init: Callable[..., Any]
     chunk: Callable[..., Any]
-    columns: tuple[str, ...]
-    n_dense: int
+    measure: dict[str, Callable[..., Any]]
+    names: dict[str, tuple[str, ...]]
     seconds: float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every recorded quantity, cost class after cost class."""
+        return tuple(name for names in self.names.values() for name in names)
 
 
 class Records(NamedTuple):
@@ -140,27 +154,7 @@ def _n_train(planned: Planned) -> int:
 def compile_system(system: System, settings: Settings) -> Compiled:
     """Compiles a system ahead of time: one trace of `init` and one of `chunk`."""
     started = time.perf_counter()
-    program = build(
-        system,
-        tile=settings.tile,
-        max_tiles=settings.max_tiles,
-        kernel=settings.kernel,
-    )
-    mesh = jax.make_mesh(
-        (len(jax.local_devices()),), ("run",), axis_types=(AxisType.Auto,)
-    )
-    lanes, shared = PartitionSpec("run"), PartitionSpec()
-
-    def sharded(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Any:
-        specs = tuple(lanes if axis == 0 else shared for axis in axes)
-        return jax.shard_map(
-            jax.vmap(function, in_axes=axes),
-            mesh=mesh,
-            in_specs=specs,
-            out_specs=lanes,
-            check_vma=False,
-        )
-
+    program = build(system, **settings.of_program())
     n = settings.lanes
     scalar = jax.ShapeDtypeStruct((), jnp.int32)
     steps = jax.ShapeDtypeStruct((plan.chunk_length(system),), jnp.int32)
@@ -168,23 +162,44 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     control = Control(*[number] * len(Control._fields))
     counts = jax.ShapeDtypeStruct((n,), jnp.int32)
     seeds = jax.ShapeDtypeStruct((n,), jnp.uint32)
-    init = jax.jit(sharded(program.init, (0, 0, 0))).lower(control, counts, seeds)
-    lane = jax.tree.map(_with_sharding(mesh, lanes), init.out_info[0])
+    init = jax.jit(_on_lanes(program.init, (0, 0, 0))).lower(control, counts, seeds)
+    lane = jax.tree.map(_with_lane_sharding, init.out_info)
     chunk = jax.jit(
-        sharded(program.chunk, (0, None, None, None)), donate_argnums=(0,)
+        _on_lanes(program.chunk, (0, None, None, None)), donate_argnums=(0,)
     ).lower(lane, scalar, steps, scalar)
+    measure = {
+        cost: jax.jit(_on_lanes(function, (0, None))).lower(lane, scalar)
+        for cost, function in program.measure.items()
+    }
     return Compiled(
         init.compile(),
         chunk.compile(),
-        program.dense_names + program.sparse_names,
-        len(program.dense_names),
+        {cost: lowered.compile() for cost, lowered in measure.items()},
+        program.names,
         time.perf_counter() - started,
     )
 
 
-def _with_sharding(mesh: Any, spec: Any) -> Callable[[Any], jax.ShapeDtypeStruct]:
-    sharding = jax.sharding.NamedSharding(mesh, spec)
-    return lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+def _mesh() -> Any:
+    devices = len(jax.local_devices())
+    return jax.make_mesh((devices,), ("run",), axis_types=(AxisType.Auto,))
+
+
+def _on_lanes(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Any:
+    """`function` of one lane, on lanes split over the devices; axis None: shared."""
+    lanes, shared = PartitionSpec("run"), PartitionSpec()
+    return jax.shard_map(
+        jax.vmap(function, in_axes=axes),
+        mesh=_mesh(),
+        in_specs=tuple(lanes if axis == 0 else shared for axis in axes),
+        out_specs=lanes,
+        check_vma=False,
+    )
+
+
+def _with_lane_sharding(x: Any) -> jax.ShapeDtypeStruct:
+    sharding = jax.sharding.NamedSharding(_mesh(), PartitionSpec("run"))
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
 
 def execute(
@@ -226,51 +241,56 @@ def run_batch(
     n_runs = len(batch.runs)
     # Inert copies of the last run fill the lanes of a short batch.
     runs = [*batch.runs, *[batch.runs[-1]] * (settings.lanes - n_runs)]
-    lane, dense, sparse = compiled.init(*_inputs(runs))
-    steps = [np.zeros(1, np.int64)]
-    table = [_rows(np.asarray(dense)[:, None], np.asarray(sparse), n_runs)]
+    lane = compiled.init(*_inputs(runs))
     n_tiles = np.int32(-(-max(map(_n_train, runs)) // settings.tile))
+    now = {k: np.asarray(f(lane, n_tiles)) for k, f in compiled.measure.items()}
+    steps = [np.zeros(1, np.int64)]
+    table = [_rows(now.pop("dense")[:, None], now, compiled)]
     stops = [run.n_steps for run in batch.runs]
-    now = 0
+    length = plan.chunk_length(batch.system)
+    done = 0
     for chunk in plan.chunks(stops, batch.system):
         if should_stop():
             return None
-        length = plan.chunk_length(batch.system)
-        padded = np.array(chunk + (chunk[-1],) * (length - len(chunk)), np.int32)
-        lane, dense, sparse = compiled.chunk(lane, np.int32(now), padded, n_tiles)
-        dense = np.asarray(dense)[:, : len(chunk)]
-        table.append(_rows(dense, np.asarray(sparse), n_runs))
-        steps.append(np.array(chunk, np.int64))
-        live = sum(min(stop, chunk[-1]) - min(stop, now) for stop in stops)
-        on_progress(Progress(live, settings.lanes * (chunk[-1] - now)))
-        now = chunk[-1]
+        last = chunk.steps[-1]
+        padded = np.array(chunk.steps + (last,) * (length - len(chunk.steps)), np.int32)
+        lane, dense = compiled.chunk(lane, np.int32(done), padded, n_tiles)
+        due = compiled.measure.keys() & {"cheap", "dear" if chunk.dear else "cheap"}
+        now = {k: np.asarray(compiled.measure[k](lane, n_tiles)) for k in due}
+        table.append(_rows(np.asarray(dense)[:, : len(chunk.steps)], now, compiled))
+        steps.append(np.array(chunk.steps, np.int64))
+        live = sum(min(stop, last) - min(stop, done) for stop in stops)
+        on_progress(Progress(live, settings.lanes * (last - done)))
+        done = last
     diverged = np.asarray(lane.diverged_step)[:n_runs]
-    values = np.concatenate(table, axis=1)
+    values = np.concatenate(table, axis=1)[:n_runs]
     records = _records(batch, compiled, np.concatenate(steps), values, diverged)
     return Done(batch, records, settings, time.perf_counter() - started)
 
 
 class Rate(NamedTuple):
-    """Seconds of one lane's step, and of one record (order parameters shared out)."""
+    """Seconds of one lane's step, and of one lane's record of each cost class."""
 
     step: float
-    record: float
+    record: dict[str, float]
 
 
 def measure_rate(
     compiled: Compiled, settings: Settings, runs: Sequence[Planned]
 ) -> Rate:
     """Times one chunk of short and one of long intervals, a few seconds in all."""
-    lanes = [runs[i % len(runs)] for i in range(settings.lanes)]
-    lane, _, _ = compiled.init(*_inputs(lanes))
-    n_tiles = np.int32(-(-max(map(_n_train, lanes)) // settings.tile))
+    lane, n_tiles = _sample(compiled, settings, runs)
     length = plan.chunk_length(runs[0].run.system)
+    record = {
+        cost: _seconds(partial(measure, lane, n_tiles)) / settings.lanes
+        for cost, measure in compiled.measure.items()
+    }
 
     def seconds_of(interval: int) -> float:
         nonlocal lane
         steps = (interval * np.arange(1, length + 1)).astype(np.int32)
         started = time.perf_counter()
-        lane, dense, _ = compiled.chunk(lane, np.int32(0), steps, n_tiles)
+        lane, dense = compiled.chunk(lane, np.int32(0), steps, n_tiles)
         dense.block_until_ready()
         return time.perf_counter() - started
 
@@ -279,8 +299,45 @@ def measure_rate(
     while (long := seconds_of(interval)) < 0.5 and interval < 1024:
         interval *= 2
     step = (long - short) / (interval - 1) / length
-    record = max(0.0, short / length - step)
-    return Rate(step / settings.lanes, record / settings.lanes)
+    return Rate(step / settings.lanes, record)
+
+
+def measure_costs(
+    system: System, compiled: Compiled, settings: Settings, runs: Sequence[Planned]
+) -> dict[str, float]:
+    """Seconds of one lane's record of each order parameter of the system, alone.
+
+    Together they cost less: what several need is then computed once.
+    """
+    lane, n_tiles = _sample(compiled, settings, runs)
+    seconds = {}
+    for name in system.order_parameters:
+        alone = dataclasses.replace(system, order_parameters=(name,))
+        program = build(alone, **settings.of_program())
+        (function,) = (f for k, f in program.measure.items() if k != "dense")
+        measured = jax.jit(_on_lanes(function, (0, None)))
+        seconds[name] = _seconds(partial(measured, lane, n_tiles)) / settings.lanes
+    return seconds
+
+
+def _sample(
+    compiled: Compiled, settings: Settings, runs: Sequence[Planned]
+) -> tuple[Any, np.int32]:
+    """Fresh lanes of some of the runs, and the tiles that their gradient needs."""
+    lanes = [runs[i % len(runs)] for i in range(settings.lanes)]
+    n_tiles = np.int32(-(-max(map(_n_train, lanes)) // settings.tile))
+    return compiled.init(*_inputs(lanes)), n_tiles
+
+
+def _seconds(call: Callable[[], Any], repeats: int = 3) -> float:
+    """The shortest of a few calls, after one that warms up."""
+    jax.block_until_ready(call())
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def _inputs(runs: Sequence[Planned]) -> tuple[Control, Any, Any]:
@@ -292,11 +349,18 @@ def _inputs(runs: Sequence[Planned]) -> tuple[Control, Any, Any]:
     )
 
 
-def _rows(dense: Floats, sparse: Floats, n_runs: int) -> Floats:
-    """[runs, R, M + K] of one chunk; order parameters stand in its last record."""
-    rows = np.full((*dense.shape[:2], sparse.shape[1]), np.nan, np.float32)
-    rows[:, -1] = sparse
-    return np.concatenate([dense, rows], axis=2)[:n_runs]
+def _rows(dense: Floats, last: dict[str, Floats], compiled: Compiled) -> Floats:
+    """[lanes, R, columns] of one chunk; order parameters stand in its last record.
+
+    dense: [lanes, R, M]; last: [lanes, K] of the other cost classes that were due.
+    """
+    parts = [dense]
+    for cost, names in compiled.names.items():
+        if cost != "dense":
+            rows = np.full((*dense.shape[:2], len(names)), np.nan, np.float32)
+            rows[:, -1] = last.get(cost, np.nan)
+            parts.append(rows)
+    return np.concatenate(parts, axis=2)
 
 
 def _records(
@@ -310,11 +374,12 @@ def _records(
     parts = []
     train_loss = compiled.columns.index("train_loss")
     for i, run in enumerate(batch.runs):
-        kept, sparse = plan.recorded(steps, run.n_steps, batch.system)
+        recorded = plan.recorded(steps, run.n_steps, batch.system)
         own = values[i].copy()
-        own[~sparse, compiled.n_dense :] = np.nan
-        own_steps = steps[kept]
-        own = own[kept]
+        for cost, names in compiled.names.items():
+            columns = [compiled.columns.index(name) for name in names]
+            own[np.ix_(~getattr(recorded, cost), columns)] = np.nan
+        own_steps, own = steps[recorded.dense], own[recorded.dense]
         # The last step's outcome shows in its record alone: no later step sees it.
         unsound = own_steps[~np.isfinite(own[:, train_loss])]
         first = unsound[0] if diverged[i] == NEVER and len(unsound) else diverged[i]

@@ -150,6 +150,14 @@ ALPHA_CONVENTIONS: dict[str, Convention] = {
 }
 
 
+class Activity(NamedTuple):
+    """Logits [n, C]; pre-activations and activations of the hidden layer [n, N]."""
+
+    logits: jax.Array
+    preactivation: jax.Array
+    hidden: jax.Array
+
+
 class TwoLayer(nn.Module):
     """The two-layer network of the module docstring.
 
@@ -165,10 +173,8 @@ class TwoLayer(nn.Module):
     kernel: str = "gather"
 
     @nn.compact
-    def __call__(
-        self, a: jax.Array, b: jax.Array, scale: Scale
-    ) -> tuple[jax.Array, jax.Array]:
-        """Logits [n, p] and hidden activations [n, N] of the pairs a, b: [n]."""
+    def __call__(self, a: jax.Array, b: jax.Array, scale: Scale) -> Activity:
+        """What the network does on the pairs a, b: [n]."""
         inputs = 2 * self.modulus
 
         # Drawn neuron by neuron, so that a wider network keeps the first neurons. Flat,
@@ -186,14 +192,14 @@ class TwoLayer(nn.Module):
         if self.bias:
             zeros = nn.initializers.zeros
             hidden = hidden + self.param("first_bias", zeros, (self.width,))[None, :]
-        sigma = ACTIVATIONS[self.activation].function
-        hidden = sigma(scale.hidden_scale * hidden)
+        preactivation = scale.hidden_scale * hidden
+        hidden = ACTIVATIONS[self.activation].function(preactivation)
         logits = hidden @ readout
         if self.bias:
             zeros = nn.initializers.zeros
             readout_bias = self.param("readout_bias", zeros, (self.modulus,))
             logits = logits + readout_bias[None, :]
-        return scale.prefactor * logits, hidden
+        return Activity(scale.prefactor * logits, preactivation, hidden)
 
     def _first_layer(self, first: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
         if self.kernel == "gather":
@@ -202,5 +208,39 @@ class TwoLayer(nn.Module):
         return jnp.concatenate(one_hots, axis=-1) @ first
 
 
-MODELS: dict[str, type[nn.Module]] = {"two_layer": TwoLayer}
+def two_layer_ntk(
+    network: TwoLayer, params: Any, a: jax.Array, b: jax.Array, scale: Scale
+) -> jax.Array:
+    """[n, n] neural tangent kernel of the two-layer network, traced over outputs.
+
+    prefactor^2 sum_j [ C sigma_j(x) sigma_j(y)
+                        + hidden_scale^2 |a_j|^2 sigma'_j(x) sigma'_j(y) x.y ],
+    with C added for a readout bias and 1 to x.y for a bias of the hidden layer; x.y
+    counts the residues that two examples share.
+    """
+    activity = network.apply({"params": params}, a, b, scale)
+    h = activity.preactivation
+    sigma = ACTIVATIONS[network.activation].function
+    _, slope = jax.jvp(sigma, (h,), (jnp.ones_like(h),))
+    readout = params["readout"]
+    shared = (a[:, None] == a[None, :]).astype(h.dtype)
+    shared += (b[:, None] == b[None, :]).astype(h.dtype)
+    bias = 1.0 if network.bias else 0.0
+    slope = slope * jnp.linalg.norm(readout, axis=1)[None, :] * scale.hidden_scale
+    of_readout = activity.hidden @ activity.hidden.T + bias
+    of_first = (slope @ slope.T) * (shared + bias)
+    return scale.prefactor**2 * (readout.shape[1] * of_readout + of_first)
+
+
+class Model(NamedTuple):
+    """A flax module, and its neural tangent kernel where a closed form is known.
+
+    ntk: (module, params, a, b, scale) -> [n, n]; None: by Jacobian contraction.
+    """
+
+    module: type[nn.Module]
+    ntk: Callable[..., jax.Array] | None = None
+
+
+MODELS: dict[str, Model] = {"two_layer": Model(TwoLayer, two_layer_ntk)}
 KERNELS = ("gather", "one_hot")

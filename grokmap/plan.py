@@ -140,40 +140,72 @@ def record_grid(n_steps: int, per_octave: int) -> npt.NDArray[np.int64]:
 
 
 def chunk_length(system: System) -> int:
-    """Most records a chunk holds; the last of them carries the order parameters."""
+    """Most records a chunk holds; cheap order parameters are recorded at its end."""
     return system.records_per_octave // system.order_parameters_per_octave
 
 
-def chunks(stops: Sequence[int], system: System) -> list[tuple[int, ...]]:
+def dear_length(system: System) -> int:
+    """Records of the grid from one record of the dear order parameters to the next.
+
+    They are never recorded more often than the cheap ones.
+    """
+    cheap, dear = (
+        system.order_parameters_per_octave,
+        system.dear_order_parameters_per_octave,
+    )
+    return system.records_per_octave // min(cheap, dear)
+
+
+class Chunk(NamedTuple):
+    """Record steps trained in one go; dear: whether dear order parameters are due."""
+
+    steps: tuple[int, ...]
+    dear: bool
+
+
+def chunks(stops: Sequence[int], system: System) -> list[Chunk]:
     """Record steps of a batch, cut into chunks.
 
-    A chunk ends where the order parameters are recorded: after `chunk_length` records
-    of the grid, and at the last step of each run (`stops`), so that every run has final
-    values at exactly its own end.
+    A chunk ends where order parameters are recorded: after `chunk_length` records of
+    the grid, and at the last step of each run (`stops`), so that every run has final
+    values of everything at exactly its own end.
     """
-    length = chunk_length(system)
+    length, dear = chunk_length(system), dear_length(system)
     ends = set(stops)
     grid = record_grid(max(stops), system.records_per_octave).tolist()
-    on_grid = {step: i for i, step in enumerate(grid)}
-    cut: list[tuple[int, ...]] = []
-    chunk: list[int] = []
+    on_grid = {step: i + 1 for i, step in enumerate(grid)}
+    cut: list[Chunk] = []
+    steps: list[int] = []
     for step in sorted(ends.union(grid)):
-        chunk.append(step)
-        if step in ends or on_grid[step] % length == length - 1:
-            cut.append(tuple(chunk))
-            chunk = []
+        steps.append(step)
+        if step in ends or on_grid[step] % length == 0:
+            is_dear = step in ends or on_grid[step] % dear == 0
+            cut.append(Chunk(tuple(steps), is_dear))
+            steps = []
     return cut
 
 
-def recorded(
-    steps: npt.NDArray[np.int64], n_steps: int, system: System
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which of a batch's record steps belong to a run of `n_steps`.
+class Recorded(NamedTuple):
+    """Masks [len(steps)]: which records of a batch are a run's, by cost class."""
 
-    Returns two masks [len(steps)]: records at all, and those with order parameters.
-    """
-    per_octave = system.records_per_octave
-    grid = record_grid(n_steps, per_octave)
-    length = chunk_length(system)
-    sparse = np.append(grid[length - 1 :: length], (0, n_steps))
-    return np.isin(steps, grid) | (steps == 0), np.isin(steps, sparse)
+    dense: npt.NDArray[np.bool_]
+    cheap: npt.NDArray[np.bool_]
+    dear: npt.NDArray[np.bool_]
+
+
+def recorded(steps: npt.NDArray[np.int64], n_steps: int, system: System) -> Recorded:
+    """Which of a batch's record steps belong to a run of `n_steps`."""
+    grid = record_grid(n_steps, system.records_per_octave)
+
+    def every(length: int) -> npt.NDArray[np.bool_]:
+        return np.isin(steps, np.append(grid[length - 1 :: length], (0, n_steps)))
+
+    return Recorded(every(1), every(chunk_length(system)), every(dear_length(system)))
+
+
+def n_records(n_steps: int, system: System) -> dict[str, int]:
+    """Records of each cost class along a run, step 0 and the last included."""
+    n_grid = len(record_grid(n_steps, system.records_per_octave))
+    lengths = {"cheap": chunk_length(system), "dear": dear_length(system)}
+    counts = {k: 2 + (n_grid - 1) // length for k, length in lengths.items()}
+    return {"dense": n_grid + 1, **counts}

@@ -5,6 +5,7 @@
     plan.parquet            one row a planned run: run_id, system, control, budget
     trajectories/*.parquet  one file a batch: run_id, step, one column a quantity
     runs.parquet            one row a run: labels, times, flags, final values, cost
+    order-parameters.parquet   one row a quantity: values by phase, jumps, leads
 
 Done = run ids present in readable trajectory files; nothing else is authoritative.
 Every file is written under a temporary name, synced, then renamed: a name that exists
@@ -274,9 +275,9 @@ def batch_metadata(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
             yield table["run_id"].unique().to_pylist(), metadata
 
 
-def write_runs(path: Path, runs: pd.DataFrame, name: str = RUNS) -> Path:
-    """Writes the classified runs, one row each."""
-    table = pa.Table.from_pandas(runs, preserve_index=False)
+def write_found(path: Path, found: pd.DataFrame, name: str = RUNS) -> Path:
+    """Writes what was found of a sweep, such as the classified runs, one row each."""
+    table = pa.Table.from_pandas(found, preserve_index=False)
     _write_table(path / name, table, {})
     return path / name
 

@@ -60,7 +60,8 @@ def sweep(
     ] = False,
 ) -> None:
     """Train every run of SPEC; run again to do what is missing."""
-    from grokmap.cli.sweep import Options, dry_run_sweep, run_sweep
+    from grokmap.cli.dry_run import dry_run_sweep
+    from grokmap.cli.sweep import Options, run_sweep
 
     options = Options(spec, tuple(override or ()), out, time_budget, lanes, as_json)
     raise typer.Exit(dry_run_sweep(options) if dry_run else run_sweep(options))
@@ -71,14 +72,34 @@ def phase_diagram(
     result: Result,
     x: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "alpha",
+    colour: Annotated[
+        str, typer.Option(help="Right map: delay_ratio, or a recorded quantity.")
+    ] = "delay_ratio",
+    at: Annotated[
+        str, typer.Option(help="When that quantity is taken: final, t_mem.")
+    ] = "final",
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
 ) -> None:
-    """Draw the phases of RESULT and the map of t_grok / t_mem."""
-    from grokmap.cli.figures import draw_phase_diagram
+    """Draw the phases of RESULT and the map of t_grok / t_mem or another quantity."""
+    from grokmap.cli.figures import Diagram, draw_phase_diagram
 
-    draw_phase_diagram(result, x, y, criteria, formats, out)
+    draw_phase_diagram(result, Diagram(x, y, colour, at), criteria, formats, out)
+
+
+@app.command("order-parameters")
+def order_parameters(
+    result: Result,
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Which quantity moves first where runs grok, and how well it tells phases apart."""
+    from grokmap.cli.order_parameters import compare_order_parameters
+
+    compare_order_parameters(result, criteria, formats, out, as_json)
 
 
 @app.command()

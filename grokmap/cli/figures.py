@@ -3,36 +3,98 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grokmap import plot
+from grokmap import plot, store, transitions
 from grokmap.classify import read_criteria
 from grokmap.cli.results import find_run, load_runs
 from grokmap.errors import ResultError, SpecError
+from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+from grokmap.spec.check import nearest, short
 
 FORMATS = ("png", "pdf", "svg")
+DELAY_RATIO = plot.DELAY.column
+
+
+FINAL, AT_T_MEM = "final", "t_mem"
+
+
+class Diagram(NamedTuple):
+    """What a phase diagram shows: its axes, and the quantity beside the phases.
+
+    colour: delay_ratio or a recorded quantity, at `final` or `t_mem`.
+    """
+
+    x: str
+    y: str
+    colour: str
+    at: str
+
+    @property
+    def name(self) -> str:
+        """File name without suffix, telling what differs from the default."""
+        name = "phase-diagram"
+        if (self.x, self.y) != ("weight_decay", "alpha"):
+            name += f"-{self.x}-{self.y}"
+        if self.colour != DELAY_RATIO:
+            name += f"-{self.colour}" + ("-at-t_mem" if self.at == AT_T_MEM else "")
+        return name
 
 
 def draw_phase_diagram(
-    path: Path, x: str, y: str, criteria: str, formats: str, out: Path | None
+    path: Path, diagram: Diagram, criteria: str, formats: str, out: Path | None
 ) -> None:
-    kinds = _formats(formats)
-    runs, _ = load_runs(path, read_criteria(criteria))
-    figure = plot.phase_diagram(runs, x, y)
-    name = "phase-diagram"
-    if (x, y) != ("weight_decay", "alpha"):
-        name += f"-{x}-{y}"
+    kinds = figure_formats(formats)
+    colour = diagram.colour
+    _check_colour(colour, diagram.at)
+    wanted = store.REQUIRED if colour == DELAY_RATIO else (*store.REQUIRED, colour)
+    runs, trajectories = load_runs(path, read_criteria(criteria), wanted)
+    shading = plot.DELAY
+    if colour != DELAY_RATIO:
+        runs, shading = _shaded(path, runs, trajectories, colour, diagram.at)
+    figure = plot.phase_diagram(runs, diagram.x, diagram.y, shading)
+    name = diagram.name
     if criteria != "default":
         name += f"-{Path(criteria).stem}"
-    _save(figure, out or path / "figures" / name, kinds)
+    save_figure(figure, out or path / "figures" / name, kinds)
+
+
+def _check_colour(colour: str, at: str) -> None:
+    known = (DELAY_RATIO, *ORDER_PARAMETERS, *HEALTH)
+    if colour not in known:
+        raise SpecError(f"--colour {short(colour)!r}; {nearest(colour, known)}")
+    if at not in (FINAL, AT_T_MEM):
+        raise SpecError(f"--at {short(at)!r}; known: {FINAL}, {AT_T_MEM}")
+
+
+def _shaded(
+    path: Path, runs: pd.DataFrame, trajectories: pd.DataFrame, colour: str, at: str
+) -> tuple[pd.DataFrame, plot.Shading]:
+    """Runs with the column that colours the cells, and how it is drawn.
+
+    Raises:
+      ResultError: no run has a value.
+    """
+    entry = {**ORDER_PARAMETERS, **HEALTH}[colour]
+    column = f"final_{colour}"
+    if column not in runs or runs[column].isna().all():
+        raise ResultError(f"{path}: {colour} was not recorded, or is undefined here")
+    when = "at the end of the run"
+    if at == AT_T_MEM:
+        when = r"at $t_{\mathrm{mem}}$"
+        values = transitions.values_at(trajectories, runs, colour, "t_mem")
+        column, runs = "colour", runs.assign(colour=values)
+    label = f"${entry.symbol}$ {when} (median over seeds)"
+    return runs, plot.Shading(column, label, entry.log)
 
 
 def draw_curves(
     path: Path, wanted: list[str], criteria: str, formats: str, out: Path | None
 ) -> None:
-    kinds = _formats(formats)
+    kinds = figure_formats(formats)
     rules = read_criteria(criteria)
     ids = [find_run(path, prefix) for prefix in wanted]
     runs, _ = load_runs(path, rules)
@@ -43,7 +105,7 @@ def draw_curves(
     name = "-".join(["curves", *wanted[:3]])
     if criteria != "default":
         name += f"-{Path(criteria).stem}"
-    _save(figure, out or path / "figures" / name, kinds)
+    save_figure(figure, out or path / "figures" / name, kinds)
 
 
 def _chosen(runs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
@@ -63,7 +125,7 @@ def _one_per_phase(runs: pd.DataFrame, phases: tuple[str, ...]) -> pd.DataFrame:
     return pd.concat(rows)
 
 
-def _formats(text: str) -> list[str]:
+def figure_formats(text: str) -> list[str]:
     """Suffixes of a comma-separated list.
 
     Raises:
@@ -76,7 +138,14 @@ def _formats(text: str) -> list[str]:
     return kinds
 
 
-def _save(figure: Figure, path: Path, kinds: list[str]) -> None:
+def save_figure(
+    figure: Figure, path: Path, kinds: list[str], quiet: bool = False
+) -> None:
+    """Writes a figure in each format and names the files, unless quiet.
+
+    Raises:
+      SpecError: `path` names a folder. ResultError: it cannot be written.
+    """
     if path.suffix.removeprefix(".") in FORMATS:
         path = path.with_suffix("")
     if path.name in ("", "..") or path.is_dir():
@@ -90,4 +159,5 @@ def _save(figure: Figure, path: Path, kinds: list[str]) -> None:
             figure.savefig(file, metadata=metadata.get(kind, {"Date": None}))
         except OSError as error:
             raise ResultError(f"{file}: cannot be written: {error.strerror}") from None
-        print(file)
+        if not quiet:
+            print(file)

@@ -67,7 +67,7 @@ def classify_result(path: Path, name: str, as_json: bool) -> None:
     runs, _ = load_runs(path, criteria, None)
     default = criteria.name == "default"
     file_name = store.RUNS if default else f"runs-{criteria.name}.parquet"
-    file = store.write_runs(path, with_costs(path, runs), file_name)
+    file = store.write_found(path, with_costs(path, runs), file_name)
     counts = phase_counts(runs, criteria.phases)
     if as_json:
         print(json.dumps({"criteria": criteria.name, "file": str(file), **counts}))

@@ -18,16 +18,10 @@ import pandas as pd
 
 from grokmap import execute, plan, store
 from grokmap.classify import PHASES, classify
-from grokmap.cli.display import (
-    Display,
-    human_bytes,
-    human_time,
-    print_event,
-)
+from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import versions
 from grokmap.cli.results import phase_counts, print_counts, with_costs
 from grokmap.errors import OtherSweepError, ResultError, SpecError
-from grokmap.order_parameters import HEALTH
 from grokmap.plan import Planned
 from grokmap.spec import Sweep, read_sweep
 from grokmap.spec.sweep import AXES, KEYS
@@ -80,20 +74,20 @@ class Session:
 
 def run_sweep(options: Options) -> int:
     """Trains what is missing of the sweep; returns the exit code."""
-    stop = Stop(time.monotonic() + _seconds(options.time_budget))
+    stop = Stop(time.monotonic() + seconds_of(options.time_budget))
     sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
     path = options.out or Path("results") / sweep.name
-    _check_folder(path, sweep)
+    check_folder(path, sweep)
     planned = plan.plan(sweep, VOCABULARY)
     execute.use_all_cores()
     session = Session()
     with _signals(stop), store.locked(path):
         # Again, now that no other process can change the folder.
-        _check_folder(path, sweep)
+        check_folder(path, sweep)
         table = plan.plan_table(planned, sweep, VOCABULARY)
         store.write_spec(path, sweep)
         store.write_plan(path, table)
-        missing = _missing(path, planned)
+        missing = missing_of(path, planned)
         _train(path, table, missing, options, stop, session)
         code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
         runs = _write_runs(path)
@@ -112,7 +106,7 @@ def _write_runs(path: Path) -> pd.DataFrame:
     """Labels all finished runs of the folder, writes and returns them."""
     trajectories, _ = store.read_trajectories(path)
     runs = with_costs(path, classify(trajectories, store.read_plan(path)))
-    store.write_runs(path, runs)
+    store.write_found(path, runs)
     return runs
 
 
@@ -155,14 +149,14 @@ def _frame(ids: list[str], records: execute.Records) -> pd.DataFrame:
     return frame
 
 
-def _missing(path: Path, planned: list[Planned]) -> list[Planned]:
+def missing_of(path: Path, planned: list[Planned]) -> list[Planned]:
     done, unreadable = store.done_ids(path)
     for line in unreadable:
         print(f"grokmap: {line}", file=sys.stderr)
     return [run for run in planned if run.run.run_id not in done]
 
 
-def _check_folder(path: Path, sweep: Sweep) -> None:
+def check_folder(path: Path, sweep: Sweep) -> None:
     """Refuses a folder that is no result, or the result of another sweep."""
     if not path.exists():
         return
@@ -209,7 +203,7 @@ def _signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _seconds(text: str | None) -> float:
+def seconds_of(text: str | None) -> float:
     """Seconds of a time budget such as 90s, 45m, 3h.
 
     Raises:
@@ -234,76 +228,3 @@ def _report(
         return
     print(f"{path}: {len(runs)} of {n_planned} runs")
     print_counts(counts)
-
-
-def dry_run_sweep(options: Options) -> int:
-    """Says what `run_sweep` would do; writes nothing."""
-    _seconds(options.time_budget)
-    sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
-    path = options.out or Path("results") / sweep.name
-    _check_folder(path, sweep)
-    planned = plan.plan(sweep, VOCABULARY)
-    missing = _missing(path, planned) if path.exists() else planned
-    execute.use_all_cores()
-    estimate = _estimate(missing, options.lanes)
-    report = {
-        "sweep": sweep.name,
-        "folder": str(path),
-        "axes": {key: list(getattr(sweep, key)) for key in sweep.swept},
-        "runs": len(planned),
-        "to_do": len(missing),
-        "run_steps": sum(run.n_steps for run in missing),
-        **estimate,
-    }
-    if options.as_json:
-        print_event("plan", **report)
-        return 0
-    for key, values in report["axes"].items():
-        print(f"{key:<15} {len(values):>4} points: {_points(values)}")
-    print(f"{'runs':<15} {len(planned):>4}, {len(missing)} to do in {path}")
-    print(
-        f"{'batches':<15} {estimate['batches']:>4}, {estimate['compiles']} compiles, "
-        f"lanes {', '.join(map(str, estimate['lanes']))}"
-    )
-    print(f"{'run-steps':<15} {report['run_steps']:>4}, at most")
-    print(f"{'output':<15} {human_bytes(estimate['bytes']):>4}, about")
-    print(
-        f"{'time':<15} {human_time(estimate['seconds']):>4}, at the rate just measured"
-        f" ({estimate['run_steps_per_s']:.3g} run-steps/s)"
-    )
-    return 0
-
-
-def _points(values: list[float]) -> str:
-    shown = values if len(values) <= 8 else [*values[:3], "...", *values[-2:]]
-    return ", ".join(v if isinstance(v, str) else f"{v:g}" for v in shown)
-
-
-def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
-    """Batches, compiles, bytes and seconds, from a second of training per system."""
-    systems = plan.by_system(missing)
-    total: dict[str, Any] = {"batches": 0, "compiles": len(systems), "lanes": []}
-    n_bytes = seconds = 0.0
-    for system, runs in systems.items():
-        settings = execute.choose_settings(system, runs, lanes)
-        batches = plan.batches(runs, settings.lanes)
-        compiled = execute.compile_system(system, settings)
-        rate = execute.measure_rate(compiled, settings, runs)
-        for batch in batches:
-            records = len(plan.record_grid(batch.n_steps, system.records_per_octave))
-            lane = batch.n_steps * rate.step + records * rate.record
-            seconds += lane * settings.lanes
-        seconds += compiled.seconds
-        total["batches"] += len(batches)
-        total["lanes"].append(settings.lanes)
-        n_bytes += sum(map(_bytes_of, runs))
-    steps = sum(run.n_steps for run in missing)
-    speed = steps / seconds if seconds else float("nan")
-    return total | {"bytes": n_bytes, "seconds": seconds, "run_steps_per_s": speed}
-
-
-def _bytes_of(run: Planned) -> float:
-    system = run.run.system
-    dense = len(plan.record_grid(run.n_steps, system.records_per_octave))
-    sparse = dense / plan.chunk_length(system) * len(system.order_parameters)
-    return store.BYTES_A_RUN + store.BYTES_A_VALUE * (dense * len(HEALTH) + sparse)

@@ -18,7 +18,7 @@ class Cells(NamedTuple):
 
     Columns: x, y, x_low, x_high, y_low, y_high (edges, in plotted coordinates), phase
     (the commonest), top (the commonest that generalised), p_grok, censored (share of
-    runs), ratio (median t_grok / t_mem of grokked runs, NaN without any).
+    runs), shade (median of the quantity that colours the map, NaN without any).
     """
 
     table: pd.DataFrame
@@ -26,7 +26,7 @@ class Cells(NamedTuple):
     y_log: bool
 
 
-def gather(runs: pd.DataFrame, x: str, y: str) -> Cells:
+def gather(runs: pd.DataFrame, x: str, y: str, shade: str = "delay_ratio") -> Cells:
     """Gathers runs of one panel into cells, seeds together."""
     x_log, y_log = _is_log(runs[x]), _is_log(runs[y])
     # On a decay_rate axis the cells of a row share alpha, not a column: cells are then
@@ -34,13 +34,13 @@ def gather(runs: pd.DataFrame, x: str, y: str) -> Cells:
     keys = ["weight_decay" if axis == "decay_rate" else axis for axis in (x, y)]
     if "decay_rate" in (x, y) and runs["weight_decay"].nunique() == 1:
         keys = [x, y]
-    table = pd.DataFrame([_cell(group, x, y) for _, group in runs.groupby(keys)])
+    table = pd.DataFrame([_cell(group, x, y, shade) for _, group in runs.groupby(keys)])
     table = _edges(table, "x", x_log, by="y" if x == "decay_rate" else None)
     table = _edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
     return Cells(table, x_log, y_log)
 
 
-def _cell(runs: pd.DataFrame, x: str, y: str) -> dict[str, Any]:
+def _cell(runs: pd.DataFrame, x: str, y: str, shade: str) -> dict[str, Any]:
     phases = runs["phase"].value_counts()
     generalised = [name for name in phases.index if name in GENERALISED]
     grokked = runs["phase"].isin(GENERALISED)
@@ -51,7 +51,7 @@ def _cell(runs: pd.DataFrame, x: str, y: str) -> dict[str, Any]:
         "top": generalised[0] if generalised else None,
         "p_grok": float(grokked.mean()),
         "censored": float(runs["censored"].mean()),
-        "ratio": float(runs.loc[grokked, "delay_ratio"].astype(float).median()),
+        "shade": float(runs[shade].astype(float).median()),
     }
 
 

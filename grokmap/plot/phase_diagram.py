@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
-from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -54,6 +54,19 @@ ALPHA_LABELS = {
 }
 
 
+class Shading(NamedTuple):
+    """The quantity that colours the map: a column of the runs, its label, its scale."""
+
+    column: str
+    label: str
+    log: bool
+
+
+DELAY = Shading(
+    "delay_ratio", r"$t_{\mathrm{grok}} / t_{\mathrm{mem}}$ (median over seeds)", True
+)
+
+
 def swept_axes(runs: pd.DataFrame) -> list[str]:
     """The axes with more than one value in `runs`, `decay_rate` aside."""
     return [
@@ -64,13 +77,17 @@ def swept_axes(runs: pd.DataFrame) -> list[str]:
 
 
 def phase_diagram(
-    runs: pd.DataFrame, x: str = "weight_decay", y: str = "alpha"
+    runs: pd.DataFrame,
+    x: str = "weight_decay",
+    y: str = "alpha",
+    shading: Shading = DELAY,
 ) -> Figure:
     """The phase diagram and, beside it, the map of t_grok / t_mem.
 
     Args:
       runs: classified runs (`classify`), one row each.
       x, y: two different axes; every other swept one gives small multiples.
+      shading: the quantity of the map, instead of t_grok / t_mem.
 
     Raises:
       SpecError: an axis that is not swept, or more than two others that are.
@@ -80,17 +97,17 @@ def phase_diagram(
         wide = len(columns.values) <= 2
         figure = _diagram_figure(len(columns.values), len(rows.values), wide)
         halves: Any = figure.subfigures(1, 2) if wide else figure.subfigures(2, 1)
-        norm = _ratio_norm(runs)
+        norm = _norm(runs, shading)
         shape = (len(rows.values), len(columns.values))
-        for half, draw in zip(halves, (_draw_phases, _draw_ratio), strict=True):
+        for half, draw in zip(halves, (_draw_phases, _draw_shades), strict=True):
             axes = half.subplots(*shape, squeeze=False, sharex=True, sharey=True)
             for (i, j), panel in panels.items():
-                cells = gather(panel, x, y)
+                cells = gather(panel, x, y, shading.column)
                 draw(axes[i, j], cells, norm)
                 _label_panel(axes[i, j], runs, x, y, (i, j), shape, columns, rows)
                 _scale(axes[i, j], cells)
         _phase_legend(halves[0], runs)
-        _ratio_bar(halves[1], norm)
+        _shade_bar(halves[1], norm, shading)
     return figure
 
 
@@ -141,23 +158,30 @@ def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
     ]
 
 
-def _draw_phases(axes: Axes, cells: Cells, norm: LogNorm) -> None:
+def _draw_phases(axes: Axes, cells: Cells, norm: Normalize) -> None:
     """Phases in colour, P(grok) as opacity, censored cells hatched, the boundary."""
     table = cells.table
     colours = [_blend(c) for c in table.itertuples()]
     axes.add_collection(
         PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
     )
-    censored = table[table["censored"] >= 0.5]
+    _hatch_censored(axes, table, "#333333")
+    _draw_boundary(axes, table)
+
+
+def _hatch_censored(axes: Axes, table: pd.DataFrame, colour: str) -> None:
     axes.add_collection(
         PatchCollection(
-            _rectangles(censored),
+            _rectangles(table[table["censored"] >= 0.5]),
             facecolors="none",
-            edgecolors="#333333",
+            edgecolors=colour,
             hatch="////",
             linewidths=0,
         )
     )
+
+
+def _draw_boundary(axes: Axes, table: pd.DataFrame) -> None:
     for start, end in boundary(table):
         line = np.array([start, end]).T
         axes.plot(*line, color="black", linewidth=1.4, solid_capstyle="projecting")
@@ -173,24 +197,28 @@ def _blend(cell: Any) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _draw_ratio(axes: Axes, cells: Cells, norm: LogNorm) -> None:
-    """Median t_grok / t_mem of the grokked runs of each cell; the rest is blank."""
-    table = cells.table[np.isfinite(cells.table["ratio"])]
+def _draw_shades(axes: Axes, cells: Cells, norm: Normalize) -> None:
+    """The median of a quantity in each cell; blank where no run has it."""
+    table = cells.table[np.isfinite(cells.table["shade"])]
     axes.set_facecolor("#EEEEEE")
     if len(table):
-        colours = mpl.colormaps["viridis"](norm(table["ratio"].to_numpy()))
+        colours = mpl.colormaps["viridis"](norm(table["shade"].to_numpy()))
         axes.add_collection(
             PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
         )
+        # A quantity of a run that its budget cut short would still move.
+        _hatch_censored(axes, table, "#BBBBBB")
+    _draw_boundary(axes, cells.table)
 
 
-def _ratio_norm(runs: pd.DataFrame) -> LogNorm:
-    ratios = runs["delay_ratio"].astype(float)
-    ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
-    if len(ratios) == 0:
-        return LogNorm(1, 10)
-    low, high = float(ratios.min()), float(ratios.max())
-    return LogNorm(low, high if high > low else low * 1.1)
+def _norm(runs: pd.DataFrame, shading: Shading) -> Normalize:
+    values = runs[shading.column].astype(float)
+    values = values[np.isfinite(values) & ((values > 0) | (not shading.log))]
+    kind = LogNorm if shading.log else Normalize
+    if len(values) == 0:
+        return kind(1, 10)
+    low, high = float(values.min()), float(values.max())
+    return kind(low, high if high > low else low + (abs(low) or 1) / 10, clip=True)
 
 
 def _scale(axes: Axes, cells: Cells) -> None:
@@ -288,14 +316,15 @@ def _legend_name(phase: str) -> str:
     return f"{phase} (opacity: share)" if phase in GENERALISED else phase
 
 
-def _ratio_bar(half: Any, norm: LogNorm) -> None:
+def _shade_bar(half: Any, norm: Normalize, shading: Shading) -> None:
     bar = half.colorbar(ScalarMappable(norm, "viridis"), ax=half.axes, shrink=0.9)
-    bar.set_label(r"$t_{\mathrm{grok}} / t_{\mathrm{mem}}$ (median over seeds)")
-    bar.minorticks_off()
+    bar.set_label(shading.label)
     low, high = norm.vmin or 1.0, norm.vmax or 10.0
-    ticks = [t for t in _round_ticks() if low <= t <= high]
-    bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+    if shading.log and high / low < 1e4:
+        bar.minorticks_off()
+        ticks = [t for t in _round_ticks() if low <= t <= high]
+        bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
 
 
 def _round_ticks() -> list[float]:
-    return [m * 10.0**e for e in range(-3, 7) for m in (1, 2, 5)]
+    return [m * 10.0**e for e in range(-9, 7) for m in (1, 2, 5)]

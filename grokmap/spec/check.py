@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Collection, Iterator
 
@@ -32,7 +33,7 @@ def check(
         return
     yield from _check_names(sweep, bad, vocabulary)
     yield from _check_budget(sweep, given, bad)
-    yield from _check_cadence(sweep, bad)
+    yield from _check_cadence(sweep, given, bad)
     optimizer = vocabulary.optimizer.get(sweep.optimizer)
     for key in OPTIMIZER_CONTROLS:
         if optimizer and key in given and key not in optimizer.controls:
@@ -79,13 +80,20 @@ def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterato
         yield f"min_steps = {sweep.min_steps}: above max_steps = {sweep.max_steps}"
 
 
-def _check_cadence(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
-    for key in ("records_per_octave", "order_parameters_per_octave"):
+def _check_cadence(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
+    cadences = (
+        "records_per_octave",
+        "order_parameters_per_octave",
+        "dear_order_parameters_per_octave",
+    )
+    for key in cadences:
         value = getattr(sweep, key)
         if key not in bad and value & (value - 1):
             yield f"{key} = {value}: a power of two"
-    if sweep.order_parameters_per_octave > sweep.records_per_octave:
-        yield "order_parameters_per_octave: at most records_per_octave"
+    for often, seldom in itertools.pairwise(cadences):
+        limit, value = getattr(sweep, often), getattr(sweep, seldom)
+        if seldom in given and not bad & {often, seldom} and value > limit:
+            yield f"{seldom} = {value}: at most {often} = {limit}"
 
 
 def _check_modulus(

@@ -51,7 +51,12 @@ def read_sweep(
         raise SpecError([f"{path}: {problem}" for problem in shown])
     chosen = sweep.order_parameters
     if chosen is None:
-        chosen = tuple(vocabulary.order_parameters)
+        table = vocabulary.order_parameters
+        chosen = tuple(
+            name
+            for name, entry in table.items()
+            if entry.tasks is None or sweep.task in entry.tasks
+        )
     return sweep.model_copy(update={"order_parameters": chosen})
 
 

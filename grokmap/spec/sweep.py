@@ -71,6 +71,13 @@ class ActivationEntry(Protocol):
     def degree(self) -> int: ...
 
 
+class OrderParameterEntry(Protocol):
+    """What the reader needs to know of an order parameter."""
+
+    @property
+    def tasks(self) -> tuple[str, ...] | None: ...
+
+
 class Vocabulary(NamedTuple):
     """The names a sweep file may use: the literal tables of the rooms below."""
 
@@ -81,7 +88,7 @@ class Vocabulary(NamedTuple):
     loss: Collection[str]
     optimizer: Mapping[str, OptimizerEntry]
     precision: Collection[str]
-    order_parameters: Collection[str]
+    order_parameters: Mapping[str, OrderParameterEntry]
 
 
 @dataclass(frozen=True)
@@ -221,14 +228,18 @@ class Sweep(BaseModel):
     optimizer: str = _key("update rule", default="gd")
     precision: str = _key("arithmetic of matrix products", default="float32")
     order_parameters: tuple[str, ...] | None = _key(
-        "order parameters recorded besides losses, accuracies and norms (default: all)",
+        "order parameters recorded besides losses, accuracies and norms "
+        "(default: all that the task has)",
         default=None,
     )
     records_per_octave: Annotated[int, Field(ge=8, le=256)] = _key(
         "records each time the step doubles: 64 resolves times to 1.6%", default=64
     )
     order_parameters_per_octave: Annotated[int, Field(ge=1, le=256)] = _key(
-        "records of the order parameters each time the step doubles", default=8
+        "records of the cheap order parameters each time the step doubles", default=8
+    )
+    dear_order_parameters_per_octave: Annotated[int, Field(ge=1, le=256)] = _key(
+        "records of the dear order parameters each time the step doubles", default=2
     )
     horizon: Annotated[float, Field(gt=0, le=1e6)] | None = _key(
         "length of a run in weight-decay times 1/decay_rate", default=None

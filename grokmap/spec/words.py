@@ -38,6 +38,7 @@ class System:
     records_per_octave: int = 64
     order_parameters: tuple[str, ...] = ()
     order_parameters_per_octave: int = 8
+    dear_order_parameters_per_octave: int = 2
 
 
 class Control(NamedTuple):

@@ -1,0 +1,88 @@
+"""`grokmap order-parameters`: which quantity moves first, and by how much."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from grokmap import plot, store, transitions
+from grokmap.classify import GROK, PHASES, read_criteria
+from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.results import load_runs
+from grokmap.errors import ResultError
+from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+
+TABLE = {**ORDER_PARAMETERS, **HEALTH}
+# Times of the figure, in units of t_grok.
+TIMES = np.geomspace(1e-2, 10, 121)
+# By definition at its bar at t_mem, or a sign of trouble: neither moves with grokking.
+NOT_COMPARED = ("train_accuracy", "zero_loss_fraction")
+
+
+def compare_order_parameters(
+    path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
+) -> None:
+    """Prints and writes the table, and draws the figure."""
+    kinds = figure_formats(formats)
+    rules = read_criteria(criteria)
+    runs, trajectories = load_runs(path, rules, None)
+    if rules.phases != PHASES and not set(rules.phases) >= set(PHASES):
+        raise ResultError(f"criteria {rules.name!r} have no phase {GROK!r}")
+    if not ((runs["phase"] == GROK) & runs["t_mem"].notna()).any():
+        raise ResultError(
+            f"{path}: no run grokked, so there is no transition to follow"
+        )
+    names = [n for n in TABLE if n not in NOT_COMPARED]
+    logs = {name: TABLE[name].log for name in names}
+    moves = transitions.summary(trajectories, runs, logs)
+    file = store.write_found(path, moves, "order-parameters.parquet")
+    if as_json:
+        rows = [
+            {k: _plain(v) for k, v in row.items()} for row in moves.to_dict("records")
+        ]
+        print(json.dumps({"file": str(file), "quantities": rows}))
+    else:
+        _print(moves)
+        print(file)
+    figure = plot.transition_panels(_panels(trajectories, runs, moves), TIMES, moves)
+    where = out or path / "figures" / "order-parameters"
+    save_figure(figure, where, kinds, quiet=as_json)
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(moves: pd.DataFrame) -> None:
+    phases = [phase for phase in PHASES if f"final_{phase}" in moves]
+    heads = [f"{phase:>13}" for phase in phases]
+    print(f"{'median at the end':<24}{''.join(heads)}   {'AUC':>4}   t_half/t_grok (n)")
+    for row in moves.to_dict("records"):
+        values = "".join(f"{_number(row[f'final_{phase}']):>13}" for phase in phases)
+        half = "-"
+        if row["n_runs"]:
+            spread = f"{1 / row['lead_q75']:.2f} to {1 / row['lead_q25']:.2f}"
+            half = f"{row['t_half_over_t_grok']:.2f} [{spread}] ({row['n_runs']})"
+        print(f"{row['quantity']:<24}{values}   {_number(row['auc'], 2):>4}   {half}")
+    print("t_half: half of the way from t_mem to the end; quartiles over the runs")
+    print("AUC: how often a grokked run ends above a memorize-only one")
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "-" if value != value else f"{value:.{digits}g}"
+
+
+def _panels(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, moves: pd.DataFrame
+) -> dict[str, plot.Panel]:
+    panels = {}
+    for name in ["test_accuracy", *moves["quantity"]]:
+        entry = TABLE[name]
+        values = transitions.aligned(trajectories, runs, name, TIMES)
+        if np.isfinite(values).any():
+            panels[name] = plot.Panel(f"${entry.symbol}$", entry.log, values)
+    return panels

@@ -1,0 +1,111 @@
+"""Ranks, outliers and shapes of weights and activations. No task structure needed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokmap.order_parameters.snapshot import Snapshot, norm, ratio, undefined, unit
+
+# Fluctuations of the largest noise singular value, in Tracy-Widom units: beyond 4 of
+# them lies less than 1 in 10^4 of pure noise.
+EDGE_MARGIN = 4.0
+
+
+def effective_rank(snapshot: Snapshot) -> jax.Array:
+    """exp of the entropy of q_i = sigma_i^2 / sum_k sigma_k^2 of W = first [2p, N].
+
+    Roy and Vetterli (2007), with squared singular values. k equal singular values
+    give k; rank one gives 1. Range [1, min(2p, N)]; NaN for W = 0. Stays high in a
+    network that generalises with all its frequencies.
+    """
+    powers = snapshot.first_powers
+    q = ratio(powers, jnp.sum(powers))
+    return jnp.exp(jnp.sum(jax.scipy.special.entr(q)))
+
+
+def participation_ratio(snapshot: Snapshot) -> jax.Array:
+    """tr(C)^2 / tr(C^2), C [N, N] the centred covariance of the hidden activations.
+
+    k equal eigenvalues give k; one direction gives 1. Range [1, N]; NaN for C = 0.
+    """
+    hidden = unit(snapshot.hidden)
+    centred = unit(hidden - jnp.mean(hidden, axis=0, keepdims=True))
+    covariance = centred.T @ centred / centred.shape[0]
+    return ratio(jnp.trace(covariance) ** 2, jnp.sum(jnp.square(covariance)))
+
+
+def bulk_outliers(snapshot: Snapshot) -> jax.Array:
+    """Number of singular values of W = first [2p, N] beyond the noise bulk.
+
+    The noise level is W's own: that of the Marchenko-Pastur law with W's median
+    singular value (Gavish and Donoho, arXiv 1305.5870). The edge is that law's,
+    (sqrt(n - 1) + sqrt(m))^2, and 4 Tracy-Widom widths (Johnstone 2001). Gaussian W
+    gives 0; a rank-one spike of strength theta counts once it exceeds the threshold
+    of Baik, Ben Arous and Peche, theta > sigma (n m)^(1/4), by that margin. Range
+    [0, min(2p, N)]; NaN for W = 0. Blind where structure fills half the spectrum or
+    more: the bulk it compares with is then structure too.
+    """
+    powers = snapshot.first_powers
+    m, n = sorted(snapshot.params["first"].shape)
+    level = jnp.median(powers) / marchenko_pastur_median(m / n) / n
+    sides = np.sqrt(n - 1) + np.sqrt(m)
+    width = sides * (1 / np.sqrt(max(n - 1, 1)) + 1 / np.sqrt(m)) ** (1 / 3)
+    edge = level * (sides**2 + EDGE_MARGIN * width)
+    count = jnp.sum(powers > edge).astype(jnp.float32)
+    return jnp.where(powers[-1] > 0, count, jnp.nan)
+
+
+@lru_cache(maxsize=64)
+def marchenko_pastur_median(aspect: float) -> float:
+    """Median of the Marchenko-Pastur law of unit variance, aspect m/n in (0, 1]."""
+    low, high = (1 - np.sqrt(aspect)) ** 2, (1 + np.sqrt(aspect)) ** 2
+    # x = middle - half * cos(angle) takes the square-root edges out of the integral.
+    angle = (np.arange(20_000) + 0.5) * np.pi / 20_000
+    x = (low + high) / 2 - (high - low) / 2 * np.cos(angle)
+    share = np.cumsum(np.sin(angle) ** 2 / x)
+    return float(np.interp(0.5, share / share[-1], x))
+
+
+def gini(snapshot: Snapshot) -> jax.Array:
+    """Gini coefficient of the absolute weights |theta|, all layers together.
+
+    0 where all are equal, 1 - k/n where k of n are equal and the rest 0,
+    sqrt(2) - 1 = 0.414 for Gaussian weights. Range [0, 1); NaN for theta = 0.
+    Hurley and Rickard (arXiv 0811.4706).
+    """
+    leaves = jax.tree.leaves(snapshot.params)
+    size = jnp.sort(jnp.abs(jnp.concatenate([leaf.ravel() for leaf in leaves])))
+    size = unit(size)
+    n = size.shape[0]
+    place = (2 * np.arange(1, n + 1) - n - 1) / n
+    return ratio(jnp.sum(place.astype(np.float32) * size), jnp.sum(size))
+
+
+def preactivation_kurtosis(snapshot: Snapshot) -> jax.Array:
+    """Excess kurtosis of the pre-activations, over neurons and examples together.
+
+    0 for Gaussian weights; -0.75 for one cosine of a and one of b in each neuron;
+    positive for a mixture of wide and narrow neurons (Rubin, Seroussi and Ringel, arXiv
+    2310.03789). Range [-2, inf); NaN where all are equal.
+    """
+    h = unit(snapshot.preactivation)
+    h = h - jnp.mean(h)
+    variance = jnp.mean(jnp.square(h))
+    return ratio(jnp.mean(jnp.square(jnp.square(h))), variance**2) - 3.0
+
+
+def teacher_overlap(snapshot: Snapshot) -> jax.Array:
+    """m = <theta, theta*> / (|theta| |theta*|), theta* the task's teacher.
+
+    1 for the teacher itself at any scale, 0 for an orthogonal or (up to 1/sqrt(n)) a
+    random network. Range [-1, 1]; NaN without a teacher and for theta = 0.
+    """
+    if snapshot.teacher is None:
+        return undefined()
+    products = jax.tree.map(jnp.vdot, snapshot.params, snapshot.teacher)
+    overlap = jax.tree.reduce(jnp.add, products)
+    return ratio(overlap, norm(snapshot.params) * norm(snapshot.teacher))

@@ -1,0 +1,121 @@
+"""What an order parameter may look at: one network on the whole table at one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The static side of a snapshot: pure functions and structure of one system.
+
+    loss: (logits [n, C], label [n]) -> [n].
+    gradient: (params, training) -> (training loss, its gradient); no decay term.
+    ntk: (params, training) -> [m, m] neural tangent kernel on the probe set.
+    probe_label: [m] classes of the probe set.
+    cycle: the residues of the task's cyclic group in the order of its generator;
+      empty where the task has no such group.
+    """
+
+    loss: Callable[[jax.Array, jax.Array], jax.Array]
+    gradient: Callable[[Any, Any], tuple[jax.Array, Any]]
+    ntk: Callable[[Any, Any], jax.Array]
+    probe_label: tuple[int, ...] = ()
+    cycle: tuple[int, ...] = ()
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Snapshot:
+    """One network on the whole table of n examples at one step.
+
+    params: pytree with `first` [2p, N] and `readout` [N, C].
+    preactivation, hidden: [n, N], before and after the activation; logits: [n, C].
+    label: [n]; loss: [n] of each example; train: [n] bool.
+    training: pytree that `network.gradient` and `network.ntk` take beside params.
+    initial_kernel: [m, m] `network.ntk` at step 0, where it was asked for.
+    teacher: pytree like params, for tasks that have a known one.
+
+    What several order parameters need is computed once a snapshot.
+    """
+
+    params: Any
+    preactivation: jax.Array
+    hidden: jax.Array
+    logits: jax.Array
+    label: jax.Array
+    loss: jax.Array
+    train: jax.Array
+    training: Any
+    network: Network = field(metadata={"static": True})
+    initial_kernel: jax.Array | None = None
+    teacher: Any = None
+
+    @cached_property
+    def loss_and_gradient(self) -> tuple[jax.Array, Any]:
+        """The training loss and its gradient, a pytree like params."""
+        return self.network.gradient(self.params, self.training)
+
+    @cached_property
+    def kernel(self) -> jax.Array:
+        """[m, m] neural tangent kernel on the probe set, now."""
+        return self.network.ntk(self.params, self.training)
+
+    @cached_property
+    def first_powers(self) -> jax.Array:
+        """[min(2p, N)] squared singular values of W = first, ascending.
+
+        Of W over its largest entry, so that they neither over- nor underflow.
+        """
+        first = unit(self.params["first"])
+        rows, columns = first.shape
+        gram = first @ first.T if rows <= columns else first.T @ first
+        return jnp.maximum(eigenvalues(gram), 0.0)
+
+
+def mean_over(values: jax.Array, mask: jax.Array) -> jax.Array:
+    """Mean of values [n] over mask [n]; a non-finite value elsewhere does not count."""
+    return jnp.sum(jnp.where(mask, values, 0.0)) / jnp.sum(mask)
+
+
+def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """numerator / denominator, NaN where the denominator is 0."""
+    return numerator / jnp.where(denominator == 0, jnp.nan, denominator)
+
+
+def undefined() -> jax.Array:
+    """NaN: the value where there is none; null in every table."""
+    return jnp.float32(jnp.nan)
+
+
+def unit(values: jax.Array) -> jax.Array:
+    """`values` over their largest size, so that powers neither over- nor underflow."""
+    largest = jnp.max(jnp.abs(values))
+    return values / jnp.where(largest == 0, 1.0, largest)
+
+
+def norm(tree: Any) -> jax.Array:
+    """Frobenius norm of a pytree."""
+    squares = jax.tree.map(lambda leaf: jnp.sum(jnp.square(leaf)), tree)
+    return jnp.sqrt(jax.tree.reduce(jnp.add, squares))
+
+
+def eigenvalues(symmetric: jax.Array) -> jax.Array:
+    """Eigenvalues [n] of a symmetric matrix [n, n], ascending.
+
+    On a CPU one matrix after the other: LAPACK over a batch of lanes waits for the
+    thread pool that runs the lanes, and several CPU devices then wait for ever
+    (jaxlib 0.10.2).
+    """
+
+    def of_one(matrix: jax.Array) -> jax.Array:
+        return jnp.linalg.eigvalsh(matrix)
+
+    one_by_one = jax.custom_batching.sequential_vmap(of_one)
+    return jax.lax.platform_dependent(symmetric, cpu=one_by_one, default=of_one)

@@ -1,0 +1,306 @@
+"""The literal tables: every name, what it means, where it is defined, what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from grokmap.order_parameters import (
+    curvature,
+    kernels,
+    learning,
+    matrices,
+    spectra,
+)
+from grokmap.order_parameters.snapshot import Snapshot
+
+GROUP = (
+    "modular_addition",
+    "modular_subtraction",
+    "modular_multiplication",
+    "modular_division",
+)
+INFINITY = float("inf")
+Range = tuple[float, float]
+# dense: at every record. cheap: a fraction of a training step. dear: a step or more.
+COSTS = ("dense", "cheap", "dear")
+
+
+class Known(NamedTuple):
+    """Ranges of the value in networks of known kind; tests hold stored runs to them.
+
+    random: at step 0; memorising: at t_mem, and at the end of runs that never grok;
+    grokked: at the end of runs that grok; collapsed: at the end of no-learning runs.
+    For addition and multiplication, p = 23 and N = 128 (sweeps/order-parameters.toml).
+    """
+
+    random: Range
+    memorising: Range
+    grokked: Range
+    collapsed: Range
+
+    @property
+    def tells(self) -> bool:
+        """Whether it tells memorising from grokked networks: is an order parameter."""
+        (low, high), (other_low, other_high) = self.memorising, self.grokked
+        return high < other_low or other_high < low
+
+
+class OrderParameter(NamedTuple):
+    """One entry of a table.
+
+    symbol: for plot labels; bounds: closed range; log: whether plots and half-way
+    points are on a log scale; tasks: where it is defined (None: everywhere).
+    """
+
+    function: Callable[[Snapshot], jax.Array]
+    symbol: str
+    meaning: str
+    bounds: Range
+    cost: str = "cheap"
+    log: bool = False
+    tasks: tuple[str, ...] | None = None
+    reference: str = ""
+    known: Known | None = None
+
+
+# Always recorded, at the dense cadence.
+HEALTH: dict[str, OrderParameter] = {
+    "train_loss": OrderParameter(
+        learning.train_loss, "L", "training loss", (0, INFINITY), "dense", log=True
+    ),
+    "test_loss": OrderParameter(
+        learning.test_loss,
+        r"L_{\mathrm{test}}",
+        "test loss",
+        (0, INFINITY),
+        "dense",
+        log=True,
+    ),
+    "train_accuracy": OrderParameter(
+        learning.train_accuracy, "A", "training accuracy", (0.0, 1.0), "dense"
+    ),
+    "test_accuracy": OrderParameter(
+        learning.test_accuracy,
+        r"A_{\mathrm{test}}",
+        "test accuracy",
+        (0.0, 1.0),
+        "dense",
+    ),
+    "weight_norm": OrderParameter(
+        learning.weight_norm,
+        r"\|\theta\|",
+        "norm of all weights",
+        (0, INFINITY),
+        "dense",
+        log=True,
+    ),
+    "weight_norm_first": OrderParameter(
+        learning.weight_norm_first,
+        r"\|W\|",
+        "norm of the first layer",
+        (0, INFINITY),
+        "dense",
+        log=True,
+    ),
+    "weight_norm_readout": OrderParameter(
+        learning.weight_norm_readout,
+        r"\|a\|",
+        "norm of the readout",
+        (0, INFINITY),
+        "dense",
+        log=True,
+    ),
+    "max_logit": OrderParameter(
+        learning.max_logit,
+        r"\max|f|",
+        "largest absolute logit",
+        (0, INFINITY),
+        "dense",
+        log=True,
+    ),
+    "zero_loss_fraction": OrderParameter(
+        learning.zero_loss_fraction,
+        r"z",
+        "share of training examples with loss exactly 0",
+        (0.0, 1.0),
+        "dense",
+        reference="Prieto 2501.04697",
+    ),
+}
+
+# Recorded at the cadence of their cost where the sweep asks for them.
+ORDER_PARAMETERS: dict[str, OrderParameter] = {
+    "rqi": OrderParameter(
+        spectra.rqi,
+        r"\mathrm{RQI}",
+        "share of phase parallelograms that close, above chance",
+        (-0.5, 1.0),
+        tasks=GROUP,
+        reference="after Liu 2205.10343",
+        known=Known((-0.05, 0.05), (-0.05, 0.1), (0.9, 1), (-0.05, 0.05)),
+    ),
+    "snr": OrderParameter(
+        spectra.snr,
+        r"E_S/E_N",
+        "energy at each neuron's strongest frequency over the rest",
+        (0.0, INFINITY),
+        log=True,
+        tasks=GROUP,
+        reference="DESIGN 5",
+        known=Known((0.2, 0.4), (0.2, 0.8), (20, INFINITY), (0.2, 0.4)),
+    ),
+    "function_snr": OrderParameter(
+        spectra.function_snr,
+        r"E_S^f/E_N^f",
+        "energy of f in functions of c - a - b over the rest",
+        (0.0, INFINITY),
+        log=True,
+        tasks=GROUP,
+        reference="DESIGN 5",
+        known=Known((0, 0.01), (0, 0.6), (20, INFINITY), (0, 0.01)),
+    ),
+    "ipr": OrderParameter(
+        spectra.ipr,
+        r"\mathrm{IPR}",
+        "concentration of the power spectra",
+        (0.0, 1.0),
+        tasks=GROUP,
+        reference="Gromov 2301.02679",
+        known=Known((0.13, 0.2), (0.13, 0.3), (0.45, 1), (0.13, 0.2)),
+    ),
+    "specialised_fraction": OrderParameter(
+        spectra.specialised_fraction,
+        r"n_{\mathrm{spec}}",
+        "share of neurons with half their power at one frequency",
+        (0.0, 1.0),
+        tasks=GROUP,
+        reference="DESIGN 5",
+        known=Known((0, 0.05), (0, 0.25), (0.45, 1), (0, 0.05)),
+    ),
+    "restricted_loss": OrderParameter(
+        spectra.restricted_loss,
+        r"L_{\mathrm{restr}}",
+        "loss with only the key frequencies' a + b part of the logits",
+        (0.0, INFINITY),
+        log=True,
+        tasks=GROUP,
+        reference="Nanda 2301.05217",
+        known=Known((1, 3), (0.1, 1), (0, 0.08), (0.99, 1.01)),
+    ),
+    "excluded_loss": OrderParameter(
+        spectra.excluded_loss,
+        r"L_{\mathrm{excl}}",
+        "training loss without the key frequencies' a + b part",
+        (0.0, INFINITY),
+        log=True,
+        tasks=GROUP,
+        reference="Nanda 2301.05217",
+        known=Known((2, 4), (0.3, 0.84), (0.86, 1.1), (0.99, 1.01)),
+    ),
+    "kernel_alignment": OrderParameter(
+        kernels.kernel_alignment,
+        r"\mathrm{CKA}(K, yy^\top)",
+        "centred alignment of the tangent kernel with the labels",
+        (0.0, 1.0),
+        reference="Baratin 2008.00938",
+        known=Known((0.15, 0.25), (0.2, 0.3), (0.36, 0.6), (0.15, 0.25)),
+    ),
+    "ntk_drift": OrderParameter(
+        kernels.ntk_drift,
+        r"1-\mathrm{CKA}(K_0, K_t)",
+        "turn of the tangent kernel since initialisation: the measured laziness",
+        (0.0, 1.0),
+        reference="Fort 2010.15110",
+        known=Known((0, 1e-06), (0.03, 0.1), (0.11, 0.3), (0, 0.05)),
+    ),
+    "effective_rank": OrderParameter(
+        matrices.effective_rank,
+        r"R_{\mathrm{eff}}",
+        "entropy rank of the first layer",
+        (1.0, INFINITY),
+        reference="Roy, Vetterli 2007",
+        known=Known((37, 40), (36, 42), (33, 38), (37, 40)),
+    ),
+    "participation_ratio": OrderParameter(
+        matrices.participation_ratio,
+        r"\mathrm{PR}",
+        "dimension of the hidden activations",
+        (1.0, INFINITY),
+        "dear",
+        reference="DESIGN 5",
+        known=Known((55, 75), (48, 85), (20, 42), (60, 75)),
+    ),
+    "bulk_outliers": OrderParameter(
+        matrices.bulk_outliers,
+        r"n_{\mathrm{out}}",
+        "singular values of the first layer beyond the noise bulk",
+        (0.0, INFINITY),
+        reference="Gavish, Donoho 1305.5870",
+        known=Known((0, 1), (0, 2), (0, 2), (0, 2)),
+    ),
+    "preactivation_kurtosis": OrderParameter(
+        matrices.preactivation_kurtosis,
+        r"\kappa_h",
+        "excess kurtosis of the pre-activations",
+        (-2.0, INFINITY),
+        reference="Rubin 2310.03789",
+        known=Known((-0.1, 0.1), (-0.6, 0.1), (1.5, 5), (-1.2, -0.6)),
+    ),
+    "gini": OrderParameter(
+        matrices.gini,
+        "G",
+        "inequality of the absolute weights",
+        (0.0, 1.0),
+        "dear",
+        reference="Hurley, Rickard 0811.4706",
+        known=Known((0.4, 0.43), (0.37, 0.43), (0.6, 0.9), (0.05, 0.2)),
+    ),
+    "teacher_overlap": OrderParameter(
+        matrices.teacher_overlap,
+        "m",
+        "cosine between the weights and the teacher's",
+        (-1.0, 1.0),
+        tasks=(),  # no task with a teacher yet
+        reference="DESIGN 5",
+    ),
+    "gradient_norm": OrderParameter(
+        curvature.gradient_norm,
+        r"\|\nabla L\|",
+        "norm of the training loss' gradient",
+        (0.0, INFINITY),
+        "dear",
+        log=True,
+        reference="DESIGN 5",
+        known=Known((0.1, 1), (0, 0.03), (0, 0.01), (0, 0.001)),
+    ),
+    "sharpness": OrderParameter(
+        curvature.sharpness,
+        r"S",
+        "rise of the training loss on one ascent step of 0.05 of the weights' norm",
+        (-INFINITY, INFINITY),
+        "dear",
+        reference="Foret 2010.01412",
+        known=Known((1, 4), (0, 0.2), (0.01, 0.06), (0, 0.001)),
+    ),
+    "hessian_top": OrderParameter(
+        curvature.hessian_top,
+        r"h_{\max}",
+        "largest eigenvalue of the training loss' Hessian",
+        (-INFINITY, INFINITY),
+        "dear",
+        reference="Cohen 2103.00065",
+        known=Known((0.05, 0.12), (0.01, 0.2), (0.04, 0.08), (0, 0.001)),
+    ),
+}
+
+
+def measure(
+    table: dict[str, OrderParameter], names: tuple[str, ...], snapshot: Snapshot
+) -> jax.Array:
+    """[len(names)] float32 values of the named entries; NaN where not defined."""
+    values = [table[name].function(snapshot) for name in names]
+    return jnp.stack([jnp.asarray(v, jnp.float32) for v in values])

@@ -1,0 +1,71 @@
+"""Order parameters through the transition, runs aligned at their t_grok."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grokmap.plot.style import COLOURS, STYLE
+
+Floats = npt.NDArray[np.float64]
+COLUMNS = 4
+FEWEST = 0.5  # share of the runs that must have a value for it to be drawn
+
+
+class Panel(NamedTuple):
+    """One quantity: axis label, log scale, and [runs, times] values, NaN where none."""
+
+    label: str
+    log: bool
+    values: Floats
+
+
+def transition_panels(
+    panels: Mapping[str, Panel], times: Floats, moves: pd.DataFrame
+) -> Figure:
+    """One panel a quantity: median over runs and the band between the quartiles.
+
+    Args:
+      panels: by name of the quantity.
+      times: [k] steps over t_grok.
+      moves: `transitions.summary`; its half-way points are marked.
+    """
+    rows = -(-len(panels) // COLUMNS)
+    halves = moves.set_index("quantity")["t_half_over_t_grok"]
+    with mpl.rc_context(STYLE):
+        size = (1.85 * COLUMNS, 1.45 * rows + 0.5)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()
+        for axes, (name, panel) in zip(grid, panels.items(), strict=False):
+            _draw(axes, panel, times)
+            half = halves.get(name, np.nan)
+            if np.isfinite(half):
+                axes.axvline(half, color=COLOURS["memorize-only"], linewidth=0.9)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        for axes in grid[max(0, len(panels) - COLUMNS) : len(panels)]:
+            axes.set_xlabel(r"step $/\ t_{\mathrm{grok}}$")
+            axes.tick_params(labelbottom=True)
+        grid[0].set_xscale("log")
+        grid[0].set_xlim(times[0], times[-1])
+    return figure
+
+
+def _draw(axes: Any, panel: Panel, times: Floats) -> None:
+    known = np.isfinite(panel.values)
+    drawn = known.mean(axis=0) >= FEWEST
+    low, middle, high = np.nanpercentile(panel.values[:, drawn], (25, 50, 75), axis=0)
+    colour = COLOURS["grok"]
+    axes.fill_between(times[drawn], low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.plot(times[drawn], middle, color=colour, linewidth=1.1)
+    axes.axvline(1, color="black", linestyle="--", linewidth=0.8)
+    if panel.log and np.any(middle > 0):
+        axes.set_yscale("log")
+    axes.set_title(panel.label, fontsize=8, pad=3)
+    axes.tick_params(labelsize=6)

@@ -1,0 +1,221 @@
+"""How each quantity moves through the transition: values, jumps, half-ways, leads.
+
+Tables in, tables out. A quantity that spans decades (a loss, a signal-to-noise ratio)
+is compared on a log scale, so that half-way is the geometric mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokmap.classify import GROK, MEMORIZE_ONLY
+
+Floats = npt.NDArray[np.float64]
+
+STRAY = (
+    1.5  # a quantity's range from t_mem on, over its jump: above, it does not settle
+)
+
+
+class Series(NamedTuple):
+    """One quantity along one run, where it was recorded: steps and values [k]."""
+
+    step: Floats
+    value: Floats
+
+
+def series(trajectories: pd.DataFrame, name: str) -> Iterator[tuple[str, Series]]:
+    """(run_id, series) of each run that has the quantity, in order of run and step."""
+    known = trajectories.loc[trajectories[name].notna(), ["run_id", "step", name]]
+    known = known.sort_values(["run_id", "step"])
+    ids = known["run_id"].to_numpy()
+    steps = known["step"].to_numpy(np.float64)
+    values = known[name].to_numpy(np.float64)
+    new = np.append(True, ids[1:] != ids[:-1])[: len(ids)]
+    starts: list[int] = np.flatnonzero(new).tolist()
+    for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
+        yield str(ids[start]), Series(steps[start:end], values[start:end])
+
+
+def log_time(step: Any) -> Any:
+    """log of a step; step 0 stands at 1/2."""
+    return np.log(np.maximum(step, 0.5))
+
+
+def value_at(own: Series, step: float) -> float:
+    """The value at a step, between records linear in log time; NaN outside of them."""
+    if not own.step[0] <= step <= own.step[-1]:
+        return float("nan")
+    return float(np.interp(log_time(step), log_time(own.step), own.value))
+
+
+def values_at(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, name: str, when: str
+) -> pd.Series:
+    """[runs] values of a quantity at each run's `when`, a column such as t_mem."""
+    steps = runs.set_index("run_id")[when].astype(float)
+    found = {
+        run_id: value_at(own, steps[run_id])
+        for run_id, own in series(trajectories, name)
+        if run_id in steps.index
+    }
+    return pd.Series(runs["run_id"].map(found).to_numpy(np.float64), runs.index)
+
+
+def transitions(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, logs: Mapping[str, bool]
+) -> pd.DataFrame:
+    """One row for each quantity of each run that grokked after it memorised.
+
+    Args:
+      trajectories: run_id, step and quantities; runs: classified runs.
+      logs: the quantities wanted, and whether each is compared on a log scale.
+
+    Returns:
+      run_id, quantity, before (value at t_mem), after (last value), jump (after -
+      before, or log10(after / before) on a log scale), t_half (first step from t_mem
+      on where half of the jump is made, interpolated in log time), lead = t_grok /
+      t_half: above 1 for a quantity that moves before the test accuracy has. A quantity
+      that strays further than it jumps has no t_half. Undefined values are NaN.
+    """
+    grokked = runs[
+        (runs["phase"] == GROK) & runs["t_mem"].notna() & runs["t_grok"].notna()
+    ]
+    times = grokked.set_index("run_id")[["t_mem", "t_grok"]].astype(float)
+    rows = [
+        {
+            "run_id": run_id,
+            "quantity": name,
+            **_transition(own, times["t_mem"][run_id], times["t_grok"][run_id], log),
+        }
+        for name, log in logs.items()
+        if name in trajectories
+        for run_id, own in series(trajectories, name)
+        if run_id in times.index
+    ]
+    columns = ["run_id", "quantity", "before", "after", "jump", "t_half", "lead"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _transition(
+    own: Series, t_mem: float, t_grok: float, log: bool
+) -> dict[str, float]:
+    before, after = value_at(own, t_mem), own.value[-1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = np.log10(own.value) if log else own.value
+        ends = np.log10([before, after]) if log else np.array([before, after])
+    jump = float(ends[1] - ends[0])
+    t_half = (
+        _crossing(Series(own.step, scaled), t_mem, ends)
+        if np.isfinite(jump)
+        else np.nan
+    )
+    return {
+        "before": before,
+        "after": float(after),
+        "jump": jump if np.isfinite(jump) else np.nan,
+        "t_half": t_half,
+        "lead": t_grok / t_half if t_half > 0 else np.nan,
+    }
+
+
+def _crossing(own: Series, start: float, ends: Floats) -> float:
+    """First step from `start` on at which the value passes the middle of `ends`.
+
+    NaN where the value strays further from the way between `ends` than half of it.
+    """
+    late = own.step > start
+    step = np.append(start, own.step[late])
+    value = np.append(ends[0], own.value[late])
+    if np.ptp(value) > STRAY * abs(ends[1] - ends[0]):
+        return float("nan")
+    above = (value - ends.mean()) * np.sign(ends[1] - ends[0])
+    # The last record stands at ends[1], so some record passes.
+    i = int(np.argmax(above >= 0))
+    if i == 0:
+        return float(step[0])
+    share = above[i - 1] / (above[i - 1] - above[i])
+    low, high = log_time(step[i - 1]), log_time(step[i])
+    return float(np.exp(low + share * (high - low)))
+
+
+def summary(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, logs: Mapping[str, bool]
+) -> pd.DataFrame:
+    """One row a quantity: what it is in each phase, and how it moves where runs grok.
+
+    Columns: quantity, log; for each phase P final_P (median of the last values); auc
+    (probability that a grokked run's last value exceeds a memorising one's, ties
+    half: 1/2 says nothing); before, after, jump (medians), t_half_over_t_grok; lead
+    with lead_q25, lead_q75 (quartiles), n_runs (grokked runs with a half-way point).
+    First movers first.
+    """
+    moves = transitions(trajectories, runs, logs)
+    rows = []
+    for name, log in logs.items():
+        if name not in trajectories or trajectories[name].isna().all():
+            continue
+        own = moves[moves["quantity"] == name]
+        leads = own["lead"].dropna()
+        quartiles = (
+            leads.quantile([0.25, 0.5, 0.75]).to_numpy() if len(leads) else [np.nan] * 3
+        )
+        rows.append(
+            {
+                "quantity": name,
+                "log": log,
+                **_final_by_phase(runs, name),
+                "auc": _auc(runs, name),
+                **own[["before", "after", "jump"]].median().to_dict(),
+                "t_half_over_t_grok": 1 / quartiles[1],
+                "lead": quartiles[1],
+                "lead_q25": quartiles[0],
+                "lead_q75": quartiles[2],
+                "n_runs": len(leads),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("lead", ascending=False, ignore_index=True)
+
+
+def _final_by_phase(runs: pd.DataFrame, name: str) -> dict[str, float]:
+    medians = runs.groupby("phase")[f"final_{name}"].median()
+    return {f"final_{phase}": float(value) for phase, value in medians.items()}
+
+
+def _auc(runs: pd.DataFrame, name: str) -> float:
+    """Mann and Whitney's U over its largest value; NaN without runs of both phases."""
+    values = runs[f"final_{name}"].astype(float)
+    grokked = values[runs["phase"] == GROK].dropna().to_numpy()
+    memorised = values[runs["phase"] == MEMORIZE_ONLY].dropna().to_numpy()
+    if not len(grokked) or not len(memorised):
+        return float("nan")
+    difference = grokked[:, None] - memorised[None, :]
+    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+
+
+def aligned(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, name: str, times: Floats
+) -> Floats:
+    """[runs, len(times)] a quantity of the runs that grokked, at times step / t_grok.
+
+    NaN where a run has no record on both sides.
+    """
+    grok = runs[(runs["phase"] == GROK) & (runs["t_grok"] > 0)]
+    t_grok = grok.set_index("run_id")["t_grok"].astype(float)
+    rows = [
+        np.interp(
+            np.log(times),
+            log_time(own.step) - np.log(t_grok[run_id]),
+            own.value,
+            left=np.nan,
+            right=np.nan,
+        )
+        for run_id, own in series(trajectories, name)
+        if run_id in t_grok.index
+    ]
+    return np.array(rows) if rows else np.empty((0, len(times)))

@@ -73,12 +73,14 @@ class Program(NamedTuple):
     init: (control, n_train, seed) -> lane
     chunk: (lane, start, steps [R], n_tiles) -> (lane, dense [R, M])
       trains from step `start` through the record steps.
+    snapshot: (lane, n_tiles) -> what order parameters look at.
     measure: for each cost class in use, (lane, n_tiles) -> its quantities now.
     names: for each cost class in use, what they are; `dense` has the M of the chunks.
     """
 
     init: Callable[..., Lane]
     chunk: Callable[..., tuple[Lane, jax.Array]]
+    snapshot: Callable[..., op.Snapshot]
     measure: dict[str, Callable[..., jax.Array]]
     names: dict[str, tuple[str, ...]]
 
@@ -204,6 +206,7 @@ def build(
     return Program(
         _with_precision(init, precision),
         _with_precision(chunk, precision),
+        _with_precision(snapshot, precision),
         {cost: _with_precision(measure(cost), precision) for cost in names},
         names,
     )

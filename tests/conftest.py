@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ import pytest
 from grokmap import execute, plan
 from grokmap.classify import classify
 from grokmap.order_parameters import Snapshot
-from grokmap.spec import Sweep, read_sweep
-from grokmap.tasks import TASKS, examples
-from grokmap.train import VOCABULARY
+from grokmap.spec import Control, Sweep, System, read_sweep
+from grokmap.tasks import TASKS
+from grokmap.train import VOCABULARY, Lane, Program, build
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,19 +75,42 @@ def labelled(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:
     return classify(trajectories(sweep, **kwargs), table)
 
 
+@lru_cache
+def program(modulus: int, width: int, **changes: Any) -> Program:
+    """A system of modular addition; quadratic, mse and unit prefactor by default."""
+    values = {"task": "modular_addition", "alpha_convention": "literal", **changes}
+    system = System(modulus=modulus, width=width, **values)
+    n_examples = TASKS[system.task].n_examples(modulus)
+    return build(system, tile=n_examples, max_tiles=1)
+
+
+def lane_of(
+    first: np.ndarray, readout: np.ndarray, n_train: int | None = None, **changes: Any
+) -> Lane:
+    """A lane with these weights at step 0, the table in its own order."""
+    modulus, width = first.shape[0] // 2, first.shape[1]
+    control = Control(0.0, 0.0, 0.5, 0.1)
+    n_examples = TASKS[changes.get("task", "modular_addition")].n_examples(modulus)
+    n_train = n_examples // 2 if n_train is None else n_train
+    init = program(modulus, width, **changes).init
+    lane = init(control, jnp.int32(n_train), jnp.uint32(0))
+    params = {"first": jnp.asarray(first), "readout": jnp.asarray(readout)}
+    return lane._replace(params=params, rows=jnp.arange(n_examples))
+
+
 def snapshot(
-    first: np.ndarray, readout: np.ndarray, n_train: int | None = None
+    first: np.ndarray, readout: np.ndarray, n_train: int | None = None, **changes: Any
 ) -> Snapshot:
-    """A quadratic network on the whole table of modular addition, unit prefactor."""
-    modulus = first.shape[0] // 2
-    a, b, label = examples(TASKS["modular_addition"], modulus)
-    hidden = np.square(first[a] + first[modulus + b])
-    logits = hidden @ readout
-    loss = np.square(logits - np.eye(modulus)[label]).sum(axis=1)
-    train = np.arange(len(label)) < (len(label) // 2 if n_train is None else n_train)
-    params = {"first": first, "readout": readout}
-    arrays = Snapshot(params, hidden, logits, label, loss.astype(np.float32), train)
-    return jax.tree.map(jnp.asarray, arrays)
+    """A network with these weights on the whole table, its first n_train in training.
+
+    Its initial kernel is that of other, Gaussian weights.
+    """
+    modulus, width = first.shape[0] // 2, first.shape[1]
+    lane = lane_of(first, readout, n_train, **changes)
+    other = lane_of(*gaussian(modulus, width, 99), n_train, **changes)
+    take = program(modulus, width, **changes).snapshot
+    kernel = take(other, jnp.int32(1)).kernel
+    return dataclasses.replace(take(lane, jnp.int32(1)), initial_kernel=kernel)
 
 
 def gromov(modulus: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

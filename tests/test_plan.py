@@ -34,16 +34,22 @@ def test_a_longer_run_keeps_the_records_of_a_shorter_one(a: int, b: int) -> None
 def test_chunks_hold_every_record_of_every_run(stops: list[int]) -> None:
     system = small_run().run.system
     chunks = plan.chunks(stops, system)
-    steps = [step for chunk in chunks for step in chunk]
+    steps = [step for chunk in chunks for step in chunk.steps]
     assert steps == sorted(set(steps)) and steps[-1] == max(stops)
-    assert max(map(len, chunks)) <= plan.chunk_length(system)
-    ends = {chunk[-1] for chunk in chunks}
+    assert max(len(chunk.steps) for chunk in chunks) <= plan.chunk_length(system)
+    ends = {chunk.steps[-1] for chunk in chunks}
+    dear_ends = {chunk.steps[-1] for chunk in chunks if chunk.dear}
     for stop in stops:
-        records, sparse = plan.recorded(np.array(steps), stop, system)
+        recorded = plan.recorded(np.array(steps), stop, system)
         own = plan.record_grid(stop, system.records_per_octave)
-        assert np.array(steps)[records].tolist() == own.tolist()
+        assert np.array(steps)[recorded.dense].tolist() == own.tolist()
         assert stop in ends
-        assert set(np.array(steps)[sparse].tolist()) <= ends
+        assert set(np.array(steps)[recorded.cheap].tolist()) <= ends
+        assert set(np.array(steps)[recorded.dear].tolist()) <= dear_ends
+        assert np.all(recorded.cheap[recorded.dear])
+        counts = plan.n_records(stop, system)  # of step 0 as well
+        found = {cost: int(mask.sum()) + 1 for cost, mask in recorded._asdict().items()}
+        assert found == counts
 
 
 def small_run() -> plan.Planned:

@@ -43,7 +43,7 @@ def numpy_training(n_steps: int, run: plan.Planned) -> list[float]:
     order = jax.random.permutation(jax.random.fold_in(key, SPLIT), p * p)
     rows = np.asarray(order)[: round(control.train_fraction * p * p)]
     program = build(system, tile=len(rows), max_tiles=1)
-    lane, _, _ = program.init(control, jnp.int32(len(rows)), jnp.uint32(run.run.seed))
+    lane = program.init(control, jnp.int32(len(rows)), jnp.uint32(run.run.seed))
     w, readout = (np.float64(lane.params[k]) for k in ("first", "readout"))
     x = np.zeros((len(rows), 2 * p))
     x[np.arange(len(rows)), rows // p] = 1
@@ -121,10 +121,10 @@ def test_relative_weight_motion_measures_laziness() -> None:
         run = plan.plan(sweep, VOCABULARY)[0]
         n_train = jnp.int32(round(0.6 * 49))
         program = build(run.run.system, tile=29, max_tiles=1)
-        start, _, _ = program.init(run.run.control, n_train, jnp.uint32(0))
+        start = program.init(run.run.control, n_train, jnp.uint32(0))
         steps = jnp.full((plan.chunk_length(run.run.system),), 300, jnp.int32)
         chunk = jax.jit(program.chunk)
-        end, _, _ = chunk(start, jnp.int32(0), steps, jnp.int32(1))
+        end, _ = chunk(start, jnp.int32(0), steps, jnp.int32(1))
         change = jax.tree.map(lambda x, y: jnp.sum((x - y) ** 2), end, start).params
         size = jax.tree.map(lambda x: jnp.sum(x**2), start.params)
         total = [sum(jax.tree.leaves(part)) for part in (change, size)]
@@ -148,9 +148,9 @@ def test_tiles_do_not_change_the_gradient() -> None:
     ends = []
     for tile, tiles in ((29, 1), (10, 3), (8, 4)):
         program = build(run.run.system, tile=tile, max_tiles=tiles)
-        lane, _, _ = program.init(run.run.control, jnp.int32(29), jnp.uint32(0))
+        lane = program.init(run.run.control, jnp.int32(29), jnp.uint32(0))
         steps = jnp.full((plan.chunk_length(run.run.system),), 5, jnp.int32)
-        lane, _, _ = jax.jit(program.chunk)(lane, jnp.int32(0), steps, jnp.int32(tiles))
+        lane, _ = jax.jit(program.chunk)(lane, jnp.int32(0), steps, jnp.int32(tiles))
         ends.append(lane.params["first"])
     np.testing.assert_allclose(ends[1], ends[0], atol=1e-6)
     np.testing.assert_allclose(ends[2], ends[0], atol=1e-6)
@@ -162,7 +162,7 @@ def test_splits_nest_over_fractions_and_depend_on_the_seed_alone() -> None:
         run = plan.plan(sweep, VOCABULARY)[0]
         n_train = round(fraction * 49)
         program = build(run.run.system, tile=n_train, max_tiles=1)
-        lane, _, _ = program.init(run.run.control, jnp.int32(n_train), jnp.uint32(seed))
+        lane = program.init(run.run.control, jnp.int32(n_train), jnp.uint32(seed))
         order = np.asarray(lane.rows)
         assert sorted(order) == list(range(49))
         return set(order[:n_train].tolist())
@@ -219,7 +219,7 @@ def test_precision_is_true_float32() -> None:
     program = build(system, tile=29, max_tiles=1)
     run = plan.plan(small_sweep(order_parameters=()), VOCABULARY)[0]
     arguments = (run.run.control, jnp.int32(29), jnp.uint32(0))
-    lane, _, _ = program.init(*arguments)
+    lane = program.init(*arguments)
     steps = jnp.zeros((8,), jnp.int32)
     text = str(jax.make_jaxpr(program.chunk)(lane, jnp.int32(0), steps, jnp.int32(1)))
     products = [line for line in text.splitlines() if "dot_general" in line]

@@ -96,7 +96,7 @@ def order_parameters(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Which quantity moves first where runs grok, and how well it tells phases apart."""
+    """Which quantity moves first where runs grok, and which tell phases apart."""
     from grokmap.cli.order_parameters import compare_order_parameters
 
     compare_order_parameters(result, criteria, formats, out, as_json)

@@ -13,7 +13,7 @@ from grokmap import plot, store, transitions
 from grokmap.classify import GROK, PHASES, read_criteria
 from grokmap.cli.figures import figure_formats, save_figure
 from grokmap.cli.results import load_runs
-from grokmap.errors import ResultError
+from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 
 TABLE = {**ORDER_PARAMETERS, **HEALTH}
@@ -30,8 +30,8 @@ def compare_order_parameters(
     kinds = figure_formats(formats)
     rules = read_criteria(criteria)
     runs, trajectories = load_runs(path, rules, None)
-    if rules.phases != PHASES and not set(rules.phases) >= set(PHASES):
-        raise ResultError(f"criteria {rules.name!r} have no phase {GROK!r}")
+    if not set(rules.phases) >= set(PHASES):
+        raise SpecError(f"criteria {rules.name!r} have no phase {GROK!r}")
     if not ((runs["phase"] == GROK) & runs["t_mem"].notna()).any():
         raise ResultError(
             f"{path}: no run grokked, so there is no transition to follow"

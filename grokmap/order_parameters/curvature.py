@@ -38,8 +38,10 @@ def hessian_top(snapshot: Snapshot) -> jax.Array:
     """Largest eigenvalue of the Hessian of L, by 8 steps of Lanczos' iteration.
 
     From a fixed random vector, with full reorthogonalisation; from below, and within a
-    few percent where few eigenvalues stand out. Gradient descent of step eta is stable
-    below 2 (1 + beta) / eta (Cohen et al., arXiv 2103.00065). h for L = h theta^2 / 2.
+    few percent where few eigenvalues stand out (2 % along the runs of
+    sweeps/order-parameters.toml; starting from the gradient was no better). h for
+    L = h theta^2 / 2. Gradient descent of step eta is stable below 2 (1 + beta) / eta
+    (Cohen et al., arXiv 2103.00065).
     Any sign. NaN where the Hessian is not finite.
     """
     params, unravel = ravel_pytree(snapshot.params)

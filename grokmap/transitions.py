@@ -129,6 +129,8 @@ def _crossing(own: Series, start: float, ends: Floats) -> float:
 
     NaN where the value strays further from the way between `ends` than half of it.
     """
+    if ends[0] == ends[1]:
+        return float("nan")
     late = own.step > start
     step = np.append(start, own.step[late])
     value = np.append(ends[0], own.value[late])

@@ -12,90 +12,17 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import typer
 from conftest import ROOT
+from tables import TABLES
 
 from grokmap.cli import app
-from grokmap.models import ALPHA_CONVENTIONS
-from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS, OrderParameter
-from grokmap.spec import read_sweep, sweep_schema
+from grokmap.spec import read_sweep
 from grokmap.train import VOCABULARY
 
 README = ROOT / "README.md"
 GROUP = typer.main.get_command(app)
-
-
-def order_parameters_table() -> str:
-    rows = ["| name | symbol | meaning | range | reference |", "|---|---|---|---|---|"]
-    for name, entry in ORDER_PARAMETERS.items():
-        symbol = entry.symbol.replace("|", r"\|")
-        meaning = entry.meaning + _where(entry)
-        cells = [f"`{name}`", f"${symbol}$", meaning, _range(entry), entry.reference]
-        rows.append(f"| {' | '.join(cells)} |")
-    also = ", ".join(f"`{name}`" for name in HEALTH)
-    return "\n".join([*rows, "", f"Always: {also}."])
-
-
-def _where(entry: OrderParameter) -> str:
-    return " (additive tasks)" if entry.tasks else ""
-
-
-def _range(entry: OrderParameter) -> str:
-    low, high = entry.bounds
-    return f"{low:.3g} to {high:.3g}".replace("inf", "∞")
-
-
-def keys_table() -> str:
-    properties = sweep_schema(VOCABULARY)["properties"]
-    rows = ["| key | meaning | values | default |", "|---|---|---|---|"]
-    for key, entry in properties.items():
-        if key != "axes":
-            default = entry.get("default", "required")
-            if isinstance(default, list):
-                default = default[0]
-            meaning = entry["description"]
-            rows.append(f"| `{key}` | {meaning} | {_values(entry)} | {default} |")
-    return "\n".join(rows).replace("None", "-")
-
-
-def _values(entry: dict) -> str:
-    if "enum" in entry or "enum" in entry.get("items", {}):
-        return ", ".join(entry.get("enum") or entry["items"]["enum"])
-    number = next((x for x in entry.get("anyOf", [entry]) if "type" in x), {})
-    words = {"minimum": "≥", "exclusiveMinimum": ">"}
-    words |= {"maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {number[k]:g}" for k, sign in words.items() if k in number]
-    return ", ".join([number.get("type", ""), *bounds])
-
-
-def conventions_table() -> str:
-    rows = ["| convention | f | alpha |", "|---|---|---|"]
-    for name, entry in ALPHA_CONVENTIONS.items():
-        kind = "a factor, above 0" if entry.multiplies else "an exponent of N, 0 to 2"
-        rows.append(f"| `{name}` | {entry.formula} | {kind} |")
-    return "\n".join(rows)
-
-
-def survey_table() -> str:
-    runs = pd.read_parquet(ROOT / "results/survey2026/runs.parquet").sort_values("seed")
-    rows = ["| | t_mem | t_grok | t_grok / t_mem |", "|---|---|---|---|"]
-    rows.append("| published (one seed, logged every 100 steps) | 200 | 14600 | 73 |")
-    for run in runs.itertuples():
-        rows.append(
-            f"| seed {run.seed} | {run.t_mem} ± {run.t_mem_resolution} "
-            f"| {run.t_grok} ± {run.t_grok_resolution} | {run.delay_ratio:.0f} |"
-        )
-    return "\n".join(rows)
-
-
-TABLES = {
-    ("README.md", "order parameters"): order_parameters_table,
-    ("docs/sweep-files.md", "keys"): keys_table,
-    ("docs/sweep-files.md", "conventions"): conventions_table,
-    ("docs/reproductions.md", "survey2026"): survey_table,
-}
 
 
 def generated(text: str, title: str, table: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, labelled
+import tables
+from conftest import ROOT, labelled, trajectories
+from scipy.stats import spearmanr
 
-from grokmap import store
+from grokmap import plan, store, transitions
 from grokmap.classify import CRITERIA, classify
+from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.spec import Sweep, read_sweep
 from grokmap.train import VOCABULARY
 
@@ -17,9 +20,9 @@ PUBLISHED_T_GROK = 14_600  # LITERATURE 1: alpha = 0, lambda = 1, one seed
 
 def stored(name: str, criteria: str = "default") -> pd.DataFrame:
     path = ROOT / "results" / name
-    trajectories, unreadable = store.read_trajectories(path)
+    records, unreadable = store.read_trajectories(path)
     assert unreadable == []
-    return classify(trajectories, store.read_plan(path), CRITERIA[criteria])
+    return classify(records, store.read_plan(path), CRITERIA[criteria])
 
 
 def shipped(name: str, **changes: object) -> Sweep:
@@ -94,6 +97,83 @@ def test_doubling_max_steps_turns_no_uncensored_label() -> None:
     long = labelled(shipped("quickstart", **grid, max_steps=3000))
     assert set(short["phase"]) == {"no-learning", "memorize-only", "grok"}
     check_doubling(short, long)
+
+
+# ---- order parameters: on every stored network of known kind, what the table states
+
+
+@pytest.mark.parametrize(
+    "result", ["order-parameters", "order-parameters-multiplication"]
+)
+@pytest.mark.parametrize("name", ORDER_PARAMETERS)
+def test_order_parameters_are_worth_what_they_claim(name: str, result: str) -> None:
+    known = ORDER_PARAMETERS[name].known
+    if known is None:
+        assert ORDER_PARAMETERS[name].tasks == ()
+        return
+    values = tables.values_of_known_networks(name, tables.stored(result))
+    for kind, own in values.items():
+        low, high = getattr(known, kind)
+        assert len(own) >= 3
+        assert all(low <= value <= high for value in own), (kind, own)
+
+
+def test_order_parameters_that_tell_phases_apart_are_many() -> None:
+    tells = {n for n, entry in ORDER_PARAMETERS.items() if tables.known_to_tell(entry)}
+    assert {"rqi", "snr", "function_snr", "ipr", "kernel_alignment"} <= tells
+    # The survey's claim, and what does not separate memorising from grokked networks.
+    assert not {"effective_rank", "bulk_outliers", "sharpness"} & tells
+
+
+def test_rqi_and_snr_follow_the_quickstart_through_its_transition() -> None:
+    runs, records = tables.stored("quickstart-reference")
+    highest = records.groupby("run_id")["rqi"].max()
+    highest = pd.Series(runs["run_id"].map(highest).to_numpy(), runs.index)
+    memorising = runs["phase"] == "memorize-only"
+    chance = 1 / runs["modulus"]
+    # A run that its budget cut short while the test accuracy rises is on its way.
+    blind = memorising & (runs["final_test_accuracy"] < 2 * chance)
+    assert blind.sum() > 50 and (highest[blind] < 0.1).all()
+    assert runs["censored"][memorising & (highest >= 0.1)].all()
+
+    grok = runs[(runs["phase"] == "grok")]
+    followed = grok[grok["n_steps"] >= 3 * grok["t_grok"]]
+    assert len(followed) >= 15 and followed["final_rqi"].median() > 0.9
+
+    times = grok.set_index("run_id")["t_grok"].astype(float)
+    for run_id, own in transitions.series(records, "snr"):
+        if run_id in times.index:
+            crossing = own.step[np.argmax(own.value >= 1)]
+            assert 1 / 3 < crossing / times[run_id] < 3
+
+
+def test_drift_measures_laziness() -> None:
+    drift = tables.drift_by_alpha(*tables.stored("laziness"))
+    assert len(drift) == 7
+    assert spearmanr(drift.index, drift).statistic == -1
+    # As the square of the relative weight motion, N^(-2 alpha).
+    slope = np.polyfit(drift.index, np.log(drift), 1)[0]
+    assert slope / np.log(128) == pytest.approx(-2, abs=0.1)
+
+
+def test_drift_measures_laziness_anew() -> None:
+    sweep = shipped("laziness", seed=(5,), n_steps=64, order_parameters=("ntk_drift",))
+    runs = labelled(sweep)
+    assert spearmanr(runs["alpha"], runs["final_ntk_drift"]).statistic < -0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["modular_addition", "modular_multiplication"])
+def test_order_parameters_are_worth_what_they_claim_anew(task: str) -> None:
+    sweep = shipped("order-parameters", task=task, seed=(11, 12, 13))
+    table = trajectories(sweep)
+    planned = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
+    result = classify(table, planned), table
+    for name, entry in ORDER_PARAMETERS.items():
+        for kind, own in tables.values_of_known_networks(name, result).items():
+            if entry.known:
+                low, high = getattr(entry.known, kind)
+                assert all(low <= value <= high for value in own), (name, kind, own)
 
 
 def test_without_weight_decay_nothing_groks() -> None:

@@ -23,6 +23,11 @@ TIMES = np.geomspace(1e-2, 10, 121)
 NOT_COMPARED = ("train_accuracy", "zero_loss_fraction")
 
 
+def compared() -> dict[str, bool]:
+    """The quantities that are compared, and whether on a log scale."""
+    return {n: entry.log for n, entry in TABLE.items() if n not in NOT_COMPARED}
+
+
 def compare_order_parameters(
     path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
@@ -36,9 +41,7 @@ def compare_order_parameters(
         raise ResultError(
             f"{path}: no run grokked, so there is no transition to follow"
         )
-    names = [n for n in TABLE if n not in NOT_COMPARED]
-    logs = {name: TABLE[name].log for name in names}
-    moves = transitions.summary(trajectories, runs, logs)
+    moves = transitions.summary(trajectories, runs, compared())
     file = store.write_found(path, moves, "order-parameters.parquet")
     if as_json:
         rows = [

@@ -92,8 +92,9 @@ def ntk_drift(snapshot: Snapshot) -> jax.Array:
     """1 - CKA(K_0, K_t): how far the kernel has turned since initialisation.
 
     The measured laziness: 0 for a lazy network, to rounding (1e-7) for one linear in
-    its parameters, O(1) for a rich one. Range [0, 1]; NaN where a kernel is 0. Fort et al.
-    (arXiv 2010.15110).
+    its parameters, above 0.03 for a rich one. A lazy network whose initial outputs are
+    large has to turn as well, to unlearn them: compare centred ones. Range [0, 1]; NaN
+    where a kernel is 0. Fort et al. (arXiv 2010.15110).
     """
     if snapshot.initial_kernel is None:
         return undefined()

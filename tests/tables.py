@@ -1,0 +1,251 @@
+"""The generated tables of README and docs, each from code or committed results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from conftest import ROOT
+
+from grokmap import store, transitions
+from grokmap.cli.order_parameters import compared
+from grokmap.models import ALPHA_CONVENTIONS
+from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS, OrderParameter
+from grokmap.spec import sweep_schema
+from grokmap.train import VOCABULARY
+
+Stored = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def stored(name: str) -> Stored:
+    """(runs, trajectories) of a committed result."""
+    path = ROOT / "results" / name
+    trajectories, unreadable = store.read_trajectories(path)
+    assert unreadable == []
+    return pd.read_parquet(path / store.RUNS), trajectories
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def number(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    if abs(value) >= 1e4:
+        return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def order_parameter_names() -> str:
+    tells = [f"`{n}`" for n, entry in ORDER_PARAMETERS.items() if known_to_tell(entry)]
+    rest = [f"`{n}`" for n in ORDER_PARAMETERS if f"`{n}`" not in tells]
+    always = ", ".join(f"`{name}`" for name in HEALTH)
+    return (
+        f"Tell memorising from grokked networks: {', '.join(tells)}.\n\n"
+        f"Do not, or have no such task yet: {', '.join(rest)}.\n\nAlways: {always}."
+    )
+
+
+def known_to_tell(entry: OrderParameter) -> bool:
+    return entry.known is not None and entry.known.tells
+
+
+def definitions() -> str:
+    head = ["name", "symbol", "meaning", "range", "cost", "defined on", "reference"]
+    rows = []
+    for name, entry in ORDER_PARAMETERS.items():
+        symbol = entry.symbol.replace("|", r"\|")
+        low, high = (f"{x:.3g}".replace("inf", "∞") for x in entry.bounds)
+        tasks = "any task" if entry.tasks is None else "group tasks"
+        tasks = tasks if entry.tasks != () else "tasks with a teacher: none yet"
+        cells = [f"`{name}`", f"${symbol}$", entry.meaning, f"{low} to {high}"]
+        rows.append([*cells, entry.cost, tasks, entry.reference])
+    return markdown(head, rows)
+
+
+KINDS = ("random", "memorising", "grokked", "collapsed")
+
+
+def values_of_known_networks(name: str, result: Stored) -> dict[str, list[float]]:
+    """Values of one quantity in the stored runs of sweeps/order-parameters.toml."""
+    runs, trajectories = result
+    wanted = trajectories[["run_id", "step", name]]
+    never, grok, lost = (
+        runs[runs["phase"] == phase]
+        for phase in ("memorize-only", "grok", "no-learning")
+    )
+    final = f"final_{name}"
+    at_t_mem = [transitions.values_at(wanted, x, name, "t_mem") for x in (never, grok)]
+    return {
+        "random": wanted.loc[wanted["step"] == 0, name].tolist(),
+        "memorising": [*never[final], *at_t_mem[0], *at_t_mem[1]],
+        "grokked": grok[final].tolist(),
+        "collapsed": lost[final].tolist(),
+    }
+
+
+def known_networks() -> str:
+    addition = stored("order-parameters")
+    multiplication = stored("order-parameters-multiplication")
+    head = ["", *KINDS, "grokked, a b mod p", "tells"]
+    rows = []
+    for name, entry in ORDER_PARAMETERS.items():
+        if entry.known is None:
+            continue
+        values = values_of_known_networks(name, addition)
+        other = values_of_known_networks(name, multiplication)["grokked"]
+        cells = [_spread(values[kind]) for kind in KINDS]
+        tells = "yes" if entry.known.tells else "no"
+        rows.append([f"`{name}`", *cells, _spread(other), tells])
+    return markdown(head, rows)
+
+
+def _spread(values: list[float]) -> str:
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def first_movers() -> str:
+    runs, trajectories = stored("quickstart-reference")
+    moves = transitions.summary(trajectories, runs, compared())
+    head = ["", "t_half / t_grok", "quartiles", "runs", "at t_mem", "at the end", "AUC"]
+    rows = []
+    for row in moves.to_dict("records"):
+        half, low, high = (
+            f"{1 / row[key]:.2f}" for key in ("lead", "lead_q75", "lead_q25")
+        )
+        cells = [f"`{row['quantity']}`", half, f"{low} to {high}", str(row["n_runs"])]
+        ends = [number(row["before"]), number(row["after"]), f"{row['auc']:.2f}"]
+        rows.append([*cells, *ends])
+    return markdown(head, rows).replace("nan to nan", "-").replace("nan", "-")
+
+
+def rqi_of_memorising() -> str:
+    """How far rqi gets in the quickstart's memorize-only runs, and what they are."""
+    runs, trajectories = stored("quickstart-reference")
+    memorise = runs[runs["phase"] == "memorize-only"]
+    highest = trajectories.groupby("run_id")["rqi"].max()
+    memorise = memorise.assign(highest=memorise["run_id"].map(highest).to_numpy())
+    chance = 1 / runs["modulus"].iloc[0]
+    head = ["final test accuracy", "runs", "censored", "highest rqi", "rqi < 0.1"]
+    rows = []
+    edges = [0, 2 * chance, 0.3, 0.6, 0.95]
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        own = memorise[memorise["final_test_accuracy"].between(low, high, "left")]
+        counts = [len(own), int(own["censored"].sum())]
+        small = int((own["highest"] < 0.1).sum())
+        top = number(own["highest"].max())
+        cells = [f"{low:.2g} to {high:.2g}", *map(str, counts), top, str(small)]
+        rows.append(cells)
+    return markdown(head, rows)
+
+
+def laziness() -> str:
+    centred, plain = stored("laziness"), stored("quickstart-reference")
+    slowest = plain[0]["weight_decay"].min()
+    plain = (plain[0][plain[0]["weight_decay"] == slowest], plain[1])
+    columns = [drift_by_alpha(*result) for result in (centred, plain)]
+    width = int(centred[0]["width"].iloc[0])
+    head = ["alpha", "f - f_0 at t_mem", "times N^(2 alpha)", "f at t_mem"]
+    rows = [
+        [
+            f"{alpha:.1f}",
+            f"{drift:.2e}",
+            f"{drift * width ** (2 * alpha):.4f}",
+            f"{columns[1][alpha]:.3f}",
+        ]
+        for alpha, drift in columns[0].items()
+    ]
+    return markdown(head, rows)
+
+
+def drift_by_alpha(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.Series:
+    """Median ntk_drift at t_mem over the seeds of each alpha."""
+    drift = transitions.values_at(trajectories, runs, "ntk_drift", "t_mem")
+    return runs.assign(drift=drift).groupby("alpha")["drift"].median()
+
+
+# The survey's list of what happens at t_grok (P parameters, N neurons).
+CLAIMS = {
+    "rqi": "from about 0 to about 1",
+    "effective_rank": "drops from O(√P) to O(1)",
+    "participation_ratio": "drops from O(N) to O(1)",
+    "kernel_alignment": "jumps from O(1/P) to O(1)",
+    "snr": "crosses 1",
+}
+
+
+def survey_claims() -> str:
+    runs, trajectories = stored("survey2026")
+    moves = transitions.summary(trajectories, runs, compared()).set_index("quantity")
+    head = ["", "the survey", "at step 0", "at t_mem", "at the end", "t_half / t_grok"]
+    rows = []
+    for name, claim in CLAIMS.items():
+        start = trajectories.loc[trajectories["step"] == 0, name].median()
+        row = moves.loc[name]
+        half = row["t_half_over_t_grok"]
+        ends = [number(x) for x in (start, row["before"], row["after"])]
+        rows.append(
+            [f"`{name}`", claim, *ends, "-" if np.isnan(half) else f"{half:.2f}"]
+        )
+    return markdown(head, rows)
+
+
+def keys() -> str:
+    properties = sweep_schema(VOCABULARY)["properties"]
+    rows = []
+    for key, entry in properties.items():
+        if key != "axes":
+            default = entry.get("default", "required")
+            if isinstance(default, list):
+                default = default[0]
+            meaning = entry["description"]
+            rows.append([f"`{key}`", meaning, _values(entry), str(default)])
+    return markdown(["key", "meaning", "values", "default"], rows).replace("None", "-")
+
+
+def _values(entry: dict) -> str:
+    if "enum" in entry or "enum" in entry.get("items", {}):
+        return ", ".join(entry.get("enum") or entry["items"]["enum"])
+    kind = next((x for x in entry.get("anyOf", [entry]) if "type" in x), {})
+    words = {"minimum": "≥", "exclusiveMinimum": ">"}
+    words |= {"maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {kind[k]:g}" for k, sign in words.items() if k in kind]
+    return ", ".join([kind.get("type", ""), *bounds])
+
+
+def conventions() -> str:
+    rows = []
+    for name, entry in ALPHA_CONVENTIONS.items():
+        kind = "a factor, above 0" if entry.multiplies else "an exponent of N, 0 to 2"
+        rows.append([f"`{name}`", entry.formula, kind])
+    return markdown(["convention", "f", "alpha"], rows)
+
+
+def survey_times() -> str:
+    runs = stored("survey2026")[0].sort_values("seed")
+    published = "published (one seed, logged every 100 steps)"
+    rows = [[published, "200", "14600", "73"]]
+    for run in runs.itertuples():
+        mem = f"{run.t_mem} ± {run.t_mem_resolution}"
+        grok = f"{run.t_grok} ± {run.t_grok_resolution}"
+        rows.append([f"seed {run.seed}", mem, grok, f"{run.delay_ratio:.0f}"])
+    return markdown(["", "t_mem", "t_grok", "t_grok / t_mem"], rows)
+
+
+TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("README.md", "order parameters"): order_parameter_names,
+    ("docs/sweep-files.md", "keys"): keys,
+    ("docs/sweep-files.md", "conventions"): conventions,
+    ("docs/reproductions.md", "survey2026"): survey_times,
+    ("docs/order-parameters.md", "definitions"): definitions,
+    ("docs/order-parameters.md", "known networks"): known_networks,
+    ("docs/order-parameters.md", "first movers"): first_movers,
+    ("docs/order-parameters.md", "rqi"): rqi_of_memorising,
+    ("docs/order-parameters.md", "laziness"): laziness,
+    ("docs/order-parameters.md", "survey"): survey_claims,
+}

@@ -42,12 +42,15 @@ lint: $(STAMP) ## ruff
 type: $(STAMP) ## mypy
 	$(BIN)/mypy
 
-bench: $(STAMP) ## run-steps per second against a hand-written loop
+bench: $(STAMP) ## run-steps/s against a hand-written loop; cost of order parameters
 	$(BIN)/python benchmarks/run_steps.py
+	$(BIN)/python benchmarks/order_parameters.py
 
 figures: $(STAMP) ## draw the committed figures again
 	$(BIN)/grokmap phase-diagram results/quickstart-reference
 	$(BIN)/grokmap curves results/quickstart-reference
+	$(BIN)/grokmap order-parameters results/quickstart-reference
+	$(BIN)/grokmap phase-diagram results/quickstart-reference --colour rqi
 	$(BIN)/grokmap curves results/survey2026 --format png
 
 clean: ## remove the environment and caches

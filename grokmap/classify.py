@@ -198,7 +198,8 @@ def classify(
       t_grok (steps, null = never), t_mem_first, t_grok_first, t_mem_resolution,
       t_grok_resolution, delay, delay_ratio, comprehension, censored, horizon_fraction,
       diverged, diverged_step, stalled, collapsed, n_steps, peak_test_accuracy, and
-      final_* of every quantity at the last record that has it.
+      final_* of every quantity at the last record (the last sound one of a diverged
+      run), null where it is undefined there.
     """
     if len(trajectories) == 0:
         nothing = dict.fromkeys(["phase", "n_steps", *FLAGS], pd.Series(dtype=bool))
@@ -276,14 +277,16 @@ def _passes(accuracy: pd.Series, bar: float, criteria: Criteria) -> Bools:
 
 
 def _finals(table: pd.DataFrame, runs: _Runs) -> dict[str, Floats]:
-    """final_<quantity>: its value at the last record that has one, NaN if none has."""
+    """final_<quantity>: its value at the last record whose loss is finite, NaN if none.
+
+    One record for all, so that final values belong together.
+    """
+    sound = np.where(table["train_loss"].isna(), -1, np.arange(len(table)))
+    row = np.maximum.reduceat(sound, runs.start)
     finals = {}
-    rows = np.arange(len(table))
     for column in table.columns.difference(["run_id", "step"], sort=False):
         values = table[column].to_numpy(np.float64)
-        known = np.where(np.isnan(values), runs.start[runs.segment] - 1, rows)
-        row = np.maximum.reduceat(known, runs.start)
-        finals[f"final_{column}"] = np.where(row >= runs.start, values[row], np.nan)
+        finals[f"final_{column}"] = np.where(row >= 0, values[row], np.nan)
     return finals
 
 

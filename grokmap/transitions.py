@@ -81,7 +81,7 @@ def transitions(
       before, or log10(after / before) on a log scale), t_half (first step from t_mem
       on where half of the jump is made, interpolated in log time), lead = t_grok /
       t_half: above 1 for a quantity that moves before the test accuracy has. A quantity
-      that strays further than it jumps has no t_half. Undefined values are NaN.
+      whose range from t_mem on exceeds STRAY jumps has no t_half. Undefined: NaN.
     """
     grokked = runs[
         (runs["phase"] == GROK) & runs["t_mem"].notna() & runs["t_grok"].notna()
@@ -105,20 +105,16 @@ def transitions(
 def _transition(
     own: Series, t_mem: float, t_grok: float, log: bool
 ) -> dict[str, float]:
-    before, after = value_at(own, t_mem), own.value[-1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = np.log10(own.value) if log else own.value
-        ends = np.log10([before, after]) if log else np.array([before, after])
-    jump = float(ends[1] - ends[0])
-    t_half = (
-        _crossing(Series(own.step, scaled), t_mem, ends)
-        if np.isfinite(jump)
-        else np.nan
-    )
+        scaled = Series(own.step, np.log10(own.value) if log else own.value)
+    ends = np.array([value_at(scaled, t_mem), scaled.value[-1]])
+    known = bool(np.isfinite(scaled.value[own.step > t_mem]).all())
+    jump = float(ends[1] - ends[0]) if known and np.isfinite(ends).all() else np.nan
+    t_half = _crossing(scaled, t_mem, ends) if np.isfinite(jump) else np.nan
     return {
-        "before": before,
-        "after": float(after),
-        "jump": jump if np.isfinite(jump) else np.nan,
+        "before": float(10 ** ends[0]) if log else float(ends[0]),
+        "after": float(own.value[-1]),
+        "jump": jump,
         "t_half": t_half,
         "lead": t_grok / t_half if t_half > 0 else np.nan,
     }
@@ -127,7 +123,7 @@ def _transition(
 def _crossing(own: Series, start: float, ends: Floats) -> float:
     """First step from `start` on at which the value passes the middle of `ends`.
 
-    NaN where the value strays further from the way between `ends` than half of it.
+    NaN where the range of the value exceeds STRAY times the way between `ends`.
     """
     if ends[0] == ends[1]:
         return float("nan")
@@ -196,8 +192,8 @@ def _auc(runs: pd.DataFrame, name: str) -> float:
     memorised = values[runs["phase"] == MEMORIZE_ONLY].dropna().to_numpy()
     if not len(grokked) or not len(memorised):
         return float("nan")
-    difference = grokked[:, None] - memorised[None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+    one, other = grokked[:, None], memorised[None, :]
+    return float(np.mean((one > other) + 0.5 * (one == other)))
 
 
 def aligned(

@@ -137,6 +137,8 @@ def test_dry_run_writes_nothing(grokmap: Any) -> None:
     plan = json.loads(out)
     assert plan["runs"] == 4 and plan["run_steps"] == 240 and plan["compiles"] == 1
     assert plan["seconds"] > 0 and plan["bytes"] > 0
+    assert set(plan["shares_alone"]) == {"snr"}
+    assert 0 < plan["shares"]["order_parameters"] < 1
     assert sorted(os.listdir()) == ["tiny.toml"]
 
 
@@ -157,6 +159,9 @@ def test_json_events_are_json(grokmap: Any) -> None:
         (["sweep", "tiny.toml", "-s", "width"], "write -s key=value"),
         (["sweep", "tiny.toml", "-s", "beta1=0.1,0.2"], "ignored by optimizer"),
         (["sweep", "tiny.toml", "--time-budget", "soon"], "90s, 45m or 3h"),
+        (["phase-diagram", "x", "--colour", "rqy"], "did you mean 'rqi'"),
+        (["phase-diagram", "x", "--colour", "rqi", "--at", "now"], "final, t_mem"),
+        (["order-parameters", "x"], "no such folder"),
         (["sweep", "tiny.toml", "--out", "tiny.toml"], "no sweep result"),
         (["sweep", "tiny.toml", "--out", "."], "no sweep result"),
         (["status", "none"], "no such folder"),
@@ -282,5 +287,27 @@ def test_smoke_sweep_has_all_three_phases(
     result = json.loads(out.splitlines()[-1])
     assert result["grok"] == result["memorize-only"] == result["no-learning"] == 2
     runs = pd.read_parquet("results/smoke/runs.parquet")
+    _check_order_parameters(grokmap)
     assert runs.loc[runs["phase"] == "memorize-only", "censored"].all()
     assert not runs.loc[runs["phase"] != "memorize-only", "censored"].any()
+
+
+def _check_order_parameters(grokmap: Any) -> None:
+    """Of the smoke sweep: the table, the figures, and what is undefined."""
+    code, out, _ = grokmap("order-parameters", "results/smoke", "--format", "png")
+    assert code == 0 and "rqi" in out and "AUC" in out
+    for file in ("order-parameters.parquet", "figures/order-parameters.png"):
+        assert f"results/smoke/{file}" in out and Path("results/smoke", file).is_file()
+    table = json.loads(grokmap("order-parameters", "results/smoke", "--json")[1])
+    rows = {row["quantity"]: row for row in table["quantities"]}
+    assert rows["rqi"]["n_runs"] == 2 and rows["rqi"]["auc"] == 1
+    assert "teacher_overlap" not in rows
+    for arguments in (("rqi",), ("snr", "--at", "t_mem"), ("weight_norm",)):
+        code, out, _ = grokmap(
+            "phase-diagram", "results/smoke", "--y", "seed", "--colour", *arguments
+        )
+        assert code == 2  # seeds are no axis
+    code, _, err = grokmap(
+        "phase-diagram", "results/smoke", "--colour", "teacher_overlap"
+    )
+    assert code == 2 and "was not recorded" in err

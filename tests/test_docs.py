@@ -98,15 +98,15 @@ def test_the_example_order_parameter_works() -> None:
     import jax
     from conftest import gaussian, snapshot
 
-    from grokmap import order_parameters as op
+    from grokmap.order_parameters import learning, table
 
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
     (code,) = (b for b in blocks if "Snapshot" in b)
-    names = {**vars(op), "jax": jax}
+    names = {**vars(learning), **vars(table), "jax": jax}
     exec(code, names)
     assert float(names["readout_norm_ratio"](snapshot(*gaussian(7, 8)))) > 0
     entry = re.search(r'"readout_norm_ratio": (OrderParameter\(.*\)),', code)
-    assert entry and eval(entry[1], names).bounds == (0.0, op.INFINITY)
+    assert entry and eval(entry[1], names).bounds == (0.0, table.INFINITY)
 
 
 def test_readme_is_short_and_links_hold() -> None:

@@ -25,6 +25,8 @@ from grokmap.order_parameters import (
 from grokmap.tasks import TASKS
 
 TABLE = {**HEALTH, **ORDER_PARAMETERS}
+# The probe set of the kernels is a fixed sample, which relabelling changes.
+PROBED = {"kernel_alignment", "ntk_drift"}
 
 
 # Compiled once a shape: op by op, each would compile its own small programs.
@@ -266,7 +268,29 @@ def test_products_are_waves_over_logarithms(task: str) -> None:
     assert value("restricted_loss", exact) == pytest.approx(0, abs=1e-6)
 
 
+def test_too_few_residues_are_undefined_not_an_error() -> None:
+    # Multiplication mod 2 has a group of one element, mod 3 of two.
+    for modulus in (2, 3):
+        n_train = modulus**2
+        snap = snapshot(*gaussian(modulus, 8), n_train, task="modular_multiplication")
+        for name in ("snr", "rqi", "specialised_fraction"):
+            assert np.isnan(value(name, snap))
+        for name in ("ipr", "function_snr", "restricted_loss", "excluded_loss"):
+            assert np.isnan(value(name, snap)) == (modulus == 2)
+
+
+def test_a_row_of_alternating_signs_has_no_phases() -> None:
+    wave = np.resize([1.0, -1.0], (12, 1)) * np.linspace(1, 2, 8)
+    assert np.isnan(value("rqi", with_first(np.concatenate([wave, wave]))))
+
+
 # ---- weights and activations
+
+
+def test_a_hidden_layer_constant_over_examples_has_no_dimension() -> None:
+    for width in (16, 128):
+        first = np.ones((14, 1)) * np.random.default_rng(0).normal(size=(1, width))
+        assert np.isnan(value("participation_ratio", with_first(first)))
 
 
 def test_gini_of_known_distributions() -> None:
@@ -331,6 +355,13 @@ def test_three_spikes_are_three_outliers_where_bbp_puts_them() -> None:
     largest = np.sqrt(float(snap.first_powers[-1])) * np.abs(first).max()
     expected = np.sqrt((theta**2 + 512) * (theta**2 + 194)) / theta
     assert largest == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4, 8])
+def test_a_matrix_without_noise_has_its_rank_in_outliers(rank: int) -> None:
+    rng = np.random.default_rng(rank)
+    first = rng.normal(size=(46, rank)) @ rng.normal(size=(rank, 128))
+    assert value("bulk_outliers", with_first(first)) == rank
 
 
 @pytest.mark.parametrize("aspect", [0.1, 0.5, 1.0])
@@ -417,6 +448,9 @@ def test_kernel_alignment_at_its_limits() -> None:
         made = replace(snap, network=replace(snap.network, ntk=lambda *_, k=kernel: k))
         expected = expected or np_cka(kernel, same)
         assert value("kernel_alignment", made) == pytest.approx(expected, rel=1e-5)
+    blind = np_cka(np.eye(len(label)), same)
+    n, n_classes = len(label), len(set(label))
+    assert blind == pytest.approx(np.sqrt((n_classes - 1) / (n - 1)), abs=0.01)
     flat = replace(snap.network, ntk=lambda *_: np.ones_like(same))
     assert np.isnan(value("kernel_alignment", replace(snap, network=flat)))
 
@@ -425,6 +459,17 @@ def np_cka(one: np.ndarray, two: np.ndarray) -> float:
     centre = np.eye(len(one)) - 1 / len(one)
     one, two = (centre @ np.float64(k) @ centre for k in (one, two))
     return float(np.sum(one * two) / np.linalg.norm(one) / np.linalg.norm(two))
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e-8, 1e-10, 1e-12])
+def test_a_kernel_that_underflows_is_undefined_not_wrong(factor: float) -> None:
+    # K of a quadratic network goes as the fourth power of its weights; CKA does not.
+    first, readout = gaussian(23, 128)
+    whole = snapshot(first, readout)
+    small = snapshot(np.float32(factor) * first, np.float32(factor) * readout)
+    for name in PROBED:
+        found = value(name, small)
+        assert np.isnan(found) or found == pytest.approx(value(name, whole), rel=1e-3)
 
 
 # ---- curvature
@@ -578,8 +623,6 @@ def test_float32_agrees_with_float64_numpy(weights: Any) -> None:
 
 # ---- invariances
 
-# The probe set of the kernels is a fixed sample, which relabelling changes.
-PROBED = {"kernel_alignment", "ntk_drift"}
 RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, "teacher_overlap"}]
 SCALE_FREE = [
     *("rqi", "snr", "ipr", "specialised_fraction", "effective_rank", "bulk_outliers"),
@@ -593,8 +636,8 @@ def test_neuron_order_does_not_matter(name: str) -> None:
     order = np.random.default_rng(3).permutation(32)
     one = value(name, snapshot(first, readout))
     other = value(name, snapshot(first[:, order], readout[order]))
-    # Lanczos' start is fixed, and 8 steps leave a part of it.
-    rel = 0.1 if name == "hessian_top" else 1e-4
+    # Lanczos' start is fixed, and 6 steps leave a part of it.
+    rel = 0.2 if name == "hessian_top" else 1e-4
     assert other == pytest.approx(one, rel=rel, abs=1e-5, nan_ok=True)
 
 
@@ -609,14 +652,15 @@ def test_relabelling_residues_does_not_matter(name: str, k: int) -> None:
     n_train = 121  # a training set would have to be relabelled as well
     one = value(name, snapshot(first, readout, n_train))
     other = value(name, snapshot(moved, readout[:, residues], n_train))
-    assert other == pytest.approx(one, rel=1e-3, abs=1e-4)
+    rel = 0.02 if name == "hessian_top" else 1e-3
+    assert other == pytest.approx(one, rel=rel, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", SCALE_FREE)
 def test_sign_and_scale_do_not_matter(name: str) -> None:
     first, readout = gaussian(11, 32)
     one = value(name, snapshot(first, readout))
-    for factor in (-1.0, 1e-3, 1e3):
+    for factor in (-1.0, 1e-3, 1e3, 1e-12):
         other = value(name, snapshot(factor * first, readout))
         assert other == pytest.approx(one, rel=1e-3, abs=1e-5)
 
@@ -633,7 +677,8 @@ def test_scalar_in_bounds_under_jit_and_vmap(name: str) -> None:
     low, high = TABLE[name].bounds
     assert np.all((plain >= low) & (plain <= high) | (name == "teacher_overlap"))
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *snaps)
-    np.testing.assert_allclose(jax.jit(jax.vmap(function))(stacked), plain, rtol=1e-5)
+    found = jax.jit(jax.vmap(function))(stacked)
+    np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-6)
 
 
 # What a network of zeros has: the loss of f = 0, and no gradient.
@@ -652,7 +697,7 @@ def test_a_collapsed_network_is_undefined_not_an_error(name: str) -> None:
         assert found == pytest.approx(1 - 28 / 84)
     else:
         expected = OF_ZEROS.get(name, np.nan)
-        assert found == pytest.approx(expected, abs=1e-7, nan_ok=True)
+        assert found == pytest.approx(expected, abs=1e-5, nan_ok=True)
 
 
 @pytest.mark.parametrize("task", TASKS)

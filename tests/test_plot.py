@@ -45,7 +45,7 @@ def test_cells_gather_seeds() -> None:
     cells = plot.gather(runs, "weight_decay", "alpha").table
     assert len(cells) == 8
     half = cells[(cells["x"] == 1e-2) & (cells["y"] == 0)].iloc[0]
-    assert half["p_grok"] == 0.5 and half["ratio"] == 10
+    assert half["p_grok"] == 0.5 and half["shade"] == 10
     assert cells.set_index(["x", "y"])["censored"].to_dict()[1e-3, 0.3] == 1
 
 
@@ -153,3 +153,35 @@ def test_curves_mark_the_times() -> None:
     assert times == [10, 1000]
     assert figure.axes[3].lines[0].get_xdata().tolist() == [0.5, 100, 1000]
     assert all(axes.get_xscale() == "log" for axes in figure.axes)
+
+
+def test_a_map_of_another_quantity_is_coloured_by_it() -> None:
+    runs = planted()
+    runs["q"] = np.where(runs["phase"] == "grok", 0.9, 0.1)
+    runs.loc[runs["phase"] == "no-learning", "q"] = np.nan
+    figure = plot.phase_diagram(runs, shading=plot.Shading("q", "$q$", False))
+    axes = figure.subfigs[1].axes[0]
+    cells, hatched = (c for c in axes.collections if isinstance(c, PatchCollection))
+    # An undefined value is a blank cell, what a budget cut short is hatched.
+    assert len(cells.get_paths()) == 6 and len(hatched.get_paths()) == 3
+    assert len({tuple(c) for c in cells.get_facecolors()}) == 2
+    assert figure.subfigs[1].axes[-1].get_ylabel() == "$q$"
+    runs["q"] = np.nan
+    plot.phase_diagram(runs, shading=plot.Shading("q", "$q$", True))
+
+
+def test_transition_panels_show_median_band_and_half_way() -> None:
+    times = np.geomspace(0.1, 10, 5)
+    values = np.array([[1, 2, 3, 4, np.nan], [3, 4, 5, 6, np.nan], [2, 3, 4, 5, 9]])
+    panels = {
+        "a": plot.Panel("$a$", False, values),
+        "b": plot.Panel("$b$", True, values),
+    }
+    moves = pd.DataFrame({"quantity": ["a", "b"], "t_half_over_t_grok": [0.5, np.nan]})
+    figure = plot.transition_panels(panels, times, moves)
+    a, b = (axes for axes in figure.axes if axes.get_visible())
+    # One run of three is too few to draw.
+    np.testing.assert_allclose(a.lines[0].get_ydata(), [2, 3, 4, 5])
+    assert [line.get_xdata()[0] for line in a.lines[1:]] == [1, 0.5]
+    assert [line.get_xdata()[0] for line in b.lines[1:]] == [1]
+    assert (a.get_yscale(), b.get_yscale()) == ("linear", "log")

@@ -39,6 +39,22 @@ def test_half_way_on_a_log_scale_is_the_geometric_mean() -> None:
     assert linear["t_half"] > 8
 
 
+def test_between_records_a_log_quantity_is_interpolated_in_its_logarithm() -> None:
+    # t_mem = 2 stands between the records at 1 and 4: sqrt(1e-6 * 1) there.
+    values = [1e-6, 1e-6, np.nan, 1, 1, 1, 1, 1, 1, 1]
+    trajectories, runs = tables(run("a", values))
+    row = transitions.transitions(trajectories, runs, {"q": True}).iloc[0]
+    assert row["before"] == pytest.approx(1e-3) and row["jump"] == pytest.approx(3)
+
+
+def test_infinite_values_are_ties() -> None:
+    infinite = np.append(np.ones(9), np.inf)
+    trajectories, runs = tables(
+        run("a", infinite), run("b", infinite, phase="memorize-only")
+    )
+    assert transitions.summary(trajectories, runs, {"q": True})["auc"].item() == 0.5
+
+
 def test_falling_quantities_and_gaps() -> None:
     values = [5, np.nan, 4, np.nan, np.nan, 4, np.nan, 0, np.nan, 0]
     trajectories, runs = tables(run("a", values))

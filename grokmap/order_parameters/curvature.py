@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from grokmap.order_parameters.snapshot import Snapshot, eigenvalues, norm
 
 RADIUS = 0.05
-LANCZOS_STEPS = 8
+LANCZOS_STEPS = 6
 
 
 def gradient_norm(snapshot: Snapshot) -> jax.Array:
@@ -35,10 +35,10 @@ def sharpness(snapshot: Snapshot) -> jax.Array:
 
 
 def hessian_top(snapshot: Snapshot) -> jax.Array:
-    """Largest eigenvalue of the Hessian of L, by 8 steps of Lanczos' iteration.
+    """Largest eigenvalue of the Hessian of L, by 6 steps of Lanczos' iteration.
 
     From a fixed random vector, with full reorthogonalisation; from below, and within a
-    few percent where few eigenvalues stand out (2 % along the runs of
+    few percent where few eigenvalues stand out (4 % along the runs of
     sweeps/order-parameters.toml; starting from the gradient was no better). h for
     L = h theta^2 / 2. Gradient descent of step eta is stable below 2 (1 + beta) / eta
     (Cohen et al., arXiv 2103.00065).

@@ -11,7 +11,7 @@ import numpy as np
 from grokmap.order_parameters.snapshot import Snapshot, norm, ratio, undefined, unit
 
 # Fluctuations of the largest noise singular value, in Tracy-Widom units: beyond 4 of
-# them lies less than 1 in 10^4 of pure noise.
+# them lies 2 in 10^4 of pure noise.
 EDGE_MARGIN = 4.0
 
 
@@ -33,7 +33,11 @@ def participation_ratio(snapshot: Snapshot) -> jax.Array:
     k equal eigenvalues give k; one direction gives 1. Range [1, N]; NaN for C = 0.
     """
     hidden = unit(snapshot.hidden)
-    centred = unit(hidden - jnp.mean(hidden, axis=0, keepdims=True))
+    centred = hidden - jnp.mean(hidden, axis=0, keepdims=True)
+    # A neuron that is constant over examples leaves rounding noise.
+    size = jnp.max(jnp.abs(centred), axis=0, keepdims=True)
+    noise = 1e-5 * jnp.max(jnp.abs(hidden), axis=0, keepdims=True)
+    centred = unit(jnp.where(size > noise, centred, 0.0))
     covariance = centred.T @ centred / centred.shape[0]
     return ratio(jnp.trace(covariance) ** 2, jnp.sum(jnp.square(covariance)))
 
@@ -47,7 +51,8 @@ def bulk_outliers(snapshot: Snapshot) -> jax.Array:
     gives 0; a rank-one spike of strength theta counts once it exceeds the threshold
     of Baik, Ben Arous and Peche, theta > sigma (n m)^(1/4), by that margin. Range
     [0, min(2p, N)]; NaN for W = 0. Blind where structure fills half the spectrum or
-    more: the bulk it compares with is then structure too.
+    more: the bulk it compares with is then structure too. Where W has no noise, it
+    counts the singular values that float32 resolves: k for rank k.
     """
     powers = snapshot.first_powers
     m, n = sorted(snapshot.params["first"].shape)
@@ -55,6 +60,8 @@ def bulk_outliers(snapshot: Snapshot) -> jax.Array:
     sides = np.sqrt(n - 1) + np.sqrt(m)
     width = sides * (1 / np.sqrt(max(n - 1, 1)) + 1 / np.sqrt(m)) ** (1 / 3)
     edge = level * (sides**2 + EDGE_MARGIN * width)
+    resolved = n * np.finfo(np.float32).eps * powers[-1]
+    edge = jnp.maximum(edge, resolved)
     count = jnp.sum(powers > edge).astype(jnp.float32)
     return jnp.where(powers[-1] > 0, count, jnp.nan)
 

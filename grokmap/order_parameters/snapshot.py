@@ -10,6 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+# Below it float32 loses digits, then flushes to 0 (from 1e-38): nothing is measured.
+TINY = 1e-30
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -95,15 +98,21 @@ def undefined() -> jax.Array:
 
 
 def unit(values: jax.Array) -> jax.Array:
-    """`values` over their largest size, so that powers neither over- nor underflow."""
+    """`values` over their largest size, so that powers neither over- nor underflow.
+
+    0 throughout where the largest is below `TINY`: what is left is rounding.
+    """
     largest = jnp.max(jnp.abs(values))
-    return values / jnp.where(largest == 0, 1.0, largest)
+    return values / jnp.where(largest < TINY, jnp.inf, largest)
 
 
 def norm(tree: Any) -> jax.Array:
-    """Frobenius norm of a pytree."""
-    squares = jax.tree.map(lambda leaf: jnp.sum(jnp.square(leaf)), tree)
-    return jnp.sqrt(jax.tree.reduce(jnp.add, squares))
+    """Frobenius norm of a pytree; squares neither over- nor underflow."""
+    sizes = [jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)]
+    largest = jnp.max(jnp.stack(sizes))
+    scale = jnp.where(largest == 0, 1.0, largest)
+    squares = jax.tree.map(lambda leaf: jnp.sum(jnp.square(leaf / scale)), tree)
+    return scale * jnp.sqrt(jax.tree.reduce(jnp.add, squares))
 
 
 def eigenvalues(symmetric: jax.Array) -> jax.Array:

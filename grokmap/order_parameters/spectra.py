@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grokmap.order_parameters.snapshot import (
+    TINY,
     Snapshot,
     mean_over,
     ratio,
@@ -68,16 +69,14 @@ def snr(snapshot: Snapshot) -> jax.Array:
     """Energy at each neuron's strongest frequency (u and v together) over the rest.
 
     E_S / E_N, both summed over neurons; DC removed. Pure cosines: infinite (above 1e6
-    in float32). Gaussian weights: 0.28 at p = 23, 0.1 at p = 97, above 1 for p < 9.
+    in float32). Gaussian weights: 0.28 at p = 23, 0.07 at p = 97, above 1 for p < 8.
     Range [0, inf]; NaN for weights constant over residues, or m < 4 (one frequency).
     """
-    if not snapshot.network.cycle:
+    if len(snapshot.network.cycle) < 4:
         return undefined()
-    power = jnp.sum(_spectra(snapshot), axis=0)
-    signal, noise = _strongest(power)
+    signal, noise = _strongest(jnp.sum(_spectra(snapshot), axis=0))
     signal, noise = jnp.sum(signal), jnp.sum(noise)
-    defined = (signal > 0) & (power.shape[0] > 1)
-    return jnp.where(defined, signal / noise, jnp.nan)
+    return jnp.where(signal > 0, signal / noise, jnp.nan)
 
 
 def _strongest(power: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -93,14 +92,12 @@ def specialised_fraction(snapshot: Snapshot) -> jax.Array:
     """Share of neurons with over half their power (u, v together) at one frequency.
 
     Neurons without power do not count. Pure cosines: 1; Gaussian weights: 0 for large
-    p (0.04 at p = 23). Range [0, 1]; NaN without power, or m < 4 (one frequency).
+    p (0.04 at p = 13, 1e-4 at p = 23). Range [0, 1]; NaN without power, or m < 4 (one
+    frequency).
     """
-    if not snapshot.network.cycle:
+    if len(snapshot.network.cycle) < 4:
         return undefined()
-    power = jnp.sum(_spectra(snapshot), axis=0)
-    if power.shape[0] < 2:
-        return undefined()
-    signal, noise = _strongest(power)
+    signal, noise = _strongest(jnp.sum(_spectra(snapshot), axis=0))
     specialised = jnp.sum((signal > noise).astype(jnp.float32))
     return ratio(specialised, jnp.sum((signal > 0).astype(jnp.float32)))
 
@@ -112,7 +109,7 @@ def ipr(snapshot: Snapshot) -> jax.Array:
     Doshi et al., arXiv 2310.13061). A pure cosine gives 1, Gaussian rows 2/(K+1) for
     odd m, with K = m//2 frequencies. Range [1/K, 1]; rows without power are left out.
     """
-    if not snapshot.network.cycle:
+    if len(snapshot.network.cycle) < 2:
         return undefined()
     power = _spectra(snapshot)
     total = jnp.sum(power, axis=1, keepdims=True)
@@ -144,9 +141,9 @@ def rqi(snapshot: Snapshot) -> jax.Array:
     (arXiv 2205.10343), taken on the circle, where Z_p has non-trivial solutions.
 
     The share of Gaussian weights is 1/8 for large m and higher where frequencies are
-    few (0.15 at m = 23, 0.28 at m = 7), so it is taken at m itself. Range [-0.4, 1];
-    NaN for m < 5, where each neuron has one frequency, and for weights constant over
-    residues.
+    few (0.15 at m = 23, 0.27 at m = 7), so it is taken at m itself. The Nyquist mode
+    of even m has no phase and is left out. Range [-s/(1 - s), 1], s that share; NaN for
+    m < 5, where each neuron has one frequency, and where no neuron has any power.
     """
     if len(snapshot.network.cycle) < 5:
         return undefined()
@@ -154,8 +151,11 @@ def rqi(snapshot: Snapshot) -> jax.Array:
     order = u.shape[0]
     waves = _waves(order)[: (order - 1) // 2]
     signal = waves.conj().T @ (waves @ u.astype(waves.dtype))
-    size = jnp.abs(signal)
-    phase = signal / jnp.where(size == 0, 1.0, size)
+    size = jnp.abs(signal) / order
+    # A neuron with nothing but the Nyquist mode leaves rounding noise.
+    own, whole = jnp.max(size, axis=0), jnp.max(jnp.abs(u), axis=0)
+    size = jnp.where((own > 1e-5 * whole)[None, :], size, 0.0)
+    phase = signal / order / jnp.where(size == 0, 1.0, size)
     a, b, c, d = jnp.asarray(quadruples(order)).T
     turn = phase[a] * phase[b] * jnp.conj(phase[c] * phase[d])
     closed = jnp.mean(jnp.real(turn) > np.cos(PHASE_TOLERANCE), axis=0)
@@ -169,7 +169,7 @@ def rqi(snapshot: Snapshot) -> jax.Array:
 def chance_closed(order: int, n_neurons: int = 4096) -> float:
     """Share of quadruples that close for Gaussian weights, weighted by power.
 
-    An estimate from fixed random neurons, within 0.005; 1/8 for large m.
+    An estimate from fixed random neurons, within 0.01; 1/8 for large m.
     """
     rng = np.random.default_rng(order)
     n_waves = (order - 1) // 2
@@ -210,17 +210,17 @@ def function_snr(snapshot: Snapshot) -> jax.Array:
     For addition: functions of c - a - b mod p, what a network that has learned the
     group law computes. The mean of f (DC) counts on neither side. 0 for a random
     network, phi / (1 - phi) for one that outputs y on a share phi of the table and 0
-    elsewhere, infinite for an exact one. Range [0, inf]; NaN for f constant.
+    elsewhere, infinite for an exact one. Range [0, inf]; NaN for f constant, or below
+    1e-30.
     """
-    if not snapshot.network.cycle:
+    if len(snapshot.network.cycle) < 2:
         return undefined()
     cycle = np.array(snapshot.network.cycle)
     order = len(cycle)
     place, inside = _positions(snapshot)
     logits = snapshot.logits[:, cycle]
     logits = unit(jnp.where(inside[:, None], logits, 0.0))
-    means = _class_means(snapshot)[:, cycle]
-    means = means / _size(snapshot.logits, inside)
+    means = _class_means(snapshot)[:, cycle] / _size(snapshot.logits, inside)
     shift = (np.arange(order)[None, :] + np.arange(order)[:, None]) % order
     relative = jnp.mean(means[np.arange(order)[:, None], shift], axis=0)
     # The projection, as a matrix over (s, c), then for each example.
@@ -236,7 +236,7 @@ def function_snr(snapshot: Snapshot) -> jax.Array:
 
 def _size(logits: jax.Array, inside: jax.Array) -> jax.Array:
     largest = jnp.max(jnp.abs(jnp.where(inside[:, None], logits, 0.0)))
-    return jnp.where(largest == 0, 1.0, largest)
+    return jnp.where(largest < TINY, jnp.inf, largest)
 
 
 def _key_logits(snapshot: Snapshot) -> jax.Array:
@@ -259,15 +259,15 @@ def _key_logits(snapshot: Snapshot) -> jax.Array:
 
 
 def restricted_loss(snapshot: Snapshot) -> jax.Array:
-    """Mean loss on the table with only the key frequencies' a + b part of the logits.
+    """Mean loss, over the group, with only the key frequencies' a + b part of f.
 
     Nanda et al. (arXiv 2301.05217): logits are replaced by their mean and their
-    components in cos, sin w_k(a + b) of the key frequencies. Near the loss of f = 0
-    for a random network; (1 - phi)^2 under mse for one that outputs y on a share
-    phi of the table and 0 elsewhere; near 0 where the group law is all that the network
-    needs. Range [0, inf).
+    components in cos, sin w_k(a + b) of the key frequencies. Above the loss of f = 0
+    for a random network, by the square of its mean output; (1 - phi)^2 under mse for
+    one that outputs y on a share phi of the table and 0 elsewhere; near 0 where the
+    group law is all that the network needs. Range [0, inf).
     """
-    if not snapshot.network.cycle:
+    if len(snapshot.network.cycle) < 2:
         return undefined()
     place, inside = _positions(snapshot)
     kept = _key_logits(snapshot) + jnp.mean(_class_means(snapshot), 0, keepdims=True)
@@ -276,13 +276,13 @@ def restricted_loss(snapshot: Snapshot) -> jax.Array:
 
 
 def excluded_loss(snapshot: Snapshot) -> jax.Array:
-    """Mean loss on the training examples without the key frequencies' a + b part.
+    """Mean loss, over the group's training examples, without that part of f.
 
     Nanda et al. (arXiv 2301.05217). Near the training loss for a network that does
-    without the group law; at or above the loss of f = 0 for one that lives by it.
-    Range [0, inf).
+    without the group law; near the loss of f = 0 for one that lives by it (1 - 1/p
+    for an exact one under mse). Range [0, inf).
     """
-    if not snapshot.network.cycle:
+    if len(snapshot.network.cycle) < 2:
         return undefined()
     place, inside = _positions(snapshot)
     part = jnp.where(inside[:, None], _key_logits(snapshot)[place], 0.0)

@@ -138,7 +138,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         spectra.rqi,
         r"\mathrm{RQI}",
         "share of phase parallelograms that close, above chance",
-        (-0.5, 1.0),
+        (-1.0, 1.0),
         tasks=GROUP,
         reference="after Liu 2205.10343",
         known=Known((-0.05, 0.05), (-0.05, 0.1), (0.9, 1), (-0.05, 0.05)),
@@ -150,7 +150,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, INFINITY),
         log=True,
         tasks=GROUP,
-        reference="DESIGN 5",
+        reference="after Nanda 2301.05217",
         known=Known((0.2, 0.4), (0.2, 0.8), (20, INFINITY), (0.2, 0.4)),
     ),
     "function_snr": OrderParameter(
@@ -160,7 +160,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, INFINITY),
         log=True,
         tasks=GROUP,
-        reference="DESIGN 5",
+        reference="this package",
         known=Known((0, 0.01), (0, 0.6), (20, INFINITY), (0, 0.01)),
     ),
     "ipr": OrderParameter(
@@ -178,7 +178,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "share of neurons with half their power at one frequency",
         (0.0, 1.0),
         tasks=GROUP,
-        reference="DESIGN 5",
+        reference="this package",
         known=Known((0, 0.05), (0, 0.25), (0.45, 1), (0, 0.05)),
     ),
     "restricted_loss": OrderParameter(
@@ -231,7 +231,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "dimension of the hidden activations",
         (1.0, INFINITY),
         "dear",
-        reference="DESIGN 5",
+        reference="Recanatesi 1906.00443",
         known=Known((55, 75), (48, 85), (20, 42), (60, 75)),
     ),
     "bulk_outliers": OrderParameter(
@@ -265,7 +265,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "cosine between the weights and the teacher's",
         (-1.0, 1.0),
         tasks=(),  # no task with a teacher yet
-        reference="DESIGN 5",
+        reference="Saad, Solla 1995",
     ),
     "gradient_norm": OrderParameter(
         curvature.gradient_norm,
@@ -274,7 +274,6 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, INFINITY),
         "dear",
         log=True,
-        reference="DESIGN 5",
         known=Known((0.1, 1), (0, 0.03), (0, 0.01), (0, 0.001)),
     ),
     "sharpness": OrderParameter(

@@ -2,10 +2,10 @@
 
     python benchmarks/order_parameters.py        (part of `make bench`)
 
-p = 97, N = 256, fraction 0.6, heavy ball, full batch, as many lanes as cores. The cost of
-one step and of one record of each quantity are measured in turn, several times, in one
-process; shares follow for runs of several lengths, since records thin out as steps go
-on. One pair of whole trainings, with and without, checks the sum.
+p = 97, N = 256, fraction 0.6, heavy ball, full batch, as many lanes as cores. The cost
+of one step and of one record of each quantity are measured in turn, several times, in
+one process; shares follow for runs of several lengths, since records thin out as steps
+go on. Whole trainings, with and without in turn, check the sum.
 """
 
 from __future__ import annotations

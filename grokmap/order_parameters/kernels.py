@@ -82,7 +82,8 @@ def kernel_alignment(snapshot: Snapshot) -> jax.Array:
     (`tasks.probe`). 1 where examples of one class look alike and of two look
     orthogonal; 0 for a kernel unrelated to the labels. The diagonal counts: of n probe
     examples in C classes the identity has sqrt((C - 1)/(n - 1)) = 0.34, Gaussian
-    weights 0.2. Range [0, 1]; NaN where the kernel is 0. Baratin et al. (arXiv 2008.00938).
+    weights 0.2. Range [0, 1]; NaN where the kernel is 0. Baratin et al. (arXiv
+    2008.00938).
     """
     label = np.array(snapshot.network.probe_label)
     same = (label[:, None] == label[None, :]).astype(np.float32)

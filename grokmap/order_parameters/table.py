@@ -33,7 +33,8 @@ class Known(NamedTuple):
     """Ranges of the value in networks of known kind; tests hold stored runs to them.
 
     random: at step 0; memorising: at t_mem, and at the end of runs that never grok;
-    grokked: at the end of runs that grok; collapsed: at the end of no-learning runs.
+    grokked: at the end of runs that grok; collapsed: at the end of runs whose weights
+    have decayed before they learned (addition and multiplication collapse apart).
     For addition and multiplication, p = 23 and N = 128 (sweeps/order-parameters.toml).
     """
 
@@ -141,7 +142,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (-1.0, 1.0),
         tasks=GROUP,
         reference="after Liu 2205.10343",
-        known=Known((-0.05, 0.05), (-0.05, 0.1), (0.9, 1), (-0.05, 0.05)),
+        known=Known((-0.05, 0.05), (-0.05, 0.1), (0.9, 1), (-0.1, 0.3)),
     ),
     "snr": OrderParameter(
         spectra.snr,
@@ -151,7 +152,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         log=True,
         tasks=GROUP,
         reference="after Nanda 2301.05217",
-        known=Known((0.2, 0.4), (0.2, 0.8), (20, INFINITY), (0.2, 0.4)),
+        known=Known((0.2, 0.4), (0.2, 0.8), (20, INFINITY), (0.15, 0.6)),
     ),
     "function_snr": OrderParameter(
         spectra.function_snr,
@@ -161,7 +162,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         log=True,
         tasks=GROUP,
         reference="this package",
-        known=Known((0, 0.01), (0, 0.6), (20, INFINITY), (0, 0.01)),
+        known=Known((0, 0.01), (0, 0.6), (20, INFINITY), (0.0, 0.01)),
     ),
     "ipr": OrderParameter(
         spectra.ipr,
@@ -179,7 +180,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, 1.0),
         tasks=GROUP,
         reference="this package",
-        known=Known((0, 0.05), (0, 0.25), (0.45, 1), (0, 0.05)),
+        known=Known((0, 0.05), (0, 0.25), (0.45, 1), (0.0, 0.05)),
     ),
     "restricted_loss": OrderParameter(
         spectra.restricted_loss,
@@ -189,7 +190,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         log=True,
         tasks=GROUP,
         reference="Nanda 2301.05217",
-        known=Known((1, 3), (0.1, 1), (0, 0.08), (0.99, 1.01)),
+        known=Known((1, 3), (0.1, 1), (0, 0.08), (0.98, 1.02)),
     ),
     "excluded_loss": OrderParameter(
         spectra.excluded_loss,
@@ -199,7 +200,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         log=True,
         tasks=GROUP,
         reference="Nanda 2301.05217",
-        known=Known((2, 4), (0.3, 0.84), (0.86, 1.1), (0.99, 1.01)),
+        known=Known((2, 4), (0.3, 0.84), (0.86, 1.1), (0.98, 1.02)),
     ),
     "kernel_alignment": OrderParameter(
         kernels.kernel_alignment,
@@ -207,7 +208,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "centred alignment of the tangent kernel with the labels",
         (0.0, 1.0),
         reference="Baratin 2008.00938",
-        known=Known((0.15, 0.25), (0.2, 0.3), (0.36, 0.6), (0.15, 0.25)),
+        known=Known((0.15, 0.25), (0.2, 0.3), (0.39, 0.6), (0.05, 0.25)),
     ),
     "ntk_drift": OrderParameter(
         kernels.ntk_drift,
@@ -215,7 +216,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "turn of the tangent kernel since initialisation: the measured laziness",
         (0.0, 1.0),
         reference="Fort 2010.15110",
-        known=Known((0, 1e-06), (0.03, 0.1), (0.11, 0.3), (0, 0.05)),
+        known=Known((0, 1e-06), (0.03, 0.1), (0.11, 0.3), (0.05, 0.5)),
     ),
     "effective_rank": OrderParameter(
         matrices.effective_rank,
@@ -223,7 +224,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "entropy rank of the first layer",
         (1.0, INFINITY),
         reference="Roy, Vetterli 2007",
-        known=Known((37, 40), (36, 42), (33, 38), (37, 40)),
+        known=Known((37, 40), (36, 42), (33, 38), (1.0, 38.0)),
     ),
     "participation_ratio": OrderParameter(
         matrices.participation_ratio,
@@ -232,7 +233,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (1.0, INFINITY),
         "dear",
         reference="Recanatesi 1906.00443",
-        known=Known((55, 75), (48, 85), (20, 42), (60, 75)),
+        known=Known((55, 75), (48, 85), (20, 42), (1.0, 40.0)),
     ),
     "bulk_outliers": OrderParameter(
         matrices.bulk_outliers,
@@ -240,7 +241,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "singular values of the first layer beyond the noise bulk",
         (0.0, INFINITY),
         reference="Gavish, Donoho 1305.5870",
-        known=Known((0, 1), (0, 2), (0, 2), (0, 2)),
+        known=Known((0, 1), (0, 2), (0, 2), (0.0, 4.0)),
     ),
     "preactivation_kurtosis": OrderParameter(
         matrices.preactivation_kurtosis,
@@ -248,7 +249,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "excess kurtosis of the pre-activations",
         (-2.0, INFINITY),
         reference="Rubin 2310.03789",
-        known=Known((-0.1, 0.1), (-0.6, 0.1), (1.5, 5), (-1.2, -0.6)),
+        known=Known((-0.1, 0.1), (-0.6, 0.1), (1.5, 5), (0.5, 3000.0)),
     ),
     "gini": OrderParameter(
         matrices.gini,
@@ -257,7 +258,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, 1.0),
         "dear",
         reference="Hurley, Rickard 0811.4706",
-        known=Known((0.4, 0.43), (0.37, 0.43), (0.6, 0.9), (0.05, 0.2)),
+        known=Known((0.4, 0.43), (0.37, 0.43), (0.6, 0.9), (0.4, 1.0)),
     ),
     "teacher_overlap": OrderParameter(
         matrices.teacher_overlap,
@@ -274,7 +275,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, INFINITY),
         "dear",
         log=True,
-        known=Known((0.1, 1), (0, 0.03), (0, 0.01), (0, 0.001)),
+        known=Known((0.1, 1), (0, 0.03), (0, 0.01), (0.0, 0.02)),
     ),
     "sharpness": OrderParameter(
         curvature.sharpness,
@@ -283,7 +284,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (-INFINITY, INFINITY),
         "dear",
         reference="Foret 2010.01412",
-        known=Known((1, 4), (0, 0.2), (0.01, 0.06), (0, 0.001)),
+        known=Known((1, 4), (0, 0.2), (0.01, 0.06), (0.0, 0.01)),
     ),
     "hessian_top": OrderParameter(
         curvature.hessian_top,
@@ -292,7 +293,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (-INFINITY, INFINITY),
         "dear",
         reference="Cohen 2103.00065",
-        known=Known((0.05, 0.12), (0.01, 0.2), (0.04, 0.08), (0, 0.001)),
+        known=Known((0.05, 0.12), (0.01, 0.2), (0.04, 0.08), (0.0, 0.03)),
     ),
 }
 

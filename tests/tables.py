@@ -12,7 +12,7 @@ from conftest import ROOT
 from grokmap import store, transitions
 from grokmap.cli.order_parameters import compared
 from grokmap.models import ALPHA_CONVENTIONS
-from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS, OrderParameter
+from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec import sweep_schema
 from grokmap.train import VOCABULARY
 
@@ -41,17 +41,13 @@ def number(value: float) -> str:
 
 
 def order_parameter_names() -> str:
-    tells = [f"`{n}`" for n, entry in ORDER_PARAMETERS.items() if known_to_tell(entry)]
+    tells = [f"`{n}`" for n, entry in ORDER_PARAMETERS.items() if entry.tells]
     rest = [f"`{n}`" for n in ORDER_PARAMETERS if f"`{n}`" not in tells]
     always = ", ".join(f"`{name}`" for name in HEALTH)
     return (
         f"Tell memorising from grokked networks: {', '.join(tells)}.\n\n"
         f"Do not, or have no such task yet: {', '.join(rest)}.\n\nAlways: {always}."
     )
-
-
-def known_to_tell(entry: OrderParameter) -> bool:
-    return entry.known is not None and entry.known.tells
 
 
 def definitions() -> str:
@@ -84,7 +80,8 @@ def values_of_known_networks(name: str, result: Stored) -> dict[str, list[float]
         "random": wanted.loc[wanted["step"] == 0, name].tolist(),
         "memorising": [*never[final], *at_t_mem[0], *at_t_mem[1]],
         "grokked": grok[final].tolist(),
-        "collapsed": lost[final].tolist(),
+        # A network that has decayed below float32's reach has no value.
+        "collapsed": lost[final].dropna().tolist(),
     }
 
 
@@ -105,6 +102,8 @@ def known_networks() -> str:
 
 
 def _spread(values: list[float]) -> str:
+    if not values:
+        return "undefined"
     low, high = number(min(values)), number(max(values))
     return low if low == high else f"{low} to {high}"
 

@@ -162,6 +162,7 @@ def test_json_events_are_json(grokmap: Any) -> None:
         (["phase-diagram", "x", "--colour", "rqy"], "did you mean 'rqi'"),
         (["phase-diagram", "x", "--colour", "rqi", "--at", "now"], "final, t_mem"),
         (["order-parameters", "x"], "no such folder"),
+        (["curves", "x", "--format", "jpg"], "png, pdf, svg"),
         (["sweep", "tiny.toml", "--out", "tiny.toml"], "no sweep result"),
         (["sweep", "tiny.toml", "--out", "."], "no sweep result"),
         (["status", "none"], "no such folder"),

@@ -143,7 +143,7 @@ def test_curves_mark_the_times() -> None:
     )
     run = {"run_id": "a", "phase": "grok", "censored": False, "alpha": 0.1}
     run |= {"weight_decay": 0.01, "seed": 0, "t_mem": 10, "t_grok": 1000}
-    figure = plot.curves(table, pd.DataFrame([run]), ["snr", "rqi"])
+    figure = plot.curves(table, pd.DataFrame([run]), {"snr": True, "rqi": False})
     assert len(figure.axes) == 4  # rqi is undefined throughout: no empty panel
     times = [
         line.get_xdata()[0]

@@ -108,6 +108,10 @@ def curves(
     run: Annotated[
         list[str] | None, typer.Option("--run", help="Run id, or its beginning.")
     ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated order parameters [some that tell phases]."),
+    ] = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -115,7 +119,7 @@ def curves(
     """Draw trajectories of the runs named, or of one run per phase."""
     from grokmap.cli.figures import draw_curves
 
-    draw_curves(result, run or [], criteria, formats, out)
+    draw_curves(result, run or [], show, criteria, formats, out)
 
 
 @app.command()

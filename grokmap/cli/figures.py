@@ -16,6 +16,7 @@ from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
 
 FORMATS = ("png", "pdf", "svg")
+MOST_CURVES = 6  # order parameters drawn unless more are asked for
 DELAY_RATIO = plot.DELAY.column
 
 
@@ -92,7 +93,12 @@ def _shaded(
 
 
 def draw_curves(
-    path: Path, wanted: list[str], criteria: str, formats: str, out: Path | None
+    path: Path,
+    wanted: list[str],
+    show: str | None,
+    criteria: str,
+    formats: str,
+    out: Path | None,
 ) -> None:
     kinds = figure_formats(formats)
     rules = read_criteria(criteria)
@@ -100,12 +106,30 @@ def draw_curves(
     runs, _ = load_runs(path, rules)
     chosen = _chosen(runs, ids) if ids else _one_per_phase(runs, rules.phases)
     _, trajectories = load_runs(path, rules, None, chosen["run_id"].tolist())
-    names = chosen["order_parameters"].iloc[0].split(",")
-    figure = plot.curves(trajectories, chosen, names)
+    logs = {name: ORDER_PARAMETERS[name].log for name in _shown(show, trajectories)}
+    figure = plot.curves(trajectories, chosen, logs)
     name = "-".join(["curves", *wanted[:3]])
     if criteria != "default":
         name += f"-{Path(criteria).stem}"
     save_figure(figure, out or path / "figures" / name, kinds)
+
+
+def _shown(show: str | None, trajectories: pd.DataFrame) -> list[str]:
+    """Order parameters to draw: those named, or a few that tell phases apart.
+
+    Raises:
+      SpecError: a name that is not known.
+    """
+    if show is None:
+        known = [n for n in ORDER_PARAMETERS if n in trajectories]
+        telling = [n for n in known if ORDER_PARAMETERS[n].tells]
+        return (known if len(known) <= MOST_CURVES else telling)[:MOST_CURVES]
+    names = [name.strip() for name in show.split(",")]
+    for name in names:
+        if name not in ORDER_PARAMETERS:
+            near = nearest(name, ORDER_PARAMETERS)
+            raise SpecError(f"--show {short(name)!r}: no order parameter; {near}")
+    return names
 
 
 def _chosen(runs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:

@@ -42,7 +42,10 @@ def compare_order_parameters(
             f"{path}: no run grokked, so there is no transition to follow"
         )
     moves = transitions.summary(trajectories, runs, compared())
-    file = store.write_found(path, moves, "order-parameters.parquet")
+    name = "order-parameters"
+    if rules.name != "default":
+        name += f"-{rules.name}"
+    file = store.write_found(path, moves, f"{name}.parquet")
     if as_json:
         rows = [
             {k: _plain(v) for k, v in row.items()} for row in moves.to_dict("records")
@@ -52,8 +55,7 @@ def compare_order_parameters(
         _print(moves)
         print(file)
     figure = plot.transition_panels(_panels(trajectories, runs, moves), TIMES, moves)
-    where = out or path / "figures" / "order-parameters"
-    save_figure(figure, where, kinds, quiet=as_json)
+    save_figure(figure, out or path / "figures" / name, kinds, quiet=as_json)
 
 
 def _plain(value: object) -> object:
@@ -87,5 +89,6 @@ def _panels(
         entry = TABLE[name]
         values = transitions.aligned(trajectories, runs, name, TIMES)
         if np.isfinite(values).any():
-            panels[name] = plot.Panel(f"${entry.symbol}$", entry.log, values)
+            label = f"{name.replace('_', ' ')}  ${entry.symbol}$"
+            panels[name] = plot.Panel(label, entry.log, values)
     return panels

@@ -67,6 +67,11 @@ class OrderParameter(NamedTuple):
     reference: str = ""
     known: Known | None = None
 
+    @property
+    def tells(self) -> bool:
+        """Whether it is known to tell memorising from grokked networks."""
+        return self.known is not None and self.known.tells
+
 
 # Always recorded, at the dense cadence.
 HEALTH: dict[str, OrderParameter] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +14,9 @@ from grokmap.plot.style import STYLE
 
 
 def curves(
-    trajectories: pd.DataFrame, runs: pd.DataFrame, order_parameters: Sequence[str] = ()
+    trajectories: pd.DataFrame,
+    runs: pd.DataFrame,
+    order_parameters: Mapping[str, bool] | None = None,
 ) -> Figure:
     """Trajectories of a few runs, one column each, on a log time axis.
 
@@ -24,12 +26,13 @@ def curves(
     Args:
       trajectories: run_id, step and quantities of the runs.
       runs: classified runs to draw, in order.
+      order_parameters: those to draw, and whether on a log scale.
     """
-    order_parameters = [
-        name
-        for name in order_parameters
+    order_parameters = {
+        name: log
+        for name, log in (order_parameters or {}).items()
         if name in trajectories and trajectories[name].notna().any()
-    ]
+    }
     rows = 3 + len(order_parameters)
     with mpl.rc_context(STYLE):
         size = (2.6 * len(runs) + 0.6, 1.25 * rows + 0.6)
@@ -44,12 +47,11 @@ def curves(
     return figure
 
 
-_LOG_SCALED = ("snr",)
 _PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
 
 
 def _draw_run(
-    column: Any, own: pd.DataFrame, run: pd.Series, order_parameters: Sequence[str]
+    column: Any, own: pd.DataFrame, run: pd.Series, order_parameters: Mapping[str, bool]
 ) -> None:
     # Step 0 has no place on a log axis: it stands at 1/2, ahead of step 1.
     time = own["step"].to_numpy(float).clip(0.5)
@@ -59,11 +61,11 @@ def _draw_run(
             axes.plot(time, own[name], color=colour, linewidth=1.1, label=label)
     column[1].set_yscale("log")
     column[2].plot(time, own["weight_norm"], color="#000000", linewidth=1.1)
-    for axes, name in zip(column[3:], order_parameters, strict=True):
+    for axes, (name, log) in zip(column[3:], order_parameters.items(), strict=True):
         known = own[own[name].notna()]
         steps = known["step"].to_numpy(float).clip(0.5)
         axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)
-        if name in _LOG_SCALED:
+        if log and (known[name] > 0).any():
             axes.set_yscale("log")
     for axes in column:
         axes.set_xscale("log")
@@ -79,7 +81,7 @@ def _draw_run(
     )
 
 
-def _label_curves(grid: Any, order_parameters: Sequence[str]) -> None:
+def _label_curves(grid: Any, order_parameters: Mapping[str, bool]) -> None:
     names = ["accuracy", "loss", r"$\|\theta\|$", *order_parameters]
     for axes, name in zip(grid[:, 0], names, strict=True):
         axes.set_ylabel(name.replace("_", " ") if name in order_parameters else name)

@@ -2,7 +2,7 @@
 
     make bench
 
-Both train the quickstart's network (p = 17, N = 64, fraction 0.65, quadratic, mse,
+Both train the quickstart's network (p = 23, N = 128, fraction 0.6, quadratic, mse,
 heavy ball). The hand-written loop is what a careful user writes: jit(vmap(step)) called
 from Python, state donated, evaluated at the same steps. Prints a table and JSON; the
 ratio is the claim, single rates depend on the machine.

@@ -45,8 +45,8 @@ def order_parameter_names() -> str:
     rest = [f"`{n}`" for n in ORDER_PARAMETERS if f"`{n}`" not in tells]
     always = ", ".join(f"`{name}`" for name in HEALTH)
     return (
-        f"Tell memorising from grokked networks: {', '.join(tells)}. Do not, or have no "
-        f"such task yet: {', '.join(rest)}.\nAlways recorded: {always}."
+        f"Tell memorising from grokked networks: {', '.join(tells)}. Do not, or have "
+        f"no such task yet: {', '.join(rest)}.\nAlways recorded: {always}."
     )
 
 

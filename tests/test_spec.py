@@ -41,7 +41,9 @@ def test_reads_fixed_and_swept(read: Any) -> None:
     assert sweep.swept == ("alpha", "weight_decay", "seed")
     assert sweep.n_runs == 140
     assert sweep.width == (64,)
-    assert sweep.order_parameters == tuple(VOCABULARY.order_parameters)
+    # By default all that the task has: no teacher here.
+    every = set(VOCABULARY.order_parameters)
+    assert set(sweep.order_parameters) == every - {"teacher_overlap"}
 
 
 def test_overrides_replace_fixed_and_swept_keys(read: Any) -> None:
@@ -90,6 +92,16 @@ BAD = [
     ("horizon = 6", "horizon = 6\nbeta1 = 0.9", "beta1: ignored by optimizer 'gd'"),
     ("horizon = 6", "horizon = 6\nrecords_per_octave = 48", "a power of two"),
     ("horizon = 6", "horizon = 6\norder_parameters = ['snrr']", "did you mean 'snr'"),
+    (
+        "horizon = 6",
+        "horizon = 6\ndear_order_parameters_per_octave = 16",
+        "at most order_parameters_per_octave = 8",
+    ),
+    (
+        "horizon = 6",
+        "horizon = 6\ndear_order_parameters_per_octave = 3",
+        "a power of two",
+    ),
     ('name = "x"', 'name = "../x"', "letters, digits"),
     ("[axes]", "[axis]", "did you mean 'axes'"),
     ("[axes]", "[axes]\nloss = 'mse'", "loss cannot be swept"),

@@ -23,6 +23,7 @@ MAY_USE = {
     "execute": {"train", "plan", "spec", "tasks"},
     "store": {"spec", "errors"},
     "classify": {"errors"},
+    "transitions": {"classify"},
     "plot": {"errors"},
 }
 JAX = {"models", "losses", "optimizers", "order_parameters", "train", "execute", "cli"}

@@ -23,7 +23,8 @@ def outputs(
     model = TwoLayer(modulus=P, width=width, activation=activation, **settings)
     a, b = jnp.asarray(TABLE.a), jnp.asarray(TABLE.b)
     params = model.init(jax.random.key(0), a, b, scale)
-    return params["params"], *model.apply(params, a, b, scale)
+    activity = model.apply(params, a, b, scale)
+    return params["params"], activity.logits, activity.hidden
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -22,7 +22,7 @@ from grokmap.spec import Sweep
 from grokmap.train import VOCABULARY, names_by_cost
 
 LENGTHS = (2_000, 5_000, 10_000, 20_000)
-WHOLE = 3_000  # steps of the whole trainings
+WHOLE = 1_500  # steps of the whole trainings
 REPEATS = 3
 SWEEP = {
     "name": "cost",

@@ -168,7 +168,7 @@ def compile_system(system: System, settings: Settings) -> Compiled:
         _on_lanes(program.chunk, (0, None, None, None)), donate_argnums=(0,)
     ).lower(lane, scalar, steps, scalar)
     measure = {
-        cost: jax.jit(_on_lanes(function, (0, None))).lower(lane, scalar)
+        cost: jax.jit(_measured(function)).lower(lane, scalar)
         for cost, function in program.measure.items()
     }
     return Compiled(
@@ -187,14 +187,33 @@ def _mesh() -> Any:
 
 def _on_lanes(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Any:
     """`function` of one lane, on lanes split over the devices; axis None: shared."""
+    return _sharded(jax.vmap(function, in_axes=axes), axes)
+
+
+def _sharded(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Any:
+    """`function` of a device's lanes, on all lanes; axis None: shared."""
     lanes, shared = PartitionSpec("run"), PartitionSpec()
     return jax.shard_map(
-        jax.vmap(function, in_axes=axes),
+        function,
         mesh=_mesh(),
         in_specs=tuple(lanes if axis == 0 else shared for axis in axes),
         out_specs=lanes,
         check_vma=False,
     )
+
+
+def _measured(function: Callable[..., Any]) -> Any:
+    """A measurement of one lane, on all lanes.
+
+    On a CPU lane by lane: batched sums would round by the number of lanes.
+    """
+
+    def on_each(lane: Any, n_tiles: Any) -> Any:
+        return jax.lax.map(lambda own: function(own, n_tiles), lane)
+
+    if jax.local_devices()[0].platform != "cpu":
+        return _on_lanes(function, (0, None))
+    return _sharded(on_each, (0, None))
 
 
 def _with_lane_sharding(x: Any) -> jax.ShapeDtypeStruct:
@@ -315,7 +334,7 @@ def measure_costs(
         alone = dataclasses.replace(system, order_parameters=(name,))
         program = build(alone, **settings.of_program())
         (function,) = (f for k, f in program.measure.items() if k != "dense")
-        measured = jax.jit(_on_lanes(function, (0, None)))
+        measured = jax.jit(_measured(function))
         seconds[name] = _seconds(partial(measured, lane, n_tiles)) / settings.lanes
     return seconds
 

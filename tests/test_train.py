@@ -140,7 +140,8 @@ def test_relative_weight_motion_measures_laziness() -> None:
 def test_a_centred_network_starts_at_zero() -> None:
     table = trajectories(small_sweep(center=True, alpha=0.5))
     assert table["train_loss"].iloc[0] == pytest.approx(1.0, abs=1e-6)
-    assert table["max_logit"].iloc[0] == 0.0
+    # f and f_0 come from two programs, which may round apart.
+    assert table["max_logit"].iloc[0] < 1e-5
 
 
 def test_tiles_do_not_change_the_gradient() -> None:

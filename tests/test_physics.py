@@ -93,6 +93,7 @@ def check_doubling(short: pd.DataFrame, long: pd.DataFrame) -> None:
 
 def test_doubling_max_steps_turns_no_uncensored_label() -> None:
     grid = {"alpha": (0.0, 0.3), "weight_decay": "log:1e-3:1:7", "seed": (0,)}
+    grid |= {"order_parameters": ()}
     short = labelled(shipped("quickstart", **grid, max_steps=1500))
     long = labelled(shipped("quickstart", **grid, max_steps=3000))
     assert set(short["phase"]) == {"no-learning", "memorize-only", "grok"}
@@ -177,7 +178,7 @@ def test_order_parameters_are_worth_what_they_claim_anew(task: str) -> None:
 
 
 def test_without_weight_decay_nothing_groks() -> None:
-    changes = {"weight_decay": 0.0, "alpha": (0.0, 0.3, 0.6)}
+    changes = {"weight_decay": 0.0, "alpha": (0.0, 0.3, 0.6), "order_parameters": ()}
     runs = labelled(shipped("quickstart", **changes))
     assert (runs["phase"] == "memorize-only").all()
     assert runs["censored"].all() and (runs["horizon_fraction"] == 0).all()

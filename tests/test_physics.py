@@ -171,10 +171,11 @@ def test_order_parameters_are_worth_what_they_claim_anew(task: str) -> None:
     planned = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
     result = classify(table, planned), table
     for name, entry in ORDER_PARAMETERS.items():
+        if entry.known is None:
+            continue
         for kind, own in tables.values_of_known_networks(name, result).items():
-            if entry.known:
-                low, high = getattr(entry.known, kind)
-                assert all(low <= value <= high for value in own), (name, kind, own)
+            low, high = getattr(entry.known, kind)
+            assert all(low <= value <= high for value in own), (name, kind, own)
 
 
 def test_without_weight_decay_nothing_groks() -> None:

@@ -17,9 +17,8 @@ from grokmap.classify import GROK, MEMORIZE_ONLY
 
 Floats = npt.NDArray[np.float64]
 
-STRAY = (
-    1.5  # a quantity's range from t_mem on, over its jump: above, it does not settle
-)
+# Largest range of a quantity from t_mem on, over its jump, that still has a half-way.
+STRAY = 1.5
 
 
 class Series(NamedTuple):

@@ -267,6 +267,13 @@ def test_products_are_waves_over_logarithms(task: str) -> None:
     exact = replace(snap, logits=exact, loss=snap.network.loss(exact, snap.label))
     assert value("function_snr", exact) > 1e6
     assert value("restricted_loss", exact) == pytest.approx(0, abs=1e-6)
+    # The class outside the group counts on neither side, however large its logit.
+    noise = np.random.default_rng(0).normal(size=exact.logits.shape)
+    noisy = replace(exact, logits=exact.logits + jnp.asarray(noise, jnp.float32))
+    loud = replace(noisy, logits=noisy.logits.at[:, 0].set(100.0))
+    assert value("function_snr", loud) == pytest.approx(
+        value("function_snr", noisy), rel=1e-4
+    )
 
 
 def test_too_few_residues_are_undefined_not_an_error() -> None:

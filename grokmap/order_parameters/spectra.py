@@ -218,9 +218,11 @@ def function_snr(snapshot: Snapshot) -> jax.Array:
     cycle = np.array(snapshot.network.cycle)
     order = len(cycle)
     place, inside = _positions(snapshot)
-    logits = snapshot.logits[:, cycle]
-    logits = unit(jnp.where(inside[:, None], logits, 0.0))
-    means = _class_means(snapshot)[:, cycle] / _size(snapshot.logits, inside)
+    logits = jnp.where(inside[:, None], snapshot.logits[:, cycle], 0.0)
+    # One scale for both: the classes outside the group must not enter it.
+    largest = jnp.max(jnp.abs(logits))
+    largest = jnp.where(largest < TINY, jnp.inf, largest)
+    logits, means = logits / largest, _class_means(snapshot)[:, cycle] / largest
     shift = (np.arange(order)[None, :] + np.arange(order)[:, None]) % order
     relative = jnp.mean(means[np.arange(order)[:, None], shift], axis=0)
     # The projection, as a matrix over (s, c), then for each example.
@@ -232,11 +234,6 @@ def function_snr(snapshot: Snapshot) -> jax.Array:
     noise = jnp.sum(jnp.square(rest))
     signal = signal * jnp.sum(inside) / order
     return jnp.where(signal + noise > 0, signal / noise, jnp.nan)
-
-
-def _size(logits: jax.Array, inside: jax.Array) -> jax.Array:
-    largest = jnp.max(jnp.abs(jnp.where(inside[:, None], logits, 0.0)))
-    return jnp.where(largest < TINY, jnp.inf, largest)
 
 
 def _key_logits(snapshot: Snapshot) -> jax.Array:

@@ -18,7 +18,7 @@ from grokmap.errors import SpecError
 
 NO_LEARNING, MEMORIZE_ONLY, GROK = "no-learning", "memorize-only", "grok"
 PHASES = (NO_LEARNING, MEMORIZE_ONLY, GROK)
-FLAGS = ("censored", "diverged", "stalled", "collapsed")
+FLAGS = ("censored", "diverged", "stalled", "collapsed", "dead")
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -40,6 +40,7 @@ class Criteria:
     comprehension_delay: the same as a difference in steps; replaces the ratio.
     stalled_zero_loss: share of training examples with loss exactly 0 from which a run
       that has not grokked counts as stalled (softmax collapse).
+    dead_norm: weight norm, over the initial one, at which a run is dead.
     phases: names of (neither, train only, both, both without delay).
     """
 
@@ -53,6 +54,7 @@ class Criteria:
     comprehension_ratio: float = 2.0
     comprehension_delay: int | None = None
     stalled_zero_loss: float = 0.5
+    dead_norm: float = 1e-4
     phases: tuple[str, str, str, str] = (NO_LEARNING, MEMORIZE_ONLY, GROK, GROK)
 
 
@@ -84,6 +86,7 @@ _BOUNDS = {
     "comprehension_ratio": (1.0, 1e9),
     "comprehension_delay": (0, 1e12),
     "stalled_zero_loss": (0.0, 1.0),
+    "dead_norm": (0.0, 1.0),
 }
 
 
@@ -197,9 +200,9 @@ def classify(
       One row a run in the order of the plan, with the plan's columns and: phase, t_mem,
       t_grok (steps, null = never), t_mem_first, t_grok_first, t_mem_resolution,
       t_grok_resolution, delay, delay_ratio, comprehension, censored, horizon_fraction,
-      diverged, diverged_step, stalled, collapsed, n_steps, peak_test_accuracy, and
-      final_* of every quantity at the last record (the last sound one of a diverged
-      run), null where it is undefined there.
+      diverged, diverged_step, stalled, collapsed, dead, n_steps,
+      peak_test_accuracy, and final_* of every quantity at the last record (the last
+      sound one of a diverged run), null where it is undefined there.
     """
     if len(trajectories) == 0:
         nothing = dict.fromkeys(["phase", "n_steps", *FLAGS], pd.Series(dtype=bool))
@@ -248,6 +251,7 @@ def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame
         "stalled": (mem >= 0) & ~both & (zero_loss >= criteria.stalled_zero_loss),
         "collapsed": ((mem_first >= 0) & ~train[last])
         | ((grok_first >= 0) & ~test[last]),
+        "dead": _dead(table, runs, criteria),
         "n_steps": runs.step[last],
         "peak_test_accuracy": np.fmax.reduceat(
             table["test_accuracy"].to_numpy(np.float64), runs.start
@@ -255,6 +259,40 @@ def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame
         **_finals(table, runs),
     }
     return _nullable(pd.DataFrame(result))
+
+
+def _dead(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> Bools:
+    """Runs whose weights have vanished; see `settled_at`."""
+    if "weight_norm" not in table:
+        return np.zeros(len(runs.start), bool)
+    norm = table["weight_norm"].to_numpy()
+    return norm[runs.end - 1] <= criteria.dead_norm * norm[runs.start]
+
+
+def settled_at(
+    step: npt.NDArray[np.int64],
+    train_accuracy: npt.NDArray[np.float32],
+    test_accuracy: npt.NDArray[np.float32],
+    weight_norm: npt.NDArray[np.float32],
+    tail: float,
+    criteria: Criteria,
+) -> Bools:
+    """Records [rows] of one run, from step 0 on, from which its label is settled.
+
+    Grokked: both accuracies have passed their bars and held since some step t, up to
+    (1 + tail) t. Dead: the weights have shrunk to `dead_norm` of the initial ones. The
+    loss moves a homogeneous network of degree d as |theta|^(d - 1), its decay as
+    |theta|: for d > 2 decay has won for good, and for d = 2 a direction that could
+    still grow would have kept the norm above its share of the initial weights.
+    """
+    both = _passes(train_accuracy, criteria.train_bar, criteria)
+    both &= _passes(test_accuracy, criteria.test_bar, criteria)
+    failed = np.maximum.accumulate(np.where(both, -1, np.arange(len(step))))
+    since = step[np.minimum(failed + 1, len(step) - 1)]
+    # A crossing at step 0 is no crossing: nothing was learned.
+    until = (1.0 + tail) * np.where(since > 0, since, np.inf)
+    held = both & (step >= until)
+    return held | (weight_norm <= criteria.dead_norm * weight_norm[0])
 
 
 def _crossing(
@@ -269,10 +307,12 @@ def _crossing(
     return np.where((row >= 0) & inside[row], row, -1)
 
 
-def _passes(accuracy: pd.Series, bar: float, criteria: Criteria) -> Bools:
+def _passes(
+    accuracy: pd.Series | npt.NDArray[np.float32], bar: float, criteria: Criteria
+) -> Bools:
     """Whether each record passes its bar; a null (diverged) record does not."""
     # Accuracies are stored in float32, so the bar is compared in float32 too.
-    values, limit = accuracy.to_numpy(np.float32), np.float32(bar)
+    values, limit = np.asarray(accuracy, np.float32), np.float32(bar)
     return values > limit if criteria.strict else values >= limit
 
 
@@ -309,7 +349,7 @@ def _nullable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _censor(runs: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
-    """Adds horizon_fraction and censored: not grokked, and not followed long enough."""
+    """Adds horizon_fraction and censored: undecided, and not followed long enough."""
     steps = runs["n_steps"].to_numpy(np.float64)
     if criteria.last_step is not None:
         fraction = np.minimum(1.0, steps / criteria.last_step)
@@ -319,5 +359,6 @@ def _censor(runs: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         followed = steps * runs["decay_rate"].to_numpy(np.float64) * (1 + 1e-9)
         fraction = np.minimum(1.0, followed / horizon)
     grokked = runs.pop("grokked").to_numpy(bool)
-    censored = ~grokked & ~runs["diverged"].to_numpy(bool) & (fraction < 1)
+    decided = grokked | runs["diverged"].to_numpy(bool) | runs["dead"].to_numpy(bool)
+    censored = ~decided & (fraction < 1)
     return runs.assign(horizon_fraction=fraction, censored=censored)

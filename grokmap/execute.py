@@ -1,66 +1,71 @@
-"""Runs batches on the devices: compile once per system, chunk by chunk. No files.
+"""Trains runs on the devices: compile once per system, chunk by chunk. No files.
 
 Lanes are independent: `shard_map` splits them over the local devices (the cores of a
-CPU, or the GPUs) and `vmap` over each device's share; nothing is communicated.
+CPU, or the GPUs); nothing is communicated. A GPU's lanes step together (`vmap`); on a
+CPU each core trains one lane after the other, as fast as it can train any number of
+them at once. When a run is over, its lane takes the next from the queue.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from grokmap import plan
-from grokmap.plan import Batch, Planned
-from grokmap.spec import Control, System, n_train_of
-from grokmap.tasks import TASKS
-from grokmap.train import NEVER, build
+from grokmap.plan import Planned, Slots
+from grokmap.schedule import Seat, Trajectory, slots_of, steps_within
+from grokmap.spec import Control, System
+from grokmap.train import Program, build, effective_precision
 
-Floats = npt.NDArray[np.float32]
-
-# Rows of a tile on a CPU: hidden activations of a tile stay in the cache (measured:
-# 1.5 times faster than one tile at p = 97, N = 512).
+# Rows of a tile on a CPU: the hidden activations of a tile stay in its cache.
 CPU_TILE = 512
-CPU_LANES_PER_CORE = 4
-GPU_MEMORY_SHARE = 0.5
+# A chunk's arithmetic on one core: some 50 ms, so that no core waits long for another.
+CPU_CHUNK_FLOPS = 2.5e9
+# Steps of a chunk on a GPU: long against a dispatch, and so that lanes that were just
+# filled, which are recorded often, do not slow the others down much.
+GPU_CHUNK_STEPS = 2048
+GPU_MEMORY_SHARE = 0.8
+SLOTS = 512
+# Runs that are over wait for company, since one file a run would be many small files.
+RUNS_TOGETHER, SECONDS_TOGETHER = 256, 30.0
 
 
 class Settings(NamedTuple):
     """How a system is executed; none of it is part of a run's identity.
 
-    lanes: runs trained together; tile, max_tiles: rows per gradient tile, most tiles.
+    lanes: runs in training at once; tile, max_tiles: rows per gradient tile, most
+    tiles of a run; kernel: of the first layer; together: whether a device's lanes step
+    together; precision: what matrix products are computed in.
     """
 
     lanes: int
     tile: int
     max_tiles: int
     kernel: str
-
-    def of_program(self) -> dict[str, Any]:
-        """What of it `train.build` is told."""
-        return {k: v for k, v in self._asdict().items() if k != "lanes"}
+    together: bool
+    precision: str
 
 
 class Compiled(NamedTuple):
     """The executables of one system with fixed settings, and what building cost.
 
-    measure, names: by cost class, as in `train.Program`.
+    refill: (lanes, fresh, control, n_train, seed) -> lanes, new runs where fresh.
+    chunk: (lanes, slots) -> (lanes, [lanes, R, columns]). names: as in `Program`.
     """
 
-    init: Callable[..., Any]
-    chunk: Callable[..., Any]
-    measure: dict[str, Callable[..., Any]]
+    refill: Callable[..., Any]
+    chunk: Any
     names: dict[str, tuple[str, ...]]
+    empty: Callable[[], Any]
     seconds: float
 
     @property
@@ -69,44 +74,45 @@ class Compiled(NamedTuple):
         return tuple(name for names in self.names.values() for name in names)
 
 
-class Records(NamedTuple):
-    """The trajectories of a batch in long form.
+class Done(NamedTuple):
+    """Runs that are over, all of one system, and their trajectories.
 
-    run: [rows] index into the batch's runs; step: [rows]; values: [rows, columns],
-    NaN where undefined or not recorded. A diverged run ends with a row of NaN at its
-    first non-finite step.
+    steps: for each run [rows]; values: for each run [rows, columns], see `Trajectory`;
+    seconds: wall time spent on them, without compiling.
     """
 
+    runs: tuple[Planned, ...]
+    steps: tuple[npt.NDArray[np.int64], ...]
+    values: tuple[npt.NDArray[np.float32], ...]
     columns: tuple[str, ...]
-    run: npt.NDArray[np.int64]
-    step: npt.NDArray[np.int64]
-    values: Floats
-
-
-class Done(NamedTuple):
-    """A finished batch. seconds: wall time without compiling."""
-
-    batch: Batch
-    records: Records
     settings: Settings
     seconds: float
 
 
 class Failed(NamedTuple):
-    """A batch that raised; `trace` is the traceback."""
+    """Runs that were in training when something raised; `trace` is the traceback."""
 
-    batch: Batch
+    runs: tuple[Planned, ...]
     trace: str
 
 
 class Progress(NamedTuple):
     """After each chunk: steps done since the last report.
 
-    run_steps: of runs not yet at their end; lane_steps: of all lanes, busy or not.
+    run_steps: that runs needed; lane_steps: of all lanes, busy or not; spared: of the
+    budgets of runs that were over before their end.
     """
 
     run_steps: int
     lane_steps: int
+    spared: int = 0
+
+
+class Hooks(NamedTuple):
+    """What `execute` tells and asks between two chunks."""
+
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    should_stop: Callable[[], bool] = lambda: False
 
 
 def use_all_cores() -> None:
@@ -115,69 +121,134 @@ def use_all_cores() -> None:
 
 
 def choose_settings(
-    system: System, runs: Sequence[Planned], lanes: int | None = None
+    system: System, planned: Sequence[Planned], lanes: int | None = None
 ) -> Settings:
-    """Settings for the runs of one system on the local devices."""
-    n_train = max(_n_train(run) for run in runs)
-    devices = jax.local_devices()
-    on_cpu = devices[0].platform == "cpu"
-    tiles = -(-n_train // CPU_TILE) if on_cpu else 1
-    wanted = lanes or len(devices) * _lanes_per_device(system, devices[0])
-    # As many batches as before, but evenly filled, in multiples of the devices.
-    n_batches = -(-len(runs) // wanted)
-    filled = -(-len(runs) // n_batches)
-    return Settings(
-        lanes=-(-filled // len(devices)) * len(devices),
-        tile=-(-n_train // tiles),
-        max_tiles=tiles,
-        kernel="gather" if on_cpu else "one_hot",
+    """Settings for a system on the local devices, `planned` all its runs of the sweep.
+
+    All, done or not: tiles follow from the largest training set, and a sweep that is
+    resumed has to compute the same sums.
+
+    Raises:
+      SpecError: the devices do not have the system's precision.
+    """
+    platform = jax.local_devices()[0].platform
+    precision = effective_precision(system.precision, platform)
+    n_train = max(run.n_train for run in planned)
+    if platform == "cpu":
+        tiles = -(-n_train // CPU_TILE)
+        tile = -(-n_train // tiles)
+        cpu = Settings(1, tile, tiles, "gather", together=False, precision=precision)
+        return cpu._replace(lanes=_whole_devices(lanes or 1))
+    gpu = Settings(1, n_train, 1, "one_hot", together=True, precision=precision)
+    fitting = lanes or lanes_in_memory(system, gpu, len(planned))
+    return gpu._replace(lanes=_whole_devices(min(fitting, len(planned))))
+
+
+def _whole_devices(lanes: int) -> int:
+    """The next multiple of the number of devices."""
+    devices = jax.local_device_count()
+    return -(-lanes // devices) * devices
+
+
+def lanes_in_memory(system: System, settings: Settings, wanted: int) -> int:
+    """Most lanes whose training fits all devices' memory, `wanted` at most.
+
+    By the compiler's own account of the chunk at two sizes, which is linear in lanes.
+    """
+    device = jax.local_devices()[0]
+    limit = GPU_MEMORY_SHARE * (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
+    one, two = (
+        bytes_of_chunk(system, settings._replace(lanes=_whole_devices(n)))
+        for n in (1, 1 + jax.local_device_count())
     )
+    each = max(1.0, two - one)
+    per_device = max(1, int((limit - (one - each)) / each))
+    return min(wanted, per_device * jax.local_device_count())
 
 
-def _lanes_per_device(system: System, device: Any) -> int:
-    if device.platform == "cpu":
-        return CPU_LANES_PER_CORE
-    n_examples = TASKS[system.task].n_examples(system.modulus)
-    columns = system.width + system.modulus
-    weights = 3 * system.modulus * system.width
-    # Activations forward and backward, beside weights, gradients and optimizer state.
-    bytes_a_lane = 4 * (8 * n_examples * columns + 6 * weights)
-    limit = (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
-    return max(1, int(GPU_MEMORY_SHARE * limit / bytes_a_lane))
-
-
-def _n_train(planned: Planned) -> int:
-    n_examples = TASKS[planned.run.system.task].n_examples(planned.run.system.modulus)
-    return n_train_of(planned.run.control.train_fraction, n_examples)
+def bytes_of_chunk(system: System, settings: Settings) -> float:
+    """Peak memory of a chunk on one device: arguments, results and temporaries."""
+    memory = compile_system(system, settings).chunk.memory_analysis()
+    used = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+    return float(used + memory.output_size_in_bytes - memory.alias_size_in_bytes)
 
 
 def compile_system(system: System, settings: Settings) -> Compiled:
     """Compiles a system ahead of time: one trace of `init` and one of `chunk`."""
     started = time.perf_counter()
-    program = build(system, **settings.of_program())
+    program = build_program(system, settings)
     n = settings.lanes
-    scalar = jax.ShapeDtypeStruct((), jnp.int32)
-    steps = jax.ShapeDtypeStruct((plan.chunk_length(system),), jnp.int32)
-    number: Any = jax.ShapeDtypeStruct((n,), jnp.float32)
-    control = Control(*[number] * len(Control._fields))
-    counts = jax.ShapeDtypeStruct((n,), jnp.int32)
-    seeds = jax.ShapeDtypeStruct((n,), jnp.uint32)
-    init = jax.jit(_on_lanes(program.init, (0, 0, 0))).lower(control, counts, seeds)
-    lane = jax.tree.map(_with_lane_sharding, init.out_info)
+    inputs = _shapes_of_inputs(n)
+    lanes = jax.eval_shape(jax.vmap(program.init), *inputs[1:])
+    sharding = NamedSharding(_mesh(), PartitionSpec("run"))
+    lanes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), lanes
+    )
+    refill = jax.jit(
+        on_lanes(_refilled(program), settings.together), donate_argnums=(0,)
+    ).lower(lanes, *inputs)
     chunk = jax.jit(
-        _on_lanes(program.chunk, (0, None, None, None)), donate_argnums=(0,)
-    ).lower(lane, scalar, steps, scalar)
-    measure = {
-        cost: jax.jit(_measured(function)).lower(lane, scalar)
-        for cost, function in program.measure.items()
-    }
+        on_lanes(program.chunk, settings.together, shared=(1,)), donate_argnums=(0,)
+    ).lower(lanes, _shapes_of_slots(None if settings.together else n))
+    options = _compiler_options()
+    zeros = jax.jit(
+        lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), lanes),
+        out_shardings=sharding,
+    )
     return Compiled(
-        init.compile(),
-        chunk.compile(),
-        {cost: lowered.compile() for cost, lowered in measure.items()},
+        refill.compile(compiler_options=options),
+        chunk.compile(compiler_options=options),
         program.names,
+        zeros,
         time.perf_counter() - started,
     )
+
+
+def build_program(system: System, settings: Settings) -> Program:
+    """The system's pure functions, as these settings want them."""
+    return build(
+        system,
+        tile=settings.tile,
+        max_tiles=settings.max_tiles,
+        kernel=settings.kernel,
+        platform=jax.local_devices()[0].platform,
+    )
+
+
+def _compiler_options() -> dict[str, Any]:
+    # Each core trains its own lane: products split over cores would only wait for
+    # each other (measured: up to 30 % at p = 97).
+    on_cpu = jax.local_devices()[0].platform == "cpu"
+    return {"xla_cpu_multi_thread_eigen": False} if on_cpu else {}
+
+
+def _shapes_of_inputs(n: int) -> tuple[Any, ...]:
+    """Of `refill`, behind the lanes: fresh, control, n_train, seed."""
+
+    def numbers(dtype: Any) -> Any:
+        return jax.ShapeDtypeStruct((n,), dtype)
+
+    control = Control(*[numbers(jnp.float32)] * len(Control._fields))
+    return numbers(jnp.bool_), control, numbers(jnp.int32), numbers(jnp.uint32)
+
+
+def _shapes_of_slots(n: int | None) -> Slots:
+    """Slots of each of n lanes, or (None) of all together."""
+    lanes = () if n is None else (n,)
+    flags = jax.ShapeDtypeStruct((*lanes, SLOTS), jnp.bool_)
+    return Slots(
+        interval=jax.ShapeDtypeStruct((*lanes, SLOTS), jnp.int32),
+        cheap=flags,
+        dear=flags,
+        n=jax.ShapeDtypeStruct(lanes, jnp.int32),
+    )
+
+
+def _refilled(program: Program) -> Callable[..., Any]:
+    def refilled(lane: Any, fresh: Any, *start: Any) -> Any:
+        return jax.lax.cond(fresh, lambda: program.init(*start), lambda: lane)
+
+    return refilled
 
 
 def _mesh() -> Any:
@@ -185,227 +256,193 @@ def _mesh() -> Any:
     return jax.make_mesh((devices,), ("run",), axis_types=(AxisType.Auto,))
 
 
-def _on_lanes(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Any:
-    """`function` of one lane, on lanes split over the devices; axis None: shared."""
-    return _sharded(jax.vmap(function, in_axes=axes), axes)
+def on_lanes(
+    function: Callable[..., Any], together: bool, shared: tuple[int, ...] = ()
+) -> Any:
+    """`function` of one lane, on lanes split over the devices.
 
-
-def _sharded(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Any:
-    """`function` of a device's lanes, on all lanes; axis None: shared."""
-    lanes, shared = PartitionSpec("run"), PartitionSpec()
-    return jax.shard_map(
-        function,
-        mesh=_mesh(),
-        in_specs=tuple(lanes if axis == 0 else shared for axis in axes),
-        out_specs=lanes,
-        check_vma=False,
-    )
-
-
-def _measured(function: Callable[..., Any]) -> Any:
-    """A measurement of one lane, on all lanes.
-
-    On a CPU lane by lane: batched sums would round by the number of lanes.
+    Args:
+      together: a device's lanes step together; else one after the other, each at its
+        own pace.
+      shared: arguments that lanes which step together have in common.
     """
+    lanes, common = PartitionSpec("run"), PartitionSpec()
 
-    def on_each(lane: Any, n_tiles: Any) -> Any:
-        return jax.lax.map(lambda own: function(own, n_tiles), lane)
+    def on_device(*arguments: Any) -> Any:
+        if together:
+            axes = [None if i in shared else 0 for i in range(len(arguments))]
+            return jax.vmap(function, in_axes=axes)(*arguments)
+        return jax.lax.map(lambda own: function(*own), arguments)
 
-    if jax.local_devices()[0].platform != "cpu":
-        return _on_lanes(function, (0, None))
-    return _sharded(on_each, (0, None))
+    def on_devices(*arguments: Any) -> Any:
+        in_common = [together and i in shared for i in range(len(arguments))]
+        return jax.shard_map(
+            on_device,
+            mesh=_mesh(),
+            in_specs=tuple(common if c else lanes for c in in_common),
+            out_specs=lanes,
+            check_vma=False,
+        )(*arguments)
 
-
-def _with_lane_sharding(x: Any) -> jax.ShapeDtypeStruct:
-    sharding = jax.sharding.NamedSharding(_mesh(), PartitionSpec("run"))
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    return on_devices
 
 
 def execute(
-    planned: Iterable[Planned],
+    planned: Sequence[Planned],
     *,
+    done: frozenset[str] | set[str] = frozenset(),
     lanes: int | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
+    hooks: Hooks = Hooks(),
 ) -> Iterator[Done | Failed]:
-    """Trains the runs, batch after batch, longest first within each system.
+    """Trains all runs but those whose id is in `done`, longest first within a system.
 
-    Stops between two chunks once `should_stop()` holds; the batch at hand is dropped.
-    An exception in one batch yields `Failed` and leaves the others alone.
+    Stops between two chunks once `hooks.should_stop()`; runs in training are dropped.
+    An exception yields `Failed` for the runs in training and leaves the others alone.
     """
     for system, runs in plan.by_system(planned).items():
+        queue = sorted((r for r in runs if r.run.run_id not in done), key=plan.longest)
+        if not queue:
+            continue
         settings = choose_settings(system, runs, lanes)
-        compiled: Compiled | None = None
-        for batch in plan.batches(runs, settings.lanes):
-            try:
-                compiled = compiled or compile_system(system, settings)
-                done = run_batch(batch, compiled, settings, on_progress, should_stop)
-            except Exception:  # any failure of one batch is that batch's outcome
-                yield Failed(batch, traceback.format_exc())
+        if not (yield from _execute_system(system, queue, settings, hooks)):
+            return
+
+
+def _execute_system(
+    system: System, queue: list[Planned], settings: Settings, hooks: Hooks
+) -> Generator[Done | Failed, None, bool]:
+    """The runs of one system; returns whether to go on.
+
+    Out of memory: half the lanes, and the runs in training start again.
+    """
+    while queue:
+        training: list[Planned] = []
+        try:
+            compiled = compile_system(system, settings)
+            return (yield from _train(compiled, settings, queue, training, hooks))
+        except Exception as error:
+            if _out_of_memory(error) and settings.lanes > jax.local_device_count():
+                settings = settings._replace(lanes=_whole_devices(settings.lanes // 2))
+                queue[:0] = training
                 continue
-            if done is None:
-                return
-            yield done
+            # Compiling failed if none was in training: then it fails for all.
+            yield Failed(tuple(training or queue), traceback.format_exc())
+            if not training:
+                queue.clear()
+    return True
 
 
-def run_batch(
-    batch: Batch,
+def _out_of_memory(error: Exception) -> bool:
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _train(
     compiled: Compiled,
     settings: Settings,
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-) -> Done | None:
-    """Trains one batch to the end of its longest run; None if told to stop."""
-    started = time.perf_counter()
-    n_runs = len(batch.runs)
-    # Inert copies of the last run fill the lanes of a short batch.
-    runs = [*batch.runs, *[batch.runs[-1]] * (settings.lanes - n_runs)]
-    lane = compiled.init(*_inputs(runs))
-    n_tiles = np.int32(-(-max(map(_n_train, runs)) // settings.tile))
-    now = {k: np.asarray(f(lane, n_tiles)) for k, f in compiled.measure.items()}
-    steps = [np.zeros(1, np.int64)]
-    table = [_rows(now.pop("dense")[:, None], now, compiled)]
-    stops = [run.n_steps for run in batch.runs]
-    length = plan.chunk_length(batch.system)
-    done = 0
-    for chunk in plan.chunks(stops, batch.system):
-        if should_stop():
-            return None
-        last = chunk.steps[-1]
-        padded = np.array(chunk.steps + (last,) * (length - len(chunk.steps)), np.int32)
-        lane, dense = compiled.chunk(lane, np.int32(done), padded, n_tiles)
-        due = compiled.measure.keys() & {"cheap", "dear" if chunk.dear else "cheap"}
-        now = {k: np.asarray(compiled.measure[k](lane, n_tiles)) for k in due}
-        table.append(_rows(np.asarray(dense)[:, : len(chunk.steps)], now, compiled))
-        steps.append(np.array(chunk.steps, np.int64))
-        live = sum(min(stop, last) - min(stop, done) for stop in stops)
-        on_progress(Progress(live, settings.lanes * (last - done)))
-        done = last
-    diverged = np.asarray(lane.diverged_step)[:n_runs]
-    values = np.concatenate(table, axis=1)[:n_runs]
-    records = _records(batch, compiled, np.concatenate(steps), values, diverged)
-    return Done(batch, records, settings, time.perf_counter() - started)
+    queue: list[Planned],
+    training: list[Planned],
+    hooks: Hooks,
+) -> Generator[Done, None, bool]:
+    """Empties the queue chunk by chunk; `training` holds the runs in the lanes."""
+    lanes = compiled.empty()
+    seats: list[Seat | None] = [None] * settings.lanes
+    over: list[tuple[Seat, Trajectory]] = []
+    last_out = time.monotonic()
+    while True:
+        lanes = fill(compiled, lanes, seats, queue)
+        training[:] = [seat.planned for seat in seats if seat]
+        if not training or hooks.should_stop():
+            break
+        lanes, left, progress = _run_chunk(compiled, settings, lanes, seats)
+        over += left
+        hooks.on_progress(progress)
+        waited = time.monotonic() - last_out > SECONDS_TOGETHER
+        if over and (waited or len(over) >= RUNS_TOGETHER):
+            training[:] = [seat.planned for seat in seats if seat]
+            yield _done(over, compiled, settings)
+            over, last_out = [], time.monotonic()
+    if over:
+        yield _done(over, compiled, settings)
+    return not training
 
 
-class Rate(NamedTuple):
-    """Seconds of one lane's step, and of one lane's record of each cost class."""
-
-    step: float
-    record: dict[str, float]
-
-
-def measure_rate(
-    compiled: Compiled, settings: Settings, runs: Sequence[Planned]
-) -> Rate:
-    """Times one chunk of short and one of long intervals, a few seconds in all."""
-    lane, n_tiles = _sample(compiled, settings, runs)
-    length = plan.chunk_length(runs[0].run.system)
-    record = {
-        cost: _seconds(partial(measure, lane, n_tiles)) / settings.lanes
-        for cost, measure in compiled.measure.items()
-    }
-
-    def seconds_of(interval: int) -> float:
-        nonlocal lane
-        steps = (interval * np.arange(1, length + 1)).astype(np.int32)
-        started = time.perf_counter()
-        lane, dense = compiled.chunk(lane, np.int32(0), steps, n_tiles)
-        dense.block_until_ready()
-        return time.perf_counter() - started
-
-    seconds_of(1)  # warms the caches
-    short, interval = seconds_of(1), 2
-    while (long := seconds_of(interval)) < 0.5 and interval < 1024:
-        interval *= 2
-    step = (long - short) / (interval - 1) / length
-    return Rate(step / settings.lanes, record)
+def fill(
+    compiled: Compiled, lanes: Any, seats: list[Seat | None], queue: list[Planned]
+) -> Any:
+    """Puts the next runs of the queue into the empty seats, and into their lanes."""
+    fresh = [i for i, seat in enumerate(seats) if seat is None][: len(queue)]
+    if not fresh:
+        return lanes
+    for i in fresh:
+        seats[i] = Seat(queue.pop(0), compiled.names)
+    return compiled.refill(lanes, *_inputs(seats, fresh))
 
 
-def measure_costs(
-    system: System, compiled: Compiled, settings: Settings, runs: Sequence[Planned]
-) -> dict[str, float]:
-    """Seconds of one lane's record of each order parameter of the system, alone.
-
-    Together they cost less: what several need is then computed once.
-    """
-    lane, n_tiles = _sample(compiled, settings, runs)
-    seconds = {}
-    for name in system.order_parameters:
-        alone = dataclasses.replace(system, order_parameters=(name,))
-        program = build(alone, **settings.of_program())
-        (function,) = (f for k, f in program.measure.items() if k != "dense")
-        measured = jax.jit(_measured(function))
-        seconds[name] = _seconds(partial(measured, lane, n_tiles)) / settings.lanes
-    return seconds
-
-
-def _sample(
-    compiled: Compiled, settings: Settings, runs: Sequence[Planned]
-) -> tuple[Any, np.int32]:
-    """Fresh lanes of some of the runs, and the tiles that their gradient needs."""
-    lanes = [runs[i % len(runs)] for i in range(settings.lanes)]
-    n_tiles = np.int32(-(-max(map(_n_train, lanes)) // settings.tile))
-    return compiled.init(*_inputs(lanes)), n_tiles
-
-
-def _seconds(call: Callable[[], Any], repeats: int = 3) -> float:
-    """The shortest of a few calls, after one that warms up."""
-    jax.block_until_ready(call())
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        jax.block_until_ready(call())
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-def _inputs(runs: Sequence[Planned]) -> tuple[Control, Any, Any]:
+def _inputs(seats: Sequence[Seat | None], fresh: list[int]) -> tuple[Any, ...]:
+    """Arguments of `refill`; a lane without a seat is given a run that never steps."""
+    some = next(seat for seat in seats if seat).planned
+    runs = [seat.planned if seat else some for seat in seats]
+    is_fresh = np.zeros(len(seats), bool)
+    is_fresh[fresh] = True
     controls: Any = np.array([run.run.control for run in runs], np.float32)
     return (
+        is_fresh,
         Control(*controls.T),
-        np.array([_n_train(run) for run in runs], np.int32),
+        np.array([run.n_train for run in runs], np.int32),
         np.array([run.run.seed for run in runs], np.uint32),
     )
 
 
-def _rows(dense: Floats, last: dict[str, Floats], compiled: Compiled) -> Floats:
-    """[lanes, R, columns] of one chunk; order parameters stand in its last record.
+def _run_chunk(
+    compiled: Compiled, settings: Settings, lanes: Any, seats: list[Seat | None]
+) -> tuple[Any, list[tuple[Seat, Trajectory]], Progress]:
+    """One chunk of all lanes; seats whose run is over are emptied."""
+    started = time.perf_counter()
+    slots = _slots(settings, seats)
+    stacked = slots[0] if settings.together else jax.tree.map(_stack, *slots)
+    lanes, records = compiled.chunk(lanes, stacked)
+    rows, diverged = np.asarray(records), np.asarray(lanes.diverged_step)
+    seconds = time.perf_counter() - started
+    over: list[tuple[Seat, Trajectory]] = []
+    run_steps = spared = 0
+    busy = [seat for seat in seats if seat]
+    for i, seat in enumerate(seats):
+        if seat is None:
+            continue
+        own = slots[0 if settings.together else i]
+        seat.seconds += seconds / len(busy)
+        offsets = np.cumsum(own.interval[: own.n], dtype=np.int64)
+        run_steps += seat.take(offsets, rows[i, : own.n])
+        trajectory = seat.outcome(int(diverged[i]))
+        if trajectory:
+            over.append((seat, trajectory))
+            spared += max(0, seat.planned.n_steps - seat.step)
+            seats[i] = None
+    longest = max(int(own.interval.sum()) for own in slots)
+    return lanes, over, Progress(run_steps, longest * len(seats), spared)
 
-    dense: [lanes, R, M]; last: [lanes, K] of the other cost classes that were due.
-    """
-    parts = [dense]
-    for cost, names in compiled.names.items():
-        if cost != "dense":
-            rows = np.full((*dense.shape[:2], len(names)), np.nan, np.float32)
-            rows[:, -1] = last.get(cost, np.nan)
-            parts.append(rows)
-    return np.concatenate(parts, axis=2)
+
+def _stack(*parts: Any) -> Any:
+    return np.stack(parts)
 
 
-def _records(
-    batch: Batch,
-    compiled: Compiled,
-    steps: npt.NDArray[np.int64],
-    values: Floats,
-    diverged: npt.NDArray[np.int32],
-) -> Records:
-    """Each run's own records, cut at its last step or at its divergence."""
-    parts = []
-    train_loss = compiled.columns.index("train_loss")
-    for i, run in enumerate(batch.runs):
-        recorded = plan.recorded(steps, run.n_steps, batch.system)
-        own = values[i].copy()
-        for cost, names in compiled.names.items():
-            columns = [compiled.columns.index(name) for name in names]
-            own[np.ix_(~getattr(recorded, cost), columns)] = np.nan
-        own_steps, own = steps[recorded.dense], own[recorded.dense]
-        # The last step's outcome shows in its record alone: no later step sees it.
-        unsound = own_steps[~np.isfinite(own[:, train_loss])]
-        first = unsound[0] if diverged[i] == NEVER and len(unsound) else diverged[i]
-        if NEVER < first <= run.n_steps:
-            before = own_steps < first
-            own_steps = np.append(own_steps[before], first)
-            own = np.vstack([own[before], np.full(own.shape[1], np.nan, np.float32)])
-        parts.append((np.full(len(own_steps), i), own_steps, own))
-    run_index, step, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Records(compiled.columns, run_index, step, rows)
+def _slots(settings: Settings, seats: Sequence[Seat | None]) -> list[Slots]:
+    """One for all lanes if they step together, else one a lane."""
+    if settings.together:
+        return [slots_of([s for s in seats if s], GPU_CHUNK_STEPS, SLOTS)]
+    groups = [[seat] if seat else [] for seat in seats]
+    return [slots_of(own, steps_within(own, CPU_CHUNK_FLOPS), SLOTS) for own in groups]
+
+
+def _done(
+    over: list[tuple[Seat, Trajectory]], compiled: Compiled, settings: Settings
+) -> Done:
+    seats, trajectories = zip(*over, strict=True)
+    return Done(
+        tuple(seat.planned for seat in seats),
+        tuple(trajectory.step for trajectory in trajectories),
+        tuple(trajectory.values for trajectory in trajectories),
+        compiled.columns,
+        settings,
+        sum(seat.seconds for seat in seats),
+    )

@@ -2,7 +2,7 @@
 
 The two-layer network on a pair of residues (a, b), N hidden neurons, C outputs:
 
-    f_c(a, b) = prefactor * [ sum_j readout[j, c] sigma(h_j) + bias_c ]
+    f_c(a, b) = prefactor * [ sum_j readout[c, j] sigma(h_j) + bias_c ]
     h_j       = hidden_scale * (u_j[a] + v_j[b] + bias_j)
 
 DESIGN's conventions: all weights drawn N(0, 1) and O(1); f = N^(alpha-1) sum_j.
@@ -158,54 +158,124 @@ class Activity(NamedTuple):
     hidden: jax.Array
 
 
+class Kernel(NamedTuple):
+    """One way to compute the first layer u[a] + v[b], linear in `first` [2p, N].
+
+    embed: (first, a, b) -> [n, N].
+    add_gradient: (total, a, b, slope [n, N]) -> total [2p, N] plus the gradient in
+      `first` of sum(embed * slope).
+    whole_table: whether a, b have to be all examples in the table's own order.
+    """
+
+    embed: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+    add_gradient: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+    whole_table: bool = False
+
+
+def _places(first: jax.Array, a: jax.Array, b: jax.Array) -> tuple[Any, Any]:
+    """Rows of u[a] and of v[b] in `first`; as residues they are always inside."""
+    rows = (a, first.shape[0] // 2 + b)
+    u, v = (first.at[row] for row in rows)
+    return u, v
+
+
+def _gather(first: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    u, v = _places(first, a, b)
+    return u.get(mode="promise_in_bounds") + v.get(mode="promise_in_bounds")
+
+
+def _scatter(
+    total: jax.Array, a: jax.Array, b: jax.Array, slope: jax.Array
+) -> jax.Array:
+    """Into the running total itself: a fresh array a tile costs 6 % of a step."""
+    u, _ = _places(total, a, b)
+    _, v = _places(u.add(slope, mode="promise_in_bounds"), a, b)
+    return v.add(slope, mode="promise_in_bounds")
+
+
+def _one_hots(first: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    modulus = first.shape[0] // 2
+    one_hots = [jax.nn.one_hot(x, modulus, dtype=first.dtype) for x in (a, b)]
+    return jnp.concatenate(one_hots, axis=-1)
+
+
+def _on_grid(first: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    modulus = first.shape[0] // 2
+    u, v = first[:modulus], first[modulus + b[: b.shape[0] // modulus]]
+    return (u[:, None, :] + v[None, :, :]).reshape(b.shape[0], -1)
+
+
+def _sum_grid(
+    total: jax.Array, a: jax.Array, b: jax.Array, slope: jax.Array
+) -> jax.Array:
+    modulus = total.shape[0] // 2
+    grid = slope.reshape(modulus, -1, slope.shape[-1])
+    total = total.at[:modulus].add(jnp.sum(grid, axis=1))
+    return total.at[modulus + b[: grid.shape[1]]].add(jnp.sum(grid, axis=0))
+
+
+# Which is fastest where is measured in benchmarks/: gather on a CPU; a GPU's
+# scatter-add is slow and rounds in any order, so one_hot there.
+KERNELS: dict[str, Kernel] = {
+    "gather": Kernel(_gather, _scatter),
+    "one_hot": Kernel(
+        lambda first, a, b: _one_hots(first, a, b) @ first,
+        lambda total, a, b, slope: total + _one_hots(total, a, b).T @ slope,
+    ),
+    "grid": Kernel(_on_grid, _sum_grid, whole_table=True),
+}
+
+
 class TwoLayer(nn.Module):
     """The two-layer network of the module docstring.
 
-    Parameters: first [2p, N] (rows 0..p-1 are u, p..2p-1 are v), readout [N, p], and
-    with `bias` first_bias [N], readout_bias [p].
-    kernel: how u[a] + v[b] is computed: "gather", or "one_hot" as a matrix product.
+    Parameters: first [2p, N] (rows 0..p-1 are u, p..2p-1 are v), readout [p, N], and
+    with `bias` first_bias [N], readout_bias [p]. One row of the readout a class: its
+    gradient and that of the hidden layer are then products of matrices as they lie in
+    memory (30 % of a step at p = 97 on a CPU).
     """
 
     modulus: int
     width: int
     activation: str
     bias: bool = False
-    kernel: str = "gather"
 
     @nn.compact
-    def __call__(self, a: jax.Array, b: jax.Array, scale: Scale) -> Activity:
-        """What the network does on the pairs a, b: [n]."""
-        inputs = 2 * self.modulus
+    def __call__(
+        self,
+        a: jax.Array,
+        b: jax.Array,
+        scale: Scale,
+        embedded: jax.Array | None = None,
+    ) -> Activity:
+        """What the network does on the pairs a, b: [n].
+
+        embedded: [n, N] u[a] + v[b], from one of `KERNELS` (default: by gather).
+        """
 
         # Drawn neuron by neuron, so that a wider network keeps the first neurons. Flat,
         # then shaped: the same numbers, but drawn as a matrix they take XLA:CPU ten
         # times as long to compile (7 s against 0.7 s, jaxlib 0.10.2).
-        def draw(key: jax.Array, columns: int) -> jax.Array:
-            numbers = jax.random.normal(key, (self.width * columns,))
-            return numbers.reshape(self.width, columns)
+        def draw(key: jax.Array, std: Scalar, rows: int) -> jax.Array:
+            numbers = jax.random.normal(key, (self.width * rows,))
+            return std * numbers.reshape(self.width, rows).T
 
-        first = self.param("first", lambda key: scale.first_std * draw(key, inputs).T)
-        readout = self.param(
-            "readout", lambda key: scale.readout_std * draw(key, self.modulus)
-        )
-        hidden = self._first_layer(first, a, b)
+        first = self.param("first", draw, scale.first_std, 2 * self.modulus)
+        readout = self.param("readout", draw, scale.readout_std, self.modulus)
+        if embedded is None:
+            embedded = _gather(first, a, b)
         if self.bias:
             zeros = nn.initializers.zeros
-            hidden = hidden + self.param("first_bias", zeros, (self.width,))[None, :]
-        preactivation = scale.hidden_scale * hidden
+            first_bias = self.param("first_bias", zeros, (self.width,))
+            embedded = embedded + first_bias[None, :]
+        preactivation = scale.hidden_scale * embedded
         hidden = ACTIVATIONS[self.activation].function(preactivation)
-        logits = hidden @ readout
+        logits = hidden @ readout.T
         if self.bias:
             zeros = nn.initializers.zeros
             readout_bias = self.param("readout_bias", zeros, (self.modulus,))
             logits = logits + readout_bias[None, :]
         return Activity(scale.prefactor * logits, preactivation, hidden)
-
-    def _first_layer(self, first: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
-        if self.kernel == "gather":
-            return first[a] + first[self.modulus + b]
-        one_hots = [jax.nn.one_hot(x, self.modulus) for x in (a, b)]
-        return jnp.concatenate(one_hots, axis=-1) @ first
 
 
 def two_layer_ntk(
@@ -226,10 +296,10 @@ def two_layer_ntk(
     shared = (a[:, None] == a[None, :]).astype(h.dtype)
     shared += (b[:, None] == b[None, :]).astype(h.dtype)
     bias = 1.0 if network.bias else 0.0
-    slope = slope * jnp.linalg.norm(readout, axis=1)[None, :] * scale.hidden_scale
+    slope = slope * jnp.linalg.norm(readout, axis=0)[None, :] * scale.hidden_scale
     of_readout = activity.hidden @ activity.hidden.T + bias
     of_first = (slope @ slope.T) * (shared + bias)
-    return scale.prefactor**2 * (readout.shape[1] * of_readout + of_first)
+    return scale.prefactor**2 * (readout.shape[0] * of_readout + of_first)
 
 
 class Model(NamedTuple):
@@ -243,4 +313,3 @@ class Model(NamedTuple):
 
 
 MODELS: dict[str, Model] = {"two_layer": Model(TwoLayer, two_layer_ntk)}
-KERNELS = ("gather", "one_hot")

@@ -1,4 +1,4 @@
-"""Runs -> batches of one system, and when each run is recorded. No jax.
+"""Runs with their budgets, and when each run is recorded. No jax.
 
 The record grid is a function of the step alone: each step up to `records_per_octave`,
 then `records_per_octave` evenly spaced records each time the step doubles. So a run's
@@ -24,6 +24,7 @@ from grokmap.spec import (
     System,
     Vocabulary,
     expand,
+    n_train_of,
 )
 from grokmap.spec.words import ALWAYS_READ
 
@@ -31,23 +32,16 @@ from grokmap.spec.words import ALWAYS_READ
 class Planned(NamedTuple):
     """A run with its budget.
 
-    decay_rate: r, relative weight shrinkage per step; n_steps: steps to train.
+    decay_rate: r, relative weight shrinkage per step; n_steps: steps to train;
+    n_train: training examples; tail: a run that grokked at step t is followed to
+    (1 + tail) t at most.
     """
 
     run: Run
     decay_rate: float
     n_steps: int
-
-
-class Batch(NamedTuple):
-    """Runs of one system trained together, as lanes of one program."""
-
-    system: System
-    runs: tuple[Planned, ...]
-
-    @property
-    def n_steps(self) -> int:
-        return max(run.n_steps for run in self.runs)
+    n_train: int
+    tail: float
 
 
 def plan(sweep: Sweep, vocabulary: Vocabulary) -> list[Planned]:
@@ -57,14 +51,17 @@ def plan(sweep: Sweep, vocabulary: Vocabulary) -> list[Planned]:
 
 def _planned(sweep: Sweep, run: Run, vocabulary: Vocabulary) -> Planned:
     rate = decay_rate(run.system, run.control, vocabulary)
+    n_examples = vocabulary.task[sweep.task].n_examples(run.system.modulus)
+    n_train = n_train_of(run.control.train_fraction, n_examples)
+    tail = math.inf if sweep.tail is None else sweep.tail
     if sweep.horizon is None:
         assert sweep.n_steps is not None  # the reader lets no other sweep through
-        return Planned(run, rate, sweep.n_steps)
+        return Planned(run, rate, sweep.n_steps, n_train, tail)
     steps = sweep.horizon / rate if rate > 0 else math.inf
     # A rate rounded a hair below its value must not cost a whole step.
     whole = math.ceil(min(steps, sweep.max_steps) * (1 - 1e-10))
     wanted = max(sweep.min_steps, whole)
-    return Planned(run, rate, min(wanted, sweep.max_steps))
+    return Planned(run, rate, min(wanted, sweep.max_steps), n_train, tail)
 
 
 def plan_table(
@@ -105,20 +102,8 @@ def by_system(planned: Iterable[Planned]) -> dict[System, list[Planned]]:
     return systems
 
 
-def batches(planned: Iterable[Planned], lanes: int) -> list[Batch]:
-    """Batches of at most `lanes` runs of one system, longest runs first.
-
-    Runs of like length share a batch, since a batch lasts as long as its longest run.
-    """
-    return [
-        Batch(system, tuple(group[i : i + lanes]))
-        for system, runs in by_system(planned).items()
-        for group in [sorted(runs, key=_longest_first)]
-        for i in range(0, len(group), lanes)
-    ]
-
-
-def _longest_first(run: Planned) -> tuple[int, float, str]:
+def longest(run: Planned) -> tuple[int, float, str]:
+    """Sorts runs by what they will cost, the dearest first."""
     return (-run.n_steps, -run.run.control.train_fraction, run.run.run_id)
 
 
@@ -139,16 +124,13 @@ def record_grid(n_steps: int, per_octave: int) -> npt.NDArray[np.int64]:
         steps.append(step)
 
 
-def chunk_length(system: System) -> int:
-    """Most records a chunk holds; cheap order parameters are recorded at its end."""
+def cheap_length(system: System) -> int:
+    """Records of the grid from one record of the cheap order parameters to the next."""
     return system.records_per_octave // system.order_parameters_per_octave
 
 
 def dear_length(system: System) -> int:
-    """Records of the grid from one record of the dear order parameters to the next.
-
-    They are never recorded more often than the cheap ones.
-    """
+    """The same for the dear ones; never recorded more often than the cheap ones."""
     cheap, dear = (
         system.order_parameters_per_octave,
         system.dear_order_parameters_per_octave,
@@ -156,37 +138,21 @@ def dear_length(system: System) -> int:
     return system.records_per_octave // min(cheap, dear)
 
 
-class Chunk(NamedTuple):
-    """Record steps trained in one go; dear: whether dear order parameters are due."""
+class Slots(NamedTuple):
+    """When a chunk records: [R] arrays of which the first n count.
 
-    steps: tuple[int, ...]
-    dear: bool
-
-
-def chunks(stops: Sequence[int], system: System) -> list[Chunk]:
-    """Record steps of a batch, cut into chunks.
-
-    A chunk ends where order parameters are recorded: after `chunk_length` records of
-    the grid, and at the last step of each run (`stops`), so that every run has final
-    values of everything at exactly its own end.
+    interval: steps from the record before; cheap, dear: what is due beside the dense.
+    Arrays of the host, or traced in training.
     """
-    length, dear = chunk_length(system), dear_length(system)
-    ends = set(stops)
-    grid = record_grid(max(stops), system.records_per_octave).tolist()
-    on_grid = {step: i + 1 for i, step in enumerate(grid)}
-    cut: list[Chunk] = []
-    steps: list[int] = []
-    for step in sorted(ends.union(grid)):
-        steps.append(step)
-        if step in ends or on_grid[step] % length == 0:
-            is_dear = step in ends or on_grid[step] % dear == 0
-            cut.append(Chunk(tuple(steps), is_dear))
-            steps = []
-    return cut
+
+    interval: Any
+    cheap: Any
+    dear: Any
+    n: Any
 
 
 class Recorded(NamedTuple):
-    """Masks [len(steps)]: which records of a batch are a run's, by cost class."""
+    """Masks [len(steps)]: at which of some steps a run is recorded, by cost class."""
 
     dense: npt.NDArray[np.bool_]
     cheap: npt.NDArray[np.bool_]
@@ -194,18 +160,18 @@ class Recorded(NamedTuple):
 
 
 def recorded(steps: npt.NDArray[np.int64], n_steps: int, system: System) -> Recorded:
-    """Which of a batch's record steps belong to a run of `n_steps`."""
+    """Which steps are record steps of a run of `n_steps`."""
     grid = record_grid(n_steps, system.records_per_octave)
 
     def every(length: int) -> npt.NDArray[np.bool_]:
         return np.isin(steps, np.append(grid[length - 1 :: length], (0, n_steps)))
 
-    return Recorded(every(1), every(chunk_length(system)), every(dear_length(system)))
+    return Recorded(every(1), every(cheap_length(system)), every(dear_length(system)))
 
 
 def n_records(n_steps: int, system: System) -> dict[str, int]:
     """Records of each cost class along a run, step 0 and the last included."""
     n_grid = len(record_grid(n_steps, system.records_per_octave))
-    lengths = {"cheap": chunk_length(system), "dear": dear_length(system)}
+    lengths = {"cheap": cheap_length(system), "dear": dear_length(system)}
     counts = {k: 2 + (n_grid - 1) // length for k, length in lengths.items()}
     return {"dense": n_grid + 1, **counts}

@@ -13,14 +13,37 @@ import jax.numpy as jnp
 from jax import lax
 
 from grokmap import order_parameters as op
+from grokmap.errors import SpecError
 from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Activity, Scale
+from grokmap.models import (
+    ACTIVATIONS,
+    ALPHA_CONVENTIONS,
+    KERNELS,
+    MODELS,
+    Activity,
+    Scale,
+)
 from grokmap.optimizers import OPTIMIZERS
+from grokmap.plan import Slots
 from grokmap.spec import Control, System, Vocabulary
 from grokmap.tasks import TASKS, examples, probe
 
-# Sweep-file name -> jax's name for the precision of float32 matrix products.
-PRECISIONS = {"float32": "float32"}
+
+class Precision(NamedTuple):
+    """jax's names for the arithmetic of float32 matrix products, by platform.
+
+    None: the platform would compute another one under that name.
+    """
+
+    cpu: str | None
+    gpu: str | None
+
+
+PRECISIONS: dict[str, Precision] = {
+    "float32": Precision(cpu="float32", gpu="float32"),
+    "tf32": Precision(cpu=None, gpu="TF32_TF32_F32"),
+    "bf16": Precision(cpu=None, gpu="BF16_BF16_F32"),
+}
 
 VOCABULARY = Vocabulary(
     task=TASKS,
@@ -40,8 +63,10 @@ NEVER = -1
 class Lane(NamedTuple):
     """Everything of one run in training.
 
+    step: steps trained so far.
     rows: [m] example indices in the order of the run's own split, its n_train training
       examples first, repeated at the end to fill the last tile.
+    train: [n] which examples of the table are training examples.
     offset: [n, C] initial outputs by example, if the system is centred.
     initial_kernel: [k, k] tangent kernel at step 0, if an order parameter needs it.
     diverged_step: first step whose training loss is not finite, else NEVER.
@@ -49,10 +74,12 @@ class Lane(NamedTuple):
 
     params: Any
     opt_state: Any
+    step: jax.Array
     diverged_step: jax.Array
     control: Control
     rows: jax.Array
     n_train: jax.Array
+    train: jax.Array
     offset: jax.Array | None
     initial_kernel: jax.Array | None
 
@@ -62,20 +89,20 @@ class Training(NamedTuple):
 
     rows: jax.Array
     n_train: jax.Array
+    train: jax.Array
     offset: jax.Array | None
     scale: Scale
-    n_tiles: jax.Array
 
 
 class Program(NamedTuple):
     """The pure functions of one system, for one lane.
 
     init: (control, n_train, seed) -> lane
-    chunk: (lane, start, steps [R], n_tiles) -> (lane, dense [R, M])
-      trains from step `start` through the record steps.
-    snapshot: (lane, n_tiles) -> what order parameters look at.
-    measure: for each cost class in use, (lane, n_tiles) -> its quantities now.
-    names: for each cost class in use, what they are; `dense` has the M of the chunks.
+    chunk: (lane, slots) -> (lane, [R, M]); trains from record to record. Columns are
+      those of `names`, cost class after cost class; NaN where not due.
+    snapshot: lane -> what order parameters look at.
+    measure: for each cost class in use, lane -> its quantities now.
+    names: for each cost class in use, what they are.
     """
 
     init: Callable[..., Lane]
@@ -95,114 +122,117 @@ def names_by_cost(order_parameters: tuple[str, ...]) -> dict[str, tuple[str, ...
 
 
 def build(
-    system: System, *, tile: int, max_tiles: int, kernel: str = "gather"
+    system: System,
+    *,
+    tile: int,
+    max_tiles: int,
+    kernel: str = "gather",
+    platform: str = "cpu",
 ) -> Program:
     """The training program of a system.
 
     Args:
-      tile: rows whose gradient is computed at once; a step loops over `n_tiles` of
-        them. The number is traced, so every train fraction shares one program.
-      max_tiles: largest `n_tiles` the program will be called with.
-      kernel: how the first layer is computed (`models.KERNELS`).
+      tile: training examples whose gradient is computed at once; a step loops over as
+        many tiles as the lane needs, so every train fraction shares one program.
+      max_tiles: most tiles of a lane; 1: no loop.
+      kernel: how the first layer is computed in training (`models.KERNELS`).
+      platform: for which the precision of matrix products is chosen.
     """
-    task = TASKS[system.task]
-    a, b, label = map(jnp.asarray, examples(task, system.modulus))
-    n_examples = label.shape[0]
-    model = MODELS[system.model].module(
-        modulus=system.modulus,
-        width=system.width,
-        activation=system.activation,
-        bias=system.bias,
-        kernel=kernel,
-    )
+    network = _network(system, tile, max_tiles, kernel)
+    model, (a, b, label) = _model(system), _table(system)
     optimizer = OPTIMIZERS[system.optimizer]
-    network = _network(system, model, tile)
-    forward = _forward(model, a, b)
+    n_examples = label.shape[0]
     names = names_by_cost(system.order_parameters)
     drifts = "ntk_drift" in system.order_parameters
 
-    def training(lane: Lane, n_tiles: jax.Array) -> Training:
+    def training(lane: Lane) -> Training:
         scale = _scale(system, lane.control)
-        return Training(lane.rows, lane.n_train, lane.offset, scale, n_tiles)
+        return Training(lane.rows, lane.n_train, lane.train, lane.offset, scale)
 
-    def snapshot(lane: Lane, n_tiles: jax.Array) -> op.Snapshot:
-        rows = lane.rows[:n_examples]
-        now = training(lane, n_tiles)
-        activity = forward(lane.params, rows, now.scale, lane.offset)
+    def on_table(params: Any, scale: Scale) -> Activity:
+        embedded = KERNELS["grid"].embed(params["first"], a, b)
+        return model.apply({"params": params}, a, b, scale, embedded)
+
+    def snapshot(lane: Lane) -> op.Snapshot:
+        now = training(lane)
+        activity = on_table(lane.params, now.scale)
+        logits = activity.logits
+        logits = logits if lane.offset is None else logits - lane.offset
         return op.Snapshot(
             params=lane.params,
             preactivation=activity.preactivation,
             hidden=activity.hidden,
-            logits=activity.logits,
-            label=label[rows],
-            loss=network.loss(activity.logits, label[rows]),
-            train=jnp.arange(n_examples) < lane.n_train,
+            logits=logits,
+            label=label,
+            loss=network.loss(logits, label),
+            train=lane.train,
             training=now,
             network=network,
             initial_kernel=lane.initial_kernel,
         )
 
-    def measure(cost: str) -> Callable[[Lane, jax.Array], jax.Array]:
+    def measure(cost: str) -> Callable[[Lane], jax.Array]:
         table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
-        return lambda lane, n_tiles: op.measure(
-            table, names[cost], snapshot(lane, n_tiles)
-        )
+        return lambda lane: op.measure(table, names[cost], snapshot(lane))
 
     def init(control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
         scale = _scale(system, control)
         key = jax.random.key(seed)
         order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
-        rows = jnp.resize(order, (max(n_examples, tile * max_tiles),))
         params = model.init(jax.random.fold_in(key, INIT), a[:1], b[:1], scale)
         params = params["params"]
-        everything = jnp.arange(n_examples)
-        offset = (
-            forward(params, everything, scale, None).logits if system.center else None
-        )
+        in_train = jnp.arange(n_examples) < n_train
         lane = Lane(
             params=params,
             opt_state=optimizer.init(params),
+            step=jnp.int32(0),
             diverged_step=jnp.int32(NEVER),
             control=control,
-            rows=rows,
+            rows=jnp.resize(order, (max(n_examples, tile * max_tiles),)),
             n_train=n_train,
-            offset=offset,
+            train=jnp.zeros(n_examples, bool).at[order].set(in_train),
+            offset=on_table(params, scale).logits if system.center else None,
             initial_kernel=None,
         )
         if drifts:
-            lane = lane._replace(
-                initial_kernel=network.ntk(params, training(lane, jnp.int32(0)))
-            )
+            lane = lane._replace(initial_kernel=network.ntk(params, training(lane)))
         return lane
 
-    def chunk(
-        lane: Lane, start: jax.Array, steps: jax.Array, n_tiles: jax.Array
-    ) -> tuple[Lane, jax.Array]:
-        now = training(lane, n_tiles)
+    def chunk(lane: Lane, slots: Slots) -> tuple[Lane, jax.Array]:
+        now = training(lane)
         rates = optimizer.rates(lane.control, now.scale)
 
-        def step(i: jax.Array, lane: Lane) -> Lane:
+        def step(_: jax.Array, lane: Lane) -> Lane:
             value, grads = network.gradient(lane.params, now)
+            following = lane.step + 1
             params, opt_state = optimizer.update(
-                grads, lane.opt_state, lane.params, lane.control, rates, i + 1
+                grads, lane.opt_state, lane.params, lane.control, rates, following
             )
             first = (lane.diverged_step == NEVER) & ~jnp.isfinite(value)
-            diverged = jnp.where(first, i, lane.diverged_step)
             return lane._replace(
-                params=params, opt_state=opt_state, diverged_step=diverged
+                params=params,
+                opt_state=opt_state,
+                step=following,
+                diverged_step=jnp.where(first, lane.step, lane.diverged_step),
             )
 
-        def to_record(
-            carry: tuple[Lane, jax.Array], until: jax.Array
-        ) -> tuple[tuple[Lane, jax.Array], jax.Array]:
-            lane, done = carry
-            lane = lax.fori_loop(done, until, step, lane)
-            return (lane, until), measure("dense")(lane, n_tiles)
+        def measured(cost: str, i: jax.Array, lane: Lane) -> jax.Array:
+            if cost == "dense":
+                return measure(cost)(lane)
+            nothing = jnp.full(len(names[cost]), jnp.nan)
+            due = getattr(slots, cost)[i]
+            return lax.cond(due, measure(cost), lambda lane: nothing, lane)
 
-        (lane, _), records = lax.scan(to_record, (lane, start), steps)
-        return lane, records
+        def record(i: jax.Array, state: tuple[Lane, jax.Array]) -> Any:
+            lane, records = state
+            lane = lax.fori_loop(0, slots.interval[i], step, lane)
+            row = jnp.concatenate([measured(cost, i, lane) for cost in names])
+            return lane, records.at[i].set(row)
 
-    precision = PRECISIONS[system.precision]
+        shape = (slots.interval.shape[0], sum(map(len, names.values())))
+        return lax.fori_loop(0, slots.n, record, (lane, jnp.full(shape, jnp.nan)))
+
+    precision = effective_precision(system.precision, platform)
     return Program(
         _with_precision(init, precision),
         _with_precision(chunk, precision),
@@ -212,57 +242,80 @@ def build(
     )
 
 
-Forward = Callable[[Any, jax.Array, Scale, jax.Array | None], Activity]
+def _table(system: System) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """a, b, label: [n] of the system's task."""
+    a, b, label = examples(TASKS[system.task], system.modulus)
+    return jnp.asarray(a), jnp.asarray(b), jnp.asarray(label)
 
 
-def _forward(model: Any, a: jax.Array, b: jax.Array) -> Forward:
-    """(params, rows, scale, offset) -> what the network does on rows of the table."""
-
-    def forward(
-        params: Any, rows: jax.Array, scale: Scale, offset: jax.Array | None
-    ) -> Activity:
-        activity = model.apply({"params": params}, a[rows], b[rows], scale)
-        if offset is None:
-            return activity
-        return activity._replace(logits=activity.logits - offset[rows])
-
-    return forward
+def _model(system: System) -> Any:
+    return MODELS[system.model].module(
+        modulus=system.modulus,
+        width=system.width,
+        activation=system.activation,
+        bias=system.bias,
+    )
 
 
-def _network(system: System, model: Any, tile: int) -> op.Network:
+def _network(system: System, tile: int, max_tiles: int, kernel: str) -> op.Network:
     """Loss, gradient and tangent kernel of a system, as order parameters see them."""
-    task = TASKS[system.task]
-    a, b, label = map(jnp.asarray, examples(task, system.modulus))
-    forward = _forward(model, a, b)
-    loss = LOSSES[system.loss]
+    task, loss = TASKS[system.task], LOSSES[system.loss]
+    model, (a, b, label) = _model(system), _table(system)
+    first_layer = KERNELS[kernel]
+    every = jnp.arange(label.shape[0])
 
-    def gradient(params: Any, training: Training) -> tuple[jax.Array, Any]:
-        rows, n_train, offset, scale, n_tiles = training
+    def part(params: Any, rows: jax.Array, train: jax.Array, now: Training) -> Any:
+        """Training loss of some rows; its gradients in params and in first layer."""
+        own_a, own_b, own_label = a[rows], b[rows], label[rows]
 
-        def tile_loss(params: Any, rows: jax.Array, train: jax.Array) -> jax.Array:
-            logits = forward(params, rows, scale, offset).logits
-            losses = loss(logits, label[rows])
-            return jnp.sum(jnp.where(train, losses, 0.0)) / n_train
+        def mean_loss(params: Any, embedded: jax.Array) -> jax.Array:
+            activity = model.apply(
+                {"params": params}, own_a, own_b, now.scale, embedded
+            )
+            logits = activity.logits
+            logits = logits if now.offset is None else logits - now.offset[rows]
+            losses = loss(logits, own_label)
+            return jnp.sum(jnp.where(train, losses, 0.0)) / now.n_train
 
+        embedded = first_layer.embed(params["first"], own_a, own_b)
+        value, (grads, slope) = jax.value_and_grad(mean_loss, (0, 1))(params, embedded)
+        return (
+            value,
+            grads,
+            lambda total: first_layer.add_gradient(total, own_a, own_b, slope),
+        )
+
+    def gradient(params: Any, now: Training) -> tuple[jax.Array, Any]:
         def add_tile(i: jax.Array, total: tuple[jax.Array, Any]) -> Any:
-            own = lax.dynamic_slice(rows, (i * tile,), (tile,))
-            train = i * tile + jnp.arange(tile) < n_train
-            part = jax.value_and_grad(tile_loss)(params, own, train)
-            return jax.tree.map(jnp.add, total, part)
+            own = lax.dynamic_slice(now.rows, (i * tile,), (tile,))
+            train = i * tile + jnp.arange(tile) < now.n_train
+            return add(total, own, train)
+
+        def add(total: tuple[jax.Array, Any], rows: jax.Array, train: jax.Array) -> Any:
+            value, grads, add_first = part(params, rows, train, now)
+            summed = {k: total[1][k] + g for k, g in grads.items() if k != "first"}
+            return total[0] + value, {"first": add_first(total[1]["first"]), **summed}
 
         zero = (jnp.float32(0.0), jax.tree.map(jnp.zeros_like, params))
-        return lax.fori_loop(0, n_tiles, add_tile, zero)
+        if first_layer.whole_table:
+            return add(zero, every, now.train)
+        if max_tiles == 1:
+            return add_tile(jnp.int32(0), zero)
+        return lax.fori_loop(0, -(-now.n_train // tile), add_tile, zero)
 
     probe_rows = probe(task, system.modulus)
     closed_form = MODELS[system.model].ntk
 
-    def ntk(params: Any, training: Training) -> jax.Array:
-        rows, scale = jnp.asarray(probe_rows), training.scale
+    def ntk(params: Any, now: Training) -> jax.Array:
+        rows = jnp.asarray(probe_rows)
         if closed_form:
-            return closed_form(model, params, a[rows], b[rows], scale)
-        return op.empirical_ntk(
-            lambda theta, rows: forward(theta, rows, scale, None).logits, params, rows
-        )
+            return closed_form(model, params, a[rows], b[rows], now.scale)
+
+        def logits(params: Any, rows: jax.Array) -> jax.Array:
+            apply = model.apply({"params": params}, a[rows], b[rows], now.scale)
+            return apply.logits
+
+        return op.empirical_ntk(logits, params, rows)
 
     return op.Network(
         loss=loss,
@@ -277,6 +330,22 @@ def _scale(system: System, control: Control) -> Scale:
     convention = ALPHA_CONVENTIONS[system.alpha_convention]
     degree = ACTIVATIONS[system.activation].degree
     return convention.scale(control.alpha, system.width, degree, 2 * system.modulus)
+
+
+def effective_precision(name: str, platform: str) -> str:
+    """What jax computes matrix products in for a sweep file's `precision`.
+
+    Raises:
+      SpecError: the platform has no such arithmetic.
+    """
+    entry = PRECISIONS[name]
+    effective = entry.cpu if platform == "cpu" else entry.gpu
+    if effective is None:
+        raise SpecError(
+            f"precision = {name!r}: a {platform} computes float32 only, and the runs "
+            "would carry the wrong name; choose 'float32', or run on a GPU"
+        )
+    return effective
 
 
 def _with_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:

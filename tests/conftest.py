@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,9 @@ from grokmap.train import VOCABULARY, Lane, Program, build
 ROOT = Path(__file__).parents[1]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-execute.use_all_cores()
+# A test of its own process chooses how many devices it has.
+if "GROKMAP_TEST_DEVICES" not in os.environ:
+    execute.use_all_cores()
 # Many tests train the same small system: it is compiled once a session.
 CACHE = tempfile.TemporaryDirectory()
 jax.config.update("jax_compilation_cache_dir", CACHE.name)
@@ -59,12 +62,13 @@ def trajectories(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:
     frames = []
     for outcome in execute.execute(plan.plan(sweep, VOCABULARY), **kwargs):
         assert isinstance(outcome, execute.Done), outcome.trace
-        ids = [run.run.run_id for run in outcome.batch.runs]
-        records = outcome.records
-        frame = pd.DataFrame(records.values, columns=list(records.columns))
-        frame.insert(0, "step", records.step)
-        frame.insert(0, "run_id", [ids[i] for i in records.run])
-        frames.append(frame)
+        for run, step, values in zip(
+            outcome.runs, outcome.steps, outcome.values, strict=True
+        ):
+            frame = pd.DataFrame(values, columns=list(outcome.columns))
+            frame.insert(0, "step", step)
+            frame.insert(0, "run_id", run.run.run_id)
+            frames.append(frame)
     return pd.concat(frames).sort_values(["run_id", "step"], ignore_index=True)
 
 
@@ -95,8 +99,9 @@ def lane_of(
     n_train = n_examples // 2 if n_train is None else n_train
     init = program(modulus, width, **changes).init
     lane = init(control, jnp.int32(n_train), jnp.uint32(0))
-    params = {"first": jnp.asarray(first), "readout": jnp.asarray(readout)}
-    return lane._replace(params=params, rows=jnp.arange(n_examples))
+    params = {"first": jnp.asarray(first), "readout": jnp.asarray(readout.T)}
+    rows = jnp.arange(n_examples)
+    return lane._replace(params=params, rows=rows, train=rows < n_train)
 
 
 def snapshot(
@@ -108,7 +113,7 @@ def snapshot(
     """
     modulus, width = first.shape[0] // 2, first.shape[1]
     lane = lane_of(first, readout, n_train, **changes)
-    return program(modulus, width, **changes).snapshot(lane, jnp.int32(1))
+    return program(modulus, width, **changes).snapshot(lane)
 
 
 def gromov(modulus: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

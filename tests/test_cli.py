@@ -131,7 +131,7 @@ def test_result_commands_agree(grokmap: Any) -> None:
 def test_dry_run_writes_nothing(grokmap: Any) -> None:
     code, out, _ = grokmap("sweep", "tiny.toml", "--dry-run")
     assert code == 0
-    for word in ("weight_decay", "runs", "batches", "compiles", "output", "time"):
+    for word in ("weight_decay", "runs", "compiles", "output", "time"):
         assert word in out
     code, out, _ = grokmap("sweep", "tiny.toml", "--dry-run", "--json")
     plan = json.loads(out)
@@ -211,7 +211,7 @@ def test_failed_runs_are_reported_and_done_next_time(
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as broken:
-        broken.setattr(execute, "run_batch", fails)
+        broken.setattr(execute, "_run_chunk", fails)
         code, out, err = grokmap("sweep", "tiny.toml")
     assert code == 3 and "out of luck" in err and "0 of 4 runs" in out
     assert grokmap("sweep", "tiny.toml")[0] == 0
@@ -220,7 +220,7 @@ def test_failed_runs_are_reported_and_done_next_time(
 def test_time_budget_stops_in_good_order(grokmap: Any) -> None:
     code, out, err = grokmap("sweep", "tiny.toml", "--time-budget", "0s")
     assert code == 75 and "0 of 4 runs" in out
-    assert "only whole batches are kept" in err
+    assert "only whole runs are kept" in err
     assert grokmap("status", "results/tiny")[0] == 0
     assert grokmap("sweep", "tiny.toml")[0] == 0
 

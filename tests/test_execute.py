@@ -1,29 +1,112 @@
 from __future__ import annotations
 
+import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import labelled, small_sweep, trajectories
+from conftest import ROOT, labelled, small_sweep, trajectories
 
 from grokmap import execute, plan
+from grokmap.errors import SpecError
 from grokmap.train import VOCABULARY
 
 RUNS = {"alpha": "0,0.3", "weight_decay": "1e-3,0.1", "train_fraction": "0.4,0.7"}
 
 
-def test_lanes_order_and_companions_change_nothing() -> None:
+def with_settings(sweep: Any, **changes: Any) -> pd.DataFrame:
+    """Trajectories under settings that the platform would not choose itself."""
+    chosen = execute.choose_settings
+
+    def choose(*arguments: Any) -> execute.Settings:
+        return chosen(*arguments)._replace(**changes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "choose_settings", choose)
+        return trajectories(sweep)
+
+
+def test_lanes_order_companions_and_chunk_length_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # Bitwise on one CPU machine: a lane never looks at its neighbours.
     names = tuple(VOCABULARY.order_parameters)
     sweep = small_sweep(**RUNS, n_steps=150, order_parameters=names)
     devices = jax.local_device_count()
-    one = trajectories(sweep, lanes=2 * devices)
-    assert trajectories(sweep, lanes=8 * devices).equals(one)
-    # A single lane a device is compiled to other sums, so only to rounding.
-    alone = trajectories(sweep, lanes=devices)
-    pd.testing.assert_frame_equal(alone, one, rtol=1e-4, atol=1e-5)
+    one = trajectories(sweep, lanes=devices)
+    assert trajectories(sweep, lanes=4 * devices).equals(one)
+    done = {run.run.run_id for run in plan.plan(sweep, VOCABULARY)[::2]}
+    rest = trajectories(sweep, done=done)
+    others = one[~one["run_id"].isin(done)].reset_index(drop=True)
+    assert rest.equals(others)
+    for flops in (1.0, 3e5, 1e12):
+        monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", flops)
+        assert trajectories(sweep, lanes=devices).equals(one)
+
+
+def test_lanes_that_step_together_train_the_same_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A GPU's way: other sums, so only to rounding; records as exact as ever.
+    sweep = small_sweep(
+        **RUNS, n_steps=None, horizon=0.02, min_steps=20, max_steps=150, seed="0,1,2"
+    )
+    apart = trajectories(sweep)
+    for lanes, steps in ((4, 7), (8, 2048)):
+        monkeypatch.setattr(execute, "GPU_CHUNK_STEPS", steps)
+        together = with_settings(sweep, together=True, lanes=lanes, kernel="one_hot")
+        pd.testing.assert_frame_equal(together, apart, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("task", ["modular_addition", "modular_division"])
+@pytest.mark.parametrize("kernel", ["one_hot", "grid"])
+def test_kernels_train_alike(kernel: str, task: str) -> None:
+    sweep = small_sweep(n_steps=20, task=task, train_fraction="0.4,0.6", center=True)
+    gather = trajectories(sweep)
+    other = with_settings(sweep, kernel=kernel)
+    pd.testing.assert_frame_equal(other, gather, rtol=2e-5, atol=1e-6)
+
+
+FOUR_DEVICES = """
+import jax, sys
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+from conftest import small_sweep, trajectories
+from grokmap import execute, plan
+from grokmap.train import VOCABULARY
+
+sweep = small_sweep(alpha="0,0.3", seed="0,1,2", n_steps=60)
+trajectories(sweep, lanes=4).to_pickle(sys.argv[2])
+runs = plan.plan(sweep, VOCABULARY)
+settings = execute.choose_settings(runs[0].run.system, runs, 4)
+for together in (False, True):
+    compiled = execute.compile_system(
+        runs[0].run.system, settings._replace(together=together)
+    )
+    text = compiled.chunk.as_text() + compiled.refill.as_text()
+    for word in ("all-reduce", "all-gather", "all-to-all", "collective", "send("):
+        assert word not in text, word
+"""
+
+
+def test_four_devices_train_the_same_without_communication(tmp_path: Any) -> None:
+    frames = []
+    for devices in (1, 4):
+        out = tmp_path / f"{devices}.pkl"
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        environment["GROKMAP_TEST_DEVICES"] = str(devices)
+        subprocess.run(
+            [sys.executable, "-c", FOUR_DEVICES, str(devices), str(out)],
+            check=True,
+            env=environment,
+            timeout=300,
+        )
+        frames.append(pd.read_pickle(out))
+    assert frames[0].equals(frames[1])
 
 
 def test_a_diverged_run_is_an_outcome_and_harms_no_neighbour() -> None:
@@ -49,80 +132,144 @@ def test_divergence_at_the_last_step_does_not_depend_on_companions(extra: int) -
     own = small_sweep(learning_rate=30.0, n_steps=step)
     planned = plan.plan(own, VOCABULARY)
     longer = plan.plan(small_sweep(seed=5, n_steps=step + extra), VOCABULARY)
-    last = []
     for runs in (planned, planned + longer):
-        for outcome in execute.execute(runs, lanes=2):
-            assert isinstance(outcome, execute.Done)
-            ids = [run.run.run_id for run in outcome.batch.runs]
-            mine = outcome.records.run == ids.index(planned[0].run.run_id)
-            last.append(
-                (outcome.records.step[mine][-1], outcome.records.values[mine][-1])
-            )
-    assert last[0][0] == last[1][0] == step
-    assert np.isnan(last[0][1]).all() and np.isnan(last[1][1]).all()
+        (done,) = execute.execute(runs, lanes=2)
+        assert isinstance(done, execute.Done)
+        mine = done.runs.index(planned[0])
+        assert done.steps[mine][-1] == step
+        assert np.isnan(done.values[mine][-1]).all()
 
 
-def test_a_failing_batch_leaves_the_others_alone(
+def test_a_settled_run_leaves_early_and_keeps_its_label() -> None:
+    grid = {"weight_decay": "0.01,0.02,3", "seed": "0,1", "momentum": 0.9}
+    budget = {"n_steps": None, "horizon": 12.0, "max_steps": 8000, "width": 48}
+    sweep = small_sweep(**grid, **budget, modulus=11, train_fraction=0.75)
+    whole = labelled(sweep).set_index("run_id")
+    early = labelled(sweep.model_copy(update={"tail": 0.5})).set_index("run_id")
+    assert (early["phase"] == whole["phase"]).all()
+    assert set(whole["phase"]) >= {"grok", "no-learning"}
+    for column in ("t_mem", "t_grok", "diverged_step"):
+        assert early[column].equals(whole[column])
+    assert not early["censored"].any()
+    grok = early["phase"] == "grok"
+    ends = early["n_steps"][grok].astype(float) / early["t_grok"][grok].astype(float)
+    assert ends.between(1.5, 1.5 * math.sqrt(2) * 1.05).all()
+    assert early["dead"].any()
+    shorter = early["n_steps"][early["dead"]] < whole["n_steps"][early["dead"]]
+    assert shorter.all()
+    # Its records are the first of the whole run's: all order parameters at its end.
+    parts = [trajectories(s) for s in (sweep.model_copy(update={"tail": 0.5}), sweep)]
+    merged = parts[0].merge(parts[1], on=["run_id", "step"], suffixes=("", "_whole"))
+    assert len(merged) == len(parts[0])
+    assert merged["test_loss"].equals(merged["test_loss_whole"])
+
+
+def test_a_failing_chunk_leaves_the_other_runs_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = execute.run_batch
+    real = execute._run_chunk
 
-    def fails_once(batch: plan.Batch, *rest: Any) -> Any:
-        if any(run.run.seed == 1 for run in batch.runs):
+    def fails(compiled: Any, settings: Any, lanes: Any, seats: Any) -> Any:
+        if any(seat and seat.planned.run.seed == 1 for seat in seats):
             raise RuntimeError("out of luck")
-        return real(batch, *rest)
+        return real(compiled, settings, lanes, seats)
 
-    monkeypatch.setattr(execute, "run_batch", fails_once)
+    monkeypatch.setattr(execute, "_run_chunk", fails)
     planned = plan.plan(small_sweep(seed="0,1,2,3"), VOCABULARY)
     outcomes = list(execute.execute(planned, lanes=2))
     failed = [o for o in outcomes if isinstance(o, execute.Failed)]
     assert len(failed) == 1 and "out of luck" in failed[0].trace
-    done = [o for o in outcomes if isinstance(o, execute.Done)]
-    assert len(done) == 1 and len(done[0].batch.runs) == 2
+    runs = [run for o in outcomes for run in o.runs]
+    assert sorted(runs) == sorted(planned)
+    assert 1 <= len(failed[0].runs) <= 2
+
+
+def test_out_of_memory_halves_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = execute._run_chunk, []
+
+    def too_big(compiled: Any, settings: Any, lanes: Any, seats: Any) -> Any:
+        seen.append(settings.lanes)
+        if settings.lanes > 4:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte")
+        return real(compiled, settings, lanes, seats)
+
+    sweep = small_sweep(seed=tuple(range(6)))
+    expected = trajectories(sweep)
+    monkeypatch.setattr(execute, "_run_chunk", too_big)
+    assert trajectories(sweep, lanes=16).equals(expected)
+    assert seen[:3] == [16, 8, 4]
+
+
+def test_what_cannot_be_compiled_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any) -> Any:
+        raise RuntimeError("RESOURCE_EXHAUSTED: not even one lane")
+
+    monkeypatch.setattr(execute, "compile_system", fails)
+    planned = plan.plan(small_sweep(seed="0,1,2"), VOCABULARY)
+    (failed,) = execute.execute(planned)
+    assert isinstance(failed, execute.Failed) and len(failed.runs) == 3
+
+
+def test_memory_is_linear_in_lanes() -> None:
+    # What `lanes_in_memory` extrapolates from two sizes.
+    run = plan.plan(small_sweep(modulus=23, width=64), VOCABULARY)[0]
+    settings = execute.choose_settings(run.run.system, [run])
+    settings = settings._replace(together=True, kernel="one_hot", max_tiles=1)
+    devices = jax.local_device_count()
+    sizes = (1, 2, 16, 32)
+    used = [
+        execute.bytes_of_chunk(run.run.system, settings._replace(lanes=devices * n))
+        for n in sizes
+    ]
+    each = used[1] - used[0]
+    assert each > 23 * 23 * 64 * 4  # at least one activation of the whole table
+    for n, found in zip(sizes[2:], used[2:], strict=True):
+        assert found == pytest.approx(used[0] + (n - 1) * each, rel=0.1)
 
 
 def test_progress_adds_up_to_the_run_steps() -> None:
     sweep = small_sweep(n_steps=None, horizon=1.0, weight_decay="0.01:0.1:5")
     planned = plan.plan(sweep, VOCABULARY)
-    steps: list[int] = []
-    for _ in execute.execute(
-        planned, lanes=2, on_progress=lambda p: steps.append(p.run_steps)
-    ):
+    seen: list[execute.Progress] = []
+    for _ in execute.execute(planned, lanes=2, hooks=execute.Hooks(seen.append)):
         pass
-    assert sum(steps) == sum(run.n_steps for run in planned)
+    budget = sum(run.n_steps for run in planned)
+    assert sum(p.run_steps + p.spared for p in seen) == budget
+    assert sum(p.lane_steps for p in seen) >= budget
 
 
-def test_stops_between_chunks() -> None:
-    seen: list[int] = []
-    outcomes = execute.execute(
-        plan.plan(small_sweep(), VOCABULARY),
-        on_progress=lambda p: seen.append(p.run_steps),
-        should_stop=lambda: len(seen) >= 2,
+def test_stops_between_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e5)
+    seen: list[execute.Progress] = []
+    hooks = execute.Hooks(seen.append, lambda: len(seen) >= 2)
+    assert (
+        list(execute.execute(plan.plan(small_sweep(), VOCABULARY), hooks=hooks)) == []
     )
-    assert list(outcomes) == []
     assert len(seen) == 2
 
 
-def test_settings_fill_lanes_evenly() -> None:
+def test_a_stop_keeps_the_runs_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[execute.Progress] = []
+    sweep = small_sweep(seed=tuple(range(12)))
+    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e12)
+    hooks = execute.Hooks(seen.append, lambda: len(seen) >= 2)
+    (done,) = execute.execute(plan.plan(sweep, VOCABULARY), lanes=2, hooks=hooks)
+    assert len(done.runs) == 4
+
+
+def test_settings_follow_from_all_runs_of_the_sweep() -> None:
     planned = plan.plan(small_sweep(seed=tuple(range(9))), VOCABULARY)
     system = planned[0].run.system
-    settings = execute.choose_settings(system, planned, lanes=8)
-    assert settings.lanes in (5, 6)  # two batches of 9 runs, in multiples of devices
+    settings = execute.choose_settings(system, planned)
+    assert settings.lanes == jax.local_device_count()
     assert settings.tile == 29 and settings.max_tiles == 1
-    assert settings.kernel == "gather"
+    assert settings.kernel == "gather" and not settings.together
+    assert execute.choose_settings(system, planned, lanes=3).lanes % 2 == 0
 
 
-def test_kernels_train_alike() -> None:
-    run = plan.plan(small_sweep(n_steps=20), VOCABULARY)
-    settings = execute.choose_settings(run[0].run.system, run)
-    losses = []
-    for kernel in ("gather", "one_hot"):
-        chosen = settings._replace(kernel=kernel)
-        compiled = execute.compile_system(run[0].run.system, chosen)
-        (batch,) = plan.batches(run, chosen.lanes)
-        done = execute.run_batch(
-            batch, compiled, chosen, lambda progress: None, lambda: False
-        )
-        assert done is not None
-        losses.append(done.records.values[:, 0])
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_precision_the_machine_lacks_is_refused(precision: str) -> None:
+    planned = plan.plan(small_sweep(precision=precision), VOCABULARY)
+    assert planned[0].run.run_id != plan.plan(small_sweep(), VOCABULARY)[0].run.run_id
+    with pytest.raises(SpecError, match="float32"):
+        list(execute.execute(planned))

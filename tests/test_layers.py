@@ -19,14 +19,22 @@ MAY_USE = {
     "optimizers": {"models", "spec"},
     "order_parameters": set(),
     "plan": {"spec"},
-    "train": {"tasks", "models", "losses", "optimizers", "order_parameters", "spec"},
-    "execute": {"train", "plan", "spec", "tasks"},
-    "store": {"spec", "errors"},
     "classify": {"errors"},
+    "schedule": {"plan", "classify"},
+    "train": {
+        *("tasks", "models", "losses", "optimizers", "order_parameters"),
+        *("plan", "spec", "errors"),
+    },
+    "execute": {"train", "schedule", "plan", "spec"},
+    "rates": {"execute", "schedule", "plan", "spec"},
+    "store": {"spec", "errors"},
     "transitions": {"classify"},
     "plot": {"errors"},
 }
-JAX = {"models", "losses", "optimizers", "order_parameters", "train", "execute", "cli"}
+JAX = {
+    *("models", "losses", "optimizers", "order_parameters"),
+    *("train", "execute", "rates", "cli"),
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -540,7 +540,10 @@ def test_top_eigenvalue_of_a_network_is_that_of_its_whole_hessian() -> None:
 
 def reference(snap: Snapshot) -> dict[str, float]:
     """Every order parameter of modular addition, quadratic, mse, in float64 numpy."""
-    first, readout = (np.float64(snap.params[k]) for k in ("first", "readout"))
+    first, readout = (
+        np.float64(snap.params["first"]),
+        np.float64(snap.params["readout"].T),
+    )
     p = len(first) // 2
     u, v = first[:p], first[p:]
     a, b = np.indices((p, p)).reshape(2, -1)

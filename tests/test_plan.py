@@ -30,48 +30,36 @@ def test_a_longer_run_keeps_the_records_of_a_shorter_one(a: int, b: int) -> None
     assert set(plan.record_grid(short, 64)[:-1].tolist()) <= kept
 
 
-@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=6))
-def test_chunks_hold_every_record_of_every_run(stops: list[int]) -> None:
+@given(st.integers(1, 20_000))
+def test_sparse_records_are_on_the_grid_and_at_both_ends(n_steps: int) -> None:
     system = small_run().run.system
-    chunks = plan.chunks(stops, system)
-    steps = [step for chunk in chunks for step in chunk.steps]
-    assert steps == sorted(set(steps)) and steps[-1] == max(stops)
-    assert max(len(chunk.steps) for chunk in chunks) <= plan.chunk_length(system)
-    ends = {chunk.steps[-1] for chunk in chunks}
-    dear_ends = {chunk.steps[-1] for chunk in chunks if chunk.dear}
-    for stop in stops:
-        recorded = plan.recorded(np.array(steps), stop, system)
-        own = plan.record_grid(stop, system.records_per_octave)
-        assert np.array(steps)[recorded.dense].tolist() == own.tolist()
-        assert stop in ends
-        assert set(np.array(steps)[recorded.cheap].tolist()) <= ends
-        assert set(np.array(steps)[recorded.dear].tolist()) <= dear_ends
-        assert np.all(recorded.cheap[recorded.dear])
-        counts = plan.n_records(stop, system)  # of step 0 as well
-        found = {cost: int(mask.sum()) + 1 for cost, mask in recorded._asdict().items()}
-        assert found == counts
+    steps = np.append(0, plan.record_grid(n_steps, system.records_per_octave))
+    recorded = plan.recorded(steps, n_steps, system)
+    assert recorded.dense.all()
+    for mask in recorded:
+        assert mask[0] and mask[-1]
+    assert np.all(recorded.cheap[recorded.dear])
+    found = {cost: int(mask.sum()) for cost, mask in recorded._asdict().items()}
+    assert found == plan.n_records(n_steps, system)
+    # A longer run keeps them, but for the last.
+    longer = plan.recorded(steps, 2 * n_steps, system)
+    for mine, other in zip(recorded, longer, strict=True):
+        assert np.array_equal(mine[:-1], other[:-1])
 
 
 def small_run() -> plan.Planned:
     return plan.plan(small_sweep(), VOCABULARY)[0]
 
 
-@given(st.integers(1, 12), st.integers(1, 30))
-def test_batches_cover_every_run_once(lanes: int, seeds: int) -> None:
-    sweep = small_sweep(seed=tuple(range(seeds)), width=(8, 16))
-    planned = plan.plan(sweep, VOCABULARY)
-    batches = plan.batches(planned, lanes)
-    ids = [run.run.run_id for batch in batches for run in batch.runs]
-    assert sorted(ids) == sorted(run.run.run_id for run in planned)
-    for batch in batches:
-        assert len(batch.runs) <= lanes
-        assert {run.run.system for run in batch.runs} == {batch.system}
-
-
 def test_longest_runs_come_first() -> None:
-    sweep = small_sweep(n_steps=None, horizon=5.0, weight_decay="log:1e-3:1:9")
-    batches = plan.batches(plan.plan(sweep, VOCABULARY), 3)
-    lengths = [batch.n_steps for batch in batches]
+    sweep = small_sweep(
+        n_steps=None,
+        horizon=5.0,
+        weight_decay="log:1e-3:1:9",
+        train_fraction="0.4,0.6",
+    )
+    runs = sorted(plan.plan(sweep, VOCABULARY), key=plan.longest)
+    lengths = [(run.n_steps, run.n_train) for run in runs]
     assert lengths == sorted(lengths, reverse=True)
 
 

@@ -28,11 +28,17 @@ def test_one_trace_per_system(monkeypatch: pytest.MonkeyPatch) -> None:
 
     one_run = count_traces()
     assert one_run > 0
-    # 48 runs in 12 batches, four controls swept: not one trace more.
+    # 48 runs in 4 lanes, four controls swept: not one trace more.
     assert count_traces(**AXES, seed="0,1,2,3") == one_run
     assert count_traces(**AXES, learning_rate="0.01,0.05") == one_run
     # Another system is another compile.
     assert count_traces(width=(8, 16)) == 2 * one_run
+
+
+def one_record_after(steps: int) -> plan.Slots:
+    """Slots of a chunk that trains so many steps, then records."""
+    never = jnp.zeros(1, bool)
+    return plan.Slots(jnp.array([steps]), never, never, jnp.int32(1))
 
 
 def numpy_training(n_steps: int, run: plan.Planned) -> list[float]:
@@ -44,7 +50,7 @@ def numpy_training(n_steps: int, run: plan.Planned) -> list[float]:
     rows = np.asarray(order)[: round(control.train_fraction * p * p)]
     program = build(system, tile=len(rows), max_tiles=1)
     lane = program.init(control, jnp.int32(len(rows)), jnp.uint32(run.run.seed))
-    w, readout = (np.float64(lane.params[k]) for k in ("first", "readout"))
+    w, readout = np.float64(lane.params["first"]), np.float64(lane.params["readout"].T)
     x = np.zeros((len(rows), 2 * p))
     x[np.arange(len(rows)), rows // p] = 1
     x[np.arange(len(rows)), p + rows % p] = 1
@@ -122,9 +128,7 @@ def test_relative_weight_motion_measures_laziness() -> None:
         n_train = jnp.int32(round(0.6 * 49))
         program = build(run.run.system, tile=29, max_tiles=1)
         start = program.init(run.run.control, n_train, jnp.uint32(0))
-        steps = jnp.full((plan.chunk_length(run.run.system),), 300, jnp.int32)
-        chunk = jax.jit(program.chunk)
-        end, _ = chunk(start, jnp.int32(0), steps, jnp.int32(1))
+        end, _ = jax.jit(program.chunk)(start, one_record_after(300))
         change = jax.tree.map(lambda x, y: jnp.sum((x - y) ** 2), end, start).params
         size = jax.tree.map(lambda x: jnp.sum(x**2), start.params)
         total = [sum(jax.tree.leaves(part)) for part in (change, size)]
@@ -150,8 +154,7 @@ def test_tiles_do_not_change_the_gradient() -> None:
     for tile, tiles in ((29, 1), (10, 3), (8, 4)):
         program = build(run.run.system, tile=tile, max_tiles=tiles)
         lane = program.init(run.run.control, jnp.int32(29), jnp.uint32(0))
-        steps = jnp.full((plan.chunk_length(run.run.system),), 5, jnp.int32)
-        lane, _ = jax.jit(program.chunk)(lane, jnp.int32(0), steps, jnp.int32(tiles))
+        lane, _ = jax.jit(program.chunk)(lane, one_record_after(5))
         ends.append(lane.params["first"])
     np.testing.assert_allclose(ends[1], ends[0], atol=1e-6)
     np.testing.assert_allclose(ends[2], ends[0], atol=1e-6)
@@ -221,7 +224,6 @@ def test_precision_is_true_float32() -> None:
     run = plan.plan(small_sweep(order_parameters=()), VOCABULARY)[0]
     arguments = (run.run.control, jnp.int32(29), jnp.uint32(0))
     lane = program.init(*arguments)
-    steps = jnp.zeros((8,), jnp.int32)
-    text = str(jax.make_jaxpr(program.chunk)(lane, jnp.int32(0), steps, jnp.int32(1)))
+    text = str(jax.make_jaxpr(program.chunk)(lane, one_record_after(1)))
     products = [line for line in text.splitlines() if "dot_general" in line]
     assert products and text.count("precision=None") == 0

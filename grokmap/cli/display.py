@@ -91,7 +91,7 @@ class Display:
             # The first chunk only starts the clock: it may hold a compile.
             self.steps_done += progress.run_steps
         self.lane_steps += progress.lane_steps
-        self.run_steps -= progress.run_steps
+        self.run_steps -= progress.run_steps + progress.spared
         now = time.monotonic()
         if self.live:
             self.live.update(Text(self.line()))

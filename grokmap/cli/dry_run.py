@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grokmap import execute, plan, store
+from grokmap import execute, plan, rates, store
 from grokmap.cli.display import human_bytes, human_time, print_event
 from grokmap.cli.sweep import Options, check_folder, missing_of, seconds_of
 from grokmap.plan import Planned
-from grokmap.spec import System, read_sweep
+from grokmap.spec import read_sweep
 from grokmap.train import VOCABULARY, names_by_cost
 
 
@@ -47,7 +47,7 @@ def _print(report: dict[str, Any]) -> None:
         f"{report['to_do']} to do in {report['folder']}"
     )
     print(
-        f"{'batches':<15} {report['batches']:>4}, {report['compiles']} compiles, "
+        f"{'compiles':<15} {report['compiles']:>4}, "
         f"lanes {', '.join(map(str, report['lanes']))}"
     )
     print(f"{'run-steps':<15} {report['run_steps']:>4}, at most")
@@ -74,9 +74,9 @@ def _points(values: list[float]) -> str:
 
 
 def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
-    """Batches, compiles, bytes, seconds and shares, from a few seconds per system."""
+    """Compiles, bytes, seconds and shares, from a few seconds per system."""
     systems = plan.by_system(missing)
-    total: dict[str, Any] = {"batches": 0, "compiles": len(systems), "lanes": []}
+    total: dict[str, Any] = {"compiles": len(systems), "lanes": []}
     seconds = {"compile": 0.0, "steps": 0.0, "dense": 0.0, "cheap": 0.0, "dear": 0.0}
     alone: dict[str, float] = {}
     for system, runs in systems.items():
@@ -86,10 +86,9 @@ def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
         )
         settings = execute.choose_settings(system, runs, lanes)
         compiled = execute.compile_system(system, settings)
-        rate = execute.measure_rate(compiled, settings, runs)
+        rate = rates.measure_rate(compiled, settings, runs)
         seconds["compile"] += compiled.seconds
-        batches = plan.batches(runs, settings.lanes)
-        counts = _lane_counts(batches, settings.lanes, system)
+        counts = _counts(runs)
         seconds["steps"] += counts.pop("steps") * rate.step
         for cost, each in rate.record.items():
             seconds[cost] += counts[cost] * each
@@ -98,11 +97,8 @@ def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
             for k, names in names_by_cost(system.order_parameters).items()
             for n in names
         }
-        for name, each in execute.measure_costs(
-            system, compiled, settings, runs
-        ).items():
+        for name, each in rates.measure_costs(system, compiled, settings, runs).items():
             alone[name] = alone.get(name, 0.0) + counts[costs[name]] * each
-        total["batches"] += len(batches)
         total["lanes"].append(settings.lanes)
     whole = sum(seconds.values())
     training = whole - seconds["compile"]
@@ -117,15 +113,17 @@ def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
     }
 
 
-def _lane_counts(
-    batches: list[plan.Batch], lanes: int, system: System
-) -> dict[str, int]:
-    """Steps and records of each cost class, over all lanes of all batches."""
-    counts = {"steps": 0, "dense": 0, "cheap": 0, "dear": 0}
-    for batch in batches:
-        counts["steps"] += lanes * batch.n_steps
-        for cost, count in plan.n_records(batch.n_steps, system).items():
-            counts[cost] += lanes * count
+def _counts(runs: list[Planned]) -> dict[str, float]:
+    """Steps and records of each cost class, over all runs to the end of their budgets.
+
+    A run on a small training set counts in parts of the dearest run's steps.
+    """
+    counts = {"steps": 0.0, "dense": 0.0, "cheap": 0.0, "dear": 0.0}
+    dearest = max(run.n_train for run in runs)
+    for run in runs:
+        counts["steps"] += run.n_steps * run.n_train / dearest
+        for cost, count in plan.n_records(run.n_steps, run.run.system).items():
+            counts[cost] += count
     return counts
 
 

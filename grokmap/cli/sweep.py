@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from grokmap import execute, plan, store
@@ -88,14 +89,14 @@ def run_sweep(options: Options) -> int:
         store.write_spec(path, sweep)
         store.write_plan(path, table)
         missing = missing_of(path, planned)
-        _train(path, table, missing, options, stop, session)
+        _train(path, table, planned, missing, options, stop, session)
         code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
         runs = _write_runs(path)
         store.add_session(path, session.record(code))
     if stop.code and missing and not session.done:
         print(
-            "grokmap: stopped before the first batch was finished: only whole batches "
-            "are kept; allow more time or choose fewer --lanes",
+            "grokmap: stopped before a run was over: only whole runs are kept; allow "
+            "more time or choose fewer --lanes",
             file=sys.stderr,
         )
     _report(path, runs, len(planned), code, options.as_json)
@@ -113,39 +114,40 @@ def _write_runs(path: Path) -> pd.DataFrame:
 def _train(
     path: Path,
     table: pd.DataFrame,
+    planned: list[Planned],
     missing: list[Planned],
     options: Options,
     stop: Stop,
     session: Session,
 ) -> None:
     versions()  # known before anything is trained that would carry them
+    done = {run.run.run_id for run in planned} - {run.run.run_id for run in missing}
     with Display(missing, len(table), options.as_json) as display:
         for outcome in execute.execute(
-            missing,
+            planned,
+            done=done,
             lanes=options.lanes,
-            on_progress=display.progress,
-            should_stop=stop,
+            hooks=execute.Hooks(display.progress, stop),
         ):
-            ids = [run.run.run_id for run in outcome.batch.runs]
+            ids = [run.run.run_id for run in outcome.runs]
             if isinstance(outcome, execute.Failed):
                 session.failed += ids
                 display.failed(ids, outcome.trace)
                 continue
-            records = outcome.records
             metadata = {"seconds": round(outcome.seconds, 3), **versions()}
             metadata |= outcome.settings._asdict()
-            store.write_batch(
-                path, ids, records.run, records.step, records.columns, records.values,
-                metadata,
-            )  # fmt: skip
+            run = np.repeat(np.arange(len(ids)), list(map(len, outcome.steps)))
+            step, values = np.concatenate(outcome.steps), np.concatenate(outcome.values)
+            store.write_batch(path, ids, run, step, outcome.columns, values, metadata)
             session.done += len(ids)
-            display.done(classify(_frame(ids, records), table))
+            display.done(classify(_frame(outcome), table))
 
 
-def _frame(ids: list[str], records: execute.Records) -> pd.DataFrame:
-    frame = pd.DataFrame(records.values, columns=list(records.columns))
-    frame.insert(0, "step", records.step)
-    frame.insert(0, "run_id", [ids[i] for i in records.run])
+def _frame(done: execute.Done) -> pd.DataFrame:
+    frame = pd.DataFrame(np.concatenate(done.values), columns=list(done.columns))
+    frame.insert(0, "step", np.concatenate(done.steps))
+    ids = [run.run.run_id for run in done.runs]
+    frame.insert(0, "run_id", np.repeat(ids, list(map(len, done.steps))))
     return frame
 
 

@@ -64,5 +64,5 @@ def weight_norm_first(snapshot: Snapshot) -> jax.Array:
 
 
 def weight_norm_readout(snapshot: Snapshot) -> jax.Array:
-    """Frobenius norm of the readout matrix [N, C]; sqrt(NC) at N(0, 1)."""
+    """Frobenius norm of the readout matrix [C, N]; sqrt(NC) at N(0, 1)."""
     return norm(snapshot.params["readout"])

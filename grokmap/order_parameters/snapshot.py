@@ -38,7 +38,7 @@ class Network:
 class Snapshot:
     """One network on the whole table of n examples at one step.
 
-    params: pytree with `first` [2p, N] and `readout` [N, C].
+    params: pytree with `first` [2p, N] and `readout` [C, N].
     preactivation, hidden: [n, N], before and after the activation; logits: [n, C].
     label: [n]; loss: [n] of each example; train: [n] bool.
     training: pytree that `network.gradient` and `network.ntk` take beside params.

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from grokmap.errors import SpecError
 from grokmap.spec.axis import expand_axis
 from grokmap.spec.check import check, nearest, short
-from grokmap.spec.sweep import AXES, KEYS, Sweep, Vocabulary
+from grokmap.spec.sweep import AXES, KEYS, Sweep, Vocabulary, default_tail
 
 MAX_FILE_BYTES = 1 << 20
 MAX_PROBLEMS = 30
@@ -57,7 +57,8 @@ def read_sweep(
             for name, entry in table.items()
             if entry.tasks is None or sweep.task in entry.tasks
         )
-    return sweep.model_copy(update={"order_parameters": chosen})
+    tail = default_tail(sweep.horizon) if sweep.tail is None else sweep.tail
+    return sweep.model_copy(update={"order_parameters": chosen, "tail": tail})
 
 
 def _load(path: Path) -> dict[str, Any]:

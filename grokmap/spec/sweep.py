@@ -253,6 +253,11 @@ class Sweep(BaseModel):
     max_steps: Annotated[int, Field(ge=1, le=10**9)] = _key(
         "longest run under a horizon; what it cuts short is censored", default=100_000
     )
+    tail: Annotated[float, Field(ge=0)] | None = _key(
+        "a run that has grokked at step t is followed to (1 + tail) t; inf: to the end "
+        "of its budget (default: 1 under a horizon, inf for n_steps)",
+        default=None,
+    )
 
     @property
     def swept(self) -> tuple[str, ...]:
@@ -277,6 +282,7 @@ class Sweep(BaseModel):
         """The sweep whose `resolved` document this is."""
         values = {**document, **document.get("axes", {})}
         values.pop("axes", None)
+        values.setdefault("tail", default_tail(values.get("horizon")))
         for key in ("order_parameters",):
             if isinstance(values.get(key), list):
                 values[key] = tuple(values[key])
@@ -284,6 +290,11 @@ class Sweep(BaseModel):
 
 
 KEYS = tuple(Sweep.model_fields)
+
+
+def default_tail(horizon: float | None) -> float:
+    """A budget in decay times may end early; a fixed number of steps is meant."""
+    return math.inf if horizon is None else 1.0
 
 
 def sweep_schema(vocabulary: Vocabulary) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""Which run sits in which lane, when it is recorded, and when it may leave. No jax.
+
+A seat is a run in training. Everything about its records and its end follows from its
+own steps and values, so that neither lanes nor chunk lengths show in any result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from grokmap import plan
+from grokmap.classify import CRITERIA, settled_at
+from grokmap.plan import Planned, Slots
+
+Floats = npt.NDArray[np.float32]
+NEVER = -1
+
+
+class Trajectory(NamedTuple):
+    """The records of a run. step: [rows]; values: [rows, columns].
+
+    NaN where undefined or not recorded. A diverged run ends with a row of NaN at its
+    first non-finite step.
+    """
+
+    step: npt.NDArray[np.int64]
+    values: Floats
+
+
+@dataclass
+class Seat:
+    """A run in a lane: what it recorded so far. step: steps trained.
+
+    names: for each cost class, what is recorded; seconds: time spent on it.
+    """
+
+    planned: Planned
+    names: dict[str, tuple[str, ...]]
+    step: int = 0
+    taken: int = 0
+    seconds: float = 0.0
+    values: list[Floats] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        system, n_steps = self.planned.run.system, self.planned.n_steps
+        grid = plan.record_grid(n_steps, system.records_per_octave)
+        self.steps = np.append(0, grid)
+        self.due = plan.recorded(self.steps, n_steps, system)
+
+    def stops(self, budget: int) -> npt.NDArray[np.int64]:
+        """Places in `steps` of the records due within `budget` steps from now."""
+        within = np.searchsorted(self.steps, self.step + budget, side="right")
+        return np.arange(self.taken, within)
+
+    def take(self, stops: npt.NDArray[np.int64], rows: Floats) -> int:
+        """Keeps what is its own of a chunk's records; returns the steps it needed.
+
+        stops: [R] steps from the chunk's start; rows: [R, columns].
+        """
+        at = self.step + stops
+        end = min(int(at[-1]), self.planned.n_steps)
+        taken = self.taken + int(np.sum(self.steps[self.taken :] <= end))
+        wanted = slice(self.taken, taken)
+        own = rows[np.searchsorted(at, self.steps[wanted])].copy()
+        first = 0
+        for cost, names in self.names.items():
+            not_due = ~getattr(self.due, cost)[wanted]
+            own[not_due, first : first + len(names)] = np.nan
+            first += len(names)
+        self.values.append(own)
+        trained, self.step, self.taken = end - self.step, int(at[-1]), taken
+        return trained
+
+    def outcome(self, diverged_step: int) -> Trajectory | None:
+        """The whole trajectory if the run is over, None if it has to go on.
+
+        Over: at its budget's end, diverged, or its label is settled (see
+        `classify.settled_at`) at a record of everything.
+        """
+        self.values = [np.concatenate(self.values)]
+        step, values = self.steps[: self.taken], self.values[0]
+        columns = [name for names in self.names.values() for name in names]
+        loss, train, test, norm = (
+            values[:, columns.index(name)]
+            for name in ("train_loss", "train_accuracy", "test_accuracy", "weight_norm")
+        )
+        unsound = step[~np.isfinite(loss)]
+        # The last step's outcome shows in its record alone: no later step sees it.
+        first = unsound[0] if diverged_step == NEVER and len(unsound) else diverged_step
+        if NEVER < first <= step[-1]:
+            return _cut_at_divergence(step, values, int(first))
+        settled = settled_at(
+            step, train, test, norm, self.planned.tail, CRITERIA["default"]
+        )
+        may_end = np.flatnonzero(settled & self.due.dear[: self.taken])
+        if len(may_end):
+            return Trajectory(step[: may_end[0] + 1], values[: may_end[0] + 1])
+        over = self.step >= self.planned.n_steps
+        return Trajectory(step, values) if over else None
+
+
+def _cut_at_divergence(
+    step: npt.NDArray[np.int64], values: Floats, first: int
+) -> Trajectory:
+    before = step < first
+    nothing = np.full((1, values.shape[1]), np.nan, np.float32)
+    return Trajectory(
+        np.append(step[before], first), np.concatenate([values[before], nothing])
+    )
+
+
+def slots_of(seats: Sequence[Seat], budget: int, n_slots: int) -> Slots:
+    """Slots of lanes that step together: wherever one of them is recorded.
+
+    The chunk lasts `budget` steps, or until `n_slots` records or the last seat's end.
+    """
+    interval = np.zeros(n_slots, np.int32)
+    due = np.zeros((2, n_slots), bool)
+    if not seats:
+        return Slots(interval, due[0], due[1], np.int32(0))
+    left = max(seat.planned.n_steps - seat.step for seat in seats)
+    length = min(budget, left)
+    places = [seat.stops(length) for seat in seats]
+    own = [s.steps[at] - s.step for s, at in zip(seats, places, strict=True)]
+    offsets = np.unique(np.concatenate([*own, [length]]))[:n_slots]
+    for seat, at, offset in zip(seats, places, own, strict=True):
+        inside = offset <= offsets[-1]
+        slot = np.searchsorted(offsets, offset[inside])
+        due[0, slot] |= seat.due.cheap[at[inside]]
+        due[1, slot] |= seat.due.dear[at[inside]]
+    interval[: len(offsets)] = np.diff(offsets, prepend=0)
+    return Slots(interval, due[0], due[1], np.int32(len(offsets)))
+
+
+def steps_within(seats: Sequence[Seat], flops: float) -> int:
+    """Steps that cost one lane `flops`, at 6 n N p a step; at least 1."""
+
+    def of_step(seat: Seat) -> float:
+        system = seat.planned.run.system
+        return 6.0 * seat.planned.n_train * system.width * system.modulus
+
+    dearest = max(map(of_step, seats), default=math.inf)
+    return max(1, int(flops / dearest))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import small_sweep
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grokmap import plan
+from grokmap.classify import CRITERIA, settled_at
+from grokmap.schedule import NEVER, Seat, slots_of, steps_within
+from grokmap.train import VOCABULARY
+
+NAMES = {
+    "dense": ("train_loss", "train_accuracy", "test_accuracy", "weight_norm"),
+    "cheap": ("snr",),
+    "dear": ("sharpness",),
+}
+
+
+def seat_of(n_steps: int) -> Seat:
+    return Seat(plan.plan(small_sweep(n_steps=n_steps), VOCABULARY)[0], NAMES)
+
+
+def values_at(steps: np.ndarray) -> np.ndarray:
+    """What a network would record at these steps: columns that tell the step."""
+    columns = [1.0 + 0 * steps, 0 * steps, 0 * steps, 1.0 + 0 * steps, steps, -steps]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+@given(
+    st.lists(st.integers(1, 5000), min_size=1, max_size=4),
+    st.integers(1, 3000),
+    st.integers(1, 80),
+)
+def test_every_run_gets_its_own_records_whatever_the_chunks(
+    lengths: list[int], budget: int, n_slots: int
+) -> None:
+    # Lanes that step together, each at its own step, refilled as runs end.
+    queue = [seat_of(n) for n in lengths]
+    seats, over = [queue.pop(0)], []
+    while seats:
+        slots = slots_of(seats, budget, n_slots)
+        assert 1 <= slots.n <= n_slots and slots.interval.sum() <= max(budget, 1)
+        offsets = np.cumsum(slots.interval[: slots.n])
+        for seat in seats[:]:
+            seat.take(offsets, values_at(seat.step + offsets))
+            trajectory = seat.outcome(NEVER)
+            if trajectory:
+                over.append((seat, trajectory))
+                seats.remove(seat)
+        seats += [queue.pop(0)] if queue and len(seats) < 3 else []
+    for seat, trajectory in over:
+        system, n_steps = seat.planned.run.system, seat.planned.n_steps
+        grid = plan.record_grid(n_steps, system.records_per_octave)
+        assert trajectory.step.tolist() == [0, *grid.tolist()]
+        due = plan.recorded(trajectory.step, n_steps, system)
+        snr, sharpness = trajectory.values[:, 4], trajectory.values[:, 5]
+        assert np.array_equal(snr[due.cheap], trajectory.step[due.cheap])
+        assert np.isnan(snr[~due.cheap]).all()
+        assert np.array_equal(sharpness[due.dear], -trajectory.step[due.dear])
+        assert np.isnan(sharpness[~due.dear]).all()
+
+
+def test_a_diverged_run_ends_at_its_first_unsound_step() -> None:
+    seat = seat_of(1000)
+    slots = slots_of([seat], 1000, 1000)
+    offsets = np.cumsum(slots.interval[: slots.n])
+    rows = values_at(offsets)
+    rows[offsets >= 300] = np.nan
+    seat.take(offsets, rows)
+    trajectory = seat.outcome(297)
+    assert trajectory is not None
+    assert trajectory.step[-1] == 297 and np.isnan(trajectory.values[-1]).all()
+    assert np.isfinite(trajectory.values[-2, 0]) and trajectory.step[-2] < 297
+
+
+def test_a_chunk_costs_what_it_was_given() -> None:
+    small, large = (
+        seat_of(10),
+        Seat(plan.plan(small_sweep(train_fraction=0.9), VOCABULARY)[0], NAMES),
+    )
+    flops = 6 * 44 * 16 * 7
+    assert steps_within([large], 10 * flops) == 10
+    assert steps_within([small, large], 10 * flops) == 10
+    assert steps_within([small], 10 * flops) == 15
+    assert steps_within([large], 1.0) == 1
+
+
+def settled(train: list[float], test: list[float], norm: list[float]) -> list[bool]:
+    step = np.array([0, 1, 2, 4, 8, 16])
+    parts = [np.array(x, np.float32) for x in (train, test, norm)]
+    return settled_at(step, *parts, 1.0, CRITERIA["default"]).tolist()
+
+
+ONES = [1.0] * 6
+
+
+def test_a_label_is_settled_once_a_grok_has_held_or_the_weights_are_gone() -> None:
+    # Grokked at step 4: held at 8 = (1 + 1) 4.
+    grokked = [0, 0, 0, 1, 1, 1]
+    assert settled(ONES, grokked, ONES) == [False] * 4 + [True, True]
+    # A dip starts the count again; so does one of the training accuracy.
+    dip = [0, 0, 1, 0, 1, 1]
+    assert settled(ONES, dip, ONES) == [False] * 5 + [True]
+    assert settled(dip, ONES, ONES) == [False] * 5 + [True]
+    # Memorised, however long, is not settled: it may still grok.
+    assert not any(settled(ONES, [0.0] * 6, ONES))
+    assert settled(ONES, [0.0] * 6, [1, 0.1, 1e-2, 1e-3, 1e-4, 1e-5])[3:] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_no_tail_settles_at_the_crossing_and_an_endless_one_never() -> None:
+    step = np.arange(6)
+    ones, norm = np.ones(6, np.float32), np.ones(6, np.float32)
+    late = np.array([0, 0, 0, 1, 1, 1], np.float32)
+    rule = CRITERIA["default"]
+    assert settled_at(step, ones, late, norm, 0.0, rule).tolist() == [
+        *[False] * 3,
+        *[True] * 3,
+    ]
+    assert not settled_at(step, ones, late, norm, float("inf"), rule).any()
+
+
+@pytest.mark.parametrize("n_slots", [1, 512])
+def test_no_seats_no_slots(n_slots: int) -> None:
+    assert slots_of([], 100, n_slots).n == 0

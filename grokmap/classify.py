@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,16 +205,32 @@ def classify(
       peak_test_accuracy, and final_* of every quantity at the last record (the last
       sound one of a diverged run), null where it is undefined there.
     """
-    if len(trajectories) == 0:
+    return classify_parts([trajectories], plan, criteria)
+
+
+def classify_parts(
+    parts: Iterable[pd.DataFrame],
+    plan: pd.DataFrame,
+    criteria: Criteria = CRITERIA["default"],
+) -> pd.DataFrame:
+    """`classify` of trajectories that come in parts, one held at a time.
+
+    Args:
+      parts: as `trajectories`; a run counts as its last part has it.
+    """
+    labelled = [_label(part, criteria) for part in parts if len(part)]
+    if not labelled:
         nothing = dict.fromkeys(["phase", "n_steps", *FLAGS], pd.Series(dtype=bool))
         return plan.iloc[:0].assign(**nothing)
-    table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
-    labelled = _label(table, _Runs(table), criteria)
-    runs = plan.merge(labelled, on="run_id", how="inner", validate="one_to_one")
+    labels = pd.concat(labelled).drop_duplicates("run_id", keep="last")
+    runs = plan.merge(labels, on="run_id", how="inner", validate="one_to_one")
     return _censor(runs, criteria)
 
 
-def _label(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> pd.DataFrame:
+def _label(trajectories: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
+    """One row a run, in order of run_id: all that needs no plan."""
+    table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
+    runs = _Runs(table)
     train = _passes(table["train_accuracy"], criteria.train_bar, criteria)
     test = _passes(table["test_accuracy"], criteria.test_bar, criteria)
     until = criteria.last_step

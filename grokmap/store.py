@@ -19,10 +19,13 @@ import hashlib
 import json
 import os
 import tomllib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +46,8 @@ LOCK = ".lock"
 PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *CONTROL_FIELDS)
 # What labels are made of: a file without them is no trajectory file.
 REQUIRED = ("train_accuracy", "test_accuracy", "train_loss", "zero_loss_fraction")
+WAITING = 2  # batches a writer holds before it makes its caller wait
+PART_ROWS = 2**19  # of trajectories held at once where all of a sweep is read
 BYTES_A_RUN = 500  # of plan.parquet and runs.parquet together; measured
 BYTES_A_VALUE = 4  # of a trajectory file, compressed; measured on the quickstart
 
@@ -158,6 +163,52 @@ def write_batch(
     return file
 
 
+class Writer:
+    """Writes batches in a thread of its own, in order, while the caller computes.
+
+    At most WAITING batches are held; then `write` waits until the oldest is on disk. A
+    batch that cannot be written raises its error at the next `write` or on leaving the
+    context, and those after it are written none the less. Leaving waits for all, also
+    when another error passes through, which is then the one that is raised.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[Path]] = deque()
+
+    def write(
+        self,
+        run_ids: Sequence[str],
+        run: npt.NDArray[np.int64],
+        step: npt.NDArray[np.int64],
+        columns: Sequence[str],
+        values: npt.NDArray[np.float32],
+        metadata: dict[str, Any],
+    ) -> None:
+        """`write_batch`, later: nothing that is handed over may change any more."""
+        while self._waiting and (
+            len(self._waiting) >= WAITING or self._waiting[0].done()
+        ):
+            self._waiting.popleft().result()
+        batch = (self._path, run_ids, run, step, columns, values, metadata)
+        self._waiting.append(self._thread.submit(write_batch, *batch))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown()
+        if kind is None:
+            for batch in self._waiting:
+                batch.result()
+
+
 def read_trajectories(
     path: Path,
     columns: Sequence[str] | None = None,
@@ -173,33 +224,81 @@ def read_trajectories(
       The table (run_id, step, float32 columns with NaN for null), and a line for each
       file that could not be read.
     """
-    tables, unreadable = [], []
-    for file in batch_files(path):
-        try:
-            tables.append(_read_batch(file, columns, run_ids))
-        except (OSError, ValueError, pa.ArrowException) as error:
-            unreadable.append(f"{file}: set aside: {_reason(error)}")
+    unreadable: list[str] = []
+    tables = list(_read_batches(path, unreadable, columns, run_ids))
     if not tables:
         names = ["run_id", "step", *(columns or REQUIRED)]
         return pd.DataFrame({name: [] for name in names}), unreadable
-    frame = pa.concat_tables(tables, promote_options="default").to_pandas()
+    return _frame(tables), unreadable
+
+
+def trajectory_parts(
+    path: Path, unreadable: list[str], columns: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """The trajectories as `read_trajectories` has them, but a few files at a time.
+
+    The last part that has a run has all of it: runs that stand in several files come
+    once more at the end, together. A line is appended to `unreadable` for each file
+    that could not be read.
+    """
+    tables: list[pa.Table] = []
+    seen: set[str] = set()
+    again: set[str] = set()
+    for table in _read_batches(path, unreadable, columns):
+        ids = _run_ids(table)
+        again.update(seen.intersection(ids))
+        seen.update(ids)
+        tables.append(table)
+        if sum(map(len, tables)) >= PART_ROWS:
+            yield _frame(tables)
+            tables = []
+    if tables:
+        yield _frame(tables)
+    if again:
+        yield read_trajectories(path, columns, sorted(again))[0]
+
+
+def _frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
+    """Files as one sorted table; of a record that stands twice, the first."""
+    plain = [
+        table.set_column(i, "run_id", table["run_id"].cast(pa.string()))
+        for table in tables
+        for i in [table.schema.get_field_index("run_id")]
+    ]
+    frame = pa.concat_tables(plain, promote_options="permissive").to_pandas()
     frame = frame.drop_duplicates(["run_id", "step"])
-    frame = frame.sort_values(["run_id", "step"], ignore_index=True)
-    return frame, unreadable
+    return frame.sort_values(["run_id", "step"], ignore_index=True)
 
 
 def done_ids(path: Path) -> tuple[set[str], list[str]]:
     """Ids of the runs in readable trajectory files, and a line for each other file."""
-    ids: set[str] = set()
-    unreadable = []
+    unreadable: list[str] = []
+    verdict = "set aside, its runs are done again"
+    # All of it is decoded: what `read_trajectories` sets aside is not done.
+    tables = _read_batches(path, unreadable, verdict=verdict)
+    ids = {run_id for table in tables for run_id in _run_ids(table)}
+    return ids, unreadable
+
+
+def _run_ids(table: pa.Table) -> list[str]:
+    return table["run_id"].unique().to_pylist()
+
+
+def _read_batches(
+    path: Path,
+    unreadable: list[str],
+    columns: Sequence[str] | None = None,
+    run_ids: Sequence[str] | None = None,
+    verdict: str = "set aside",
+) -> Iterator[pa.Table]:
+    """Each readable trajectory file; into `unreadable`, a line for each other one."""
     for file in batch_files(path):
         try:
-            # All of it is decoded: what `read_trajectories` sets aside is not done.
-            ids.update(_read_batch(file)["run_id"].unique().to_pylist())
+            table = _read_batch(file, columns, run_ids)
         except (OSError, ValueError, pa.ArrowException) as error:
-            reason = _reason(error)
-            unreadable.append(f"{file}: set aside, its runs are done again: {reason}")
-    return ids, unreadable
+            unreadable.append(f"{file}: {verdict}: {_reason(error)}")
+        else:
+            yield table
 
 
 def _read_batch(
@@ -207,7 +306,7 @@ def _read_batch(
     columns: Sequence[str] | None = None,
     run_ids: Sequence[str] | None = None,
 ) -> pa.Table:
-    """One trajectory file, run_id as plain strings.
+    """One trajectory file, run_id as a dictionary: a string a run, not a record.
 
     Raises:
       OSError, pa.ArrowException: not readable as Parquet.
@@ -231,11 +330,13 @@ def _read_batch(
     wanted = None if columns is None else {"run_id", "step", *columns}
     keep = [name for name in schema.names if wanted is None or name in wanted]
     filters = None if run_ids is None else [("run_id", "in", list(run_ids))]
-    table = pq.read_table(
-        file, columns=keep, filters=filters, page_checksum_verification=True
+    return pq.read_table(
+        file,
+        columns=keep,
+        filters=filters,
+        read_dictionary=["run_id"],
+        page_checksum_verification=True,
     )
-    index = table.schema.get_field_index("run_id")
-    return table.set_column(index, "run_id", table["run_id"].cast(pa.string()))
 
 
 def _reason(error: BaseException) -> str:
@@ -272,7 +373,7 @@ def batch_metadata(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
         except (OSError, ValueError, pa.ArrowException):
             continue
         if isinstance(metadata, dict):
-            yield table["run_id"].unique().to_pylist(), metadata
+            yield _run_ids(table), metadata
 
 
 def write_found(path: Path, found: pd.DataFrame, name: str = RUNS) -> Path:

@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from grokmap import execute
+from grokmap import execute, store
 from grokmap.cli import app, main
+from grokmap.errors import ResultError
 
 TINY = """# For tests.
 name = "tiny"
@@ -197,8 +198,6 @@ def test_another_sweep_is_refused_with_the_difference(grokmap: Any) -> None:
 
 
 def test_a_locked_folder_is_refused(grokmap: Any) -> None:
-    from grokmap import store
-
     with store.locked(Path("results/tiny")):
         code, _, err = grokmap("sweep", "tiny.toml")
     assert code == 5 and f"process {os.getpid()}" in err
@@ -215,6 +214,21 @@ def test_failed_runs_are_reported_and_done_next_time(
         code, out, err = grokmap("sweep", "tiny.toml")
     assert code == 3 and "out of luck" in err and "0 of 4 runs" in out
     assert grokmap("sweep", "tiny.toml")[0] == 0
+
+
+def test_a_full_disk_ends_the_sweep_and_the_next_one_does_the_rest(
+    grokmap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, *batch: Any) -> None:
+        raise ResultError(f"{path}: cannot be written: No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(store, "write_batch", fails)
+        code, out, err = grokmap("sweep", "tiny.toml")
+    assert code == 2 and out == "" and "No space left" in err
+    assert "Traceback" not in err
+    assert grokmap("status", "results/tiny", "--json")[0] == 0
+    assert grokmap("sweep", "tiny.toml")[1].startswith("results/tiny: 4 of 4 runs")
 
 
 def test_time_budget_stops_in_good_order(grokmap: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from conftest import small_sweep
 
 from grokmap import plan, store
+from grokmap.classify import classify, classify_parts
 from grokmap.errors import LockedError, ResultError
 from grokmap.train import VOCABULARY
 
@@ -52,6 +54,168 @@ def test_store_out_is_store_in(result: Path) -> None:
     assert pq.read_schema(file).field("snr").type == pa.float32()
     some, _ = store.read_trajectories(result, ["train_loss"], ["a"])
     assert list(some.columns) == ["run_id", "step", "train_loss"] and len(some) == 3
+
+
+def batch(ids: list[str]) -> tuple[Any, ...]:
+    """Arguments of `Writer.write`: one record a run."""
+    rows = np.arange(len(ids))
+    return ids, rows, rows, COLUMNS, np.ones((len(ids), 5), np.float32), {}
+
+
+def slow(
+    monkeypatch: pytest.MonkeyPatch, written: list[str], gate: threading.Event
+) -> None:
+    """Lets writing a batch wait for `gate`, and fail if its first run is "bad"."""
+
+    def write_batch(path: Path, ids: list[str], *rest: Any) -> None:
+        assert gate.wait(60)
+        if ids[0] == "bad":
+            raise ResultError("cannot be written: disk full")
+        written.extend(ids)
+
+    monkeypatch.setattr(store, "write_batch", write_batch)
+
+
+def test_writer_is_write_batch(result: Path) -> None:
+    direct = store.write_batch(result, *batch(["a", "b"])).read_bytes()
+    store.batch_files(result)[0].unlink()
+    with store.Writer(result) as writer:
+        writer.write(*batch(["a", "b"]))
+    assert store.batch_files(result)[0].read_bytes() == direct
+
+
+def test_writer_goes_on_until_two_batches_wait(
+    result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    gate = threading.Event()
+    slow(monkeypatch, written, gate)
+    with store.Writer(result) as writer:
+        writer.write(*batch(["a"]))
+        writer.write(*batch(["b"]))
+        third = threading.Thread(target=writer.write, args=batch(["c"]))
+        third.start()
+        third.join(0.2)
+        assert third.is_alive() and written == []
+        gate.set()
+        third.join(60)
+        assert not third.is_alive()
+    assert written == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_writer_raises_what_its_thread_met(
+    result: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+) -> None:
+    written: list[str] = []
+    gate = threading.Event()
+    gate.set()
+    slow(monkeypatch, written, gate)
+    with pytest.raises(ResultError, match="disk full"):
+        with store.Writer(result) as writer:
+            for run_id in ["good"] * before + ["bad"] + ["late"] * after:
+                writer.write(*batch([run_id]))
+    # Whatever was handed over before the error was raised is written.
+    assert written[:before] == ["good"] * before
+    assert len(written) - before <= min(after, store.WAITING)
+
+
+def test_writer_raises_at_the_next_write(
+    result: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    gate = threading.Event()
+    slow(monkeypatch, written, gate)
+    with store.Writer(result) as writer:
+        writer.write(*batch(["bad"]))
+        writer.write(*batch(["b"]))
+        gate.set()
+        with pytest.raises(ResultError, match="disk full"):
+            writer.write(*batch(["c"]))  # waits for the first, and never hands over
+        writer.write(*batch(["d"]))  # an error is raised once
+    assert written == ["b", "d"]
+
+
+@pytest.mark.parametrize("first", ["a", "bad"])
+def test_an_error_through_the_writer_wins_and_all_is_written(
+    result: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    written: list[str] = []
+    gate = threading.Event()
+    slow(monkeypatch, written, gate)
+    with pytest.raises(KeyError):
+        with store.Writer(result) as writer:
+            writer.write(*batch([first]))
+            writer.write(*batch(["b"]))
+            gate.set()
+            raise KeyError
+    assert written == [i for i in (first, "b") if i != "bad"]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_writer(
+    result: Path,
+) -> None:
+    (result / "trajectories").write_text("in the way")
+    with pytest.raises(ResultError, match="cannot be written"):
+        with store.Writer(result) as writer:
+            writer.write(*batch(["a"]))
+
+
+def mixed(path: Path) -> pd.DataFrame:
+    """A folder such as years of resuming leave, and its plan.
+
+    Files of other columns, runs that stand in two files, whole or cut off, a record
+    twice in a file, a file of another program's types, and an unreadable one.
+    """
+    ids = [f"{i:x}" for i in (7, 3, 9, 0, 5, 8, 1, 4, 2, 6)]
+    random = np.random.default_rng(0)
+
+    def add(own: list[str], n_steps: int, columns: tuple[str, ...]) -> Path:
+        run = np.repeat(np.arange(len(own)), n_steps)
+        step = np.tile(np.arange(n_steps), len(own))
+        values = random.random((len(run), len(columns)), np.float32).round(1)
+        values[random.random(values.shape) < 0.1] = np.nan
+        return store.write_batch(path, own, run, step, columns, values, {})
+
+    old, new = COLUMNS[:4], (*reversed(COLUMNS), "rqi")
+    add(ids[:3], 20, old)
+    add(ids[2:5], 7, new)  # the third again, cut off and with other values
+    add(ids[5:7], 12, COLUMNS)
+    add(ids[4:6], 30, new)
+    add([*ids[6:8], ids[6]], 9, (*old, "gini"))
+    foreign = pq.read_table(add(ids[8:9], 5, COLUMNS)).to_pandas()
+    foreign = foreign.astype({"run_id": "string", "step": "int32", "snr": "float64"})
+    foreign.to_parquet(path / "trajectories" / "foreign.parquet")
+    (path / "trajectories" / "broken.parquet").write_bytes(b"PAR1")
+    return pd.DataFrame({"run_id": ids, "decay_rate": 0.01, "horizon": None})
+
+
+@pytest.mark.parametrize("columns", [None, store.REQUIRED, (*store.REQUIRED, "rqi")])
+@pytest.mark.parametrize("part_rows", [1, 100, 10**9])
+def test_labels_of_parts_are_those_of_the_whole(
+    result: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part_rows: int,
+    columns: tuple[str, ...] | None,
+) -> None:
+    monkeypatch.setattr(store, "PART_ROWS", part_rows)
+    planned = mixed(result)
+    trajectories, unreadable = store.read_trajectories(result, columns)
+    whole = classify(trajectories, planned)
+    assert len(whole) == 9  # the last run is not done
+    skipped: list[str] = []
+    parts = store.trajectory_parts(result, skipped, columns)
+    pd.testing.assert_frame_equal(classify_parts(parts, planned), whole)
+    assert skipped == unreadable and len(skipped) == 1
+
+
+def test_parts_are_small(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PART_ROWS", 25)
+    for i in range(20):
+        write(result, [f"a{i}", f"b{i}"], n_steps=5)
+    sizes = [len(part) for part in store.trajectory_parts(result, [])]
+    assert sum(sizes) == 200 and max(sizes) < 25 + 10
 
 
 def test_readable_by_pandas_in_one_line(result: Path) -> None:

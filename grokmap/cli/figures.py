@@ -52,10 +52,10 @@ def draw_phase_diagram(
     colour = diagram.colour
     _check_colour(colour, diagram.at)
     wanted = store.REQUIRED if colour == DELAY_RATIO else (*store.REQUIRED, colour)
-    runs, trajectories = load_runs(path, read_criteria(criteria), wanted)
+    runs = load_runs(path, read_criteria(criteria), wanted)
     shading = plot.DELAY
     if colour != DELAY_RATIO:
-        runs, shading = _shaded(path, runs, trajectories, colour, diagram.at)
+        runs, shading = _shaded(path, runs, colour, diagram.at)
     figure = plot.phase_diagram(runs, diagram.x, diagram.y, shading)
     name = diagram.name
     if criteria != "default":
@@ -72,7 +72,7 @@ def _check_colour(colour: str, at: str) -> None:
 
 
 def _shaded(
-    path: Path, runs: pd.DataFrame, trajectories: pd.DataFrame, colour: str, at: str
+    path: Path, runs: pd.DataFrame, colour: str, at: str
 ) -> tuple[pd.DataFrame, plot.Shading]:
     """Runs with the column that colours the cells, and how it is drawn.
 
@@ -86,6 +86,7 @@ def _shaded(
     when = "at the end of the run"
     if at == AT_T_MEM:
         when = r"at $t_{\mathrm{mem}}$"
+        trajectories, _ = store.read_trajectories(path, [colour])
         values = transitions.values_at(trajectories, runs, colour, "t_mem")
         column, runs = "colour", runs.assign(colour=values)
     label = f"${entry.symbol}$ {when} (median over seeds)"
@@ -103,9 +104,9 @@ def draw_curves(
     kinds = figure_formats(formats)
     rules = read_criteria(criteria)
     ids = [find_run(path, prefix) for prefix in wanted]
-    runs, _ = load_runs(path, rules)
+    runs = load_runs(path, rules)
     chosen = _chosen(runs, ids) if ids else _one_per_phase(runs, rules.phases)
-    _, trajectories = load_runs(path, rules, None, chosen["run_id"].tolist())
+    trajectories, _ = store.read_trajectories(path, None, chosen["run_id"].tolist())
     logs = {name: ORDER_PARAMETERS[name].log for name in _shown(show, trajectories)}
     figure = plot.curves(trajectories, chosen, logs)
     name = "-".join(["curves", *wanted[:3]])

@@ -34,13 +34,14 @@ def compare_order_parameters(
     """Prints and writes the table, and draws the figure."""
     kinds = figure_formats(formats)
     rules = read_criteria(criteria)
-    runs, trajectories = load_runs(path, rules, None)
+    runs = load_runs(path, rules, None)
     if not set(rules.phases) >= set(PHASES):
         raise SpecError(f"criteria {rules.name!r} have no phase {GROK!r}")
     if not ((runs["phase"] == GROK) & runs["t_mem"].notna()).any():
         raise ResultError(
             f"{path}: no run grokked, so there is no transition to follow"
         )
+    trajectories, _ = store.read_trajectories(path)
     moves = transitions.summary(trajectories, runs, compared())
     name = "order-parameters"
     if rules.name != "default":

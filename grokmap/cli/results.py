@@ -11,28 +11,38 @@ from typing import Any
 import pandas as pd
 
 from grokmap import store
-from grokmap.classify import FLAGS, Criteria, classify, read_criteria
+from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
 from grokmap.errors import ResultError, SpecError
 
 
+def label_runs(
+    path: Path, criteria: Criteria, columns: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """(runs, lines): the finished runs, labelled anew, and what could not be read.
+
+    Args:
+      columns: quantities whose final values are wanted (default: all).
+    """
+    table = store.read_plan(path)
+    unreadable: list[str] = []
+    parts = store.trajectory_parts(path, unreadable, columns)
+    return classify_parts(parts, table, criteria), unreadable
+
+
 def load_runs(
-    path: Path,
-    criteria: Criteria,
-    columns: Sequence[str] | None = store.REQUIRED,
-    run_ids: Sequence[str] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(runs, trajectories) of a folder, labelled anew; None means all columns, runs.
+    path: Path, criteria: Criteria, columns: Sequence[str] | None = store.REQUIRED
+) -> pd.DataFrame:
+    """`label_runs`, with its lines printed.
 
     Raises:
       ResultError: no result folder, or nothing finished in it.
     """
-    table = store.read_plan(path)
-    trajectories, unreadable = store.read_trajectories(path, columns, run_ids)
+    runs, unreadable = label_runs(path, criteria, columns)
     for line in unreadable:
         print(f"grokmap: {line}", file=sys.stderr)
-    if len(trajectories) == 0:
+    if len(runs) == 0:
         raise ResultError(f"{path}: no finished run in it yet")
-    return classify(trajectories, table, criteria), trajectories
+    return runs
 
 
 def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +74,7 @@ def print_counts(counts: dict[str, int]) -> None:
 def classify_result(path: Path, name: str, as_json: bool) -> None:
     """Labels every run and writes runs.parquet (runs-NAME.parquet but for default)."""
     criteria = read_criteria(name)
-    runs, _ = load_runs(path, criteria, None)
+    runs = load_runs(path, criteria, None)
     default = criteria.name == "default"
     file_name = store.RUNS if default else f"runs-{criteria.name}.parquet"
     file = store.write_found(path, with_costs(path, runs), file_name)
@@ -84,7 +94,7 @@ def print_status(path: Path, as_json: bool) -> None:
     criteria = read_criteria("default")
     counts: dict[str, int] = {}
     if known:
-        counts = phase_counts(load_runs(path, criteria)[0], criteria.phases)
+        counts = phase_counts(load_runs(path, criteria), criteria.phases)
     if as_json:
         print(
             json.dumps(

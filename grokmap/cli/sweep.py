@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from grokmap import execute, plan, store
-from grokmap.classify import PHASES, classify
+from grokmap.classify import CRITERIA, PHASES, classify
 from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import versions
-from grokmap.cli.results import phase_counts, print_counts, with_costs
+from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
 from grokmap.errors import OtherSweepError, ResultError, SpecError
 from grokmap.plan import Planned
 from grokmap.spec import Sweep, read_sweep
@@ -91,7 +91,7 @@ def run_sweep(options: Options) -> int:
         missing = missing_of(path, planned)
         _train(path, table, planned, missing, options, stop, session)
         code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
-        runs = _write_runs(path)
+        runs = write_runs(path)
         store.add_session(path, session.record(code))
     if stop.code and missing and not session.done:
         print(
@@ -103,10 +103,9 @@ def run_sweep(options: Options) -> int:
     return code
 
 
-def _write_runs(path: Path) -> pd.DataFrame:
+def write_runs(path: Path) -> pd.DataFrame:
     """Labels all finished runs of the folder, writes and returns them."""
-    trajectories, _ = store.read_trajectories(path)
-    runs = with_costs(path, classify(trajectories, store.read_plan(path)))
+    runs = with_costs(path, label_runs(path, CRITERIA["default"])[0])
     store.write_found(path, runs)
     return runs
 
@@ -122,7 +121,8 @@ def _train(
 ) -> None:
     versions()  # known before anything is trained that would carry them
     done = {run.run.run_id for run in planned} - {run.run.run_id for run in missing}
-    with Display(missing, len(table), options.as_json) as display:
+    display = Display(missing, len(table), options.as_json)
+    with display, store.Writer(path) as writer:
         for outcome in execute.execute(
             planned,
             done=done,
@@ -138,7 +138,7 @@ def _train(
             metadata |= outcome.settings._asdict()
             run = np.repeat(np.arange(len(ids)), list(map(len, outcome.steps)))
             step, values = np.concatenate(outcome.steps), np.concatenate(outcome.values)
-            store.write_batch(path, ids, run, step, outcome.columns, values, metadata)
+            writer.write(ids, run, step, outcome.columns, values, metadata)
             session.done += len(ids)
             display.done(classify(_frame(outcome), table))
 

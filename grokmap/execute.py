@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ CPU_CHUNK_FLOPS = 2.5e9
 # filled, which are recorded often, do not slow the others down much.
 GPU_CHUNK_STEPS = 2048
 GPU_MEMORY_SHARE = 0.8
+FEW = 8  # lanes of a device from which memory is linear in them
 SLOTS = 512
 # Runs that are over wait for company, since one file a run would be many small files.
 RUNS_TOGETHER, SECONDS_TOGETHER = 256, 30.0
@@ -153,17 +155,18 @@ def _whole_devices(lanes: int) -> int:
 def lanes_in_memory(system: System, settings: Settings, wanted: int) -> int:
     """Most lanes whose training fits all devices' memory, `wanted` at most.
 
-    By the compiler's own account of the chunk at two sizes, which is linear in lanes.
+    By the compiler's own account of the chunk at two sizes, which is linear in lanes
+    from a few on.
     """
-    device = jax.local_devices()[0]
+    device, devices = jax.local_devices()[0], jax.local_device_count()
     limit = GPU_MEMORY_SHARE * (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
     one, two = (
-        bytes_of_chunk(system, settings._replace(lanes=_whole_devices(n)))
-        for n in (1, 1 + jax.local_device_count())
+        bytes_of_chunk(system, settings._replace(lanes=n))
+        for n in (devices * FEW, 2 * devices * FEW)
     )
-    each = max(1.0, two - one)
-    per_device = max(1, int((limit - (one - each)) / each))
-    return min(wanted, per_device * jax.local_device_count())
+    each = max(1.0, (two - one) / FEW)
+    per_device = max(1, int((limit - (one - FEW * each)) / each))
+    return min(wanted, per_device * devices)
 
 
 def bytes_of_chunk(system: System, settings: Settings) -> float:
@@ -300,7 +303,8 @@ def execute(
     An exception yields `Failed` for the runs in training and leaves the others alone.
     """
     for system, runs in plan.by_system(planned).items():
-        queue = sorted((r for r in runs if r.run.run_id not in done), key=plan.longest)
+        missing = (run for run in runs if run.run.run_id not in done)
+        queue = deque(sorted(missing, key=plan.longest))
         if not queue:
             continue
         settings = choose_settings(system, runs, lanes)
@@ -309,7 +313,7 @@ def execute(
 
 
 def _execute_system(
-    system: System, queue: list[Planned], settings: Settings, hooks: Hooks
+    system: System, queue: deque[Planned], settings: Settings, hooks: Hooks
 ) -> Generator[Done | Failed, None, bool]:
     """The runs of one system; returns whether to go on.
 
@@ -323,7 +327,7 @@ def _execute_system(
         except Exception as error:
             if _out_of_memory(error) and settings.lanes > jax.local_device_count():
                 settings = settings._replace(lanes=_whole_devices(settings.lanes // 2))
-                queue[:0] = training
+                queue.extendleft(reversed(training))
                 continue
             # Compiling failed if none was in training: then it fails for all.
             yield Failed(tuple(training or queue), traceback.format_exc())
@@ -339,7 +343,7 @@ def _out_of_memory(error: Exception) -> bool:
 def _train(
     compiled: Compiled,
     settings: Settings,
-    queue: list[Planned],
+    queue: deque[Planned],
     training: list[Planned],
     hooks: Hooks,
 ) -> Generator[Done, None, bool]:
@@ -367,14 +371,14 @@ def _train(
 
 
 def fill(
-    compiled: Compiled, lanes: Any, seats: list[Seat | None], queue: list[Planned]
+    compiled: Compiled, lanes: Any, seats: list[Seat | None], queue: deque[Planned]
 ) -> Any:
     """Puts the next runs of the queue into the empty seats, and into their lanes."""
     fresh = [i for i, seat in enumerate(seats) if seat is None][: len(queue)]
     if not fresh:
         return lanes
     for i in fresh:
-        seats[i] = Seat(queue.pop(0), compiled.names)
+        seats[i] = Seat(queue.popleft(), compiled.names)
     return compiled.refill(lanes, *_inputs(seats, fresh))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -77,7 +78,7 @@ def measure_costs(
 def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> Any:
     """Fresh lanes of some of the runs, the dearest first."""
     dearest = sorted(runs, key=lambda run: -run.n_train)
-    queue = [dearest[i % len(runs)] for i in range(settings.lanes)]
+    queue = deque(dearest[i % len(runs)] for i in range(settings.lanes))
     seats: list[Seat | None] = [None] * settings.lanes
     return fill(compiled, compiled.empty(), seats, queue)
 

@@ -121,6 +121,7 @@ def _train(
 ) -> None:
     versions()  # known before anything is trained that would carry them
     done = {run.run.run_id for run in planned} - {run.run.run_id for run in missing}
+    table = table.set_index("run_id")
     display = Display(missing, len(table), options.as_json)
     with display, store.Writer(path) as writer:
         for outcome in execute.execute(
@@ -140,7 +141,7 @@ def _train(
             step, values = np.concatenate(outcome.steps), np.concatenate(outcome.values)
             writer.write(ids, run, step, outcome.columns, values, metadata)
             session.done += len(ids)
-            display.done(classify(_frame(outcome), table))
+            display.done(classify(_frame(outcome), table.loc[ids].reset_index()))
 
 
 def _frame(done: execute.Done) -> pd.DataFrame:

@@ -7,8 +7,13 @@ records do not depend on the runs beside it.
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +22,6 @@ import pandas as pd
 
 from grokmap.spec import (
     CONTROL_FIELDS,
-    SYSTEM_FIELDS,
     Control,
     Run,
     Sweep,
@@ -46,22 +50,45 @@ class Planned(NamedTuple):
 
 def plan(sweep: Sweep, vocabulary: Vocabulary) -> list[Planned]:
     """Every run of the sweep with its decay rate and its number of steps."""
-    return [_planned(sweep, run, vocabulary) for run in expand(sweep, vocabulary)]
-
-
-def _planned(sweep: Sweep, run: Run, vocabulary: Vocabulary) -> Planned:
-    rate = decay_rate(run.system, run.control, vocabulary)
-    n_examples = vocabulary.task[sweep.task].n_examples(run.system.modulus)
-    n_train = n_train_of(run.control.train_fraction, n_examples)
+    planned: list[Planned] = []
     tail = math.inf if sweep.tail is None else sweep.tail
+    n_examples = vocabulary.task[sweep.task].n_examples
+    with _all_is_kept():
+        for system, runs in groupby(expand(sweep, vocabulary), attrgetter("system")):
+            rate_of = cache(partial(decay_rate, system, vocabulary=vocabulary))
+            for control, seeds in groupby(runs, attrgetter("control")):
+                # Nothing decays by the train fraction: NaN would show if it did.
+                rate = rate_of(control._replace(train_fraction=math.nan))
+                n_steps = _n_steps(sweep, rate)
+                n_train = n_train_of(control.train_fraction, n_examples(system.modulus))
+                planned += [Planned(run, rate, n_steps, n_train, tail) for run in seeds]
+    return planned
+
+
+@contextmanager
+def _all_is_kept() -> Iterator[None]:
+    """Nothing made meanwhile is garbage, so the collector need not look through it.
+
+    It would, over and over, for a third of the time that a million runs take.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _n_steps(sweep: Sweep, rate: float) -> int:
     if sweep.horizon is None:
         assert sweep.n_steps is not None  # the reader lets no other sweep through
-        return Planned(run, rate, sweep.n_steps, n_train, tail)
+        return sweep.n_steps
     steps = sweep.horizon / rate if rate > 0 else math.inf
     # A rate rounded a hair below its value must not cost a whole step.
     whole = math.ceil(min(steps, sweep.max_steps) * (1 - 1e-10))
     wanted = max(sweep.min_steps, whole)
-    return Planned(run, rate, min(wanted, sweep.max_steps), n_train, tail)
+    return min(wanted, sweep.max_steps)
 
 
 def plan_table(
@@ -69,21 +96,32 @@ def plan_table(
 ) -> pd.DataFrame:
     """One row a run: run_id, system and control fields (null where the optimizer does
     not read them), seed, decay_rate, horizon, budget_steps."""
-    controls = np.array([run.run.control for run in planned], np.float64)
+
+    def column(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        return np.fromiter(map(attrgetter(name), planned), dtype, len(planned))
+
     reads = (*ALWAYS_READ, *vocabulary.optimizer[sweep.optimizer].controls)
-    columns: dict[str, Any] = {"run_id": [run.run.run_id for run in planned]}
-    for field in SYSTEM_FIELDS:
-        values = [getattr(run.run.system, field) for run in planned]
-        if field == "order_parameters":
-            values = [",".join(names) for names in values]
-        columns[field] = values
-    for i, field in enumerate(CONTROL_FIELDS):
-        columns[field] = controls[:, i] if field in reads else np.nan
-    columns["seed"] = np.array([run.run.seed for run in planned], np.int64)
-    columns["decay_rate"] = [run.decay_rate for run in planned]
-    columns["horizon"] = np.nan if sweep.horizon is None else sweep.horizon
-    columns["budget_steps"] = np.array([run.n_steps for run in planned], np.int64)
-    return pd.DataFrame(columns)
+    table = _system_table(planned)
+    table.insert(0, "run_id", [run.run.run_id for run in planned])
+    for field in CONTROL_FIELDS:
+        is_read = field in reads
+        table[field] = column(f"run.control.{field}", float) if is_read else np.nan
+    table["seed"] = column("run.seed", np.int64)
+    table["decay_rate"] = column("decay_rate", float)
+    table["horizon"] = np.nan if sweep.horizon is None else sweep.horizon
+    table["budget_steps"] = column("n_steps", np.int64)
+    return table
+
+
+def _system_table(planned: Sequence[Planned]) -> pd.DataFrame:
+    """The fields of each run's system: one row a system, repeated for its runs."""
+    rows, lengths = [], []
+    for system, runs in groupby(planned, attrgetter("run.system")):
+        names = ",".join(system.order_parameters)
+        rows.append({**vars(system), "order_parameters": names})
+        lengths.append(len(list(runs)))
+    systems = pd.DataFrame(rows)
+    return systems.loc[systems.index.repeat(lengths)].reset_index(drop=True)
 
 
 def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> float:
@@ -97,8 +135,8 @@ def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> floa
 def by_system(planned: Iterable[Planned]) -> dict[System, list[Planned]]:
     """The runs of each system, in order of first appearance: one compile each."""
     systems: dict[System, list[Planned]] = {}
-    for run in planned:
-        systems.setdefault(run.run.system, []).append(run)
+    for system, runs in groupby(planned, attrgetter("run.system")):
+        systems.setdefault(system, []).extend(runs)
     return systems
 
 

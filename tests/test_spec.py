@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,20 @@ import jsonschema
 import pytest
 import tomli_w
 from conftest import ROOT, small_sweep
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grokmap.errors import SpecError
-from grokmap.spec import Sweep, expand, read_sweep, sweep_schema
-from grokmap.spec.words import OPTIMIZER_CONTROLS
+from grokmap.spec import Control, Run, Sweep, System, expand, read_sweep, sweep_schema
+from grokmap.spec.axis import round12
+from grokmap.spec.words import (
+    ALWAYS_READ,
+    OPTIMIZER_CONTROLS,
+    SYSTEM_FIELDS,
+    control_identity,
+    run_id,
+    system_identity,
+)
 from grokmap.train import VOCABULARY
 
 GOOD = """
@@ -194,6 +205,57 @@ def test_run_id_is_the_hash_of_this_text() -> None:
     )
     expected = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     assert GOLDEN[()] == expected
+
+
+def plain_run_id(run: Run) -> str:
+    """The id of one run from one document, as any JSON library writes it."""
+    default = System(task="", modulus=0, width=0)
+    system = {
+        k: getattr(run.system, k)
+        for k in SYSTEM_FIELDS
+        if k in ("task", "modulus", "width")
+        or getattr(run.system, k) != getattr(default, k)
+    }
+    reads = (*ALWAYS_READ, *VOCABULARY.optimizer[run.system.optimizer].controls)
+    control = {k: round12(float(getattr(run.control, k))) + 0.0 for k in reads}
+    identity = {"schema": 1, "system": system, "control": control, "seed": run.seed}
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+ODD = [0, 1, 0.0, -0.0, 1.0, 1e-12, 1e-5, 1e16, 0.1 + 0.2, 1 / 3, 5e-324, 123456789]
+NUMBER = st.sampled_from(ODD) | st.floats(-1e30, 1e30) | st.integers(-(10**18), 10**18)
+SYSTEM = st.builds(
+    System,
+    task=st.sampled_from(sorted(VOCABULARY.task)) | st.text(),
+    modulus=st.integers(2, 1024),
+    width=st.integers(1, 65536),
+    optimizer=st.sampled_from(sorted(VOCABULARY.optimizer)),
+    center=st.booleans(),
+    order_parameters=st.sampled_from([(), ("snr",), ("snr", "rqi")]),
+)
+
+
+@given(SYSTEM, st.builds(Control, *[NUMBER] * 8), st.integers(0, 2**32 - 1))
+def test_run_id_is_the_hash_of_its_whole_identity(
+    system: System, control: Control, seed: int
+) -> None:
+    reads = VOCABULARY.optimizer[system.optimizer].controls
+    name = run_id(system_identity(system), control_identity(control, reads), seed)
+    assert name == plain_run_id(Run(name, system, control, seed))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alpha": [-0.0, 1, 1e-12, 1 / 3], "weight_decay": [0, 1.0, 1e-12]},
+        {"width": "8,16", "modulus": "7,11", "momentum": "0,0.9,0.123456789012345"},
+        {"optimizer": "adamw", "beta1": [0, 0.9], "epsilon": "1e-8,1e-12"},
+    ],
+)
+def test_every_run_of_a_sweep_has_the_id_it_has_alone(changes: dict[str, Any]) -> None:
+    runs = list(expand(small_sweep(seed="0,4294967295", **changes), VOCABULARY))
+    assert [run.run_id for run in runs] == [plain_run_id(run) for run in runs]
 
 
 def test_ids_depend_on_nothing_but_system_control_seed() -> None:

@@ -27,6 +27,7 @@ from grokmap.spec.words import (
     Control,
     Run,
     System,
+    control_identity,
     run_id,
     system_identity,
 )
@@ -326,7 +327,9 @@ def expand(sweep: Sweep, vocabulary: Vocabulary) -> Iterator[Run]:
     controls = [Control(*point) for point in itertools.product(*axes)]
     for modulus, width in itertools.product(sweep.modulus, sweep.width):
         system = System(modulus=modulus, width=width, **static)
-        identity = system_identity(system)
-        for control, seed in itertools.product(controls, sweep.seed):
-            name = run_id(identity, control, reads, seed)
-            yield Run(name, system, control, seed)
+        system_text = system_identity(system)
+        for control in controls:
+            control_text = control_identity(control, reads)
+            for seed in sweep.seed:
+                name = run_id(system_text, control_text, seed)
+                yield Run(name, system, control, seed)

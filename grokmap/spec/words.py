@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 from grokmap.spec.axis import round12
 
@@ -79,34 +80,44 @@ def n_train_of(train_fraction: float, n_examples: int) -> int:
     return round(train_fraction * n_examples)
 
 
-def system_identity(system: System) -> dict[str, Any]:
-    """The fields of `system` that differ from their defaults, by name."""
-    return {
-        f.name: getattr(system, f.name)
-        for f in fields(system)
-        if f.default is MISSING or getattr(system, f.name) != f.default
-    }
-
-
-def run_id(
-    system: dict[str, Any], control: Control, reads: tuple[str, ...], seed: int
-) -> str:
+def run_id(system: str, control: str, seed: int) -> str:
     """16 hex digits of blake2b over canonical JSON of exactly (system, control, seed).
 
     Args:
       system: `system_identity` of the system.
-      control: all control parameters.
-      reads: names of the optimizer's own controls; the others are left out.
+      control: `control_identity` of all control parameters.
       seed: seeds the split and the initial weights.
     """
-    values = control._asdict()
-    read = {k: round12(float(values[k])) for k in (*ALWAYS_READ, *reads)}
-    identity = {
-        "schema": SCHEMA_VERSION,
-        "system": system,
-        # 0.0 and -0.0 are one number, so they must be one run.
-        "control": {k: v + 0.0 for k, v in read.items()},
-        "seed": int(seed),
-    }
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    # Canonical: keys sorted, no spaces. Put together from parts, since a sweep of a
+    # million runs has few systems and few points on each axis.
+    text = (
+        f'{{"control":{control},"schema":{SCHEMA_VERSION},"seed":{seed},'
+        f'"system":{system}}}'
+    )
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def system_identity(system: System) -> str:
+    """Canonical JSON of the fields of `system` that differ from their defaults."""
+    changed = {
+        f.name: getattr(system, f.name)
+        for f in fields(system)
+        if f.default is MISSING or getattr(system, f.name) != f.default
+    }
+    return json.dumps(changed, sort_keys=True, separators=(",", ":"))
+
+
+def control_identity(control: Control, reads: tuple[str, ...]) -> str:
+    """Canonical JSON of the control parameters that are read.
+
+    reads: names of the optimizer's own controls; the others are left out.
+    """
+    names = sorted((*ALWAYS_READ, *reads))
+    pairs = [f'"{name}":{_number(getattr(control, name))}' for name in names]
+    return "{" + ",".join(pairs) + "}"
+
+
+@lru_cache(maxsize=1 << 16)
+def _number(value: float) -> str:
+    # 0.0 and -0.0 are one number, so they must be one run.
+    return json.dumps(round12(float(value)) + 0.0)

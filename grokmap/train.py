@@ -146,7 +146,7 @@ def build(
     drifts = "ntk_drift" in system.order_parameters
 
     def training(lane: Lane) -> Training:
-        scale = _scale(system, lane.control)
+        scale = scale_of(system, lane.control)
         return Training(lane.rows, lane.n_train, lane.train, lane.offset, scale)
 
     def on_table(params: Any, scale: Scale) -> Activity:
@@ -176,7 +176,7 @@ def build(
         return lambda lane: op.measure(table, names[cost], snapshot(lane))
 
     def init(control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
-        scale = _scale(system, control)
+        scale = scale_of(system, control)
         key = jax.random.key(seed)
         order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
         params = model.init(jax.random.fold_in(key, INIT), a[:1], b[:1], scale)
@@ -326,7 +326,8 @@ def _network(system: System, tile: int, max_tiles: int, kernel: str) -> op.Netwo
     )
 
 
-def _scale(system: System, control: Control) -> Scale:
+def scale_of(system: System, control: Control) -> Scale:
+    """What the run's alpha means; see `models.Scale`."""
     convention = ALPHA_CONVENTIONS[system.alpha_convention]
     degree = ACTIVATIONS[system.activation].degree
     return convention.scale(control.alpha, system.width, degree, 2 * system.modulus)

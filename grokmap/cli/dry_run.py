@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from grokmap import execute, plan, rates, store
 from grokmap.cli.display import human_bytes, human_time, print_event
-from grokmap.cli.sweep import Options, check_folder, missing_of, seconds_of
+from grokmap.cli.sweep import Options, missing_of, read_options, seconds_of
 from grokmap.plan import Planned
-from grokmap.spec import read_sweep
 from grokmap.train import VOCABULARY, names_by_cost
 
 
 def dry_run_sweep(options: Options) -> int:
     """Says what `run_sweep` would do; writes nothing."""
     seconds_of(options.time_budget)
-    sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
-    path = options.out or Path("results") / sweep.name
-    check_folder(path, sweep)
+    path, sweep = read_options(options)
     planned = plan.plan(sweep, VOCABULARY)
     missing = missing_of(path, planned) if path.exists() else planned
-    execute.use_all_cores()
     report = {
         "sweep": sweep.name,
         "folder": str(path),

@@ -24,8 +24,9 @@ from grokmap.cli.doctor import versions
 from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
 from grokmap.errors import OtherSweepError, ResultError, SpecError
 from grokmap.plan import Planned
-from grokmap.spec import Sweep, read_sweep
+from grokmap.spec import AUTO, Sweep, read_sweep
 from grokmap.spec.sweep import AXES, KEYS
+from grokmap.step_size import choose_learning_rate
 from grokmap.train import VOCABULARY
 
 EXIT_SOME_FAILED, EXIT_STOPPED, EXIT_INTERRUPTED = 3, 75, 130
@@ -76,11 +77,8 @@ class Session:
 def run_sweep(options: Options) -> int:
     """Trains what is missing of the sweep; returns the exit code."""
     stop = Stop(time.monotonic() + seconds_of(options.time_budget))
-    sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
-    path = options.out or Path("results") / sweep.name
-    check_folder(path, sweep)
+    path, sweep = read_options(options)
     planned = plan.plan(sweep, VOCABULARY)
-    execute.use_all_cores()
     session = Session()
     with _signals(stop), store.locked(path):
         # Again, now that no other process can change the folder.
@@ -101,6 +99,35 @@ def run_sweep(options: Options) -> int:
         )
     _report(path, runs, len(planned), code, options.as_json)
     return code
+
+
+def read_options(options: Options) -> tuple[Path, Sweep]:
+    """The result folder and the sweep, its learning rate chosen.
+
+    Raises:
+      SpecError, ResultError: the file has problems, or the folder is another sweep's.
+    """
+    execute.use_all_cores()
+    sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
+    path = options.out or Path("results") / sweep.name
+    if sweep.is_open and (path / store.SPEC).is_file():
+        # Chosen when the sweep began: the same number, whatever this machine finds.
+        before = store.read_spec(path)
+        if before.learning_rate_choice == AUTO:
+            sweep = sweep.with_learning_rate(before.learning_rate[0])
+    if sweep.is_open:
+        sweep = sweep.with_learning_rate(_chosen(sweep))
+    check_folder(path, sweep)
+    return path, sweep
+
+
+def _chosen(sweep: Sweep) -> float:
+    try:
+        chosen = choose_learning_rate(sweep)
+    except ValueError as error:
+        raise SpecError(f'learning_rate = "auto": {error}; give a number') from None
+    print(f'grokmap: learning_rate = "auto": {chosen:g}', file=sys.stderr)
+    return chosen
 
 
 def write_runs(path: Path) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from grokmap.spec.axis import expand_axis
 from grokmap.spec.read import read_sweep
-from grokmap.spec.sweep import Sweep, Vocabulary, expand, sweep_schema
+from grokmap.spec.sweep import AUTO, Sweep, Vocabulary, expand, sweep_schema
 from grokmap.spec.words import (
     CONTROL_FIELDS,
     SCHEMA_VERSION,
@@ -14,6 +14,7 @@ from grokmap.spec.words import (
 )
 
 __all__ = [
+    "AUTO",
     "CONTROL_FIELDS",
     "SCHEMA_VERSION",
     "SYSTEM_FIELDS",

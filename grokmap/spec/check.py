@@ -39,6 +39,11 @@ def check(
         if optimizer and key in given and key not in optimizer.controls:
             reads = ", ".join((*ALWAYS_READ, *optimizer.controls))
             yield f"{key}: ignored by optimizer {sweep.optimizer!r} (reads {reads})"
+    if sweep.learning_rate_choice == "auto" and sweep.optimizer != "gd":
+        yield (
+            'learning_rate = "auto": for optimizer "gd" only, whose largest stable '
+            "step follows from the curvature; give a number"
+        )
     convention = vocabulary.alpha_convention.get(sweep.alpha_convention)
     if "alpha" not in bad and convention and convention.multiplies:
         if min(sweep.alpha) <= 0:

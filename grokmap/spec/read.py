@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from grokmap.errors import SpecError
 from grokmap.spec.axis import expand_axis
 from grokmap.spec.check import check, nearest, short
-from grokmap.spec.sweep import AXES, KEYS, Sweep, Vocabulary, default_tail
+from grokmap.spec.sweep import AUTO, AXES, KEYS, Sweep, Vocabulary, default_tail
 
 MAX_FILE_BYTES = 1 << 20
 MAX_PROBLEMS = 30
@@ -42,6 +42,9 @@ def read_sweep(
             problems.append(f"-s {short(text)}: write -s key=value")
         else:
             values[key] = _override_value(key, value.strip())
+    is_auto = values.get("learning_rate") == AUTO
+    if is_auto:
+        values |= {"learning_rate": 1.0, "learning_rate_choice": AUTO}
     sweep, bad = _validate(values, problems)
     given = {k for k in values if k not in bad}
     problems += check(sweep, given, bad, vocabulary)
@@ -58,6 +61,7 @@ def read_sweep(
             if entry.tasks is None or sweep.task in entry.tasks
         )
     tail = default_tail(sweep.horizon) if sweep.tail is None else sweep.tail
+    sweep = sweep.model_copy(update={"learning_rate": ()}) if is_auto else sweep
     return sweep.model_copy(update={"order_parameters": chosen, "tail": tail})
 
 

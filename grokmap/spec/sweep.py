@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, Protocol, Self
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from pydantic import (
@@ -33,6 +33,7 @@ from grokmap.spec.words import (
 )
 
 MAX_RUNS = 1_000_000
+AUTO = "auto"
 AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")
 
 
@@ -179,8 +180,9 @@ def _key(text: str, **kwargs: Any) -> Any:
 class Sweep(BaseModel):
     """A checked sweep: one attribute a key; axes as tuples of points.
 
-    A fixed number is an axis of one point. Units: `horizon` in weight-decay times
-    1/decay_rate; `n_steps`, `min_steps`, `max_steps` in optimizer steps.
+    A fixed number is an axis of one point. No point in `learning_rate`: "auto" was
+    given, and the number is not chosen yet (`step_size`). Units: `horizon` in
+    weight-decay times 1/decay_rate; `n_steps`, `min_steps`, `max_steps` in steps.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -203,7 +205,11 @@ class Sweep(BaseModel):
         "share of the examples trained on"
     )
     learning_rate: Annotated[tuple[float, ...], Points(gt=0)] = _key(
-        "eta, in function space (see alpha_convention)"
+        'eta, in function space (see alpha_convention); "auto" with gd: one step for '
+        "all runs, 0.4 of the largest that is stable at initialisation"
+    )
+    learning_rate_choice: Literal["given", "auto"] = _key(
+        'whether learning_rate was given or chosen by "auto"', default="given"
     )
     seed: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**32 - 1)] = _key(
         "seeds split and initial weights", default=(0,)
@@ -268,6 +274,15 @@ class Sweep(BaseModel):
     @property
     def n_runs(self) -> int:
         return math.prod(len(getattr(self, k)) for k in AXES)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the learning rate has yet to be chosen."""
+        return not self.learning_rate
+
+    def with_learning_rate(self, chosen: float) -> Self:
+        """The sweep with the number that "auto" stands for."""
+        return self.model_copy(update={"learning_rate": (round12(chosen),)})
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, as a document that reads back to this sweep."""

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -120,6 +121,20 @@ class Hooks(NamedTuple):
 def use_all_cores() -> None:
     """One CPU device a core. Call before jax's first computation."""
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
+def use_compile_cache() -> None:
+    """Keeps compiled programs, so that the same sweep compiles nothing next time.
+
+    In the user's own cache folder: programs are trusted code, so never beside results.
+    JAX_COMPILATION_CACHE_DIR chooses another folder.
+    """
+    if not jax.config.jax_compilation_cache_dir:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(caches) / "grokmap" / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def choose_settings(

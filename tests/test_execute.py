@@ -109,6 +109,40 @@ def test_four_devices_train_the_same_without_communication(tmp_path: Any) -> Non
     assert frames[0].equals(frames[1])
 
 
+COUNTING = """
+import collections, jax, sys
+
+seen = collections.Counter()
+jax.monitoring.register_event_listener(lambda event, **_: seen.update([event]))
+from grokmap.cli import main
+
+try:
+    main(["sweep", "sweeps/smoke.toml", "--out", sys.argv[1]])
+except SystemExit as stop:
+    assert not stop.code
+print(*(seen[f"/jax/compilation_cache/cache_{k}"] for k in ("hits", "misses")))
+"""
+
+
+def test_a_second_start_compiles_nothing(tmp_path: Any) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    counts = []
+    for out in ("first", "second"):
+        done = subprocess.run(
+            [sys.executable, "-c", COUNTING, str(tmp_path / out)],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        counts.append([int(word) for word in done.stdout.split()[-2:]])
+    (first_hits, first_misses), (hits, misses) = counts
+    assert first_hits == 0 and first_misses > 2
+    assert hits == first_misses and misses == 0
+
+
 def test_a_diverged_run_is_an_outcome_and_harms_no_neighbour() -> None:
     calm = small_sweep(seed="0,1,2", n_steps=300)
     wild = small_sweep(seed="0,1,2", n_steps=300, learning_rate="0.05,30")

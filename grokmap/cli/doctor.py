@@ -86,7 +86,10 @@ def print_report(as_json: bool) -> None:
     from grokmap import execute
 
     execute.use_all_cores()
-    facts = versions()
+    execute.use_compile_cache()
+    import jax
+
+    facts = versions() | {"compile_cache": jax.config.jax_compilation_cache_dir}
     problems = warnings(facts)
     if as_json:
         print(json.dumps({**facts, "warnings": problems}, indent=2))
@@ -96,6 +99,7 @@ def print_report(as_json: bool) -> None:
     print(f"{'python':<12} {facts['python']}")
     print(f"{'device':<12} {facts['n_devices']} x {facts['device']}")
     print(f"{'precision':<12} float32 matrix products in true float32")
+    print(f"{'compiled':<12} kept in {facts['compile_cache']}")
     for problem in problems:
         print(f"warning: {problem}")
     if not problems:

@@ -108,6 +108,7 @@ def read_options(options: Options) -> tuple[Path, Sweep]:
       SpecError, ResultError: the file has problems, or the folder is another sweep's.
     """
     execute.use_all_cores()
+    execute.use_compile_cache()
     sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
     path = options.out or Path("results") / sweep.name
     if sweep.is_open and (path / store.SPEC).is_file():

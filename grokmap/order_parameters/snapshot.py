@@ -107,12 +107,18 @@ def unit(values: jax.Array) -> jax.Array:
 
 
 def norm(tree: Any) -> jax.Array:
-    """Frobenius norm of a pytree; squares neither over- nor underflow."""
-    sizes = [jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(tree)]
-    largest = jnp.max(jnp.stack(sizes))
+    """Frobenius norm of a pytree; squares neither over- nor underflow.
+
+    Leaf by leaf, so that norms of parts and of the whole share their sums.
+    """
+    return _norm(jnp.stack([_norm(leaf) for leaf in jax.tree.leaves(tree)]))
+
+
+def _norm(values: jax.Array) -> jax.Array:
+    largest = jnp.max(jnp.abs(values))
     scale = jnp.where(largest == 0, 1.0, largest)
-    squares = jax.tree.map(lambda leaf: jnp.sum(jnp.square(leaf / scale)), tree)
-    return scale * jnp.sqrt(jax.tree.reduce(jnp.add, squares))
+    scaled = jnp.ravel(values / scale)
+    return scale * jnp.sqrt(jnp.vdot(scaled, scaled))
 
 
 def eigenvalues(symmetric: jax.Array) -> jax.Array:

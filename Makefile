@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo smoke test test-slow lint type bench figures clean
+.PHONY: help setup demo smoke test test-slow lint type bench bench-gpu figures clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,9 +42,16 @@ lint: $(STAMP) ## ruff
 type: $(STAMP) ## mypy
 	$(BIN)/mypy
 
-bench: $(STAMP) ## run-steps/s against a hand-written loop; cost of order parameters
-	$(BIN)/python benchmarks/run_steps.py
-	$(BIN)/python benchmarks/order_parameters.py
+bench: $(STAMP) ## measure the claims of benchmarks/README.md, about half an hour
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	for name in planning host_memory training end_to_end order_parameters; do \
+	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
+	  $(BIN)/python benchmarks/table.py $$name || exit 1; done
+
+bench-gpu: $(STAMP) ## the same on a GPU
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/gpu.py > benchmarks/results/gpu.json
+	$(BIN)/python benchmarks/table.py gpu
 
 figures: $(STAMP) ## draw the committed figures again
 	$(BIN)/grokmap phase-diagram results/quickstart-reference

@@ -208,7 +208,7 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     chunk = jax.jit(
         on_lanes(program.chunk, settings.together, shared=(1,)), donate_argnums=(0,)
     ).lower(lanes, _shapes_of_slots(None if settings.together else n))
-    options = _compiler_options()
+    options = compiler_options()
     zeros = jax.jit(
         lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), lanes),
         out_shardings=sharding,
@@ -233,7 +233,8 @@ def build_program(system: System, settings: Settings) -> Program:
     )
 
 
-def _compiler_options() -> dict[str, Any]:
+def compiler_options() -> dict[str, Any]:
+    """Of XLA, for the local devices."""
     # Each core trains its own lane: products split over cores would only wait for
     # each other (measured: up to 30 % at p = 97).
     on_cpu = jax.local_devices()[0].platform == "cpu"

@@ -46,6 +46,7 @@ LOCK = ".lock"
 PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *CONTROL_FIELDS)
 # What labels are made of: a file without them is no trajectory file.
 REQUIRED = ("train_accuracy", "test_accuracy", "train_loss", "zero_loss_fraction")
+LABELS_READ = (*REQUIRED, "weight_norm")
 WAITING = 2  # batches a writer holds before it makes its caller wait
 PART_ROWS = 2**19  # of trajectories held at once where all of a sweep is read
 BYTES_A_RUN = 500  # of plan.parquet and runs.parquet together; measured

@@ -322,3 +322,26 @@ def _check_order_parameters(grokmap: Any) -> None:
         "phase-diagram", "results/smoke", "--colour", "teacher_overlap"
     )
     assert code == 2 and "was not recorded" in err
+
+
+def test_an_automatic_learning_rate_is_chosen_once_and_kept(
+    grokmap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = ("sweep", "tiny.toml", "-s", "learning_rate=auto")
+    code, _, err = grokmap(*auto)
+    assert code == 0
+    spec = tomllib.loads(Path("results/tiny/sweep.toml").read_text())
+    assert spec["learning_rate_choice"] == "auto"
+    assert f'learning_rate = "auto": {spec["learning_rate"]:g}' in err
+    runs = pd.read_parquet("results/tiny/runs.parquet")
+    assert set(runs["learning_rate"]) == {spec["learning_rate"]}
+
+    # Again, and with an axis grown: the number of the folder, whatever is found now.
+    monkeypatch.setattr("grokmap.cli.sweep.choose_learning_rate", lambda sweep: 1.0)
+    assert grokmap(*auto)[0] == 0
+    assert tomllib.loads(Path("results/tiny/sweep.toml").read_text()) == spec
+    # A given number is another sweep.
+    assert grokmap("sweep", "tiny.toml")[0] == 4
+    adamw = ("-s", "optimizer=adamw", "--out", "results/other")
+    code, _, err = grokmap(*auto, *adamw)
+    assert code == 2 and 'for optimizer "gd" only' in err

@@ -27,13 +27,14 @@ MAY_USE = {
     },
     "execute": {"train", "schedule", "plan", "spec"},
     "rates": {"execute", "schedule", "plan", "spec"},
+    "step_size": {"train", "tasks", "optimizers", "order_parameters", "spec"},
     "store": {"spec", "errors"},
     "transitions": {"classify"},
     "plot": {"errors"},
 }
 JAX = {
     *("models", "losses", "optimizers", "order_parameters"),
-    *("train", "execute", "rates", "cli"),
+    *("train", "execute", "rates", "step_size", "cli"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -51,7 +51,9 @@ def draw_phase_diagram(
     kinds = figure_formats(formats)
     colour = diagram.colour
     _check_colour(colour, diagram.at)
-    wanted = store.REQUIRED if colour == DELAY_RATIO else (*store.REQUIRED, colour)
+    wanted = (
+        store.LABELS_READ if colour == DELAY_RATIO else (*store.LABELS_READ, colour)
+    )
     runs = load_runs(path, read_criteria(criteria), wanted)
     shading = plot.DELAY
     if colour != DELAY_RATIO:

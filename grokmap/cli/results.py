@@ -30,7 +30,7 @@ def label_runs(
 
 
 def load_runs(
-    path: Path, criteria: Criteria, columns: Sequence[str] | None = store.REQUIRED
+    path: Path, criteria: Criteria, columns: Sequence[str] | None = store.LABELS_READ
 ) -> pd.DataFrame:
     """`label_runs`, with its lines printed.
 

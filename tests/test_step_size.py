@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import labelled, small_sweep, trajectories
+
+from grokmap import plan, step_size
+from grokmap.models import ALPHA_CONVENTIONS
+from grokmap.spec import Control, Sweep
+from grokmap.train import VOCABULARY, build
+
+FEW = {"modulus": 5, "width": 6, "n_steps": 200, "weight_decay": 0.1, "center": True}
+
+
+def curvature(sweep: Sweep) -> float:
+    """Largest eigenvalue of the Hessian and of its Gauss-Newton part, in float64."""
+    p, width = sweep.modulus[0], sweep.width[0]
+    scale = ALPHA_CONVENTIONS["laziness"].scale(sweep.alpha[0], width, 3, 2 * p)
+    run = plan.plan(sweep.with_learning_rate(1.0), VOCABULARY)[0]
+    program = build(run.run.system, tile=p * p, max_tiles=1)
+    control = Control(*map(jnp.float32, run.run.control))
+    lane = program.init(control, jnp.int32(run.n_train), jnp.uint32(0))
+    rows = np.asarray(lane.rows)[: run.n_train]
+    x = np.eye(p)[rows // p], np.eye(p)[rows % p]
+    x = np.concatenate(x, axis=1)
+    w, readout = (np.float64(lane.params[k]) for k in ("first", "readout"))
+    h = x @ w
+    # Jacobian of every logit in w and in the readout, example by example.
+    by_readout = np.einsum("ni,cd->ncdi", h**2, np.eye(p))
+    by_first = np.einsum("nk,ni,ci->ncki", x, 2 * h, readout)
+    flat = [j.reshape(len(x) * p, -1) for j in (by_first, by_readout)]
+    jacobian = float(scale.prefactor) * np.concatenate(flat, axis=1)
+    gauss_newton = 2 / len(x) * jacobian.T @ jacobian
+    error = -np.eye(p)[(rows // p + rows % p) % p]  # centred: the output is 0
+    second = np.zeros_like(gauss_newton)
+    pull = 2 / len(x) * float(scale.prefactor) * error
+    n_first = w.size
+    # d2f_c / dw_ki dw_li = 2 a_ci x_k x_l; d2f_c / dw_ki da_ci = 2 h_i x_k.
+    bend = np.einsum("nc,ci,nk,nl->kli", pull, 2 * readout, x, x)
+    cross = np.einsum("nc,ni,nk->kci", pull, 2 * h, x)
+    for i in range(width):
+        own = np.arange(2 * p) * width + i
+        out = n_first + np.arange(p) * width + i
+        second[np.ix_(own, own)] += bend[:, :, i]
+        second[np.ix_(own, out)] += cross[:, :, i]
+        second[np.ix_(out, own)] += cross[:, :, i].T
+    tops = [np.linalg.eigvalsh(m)[-1] for m in (gauss_newton, gauss_newton + second)]
+    return float(max(tops))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_the_limit_is_that_of_the_exact_curvature(
+    alpha: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = small_sweep(**FEW, alpha=alpha, momentum=0.5)
+    # Few parameters, so that Lanczos is exact.
+    monkeypatch.setattr(step_size, "LANCZOS_STEPS", 60)
+    (limit,) = step_size._limits(sweep)
+    width = sweep.width[0]
+    step, decay = width ** (1 - 2 * alpha), 0.1 / width
+    exact = 2 * 1.5 / (step * (curvature(sweep) + decay))
+    assert limit == pytest.approx(exact, rel=1e-3)
+    chosen = step_size.choose_learning_rate(sweep)
+    assert 0.9 * step_size.SHARE * limit <= chosen <= step_size.SHARE * limit
+    assert float(f"{chosen:.2g}") == chosen
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_stable_below_the_limit_and_not_above(momentum: float) -> None:
+    base = {"modulus": 11, "width": 64, "n_steps": 400, "momentum": momentum}
+    (limit,) = step_size._limits(small_sweep(**base))
+    calm = labelled(small_sweep(**base, learning_rate=step_size.SHARE * limit))
+    assert not calm["diverged"].any()
+    loss = trajectories(small_sweep(**base, learning_rate=step_size.SHARE * limit))
+    assert loss["train_loss"].iloc[-1] < 0.1 * loss["train_loss"].iloc[0]
+    wild = trajectories(small_sweep(**base, learning_rate=4 * limit))
+    assert not wild["train_loss"].iloc[-1] < 0.1 * loss["train_loss"].iloc[0]
+
+
+def test_one_number_serves_every_alpha_and_seed() -> None:
+    sweep = small_sweep(alpha="0,0.3,0.5", seed="0,1,2")
+    one = step_size.choose_learning_rate(sweep)
+    # The largest that is stable in every corner: no more corners, no larger step.
+    alone = [
+        step_size.choose_learning_rate(small_sweep(alpha=alpha)) for alpha in (0.0, 0.5)
+    ]
+    assert one == min(alone)
+
+
+@pytest.mark.slow
+def test_the_diagram_in_decay_times_does_not_move() -> None:
+    # The step of "auto" against a quarter of it, both for as many decay times.
+    grid: dict[str, Any] = {
+        "alpha": "0:0.6:4",
+        "weight_decay": "log:2e-3:0.5:7",
+        "modulus": 23,
+        "width": 128,
+        "momentum": 0.9,
+        "n_steps": None,
+        "horizon": 12.0,
+    }
+    chosen = step_size.choose_learning_rate(small_sweep(**grid))
+    large, small = (
+        labelled(
+            small_sweep(
+                **grid,
+                learning_rate=chosen / k,
+                min_steps=500 * k,
+                max_steps=6000 * k,
+                tail=1.0,
+            )
+        )
+        for k in (1, 4)
+    )
+    keys = ["alpha", "weight_decay", "seed"]
+    both = large.merge(small, on=keys, suffixes=("", "_small"))
+    decided = both[~both["censored"] & ~both["censored_small"]]
+    assert len(decided) >= 14
+    assert (decided["phase"] == decided["phase_small"]).all()
+    grok = decided[decided["phase"] == "grok"]
+    assert len(grok) >= 8
+    times = [
+        grok[f"t_grok{end}"].astype(float) * grok[f"decay_rate{end}"]
+        for end in ("", "_small")
+    ]
+    ratio = times[0] / times[1]
+    assert 0.6 < ratio.median() < 1.3 and ratio.between(1 / 3, 3).all()
+
+
+def test_a_curvature_beyond_float32_is_refused() -> None:
+    wide = small_sweep(alpha=1e6, alpha_convention="output_scale", width=16)
+    far = wide.model_copy(update={"alpha": (1e30,)})
+    with jax.debug_nans(False), pytest.raises(ValueError, match="not finite"):
+        step_size.choose_learning_rate(far)

@@ -44,7 +44,7 @@ type: $(STAMP) ## mypy
 
 bench: $(STAMP) ## measure the claims of benchmarks/README.md, about half an hour
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	for name in planning host_memory training end_to_end order_parameters; do \
+	for name in planning host_memory training breakdown end_to_end order_parameters; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
 	  $(BIN)/python benchmarks/table.py $$name || exit 1; done
 

@@ -127,6 +127,29 @@ def best_torch(rates: dict[str, Any], layer: str) -> tuple[Any, str]:
     return loops[best], best.rsplit(", ", 1)[1]
 
 
+def breakdown() -> str:
+    found, where = load("breakdown")
+    lines = ["## Where the time goes", where, "One lane a core, float32; a step of", ""]
+    lines += head("part of a step", *[f"p = {x['p']}, N = {x['N']}" for x in found])
+    for name in found[0]["parts_s"]:
+        shares = [100 * x["parts_s"][name] / x["step_s"] for x in found]
+        lines.append(row(name, *[f"{share:.0f}%" for share in shares]))
+    rest = [100 * (1 - sum(x["parts_s"].values()) / x["step_s"]) for x in found]
+    lines.append(row("the rest", *[f"{share:.0f}%" for share in rest]))
+    lines.append(row("a step", *[f"{1e3 * x['step_s']:.3g} ms" for x in found]))
+    lines += ["", *head("record", *[f"p = {x['p']}, N = {x['N']}" for x in found])]
+    for cost in found[0]["records_in_steps"]:
+        cells = []
+        for x in found:
+            each = x["records_in_steps"][cost]
+            share = 100 * each * x["records_of_22000"][cost] / 22_000
+            cells.append(f"{each:.2g} steps, {share:.1f}% of 22,000")
+        lines.append(row(cost, *cells))
+    compiled = [f"{x['compile_s']:.1f} s" for x in found]
+    lines.append(row("compiling, once", *compiled))
+    return "\n".join(lines)
+
+
 def end_to_end() -> str:
     found, where = load("end_to_end")
     lines = ["## Whole sweeps", where, ""]
@@ -224,7 +247,15 @@ def gpu() -> str:
 def main() -> None:
     for name in sys.argv[1:]:
         stamp(name)
-    parts = (HEAD, training(), end_to_end(), order_parameters(), host(), gpu())
+    parts = (
+        HEAD,
+        training(),
+        profile(),
+        end_to_end(),
+        order_parameters(),
+        host(),
+        gpu(),
+    )
     (HERE / "README.md").write_text("\n\n".join(part.strip() for part in parts) + "\n")
 
 

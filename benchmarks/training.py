@@ -112,12 +112,15 @@ def grokmap_rate(case: Case) -> Callable[[int], float]:
         return lanes, np.asarray(rows)
 
     lanes, _ = chunk(lanes, 1, 3)
+    # A chunk is as long as the engine's own.
+    records = max(1, round(execute.CPU_CHUNK_FLOPS / case.flops / INTERVAL))
 
     def rate(steps: int) -> float:
         nonlocal lanes
+        steps = max(1, steps // (INTERVAL * records)) * INTERVAL * records
         started = time.perf_counter()
-        for _ in range(steps // INTERVAL):
-            lanes, _ = chunk(lanes, 1, INTERVAL)
+        for _ in range(steps // (INTERVAL * records)):
+            lanes, _ = chunk(lanes, records, INTERVAL)
         return settings.lanes * steps / (time.perf_counter() - started)
 
     return rate

@@ -38,6 +38,7 @@ GPU_CHUNK_STEPS = 2048
 GPU_MEMORY_SHARE = 0.8
 FEW = 8  # lanes of a device from which memory is linear in them
 SLOTS = 512
+COMPILE_CACHE = "jax_compilation_cache_dir"
 # Runs that are over wait for company, since one file a run would be many small files.
 RUNS_TOGETHER, SECONDS_TOGETHER = 256, 30.0
 
@@ -129,10 +130,10 @@ def use_compile_cache() -> None:
     In the user's own cache folder: programs are trusted code, so never beside results.
     JAX_COMPILATION_CACHE_DIR chooses another folder.
     """
-    if not jax.config.jax_compilation_cache_dir:
+    if not getattr(jax.config, COMPILE_CACHE, None):
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(caches) / "grokmap" / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update(COMPILE_CACHE, str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

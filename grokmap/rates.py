@@ -36,7 +36,7 @@ def measure_rate(
     """Times chunks with short and long intervals, and with each cost class due."""
     lanes = sample(compiled, settings, runs)
 
-    def seconds_of(interval: int, due: str = "") -> float:
+    def seconds_a_record(interval: int, due: str = "") -> float:
         nonlocal lanes
         slots = _slots(settings, interval, due)
         times = []
@@ -47,13 +47,13 @@ def measure_rate(
             times.append(time.perf_counter() - started)
         return min(times) / RECORDS / settings.lanes
 
-    short, interval = seconds_of(1), 2
-    while (long := seconds_of(interval)) * settings.lanes * RECORDS < 0.5:
+    short, interval = seconds_a_record(1), 2
+    while (long := seconds_a_record(interval)) * settings.lanes * RECORDS < 0.5:
         interval *= 2
     step = (long - short) / (interval - 1)
     record = {"dense": max(0.0, short - step)}
     for cost in compiled.names.keys() - {"dense"}:
-        record[cost] = max(0.0, seconds_of(1, cost) - short)
+        record[cost] = max(0.0, seconds_a_record(1, cost) - short)
     return Rate(step, record)
 
 
@@ -71,7 +71,7 @@ def measure_costs(
         program = build_program(alone, settings)
         (function,) = (f for k, f in program.measure.items() if k != "dense")
         measured = jax.jit(on_lanes(function, settings.together))
-        seconds[name] = _seconds(partial(measured, lanes)) / settings.lanes
+        seconds[name] = seconds_of(partial(measured, lanes)) / settings.lanes
     return seconds
 
 
@@ -94,7 +94,7 @@ def _slots(settings: Settings, interval: int, due: str) -> Slots:
     )
 
 
-def _seconds(call: Callable[[], Any], repeats: int = 3) -> float:
+def seconds_of(call: Callable[[], Any], repeats: int = 3) -> float:
     """The shortest of a few calls, after one that warms up."""
     jax.block_until_ready(call())
     times = []

@@ -89,7 +89,9 @@ def print_report(as_json: bool) -> None:
     execute.use_compile_cache()
     import jax
 
-    facts = versions() | {"compile_cache": jax.config.jax_compilation_cache_dir}
+    facts = versions() | {
+        "compile_cache": getattr(jax.config, execute.COMPILE_CACHE, None)
+    }
     problems = warnings(facts)
     if as_json:
         print(json.dumps({**facts, "warnings": problems}, indent=2))

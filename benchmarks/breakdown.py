@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from training import CASES, Case
 
-from grokmap import execute, plan, rates
+from grokmap import devices, plan, rates
 from grokmap.models import KERNELS
 from grokmap.spec import Sweep
 from grokmap.train import VOCABULARY
@@ -44,12 +44,12 @@ def seconds_of_part(function: Callable[..., Any], *shapes: tuple[int, ...]) -> f
 
         return jax.lax.fori_loop(0, repeats, once, own[0])
 
-    run = jax.jit(execute.on_lanes(again, together=False))
-    compiled = run.lower(*arrays).compile(execute.compiler_options())
+    run = jax.jit(devices.on_lanes(again, together=False))
+    compiled = run.lower(*arrays).compile(devices.compiler_options())
     return seconds(lambda: compiled(*arrays)) / repeats
 
 
-def parts_of(case: Case, settings: execute.Settings) -> dict[str, float]:
+def parts_of(case: Case, settings: devices.Settings) -> dict[str, float]:
     """Seconds of the parts of a step, over all tiles of a lane."""
     tile, width, p = settings.tile, case.width, case.modulus
     rng = np.random.default_rng(0)
@@ -96,8 +96,8 @@ def profile(case: Case) -> dict[str, Any]:
     )
     runs = plan.plan(sweep, VOCABULARY)
     system = runs[0].run.system
-    settings = execute.choose_settings(system, runs)
-    compiled = execute.compile_system(system, settings)
+    settings = devices.choose_settings(system, runs)
+    compiled = devices.compile_system(system, settings)
     found = [rates.measure_rate(compiled, settings, runs) for _ in range(REPEATS)]
     step = float(np.median([r.step for r in found])) * settings.lanes
     records = {
@@ -116,7 +116,7 @@ def profile(case: Case) -> dict[str, Any]:
 
 
 def main() -> None:
-    execute.use_all_cores()
+    devices.use_all_cores()
     wanted = [CASES[1], CASES[4]]
     report = []
     for case in wanted:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokmap import execute, plan
+from grokmap import devices, execute, plan
 from grokmap.classify import classify
 from grokmap.spec import Sweep, read_sweep
 from grokmap.train import VOCABULARY
@@ -105,7 +105,7 @@ def start_up() -> dict[str, float]:
 
 
 def main() -> None:
-    execute.use_all_cores()
+    devices.use_all_cores()
     report: dict[str, Any] = {"start_up": start_up()}
     for name, overrides in {"quickstart": (), "decided": DECIDED}.items():
         report[name] = refill(overrides)

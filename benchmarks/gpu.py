@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from training import CASES, INTERVAL, Case, planned
 
-from grokmap import execute, rates
+from grokmap import devices, rates
 from grokmap.plan import Slots
 from grokmap.train import PRECISIONS
 
@@ -56,12 +56,12 @@ def rate_of(case: Case, lanes: int, kernel: str, precision: str, chunk: int) -> 
     """(run-steps/s, seconds to compile) of chunks of so many steps."""
     runs = planned(case, lanes, precision=precision)
     system = runs[0].run.system
-    settings = execute.choose_settings(system, runs, lanes)._replace(kernel=kernel)
-    compiled = execute.compile_system(system, settings)
+    settings = devices.choose_settings(system, runs, lanes)._replace(kernel=kernel)
+    compiled = devices.compile_system(system, settings)
     state = rates.sample(compiled, settings, runs)
     records = max(1, chunk // INTERVAL)
-    never = np.zeros(execute.SLOTS, bool)
-    interval = np.full(execute.SLOTS, chunk // records, np.int32)
+    never = np.zeros(devices.SLOTS, bool)
+    interval = np.full(devices.SLOTS, chunk // records, np.int32)
     slots = Slots(interval, never, never, np.int32(records))
     steps, started, seconds = 0, 0.0, 0.0
     while seconds < SECONDS:

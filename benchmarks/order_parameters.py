@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from grokmap import execute, plan, rates
+from grokmap import devices, execute, plan, rates
 from grokmap.spec import Sweep
 from grokmap.train import VOCABULARY, names_by_cost
 
@@ -94,8 +94,8 @@ def whole_trainings(setting: str) -> list[float]:
 def measure(setting: str) -> dict[str, Any]:
     runs = planned(setting, all_names(), 1000)
     system = runs[0].run.system
-    settings = execute.choose_settings(system, runs)
-    compiled = execute.compile_system(system, settings)
+    settings = devices.choose_settings(system, runs)
+    compiled = devices.compile_system(system, settings)
     found, costs = [], []
     for _ in range(REPEATS):
         found.append(rates.measure_rate(compiled, settings, runs))
@@ -114,7 +114,7 @@ def measure(setting: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    execute.use_all_cores()
+    devices.use_all_cores()
     report = {}
     for setting in SWEEPS:
         report[setting] = measure(setting)

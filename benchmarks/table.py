@@ -250,7 +250,7 @@ def main() -> None:
     parts = (
         HEAD,
         training(),
-        profile(),
+        breakdown(),
         end_to_end(),
         order_parameters(),
         host(),

@@ -28,14 +28,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokmap import execute, plan, rates
+from grokmap import devices, execute, plan, rates
 from grokmap.plan import Slots
 from grokmap.spec import Sweep
 from grokmap.train import VOCABULARY
 
 HERE = Path(__file__).parent
 INTERVAL = 128
-SECONDS = 3.0  # of each measurement, about
+SECONDS = 2.5  # of each measurement, about
 VMAPPED_LANES = 8
 SHAPES = ((1024, 1024, 1024), (512, 512, 512), (512, 512, 97), (512, 97, 512))
 
@@ -100,12 +100,12 @@ def grokmap_rate(case: Case) -> Callable[[int], float]:
     """steps -> run-steps/s of the engine's own chunks."""
     runs = planned(case, jax.local_device_count())
     system = runs[0].run.system
-    settings = execute.choose_settings(system, runs)
-    compiled = execute.compile_system(system, settings)
+    settings = devices.choose_settings(system, runs)
+    compiled = devices.compile_system(system, settings)
     lanes = rates.sample(compiled, settings, runs)
 
     def chunk(lanes: Any, records: int, interval: int) -> Any:
-        shape = (settings.lanes, execute.SLOTS)
+        shape = (settings.lanes, devices.SLOTS)
         never, n = np.zeros(shape, bool), np.full(settings.lanes, records, np.int32)
         slots = Slots(np.full(shape, interval, np.int32), never, never, n)
         lanes, rows = compiled.chunk(lanes, slots)
@@ -224,8 +224,8 @@ def matmul_rate(shape: tuple[int, int, int]) -> Callable[[], float]:
 
         return jax.lax.fori_loop(0, repeats, again, jnp.zeros((m, n)))
 
-    run = jax.jit(execute.on_lanes(products, together=False))
-    run = run.lower(left, right).compile(execute.compiler_options())
+    run = jax.jit(devices.on_lanes(products, together=False))
+    run = run.lower(left, right).compile(devices.compiler_options())
     jax.block_until_ready(run(left, right))
 
     def rate() -> float:
@@ -269,7 +269,7 @@ def measure(case: Case, rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    execute.use_all_cores()
+    devices.use_all_cores()
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     products = [matmul_rate(shape) for shape in SHAPES]
     report = []

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from grokmap.execute import SLOTS, Compiled, Settings, build_program, fill, on_lanes
+from grokmap.devices import SLOTS, Compiled, Settings, build_program, on_lanes
+from grokmap.execute import fill
 from grokmap.plan import Planned, Slots
 from grokmap.schedule import Seat
 from grokmap.spec import System

@@ -53,6 +53,11 @@ class Seat:
         self.steps = np.append(0, grid)
         self.due = plan.recorded(self.steps, n_steps, system)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every recorded quantity, cost class after cost class."""
+        return tuple(name for names in self.names.values() for name in names)
+
     def stops(self, budget: int) -> npt.NDArray[np.int64]:
         """Places in `steps` of the records due within `budget` steps from now."""
         within = np.searchsorted(self.steps, self.step + budget, side="right")
@@ -85,9 +90,8 @@ class Seat:
         """
         self.values = [np.concatenate(self.values)]
         step, values = self.steps[: self.taken], self.values[0]
-        columns = [name for names in self.names.values() for name in names]
         loss, train, test, norm = (
-            values[:, columns.index(name)]
+            values[:, self.columns.index(name)]
             for name in ("train_loss", "train_accuracy", "test_accuracy", "weight_norm")
         )
         unsound = step[~np.isfinite(loss)]

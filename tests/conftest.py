@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokmap import execute, plan
+from grokmap import devices, execute, plan
 from grokmap.classify import classify
 from grokmap.order_parameters import Snapshot
 from grokmap.spec import Control, Sweep, System, read_sweep
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # A test of its own process chooses how many devices it has.
 if "GROKMAP_TEST_DEVICES" not in os.environ:
-    execute.use_all_cores()
+    devices.use_all_cores()
 # Many tests train the same small system: it is compiled once a session.
 CACHE = tempfile.TemporaryDirectory()
 jax.config.update("jax_compilation_cache_dir", CACHE.name)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, labelled, small_sweep, trajectories
 
-from grokmap import execute, plan
+from grokmap import devices, execute, plan
 from grokmap.errors import SpecError
 from grokmap.train import VOCABULARY
 
@@ -21,9 +21,9 @@ RUNS = {"alpha": "0,0.3", "weight_decay": "1e-3,0.1", "train_fraction": "0.4,0.7
 
 def with_settings(sweep: Any, **changes: Any) -> pd.DataFrame:
     """Trajectories under settings that the platform would not choose itself."""
-    chosen = execute.choose_settings
+    chosen = devices.choose_settings
 
-    def choose(*arguments: Any) -> execute.Settings:
+    def choose(*arguments: Any) -> devices.Settings:
         return chosen(*arguments)._replace(**changes)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -37,16 +37,16 @@ def test_lanes_order_companions_and_chunk_length_change_nothing(
     # Bitwise on one CPU machine: a lane never looks at its neighbours.
     names = tuple(VOCABULARY.order_parameters)
     sweep = small_sweep(**RUNS, n_steps=150, order_parameters=names)
-    devices = jax.local_device_count()
-    one = trajectories(sweep, lanes=devices)
-    assert trajectories(sweep, lanes=4 * devices).equals(one)
+    n = jax.local_device_count()
+    one = trajectories(sweep, lanes=n)
+    assert trajectories(sweep, lanes=4 * n).equals(one)
     done = {run.run.run_id for run in plan.plan(sweep, VOCABULARY)[::2]}
     rest = trajectories(sweep, done=done)
     others = one[~one["run_id"].isin(done)].reset_index(drop=True)
     assert rest.equals(others)
     for flops in (1.0, 3e5, 1e12):
         monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", flops)
-        assert trajectories(sweep, lanes=devices).equals(one)
+        assert trajectories(sweep, lanes=n).equals(one)
 
 
 def test_lanes_that_step_together_train_the_same_runs(
@@ -54,7 +54,13 @@ def test_lanes_that_step_together_train_the_same_runs(
 ) -> None:
     # A GPU's way: other sums, so only to rounding; records as exact as ever.
     sweep = small_sweep(
-        **RUNS, n_steps=None, horizon=0.02, min_steps=20, max_steps=150, seed="0,1,2"
+        **RUNS,
+        n_steps=None,
+        horizon=0.02,
+        min_steps=20,
+        max_steps=150,
+        seed="0,1,2",
+        order_parameters=("snr", "sharpness"),
     )
     apart = trajectories(sweep)
     for lanes, steps in ((4, 7), (8, 2048)):
@@ -76,15 +82,15 @@ FOUR_DEVICES = """
 import jax, sys
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 from conftest import small_sweep, trajectories
-from grokmap import execute, plan
+from grokmap import devices, plan
 from grokmap.train import VOCABULARY
 
 sweep = small_sweep(alpha="0,0.3", seed="0,1,2", n_steps=60)
 trajectories(sweep, lanes=4).to_pickle(sys.argv[2])
 runs = plan.plan(sweep, VOCABULARY)
-settings = execute.choose_settings(runs[0].run.system, runs, 4)
+settings = devices.choose_settings(runs[0].run.system, runs, 4)
 for together in (False, True):
-    compiled = execute.compile_system(
+    compiled = devices.compile_system(
         runs[0].run.system, settings._replace(together=together)
     )
     text = compiled.chunk.as_text() + compiled.refill.as_text()
@@ -95,12 +101,12 @@ for together in (False, True):
 
 def test_four_devices_train_the_same_without_communication(tmp_path: Any) -> None:
     frames = []
-    for devices in (1, 4):
-        out = tmp_path / f"{devices}.pkl"
+    for count in (1, 4):
+        out = tmp_path / f"{count}.pkl"
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-        environment["GROKMAP_TEST_DEVICES"] = str(devices)
+        environment["GROKMAP_TEST_DEVICES"] = str(count)
         subprocess.run(
-            [sys.executable, "-c", FOUR_DEVICES, str(devices), str(out)],
+            [sys.executable, "-c", FOUR_DEVICES, str(count), str(out)],
             check=True,
             env=environment,
             timeout=300,
@@ -218,6 +224,29 @@ def test_a_failing_chunk_leaves_the_other_runs_alone(
     assert 1 <= len(failed[0].runs) <= 2
 
 
+@pytest.mark.parametrize("reason", ["out of luck", "RESOURCE_EXHAUSTED: no memory"])
+def test_runs_that_were_over_outlive_a_failure(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = execute._run_chunk, []
+
+    def fails_late(compiled: Any, settings: Any, lanes: Any, seats: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError(reason)
+        return real(compiled, settings, lanes, seats)
+
+    monkeypatch.setattr(execute, "_run_chunk", fails_late)
+    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e12)
+    planned = plan.plan(small_sweep(seed=tuple(range(12))), VOCABULARY)
+    outcomes = list(execute.execute(planned, lanes=4))
+    assert len(outcomes[0].runs) == 4 and isinstance(outcomes[0], execute.Done)
+    runs = [run for o in outcomes for run in o.runs]
+    assert sorted(runs) == sorted(planned)
+    failed = [o for o in outcomes if isinstance(o, execute.Failed)]
+    assert len(failed) == (reason == "out of luck")
+
+
 def test_out_of_memory_halves_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = execute._run_chunk, []
 
@@ -247,13 +276,13 @@ def test_what_cannot_be_compiled_fails_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_memory_is_linear_in_lanes() -> None:
     # What `lanes_in_memory` extrapolates from two sizes.
     run = plan.plan(small_sweep(modulus=23, width=64), VOCABULARY)[0]
-    settings = execute.choose_settings(run.run.system, [run])
+    settings = devices.choose_settings(run.run.system, [run])
     settings = settings._replace(together=True, kernel="one_hot", max_tiles=1)
-    devices = jax.local_device_count()
-    few = execute.FEW
+    cores = jax.local_device_count()
+    few = devices.FEW
     sizes = (few, 2 * few, 3 * few, 6 * few)
     used = [
-        execute.bytes_of_chunk(run.run.system, settings._replace(lanes=devices * n))
+        devices.bytes_of_chunk(run.run.system, settings._replace(lanes=cores * n))
         for n in sizes
     ]
     each = (used[1] - used[0]) / few
@@ -295,11 +324,11 @@ def test_a_stop_keeps_the_runs_that_are_over(monkeypatch: pytest.MonkeyPatch) ->
 def test_settings_follow_from_all_runs_of_the_sweep() -> None:
     planned = plan.plan(small_sweep(seed=tuple(range(9))), VOCABULARY)
     system = planned[0].run.system
-    settings = execute.choose_settings(system, planned)
+    settings = devices.choose_settings(system, planned)
     assert settings.lanes == jax.local_device_count()
     assert settings.tile == 29 and settings.max_tiles == 1
     assert settings.kernel == "gather" and not settings.together
-    assert execute.choose_settings(system, planned, lanes=3).lanes % 2 == 0
+    assert devices.choose_settings(system, planned, lanes=3).lanes % 2 == 0
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])

@@ -25,8 +25,9 @@ MAY_USE = {
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
         *("plan", "spec", "errors"),
     },
-    "execute": {"train", "schedule", "plan", "spec"},
-    "rates": {"execute", "schedule", "plan", "spec"},
+    "devices": {"train", "plan", "spec"},
+    "execute": {"devices", "schedule", "plan", "spec", "errors"},
+    "rates": {"execute", "devices", "schedule", "plan", "spec"},
     "step_size": {"train", "tasks", "optimizers", "order_parameters", "spec"},
     "store": {"spec", "errors"},
     "transitions": {"classify"},
@@ -34,7 +35,7 @@ MAY_USE = {
 }
 JAX = {
     *("models", "losses", "optimizers", "order_parameters"),
-    *("train", "execute", "rates", "step_size", "cli"),
+    *("train", "devices", "execute", "rates", "step_size", "cli"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

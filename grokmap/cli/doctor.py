@@ -83,14 +83,14 @@ def warnings(facts: dict[str, Any]) -> list[str]:
 
 
 def print_report(as_json: bool) -> None:
-    from grokmap import execute
+    from grokmap import devices
 
-    execute.use_all_cores()
-    execute.use_compile_cache()
+    devices.use_all_cores()
+    devices.use_compile_cache()
     import jax
 
     facts = versions() | {
-        "compile_cache": getattr(jax.config, execute.COMPILE_CACHE, None)
+        "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None)
     }
     problems = warnings(facts)
     if as_json:

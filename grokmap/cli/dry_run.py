@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from grokmap import execute, plan, rates, store
+from grokmap import devices, plan, rates, store
 from grokmap.cli.display import human_bytes, human_time, print_event
 from grokmap.cli.sweep import Options, missing_of, read_options, seconds_of
 from grokmap.plan import Planned
@@ -79,8 +79,8 @@ def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
             f"grokmap: measuring width {system.width}, p {system.modulus}",
             file=sys.stderr,
         )
-        settings = execute.choose_settings(system, runs, lanes)
-        compiled = execute.compile_system(system, settings)
+        settings = devices.choose_settings(system, runs, lanes)
+        compiled = devices.compile_system(system, settings)
         rate = rates.measure_rate(compiled, settings, runs)
         seconds["compile"] += compiled.seconds
         counts = _counts(runs)

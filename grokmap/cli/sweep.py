@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap import execute, plan, store
+from grokmap import devices, execute, plan, store
 from grokmap.classify import CRITERIA, PHASES, classify
 from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import versions
@@ -27,7 +27,7 @@ from grokmap.plan import Planned
 from grokmap.spec import AUTO, Sweep, read_sweep
 from grokmap.spec.sweep import AXES, KEYS
 from grokmap.step_size import choose_learning_rate
-from grokmap.train import VOCABULARY
+from grokmap.train import VOCABULARY, effective_precision
 
 EXIT_SOME_FAILED, EXIT_STOPPED, EXIT_INTERRUPTED = 3, 75, 130
 
@@ -94,7 +94,7 @@ def run_sweep(options: Options) -> int:
     if stop.code and missing and not session.done:
         print(
             "grokmap: stopped before a run was over: only whole runs are kept; allow "
-            "more time or choose fewer --lanes",
+            "more time",
             file=sys.stderr,
         )
     _report(path, runs, len(planned), code, options.as_json)
@@ -107,10 +107,11 @@ def read_options(options: Options) -> tuple[Path, Sweep]:
     Raises:
       SpecError, ResultError: the file has problems, or the folder is another sweep's.
     """
-    execute.use_all_cores()
-    execute.use_compile_cache()
+    devices.use_all_cores()
+    devices.use_compile_cache()
     sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
     path = options.out or Path("results") / sweep.name
+    effective_precision(sweep.precision, devices.platform())
     if sweep.is_open and (path / store.SPEC).is_file():
         # Chosen when the sweep began: the same number, whatever this machine finds.
         before = store.read_spec(path)

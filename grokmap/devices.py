@@ -1,0 +1,251 @@
+"""How a system is executed on the local devices: settings, and its compiled programs.
+
+`shard_map` splits lanes over the devices (the cores of a CPU, or the GPUs); nothing is
+communicated. A GPU's lanes step together (`vmap`); on a CPU each core trains one lane
+after the other, as fast as it can train any number of them at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from grokmap.plan import Planned, Slots
+from grokmap.spec import Control, System
+from grokmap.train import Program, build, effective_precision
+
+# Rows of a tile on a CPU: the hidden activations of a tile stay in its cache.
+CPU_TILE = 512
+GPU_MEMORY_SHARE = 0.8
+FEW = 8  # lanes of a device from which memory is linear in them
+SLOTS = 512  # records that a chunk can hold
+COMPILE_CACHE = "jax_compilation_cache_dir"
+
+
+class Settings(NamedTuple):
+    """How a system is executed; none of it is part of a run's identity.
+
+    lanes: runs in training at once; tile, max_tiles: rows per gradient tile, most
+    tiles of a run; kernel: of the first layer; together: whether a device's lanes step
+    together; precision: what matrix products are computed in.
+    """
+
+    lanes: int
+    tile: int
+    max_tiles: int
+    kernel: str
+    together: bool
+    precision: str
+
+
+class Compiled(NamedTuple):
+    """The executables of one system with fixed settings, and what building cost.
+
+    refill: (lanes, fresh, control, n_train, seed) -> lanes, new runs where fresh.
+    chunk: (lanes, slots) -> (lanes, [lanes, R, columns]). names: as in `Program`.
+    """
+
+    refill: Callable[..., Any]
+    chunk: Any
+    names: dict[str, tuple[str, ...]]
+    empty: Callable[[], Any]
+    seconds: float
+
+
+def use_all_cores() -> None:
+    """One CPU device a core. Call before jax's first computation."""
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
+def platform() -> str:
+    """Of the local devices: cpu, gpu."""
+    return str(jax.local_devices()[0].platform)
+
+
+def use_compile_cache() -> None:
+    """Keeps compiled programs, so that the same sweep compiles nothing next time.
+
+    In the user's own cache folder: programs are trusted code, so never beside results.
+    JAX_COMPILATION_CACHE_DIR chooses another folder.
+    """
+    if not getattr(jax.config, COMPILE_CACHE, None):
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(caches) / "grokmap" / "compiled"
+        jax.config.update(COMPILE_CACHE, str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def choose_settings(
+    system: System, planned: Sequence[Planned], lanes: int | None = None
+) -> Settings:
+    """Settings for a system on the local devices, `planned` all its runs of the sweep.
+
+    All, done or not: tiles follow from the largest training set, and a sweep that is
+    resumed has to compute the same sums.
+
+    Raises:
+      SpecError: the devices do not have the system's precision.
+    """
+    precision = effective_precision(system.precision, platform())
+    n_train = max(run.n_train for run in planned)
+    if platform() == "cpu":
+        tiles = -(-n_train // CPU_TILE)
+        tile = -(-n_train // tiles)
+        cpu = Settings(1, tile, tiles, "gather", together=False, precision=precision)
+        return cpu._replace(lanes=whole_devices(lanes or 1))
+    gpu = Settings(1, n_train, 1, "one_hot", together=True, precision=precision)
+    fitting = lanes or lanes_in_memory(system, gpu, len(planned))
+    return gpu._replace(lanes=whole_devices(min(fitting, len(planned))))
+
+
+def whole_devices(lanes: int) -> int:
+    """The next multiple of the number of devices."""
+    devices = jax.local_device_count()
+    return -(-lanes // devices) * devices
+
+
+def lanes_in_memory(system: System, settings: Settings, wanted: int) -> int:
+    """Most lanes whose training fits all devices' memory, `wanted` at most.
+
+    By the compiler's own account of the chunk at two sizes, which is linear in lanes
+    from a few on.
+    """
+    device, devices = jax.local_devices()[0], jax.local_device_count()
+    limit = GPU_MEMORY_SHARE * (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
+    one, two = (
+        bytes_of_chunk(system, settings._replace(lanes=n))
+        for n in (devices * FEW, 2 * devices * FEW)
+    )
+    each = max(1.0, (two - one) / FEW)
+    per_device = max(1, int((limit - (one - FEW * each)) / each))
+    return min(wanted, per_device * devices)
+
+
+def bytes_of_chunk(system: System, settings: Settings) -> float:
+    """Peak memory of a chunk on one device: arguments, results and temporaries."""
+    memory = compile_system(system, settings).chunk.memory_analysis()
+    used = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+    return float(used + memory.output_size_in_bytes - memory.alias_size_in_bytes)
+
+
+def compile_system(system: System, settings: Settings) -> Compiled:
+    """Compiles a system ahead of time: one trace of `init` and one of `chunk`."""
+    started = time.perf_counter()
+    program = build_program(system, settings)
+    n = settings.lanes
+    inputs = _shapes_of_inputs(n)
+    lanes = jax.eval_shape(jax.vmap(program.init), *inputs[1:])
+    sharding = NamedSharding(_mesh(), PartitionSpec("run"))
+    lanes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), lanes
+    )
+    refill = jax.jit(
+        on_lanes(_refilled(program), settings.together), donate_argnums=(0,)
+    ).lower(lanes, *inputs)
+    chunk = jax.jit(
+        on_lanes(program.chunk, settings.together, shared=(1,)), donate_argnums=(0,)
+    ).lower(lanes, _shapes_of_slots(None if settings.together else n))
+    options = compiler_options()
+    zeros = jax.jit(
+        lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), lanes),
+        out_shardings=sharding,
+    )
+    return Compiled(
+        refill.compile(compiler_options=options),
+        chunk.compile(compiler_options=options),
+        program.names,
+        zeros,
+        time.perf_counter() - started,
+    )
+
+
+def build_program(system: System, settings: Settings) -> Program:
+    """The system's pure functions, as these settings want them."""
+    return build(
+        system,
+        tile=settings.tile,
+        max_tiles=settings.max_tiles,
+        kernel=settings.kernel,
+        platform=platform(),
+    )
+
+
+def compiler_options() -> dict[str, Any]:
+    """Of XLA, for the local devices."""
+    # Each core trains its own lane: products split over cores would only wait for
+    # each other (measured: up to 30 % at p = 97).
+    on_cpu = platform() == "cpu"
+    return {"xla_cpu_multi_thread_eigen": False} if on_cpu else {}
+
+
+def _shapes_of_inputs(n: int) -> tuple[Any, ...]:
+    """Of `refill`, behind the lanes: fresh, control, n_train, seed."""
+
+    def numbers(dtype: Any) -> Any:
+        return jax.ShapeDtypeStruct((n,), dtype)
+
+    control = Control(*[numbers(jnp.float32)] * len(Control._fields))
+    return numbers(jnp.bool_), control, numbers(jnp.int32), numbers(jnp.uint32)
+
+
+def _shapes_of_slots(n: int | None) -> Slots:
+    """Slots of each of n lanes, or (None) of all together."""
+    lanes = () if n is None else (n,)
+    flags = jax.ShapeDtypeStruct((*lanes, SLOTS), jnp.bool_)
+    return Slots(
+        interval=jax.ShapeDtypeStruct((*lanes, SLOTS), jnp.int32),
+        cheap=flags,
+        dear=flags,
+        n=jax.ShapeDtypeStruct(lanes, jnp.int32),
+    )
+
+
+def _refilled(program: Program) -> Callable[..., Any]:
+    def refilled(lane: Any, fresh: Any, *start: Any) -> Any:
+        return jax.lax.cond(fresh, lambda: program.init(*start), lambda: lane)
+
+    return refilled
+
+
+def _mesh() -> Any:
+    devices = len(jax.local_devices())
+    return jax.make_mesh((devices,), ("run",), axis_types=(AxisType.Auto,))
+
+
+def on_lanes(
+    function: Callable[..., Any], together: bool, shared: tuple[int, ...] = ()
+) -> Any:
+    """`function` of one lane, on lanes split over the devices.
+
+    Args:
+      together: a device's lanes step together; else one after the other, each at its
+        own pace.
+      shared: arguments that lanes which step together have in common.
+    """
+    lanes, common = PartitionSpec("run"), PartitionSpec()
+
+    def on_device(*arguments: Any) -> Any:
+        if together:
+            axes = [None if i in shared else 0 for i in range(len(arguments))]
+            return jax.vmap(function, in_axes=axes)(*arguments)
+        return jax.lax.map(lambda own: function(*own), arguments)
+
+    def on_devices(*arguments: Any) -> Any:
+        in_common = [together and i in shared for i in range(len(arguments))]
+        return jax.shard_map(
+            on_device,
+            mesh=_mesh(),
+            in_specs=tuple(common if c else lanes for c in in_common),
+            out_specs=lanes,
+            check_vma=False,
+        )(*arguments)
+
+    return on_devices

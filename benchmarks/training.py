@@ -1,6 +1,6 @@
 """Run-steps per second of training, against three others, in one session.
 
-    python benchmarks/training.py            (part of `make bench`; extra `bench`)
+    python benchmarks/training.py [rounds [case ...]]     (part of `make bench`)
 
 Each round times, one after the other: grokmap's own compiled chunk, a lane a core; a
 PyTorch loop (`pytorch_loop.py`) as one process a core and as one process on all cores,
@@ -271,9 +271,10 @@ def measure(case: Case, rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     devices.use_all_cores()
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    cases = [CASES[int(i)] for i in sys.argv[2:]] or CASES
     products = [matmul_rate(shape) for shape in SHAPES]
     report = []
-    for case in CASES:
+    for case in cases:
         before = [max(rate() for rate in products) for _ in range(3)]
         rates_ = measure(case, rounds)
         after = [max(rate() for rate in products) for _ in range(3)]

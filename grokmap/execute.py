@@ -27,11 +27,11 @@ from grokmap.devices import (
 )
 from grokmap.errors import SpecError
 from grokmap.plan import Planned, Slots
-from grokmap.schedule import Seat, Trajectory, slots_of, steps_within
+from grokmap.schedule import Seat, Trajectory, slots_of, steps_alike
 from grokmap.spec import Control, System
 
-# A chunk's arithmetic on one core: some 50 ms, so that no core waits long for another.
-CPU_CHUNK_FLOPS = 2.5e9
+# A chunk's arithmetic on one core: some 0.2 s, and 5 ms.
+CPU_CHUNK_FLOPS, CPU_LEAST_FLOPS = 1e10, 2.5e8
 # Steps of a chunk on a GPU: long against a dispatch, and so that lanes that were just
 # filled, which are recorded often, do not slow the others down much.
 GPU_CHUNK_STEPS = 2048
@@ -245,8 +245,11 @@ def _slots(settings: Settings, seats: Sequence[Seat | None]) -> list[Slots]:
     """One for all lanes if they step together, else one a lane."""
     if settings.together:
         return [slots_of([s for s in seats if s], GPU_CHUNK_STEPS, SLOTS)]
-    groups = [[seat] if seat else [] for seat in seats]
-    return [slots_of(own, steps_within(own, CPU_CHUNK_FLOPS), SLOTS) for own in groups]
+    budgets = steps_alike(seats, CPU_CHUNK_FLOPS, CPU_LEAST_FLOPS)
+    return [
+        slots_of([seat] if seat else [], budget, SLOTS)
+        for seat, budget in zip(seats, budgets, strict=True)
+    ]
 
 
 def _done(over: list[tuple[Seat, Trajectory]], settings: Settings) -> Done:

@@ -6,7 +6,6 @@ own steps and values, so that neither lanes nor chunk lengths show in any result
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -142,12 +141,25 @@ def slots_of(seats: Sequence[Seat], budget: int, n_slots: int) -> Slots:
     return Slots(interval, due[0], due[1], np.int32(len(offsets)))
 
 
-def steps_within(seats: Sequence[Seat], flops: float) -> int:
-    """Steps that cost one lane `flops`, at 6 n N p a step; at least 1."""
+def steps_alike(seats: Sequence[Seat | None], flops: float, least: float) -> list[int]:
+    """Steps for each seat that cost about the same, so that no lane waits for another.
 
-    def of_step(seat: Seat) -> float:
-        system = seat.planned.run.system
-        return 6.0 * seat.planned.n_train * system.width * system.modulus
+    At most `flops`, at 6 n N p a step, and until the first run is at its end; but at
+    least `least`, since every chunk has its own price, and at least one step.
+    """
+    left = [
+        (seat.planned.n_steps - seat.step) * flops_of_step(seat.planned)
+        for seat in seats
+        if seat
+    ]
+    each = max(least, min([flops, *left]))
+    return [
+        max(1, round(each / flops_of_step(seat.planned))) if seat else 0
+        for seat in seats
+    ]
 
-    dearest = max(map(of_step, seats), default=math.inf)
-    return max(1, int(flops / dearest))
+
+def flops_of_step(planned: Planned) -> float:
+    """Of the products with the readout."""
+    system = planned.run.system
+    return 6.0 * planned.n_train * system.width * system.modulus

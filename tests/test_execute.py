@@ -46,6 +46,7 @@ def test_lanes_order_companions_and_chunk_length_change_nothing(
     assert rest.equals(others)
     for flops in (1.0, 3e5, 1e12):
         monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", flops)
+        monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", min(flops, 1e5))
         assert trajectories(sweep, lanes=n).equals(one)
 
 
@@ -304,6 +305,7 @@ def test_progress_adds_up_to_the_run_steps() -> None:
 
 def test_stops_between_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e5)
+    monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 1e5)
     seen: list[execute.Progress] = []
     hooks = execute.Hooks(seen.append, lambda: len(seen) >= 2)
     assert (

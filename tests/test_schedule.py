@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from grokmap import plan
 from grokmap.classify import CRITERIA, settled_at
-from grokmap.schedule import NEVER, Seat, slots_of, steps_within
+from grokmap.schedule import NEVER, Seat, flops_of_step, slots_of, steps_alike
 from grokmap.train import VOCABULARY
 
 NAMES = {
@@ -75,16 +75,18 @@ def test_a_diverged_run_ends_at_its_first_unsound_step() -> None:
     assert np.isfinite(trajectory.values[-2, 0]) and trajectory.step[-2] < 297
 
 
-def test_a_chunk_costs_what_it_was_given() -> None:
-    small, large = (
-        seat_of(10),
-        Seat(plan.plan(small_sweep(train_fraction=0.9), VOCABULARY)[0], NAMES),
-    )
-    flops = 6 * 44 * 16 * 7
-    assert steps_within([large], 10 * flops) == 10
-    assert steps_within([small, large], 10 * flops) == 10
-    assert steps_within([small], 10 * flops) == 15
-    assert steps_within([large], 1.0) == 1
+def test_lanes_are_given_the_same_work_until_the_first_is_done() -> None:
+    fraction = {"train_fraction": 0.9, "n_steps": 1000}
+    small = seat_of(1000)
+    large = Seat(plan.plan(small_sweep(**fraction), VOCABULARY)[0], NAMES)
+    flops = 6 * 16 * 7 * 44  # a step of the larger
+    assert flops_of_step(large.planned) == flops
+    assert steps_alike([small, None, large], 100 * flops, 0.0) == [152, 0, 100]
+    # The first to end decides, and no chunk is too small to be worth it.
+    small.step = 970
+    assert steps_alike([small, large], 100 * flops, 0.0) == [30, 20]
+    assert steps_alike([small, large], 100 * flops, 50 * flops) == [76, 50]
+    assert steps_alike([large], 1.0, 0.0) == [1]
 
 
 def settled(train: list[float], test: list[float], norm: list[float]) -> list[bool]:

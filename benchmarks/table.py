@@ -247,15 +247,15 @@ def gpu() -> str:
 def main() -> None:
     for name in sys.argv[1:]:
         stamp(name)
-    parts = (
-        HEAD,
-        training(),
-        breakdown(),
-        end_to_end(),
-        order_parameters(),
-        host(),
-        gpu(),
-    )
+    sections = (training, breakdown, end_to_end, order_parameters, host, gpu)
+    parts = [HEAD]
+    for section in sections:
+        try:
+            parts.append(section())
+        except FileNotFoundError as missing:
+            parts.append(
+                f"## {section.__name__}\n\nNot measured: no {Path(missing.filename).name}."
+            )
     (HERE / "README.md").write_text("\n\n".join(part.strip() for part in parts) + "\n")
 
 

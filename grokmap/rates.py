@@ -18,7 +18,8 @@ from grokmap.plan import Planned, Slots
 from grokmap.schedule import Seat
 from grokmap.spec import System
 
-RECORDS = 8  # a chunk that is timed has
+RECORDS = 8  # a chunk that is timed has at least
+ENOUGH = 0.05  # seconds of a chunk that is timed, about
 
 
 class Rate(NamedTuple):
@@ -34,28 +35,40 @@ class Rate(NamedTuple):
 def measure_rate(
     compiled: Compiled, settings: Settings, runs: Sequence[Planned]
 ) -> Rate:
-    """Times chunks with short and long intervals, and with each cost class due."""
+    """Times chunks with short and long intervals, and what is measured less often."""
     lanes = sample(compiled, settings, runs)
 
-    def seconds_a_record(interval: int, due: str = "") -> float:
+    def seconds_of_chunk(interval: int, records: int) -> float:
         nonlocal lanes
-        slots = _slots(settings, interval, due)
-        times = []
-        for _ in range(3 if interval == 1 else 1):
-            started = time.perf_counter()
-            lanes, records = compiled.chunk(lanes, slots)
-            records.block_until_ready()
-            times.append(time.perf_counter() - started)
-        return min(times) / RECORDS / settings.lanes
+        started = time.perf_counter()
+        lanes, rows = compiled.chunk(lanes, _slots(settings, interval, records))
+        rows.block_until_ready()
+        return time.perf_counter() - started
+
+    def seconds_a_record(interval: int) -> float:
+        few = seconds_of_chunk(interval, RECORDS)
+        # Enough of them to be told from the price of a call.
+        records = min(SLOTS, max(RECORDS, int(RECORDS * ENOUGH / few)))
+        times = [seconds_of_chunk(interval, records) for _ in range(3)]
+        return min(times) / records / settings.lanes
 
     short, interval = seconds_a_record(1), 2
-    while (long := seconds_a_record(interval)) * settings.lanes * RECORDS < 0.5:
+    while (long := seconds_a_record(interval)) < 4 * short:
         interval *= 2
     step = (long - short) / (interval - 1)
     record = {"dense": max(0.0, short - step)}
-    for cost in compiled.names.keys() - {"dense"}:
-        record[cost] = max(0.0, seconds_a_record(1, cost) - short)
+    for cost, measured in _measurements(runs[0].run.system, settings).items():
+        record[cost] = seconds_of(partial(measured, lanes)) / settings.lanes
     return Rate(step, record)
+
+
+def _measurements(system: System, settings: Settings) -> dict[str, Any]:
+    """For each cost class but the dense: its measurement of all lanes, on its own."""
+    return {
+        cost: jax.jit(on_lanes(function, settings.together))
+        for cost, function in build_program(system, settings).measure.items()
+        if cost != "dense"
+    }
 
 
 def measure_costs(
@@ -69,9 +82,7 @@ def measure_costs(
     seconds = {}
     for name in system.order_parameters:
         alone = dataclasses.replace(system, order_parameters=(name,))
-        program = build_program(alone, settings)
-        (function,) = (f for k, f in program.measure.items() if k != "dense")
-        measured = jax.jit(on_lanes(function, settings.together))
+        (measured,) = _measurements(alone, settings).values()
         seconds[name] = seconds_of(partial(measured, lanes)) / settings.lanes
     return seconds
 
@@ -84,14 +95,14 @@ def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> A
     return fill(compiled, compiled.empty(), seats, queue)
 
 
-def _slots(settings: Settings, interval: int, due: str) -> Slots:
+def _slots(settings: Settings, interval: int, records: int) -> Slots:
     lanes = () if settings.together else (settings.lanes,)
-    shape = (*lanes, SLOTS)
+    never = np.zeros((*lanes, SLOTS), bool)
     return Slots(
-        interval=np.full(shape, interval, np.int32),
-        cheap=np.full(shape, due == "cheap"),
-        dear=np.full(shape, due == "dear"),
-        n=np.full(lanes, RECORDS, np.int32),
+        interval=np.full((*lanes, SLOTS), interval, np.int32),
+        cheap=never,
+        dear=never,
+        n=np.full(lanes, records, np.int32),
     )
 
 

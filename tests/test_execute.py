@@ -44,7 +44,7 @@ def test_lanes_order_companions_and_chunk_length_change_nothing(
     rest = trajectories(sweep, done=done)
     others = one[~one["run_id"].isin(done)].reset_index(drop=True)
     assert rest.equals(others)
-    for flops in (1.0, 3e5, 1e12):
+    for flops in (3e5, 1e12):
         monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", flops)
         monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", min(flops, 1e5))
         assert trajectories(sweep, lanes=n).equals(one)
@@ -70,10 +70,9 @@ def test_lanes_that_step_together_train_the_same_runs(
         pd.testing.assert_frame_equal(together, apart, rtol=2e-3, atol=2e-4)
 
 
-@pytest.mark.parametrize("task", ["modular_addition", "modular_division"])
 @pytest.mark.parametrize("kernel", ["one_hot", "grid"])
-def test_kernels_train_alike(kernel: str, task: str) -> None:
-    sweep = small_sweep(n_steps=20, task=task, train_fraction="0.4,0.6", center=True)
+def test_kernels_train_alike(kernel: str) -> None:
+    sweep = small_sweep(n_steps=20, train_fraction="0.4,0.6", center=True)
     gather = trajectories(sweep)
     other = with_settings(sweep, kernel=kernel)
     pd.testing.assert_frame_equal(other, gather, rtol=2e-5, atol=1e-6)

@@ -18,6 +18,7 @@ from grokmap.order_parameters import (
     ORDER_PARAMETERS,
     Network,
     Snapshot,
+    curvature,
     kernels,
     matrices,
     measure,
@@ -656,7 +657,11 @@ def test_neuron_order_does_not_matter(name: str) -> None:
 
 @pytest.mark.parametrize("name", RELABELLED)
 @pytest.mark.parametrize("k", [2, 5])
-def test_relabelling_residues_does_not_matter(name: str, k: int) -> None:
+def test_relabelling_residues_does_not_matter(
+    name: str, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few steps of Lanczos' iteration leave a part of its fixed start.
+    monkeypatch.setattr(curvature, "LANCZOS_STEPS", 60)
     # x -> k x permutes the residues and the frequencies; a + b = c + d is kept. The
     # quadruples of rqi are a sample: on a lattice it is 1 under every relabelling.
     first, readout = gromov(11, 40) if name == "rqi" else gaussian(11, 40)
@@ -665,8 +670,7 @@ def test_relabelling_residues_does_not_matter(name: str, k: int) -> None:
     n_train = 121  # a training set would have to be relabelled as well
     one = value(name, snapshot(first, readout, n_train))
     other = value(name, snapshot(moved, readout[:, residues], n_train))
-    rel = 0.02 if name == "hessian_top" else 1e-3
-    assert other == pytest.approx(one, rel=rel, abs=1e-4)
+    assert other == pytest.approx(one, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", SCALE_FREE)

@@ -106,7 +106,9 @@ def test_every_row_of_the_table_is_its_run() -> None:
     # In any order, even with the systems mixed.
     mixed = planned[::2] + planned[1::2]
     table = plan.plan_table(mixed, sweep, VOCABULARY)
-    for row, (run, rate, n_steps) in zip(table.to_dict("records"), mixed, strict=True):
+    for row, planned_run in zip(table.to_dict("records"), mixed, strict=True):
+        run, rate, n_steps, n_train, _ = planned_run
+        assert n_train == round(run.control.train_fraction * 49)
         system = {**vars(run.system), "order_parameters": "snr,rqi"}
         control = {k: getattr(run.control, k) for k in (*ALWAYS_READ, "momentum")}
         alone = plan.decay_rate(run.system, run.control, VOCABULARY)

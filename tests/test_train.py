@@ -129,7 +129,9 @@ def test_relative_weight_motion_measures_laziness() -> None:
         program = build(run.run.system, tile=29, max_tiles=1)
         start = program.init(run.run.control, n_train, jnp.uint32(0))
         end, _ = jax.jit(program.chunk)(start, one_record_after(300))
-        change = jax.tree.map(lambda x, y: jnp.sum((x - y) ** 2), end, start).params
+        change = jax.tree.map(
+            lambda x, y: jnp.sum((x - y) ** 2), end.params, start.params
+        )
         size = jax.tree.map(lambda x: jnp.sum(x**2), start.params)
         total = [sum(jax.tree.leaves(part)) for part in (change, size)]
         return float(jnp.sqrt(total[0] / total[1]))

@@ -213,7 +213,7 @@ def host() -> str:
     planning, where = load("planning")
     memory, _ = load("host_memory")
     seconds = planning["seconds"]
-    planned = sum(v for k, v in seconds.items() if k != "import")
+    planned = seconds["total"] - seconds["import"]
     return "\n".join(
         [
             "## Host",

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from training import SETTINGS
 
 from grokmap import devices, execute, plan, rates
 from grokmap.spec import Sweep
@@ -27,32 +28,16 @@ WHOLE = 1_500  # steps of the whole trainings
 REPEATS = 3
 COMMON = {"name": "cost", "task": "modular_addition", "modulus": 97, "alpha": 0.0}
 SWEEPS: dict[str, dict[str, Any]] = {
-    "quadratic": {
-        **COMMON,
-        "width": 256,
-        "momentum": 0.9,
-        "learning_rate": 0.05,
-        "weight_decay": 1e-3,
-        "train_fraction": 0.6,
-    },
-    "survey": {
-        **COMMON,
-        "width": 512,
-        "activation": "relu",
-        "bias": True,
-        "alpha_convention": "survey_code",
-        "loss": "cross_entropy",
-        "optimizer": "adamw",
-        "learning_rate": 1e-3,
-        "weight_decay": 1.0,
-        "train_fraction": 0.3,
-    },
+    "quadratic": {**COMMON, **SETTINGS["quadratic"], "width": 256},
+    "survey": {**COMMON, **SETTINGS["survey"], "width": 512},
 }
+FRACTIONS = {"quadratic": 0.6, "survey": 0.3}
 
 
 def planned(setting: str, names: tuple[str, ...], n_steps: int) -> list[plan.Planned]:
     seeds = tuple(range(jax.local_device_count()))
     keys = {"order_parameters": names, "n_steps": n_steps, "seed": seeds}
+    keys |= {"train_fraction": FRACTIONS[setting]}
     return plan.plan(Sweep.model_validate({**SWEEPS[setting], **keys}), VOCABULARY)
 
 

@@ -165,8 +165,10 @@ def _train(
     seats: list[Seat | None] = [None] * settings.lanes
     last_out = time.monotonic()
     while True:
-        lanes = fill(compiled, lanes, seats, hall.waiting)
+        fresh = take_seats(compiled, seats, hall.waiting)
+        # Before anything can fail: a run is waiting, in training or over at all times.
         hall.training[:] = [seat.planned for seat in seats if seat]
+        lanes = refill(compiled, lanes, seats, fresh)
         if not hall.training or hooks.should_stop():
             break
         lanes, over, progress = _run_chunk(compiled, settings, lanes, seats)
@@ -181,16 +183,21 @@ def _train(
     return not hall.training
 
 
-def fill(
-    compiled: Compiled, lanes: Any, seats: list[Seat | None], queue: deque[Planned]
-) -> Any:
-    """Puts the next runs of the queue into the empty seats, and into their lanes."""
+def take_seats(
+    compiled: Compiled, seats: list[Seat | None], queue: deque[Planned]
+) -> list[int]:
+    """Gives the empty seats to the next runs of the queue; returns their places."""
     fresh = [i for i, seat in enumerate(seats) if seat is None][: len(queue)]
-    if not fresh:
-        return lanes
     for i in fresh:
         seats[i] = Seat(queue.popleft(), compiled.names)
-    return compiled.refill(lanes, *_inputs(seats, fresh))
+    return fresh
+
+
+def refill(
+    compiled: Compiled, lanes: Any, seats: Sequence[Seat | None], fresh: list[int]
+) -> Any:
+    """Initialises the lanes of fresh seats."""
+    return compiled.refill(lanes, *_inputs(seats, fresh)) if fresh else lanes
 
 
 def _inputs(seats: Sequence[Seat | None], fresh: list[int]) -> tuple[Any, ...]:

@@ -176,6 +176,9 @@ def dear_length(system: System) -> int:
     return system.records_per_octave // min(cheap, dear)
 
 
+NEVER = -1  # `diverged_step` of a run that has not diverged
+
+
 class Slots(NamedTuple):
     """When a chunk records: [R] arrays of which the first n count.
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from grokmap.devices import SLOTS, Compiled, Settings, build_program, on_lanes
-from grokmap.execute import fill
+from grokmap.execute import refill, take_seats
 from grokmap.plan import Planned, Slots
 from grokmap.schedule import Seat
 from grokmap.spec import System
@@ -92,7 +92,8 @@ def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> A
     dearest = sorted(runs, key=lambda run: -run.n_train)
     queue = deque(dearest[i % len(runs)] for i in range(settings.lanes))
     seats: list[Seat | None] = [None] * settings.lanes
-    return fill(compiled, compiled.empty(), seats, queue)
+    fresh = take_seats(compiled, seats, queue)
+    return refill(compiled, compiled.empty(), seats, fresh)
 
 
 def _slots(settings: Settings, interval: int, records: int) -> Slots:

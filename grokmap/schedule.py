@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from grokmap import plan
 from grokmap.classify import CRITERIA, settled_at
-from grokmap.plan import Planned, Slots
+from grokmap.plan import NEVER, Planned, Slots
 
 Floats = npt.NDArray[np.float32]
-NEVER = -1
 
 
 class Trajectory(NamedTuple):

@@ -24,7 +24,7 @@ from grokmap.models import (
     Scale,
 )
 from grokmap.optimizers import OPTIMIZERS
-from grokmap.plan import Slots
+from grokmap.plan import NEVER, Slots
 from grokmap.spec import Control, System, Vocabulary
 from grokmap.tasks import TASKS, examples, probe
 
@@ -57,7 +57,6 @@ VOCABULARY = Vocabulary(
 )
 
 SPLIT, INIT = 0, 1  # purposes folded into a run's own key
-NEVER = -1
 
 
 class Lane(NamedTuple):

@@ -247,6 +247,20 @@ def test_runs_that_were_over_outlive_a_failure(
     assert len(failed) == (reason == "out of luck")
 
 
+def test_runs_that_were_being_seated_are_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*arguments: Any) -> Any:
+        raise RuntimeError("out of luck")
+
+    planned = plan.plan(small_sweep(seed="0,1,2"), VOCABULARY)
+    with monkeypatch.context() as broken:
+        broken.setattr(execute, "refill", fails)
+        outcomes = list(execute.execute(planned, lanes=2))
+    assert all(isinstance(o, execute.Failed) for o in outcomes)
+    assert sorted(run for o in outcomes for run in o.runs) == sorted(planned)
+
+
 def test_out_of_memory_halves_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = execute._run_chunk, []
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from grokmap import plan
 from grokmap.classify import CRITERIA, settled_at
-from grokmap.schedule import NEVER, Seat, flops_of_step, slots_of, steps_alike
+from grokmap.plan import NEVER
+from grokmap.schedule import Seat, flops_of_step, slots_of, steps_alike
 from grokmap.train import VOCABULARY
 
 NAMES = {

@@ -11,6 +11,7 @@ Kumar et al. (arXiv 2310.06110) write the same scale as K/N with K = N^alpha.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -165,11 +166,13 @@ class Kernel(NamedTuple):
     add_gradient: (total, a, b, slope [n, N]) -> total [2p, N] plus the gradient in
       `first` of sum(embed * slope).
     whole_table: whether a, b have to be all examples in the table's own order.
+    anew: whether to embed anew for the gradient is cheaper than to keep [n, N].
     """
 
     embed: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
     add_gradient: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
     whole_table: bool = False
+    anew: bool = False
 
 
 def _places(first: jax.Array, a: jax.Array, b: jax.Array) -> tuple[Any, Any]:
@@ -217,13 +220,38 @@ def _sum_grid(
 # Which is fastest where is measured in benchmarks/: gather on a CPU; a GPU's
 # scatter-add is slow and rounds in any order, so one_hot there.
 KERNELS: dict[str, Kernel] = {
-    "gather": Kernel(_gather, _scatter),
+    "gather": Kernel(_gather, _scatter, anew=True),
     "one_hot": Kernel(
         lambda first, a, b: _one_hots(first, a, b) @ first,
         lambda total, a, b, slope: total + _one_hots(total, a, b).T @ slope,
     ),
     "grid": Kernel(_on_grid, _sum_grid, whole_table=True),
 }
+
+
+def first_table(params: Any) -> jax.Array:
+    """[2p, N] `first`, the bias of the hidden layer (if any) in the rows of u.
+
+    So it is added, and its gradient summed, over p residues and not n examples.
+    """
+    first = params["first"]
+    bias = params.get("first_bias")
+    return first if bias is None else first.at[: first.shape[0] // 2].add(bias)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _activated(
+    sigma: Callable[[jax.Array], jax.Array], h: jax.Array, again: jax.Array
+) -> jax.Array:
+    """sigma(h), its slope taken at `again`, which equals h."""
+    return sigma(h)
+
+
+@_activated.defjvp
+def _activated_jvp(sigma: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    h, again = primals
+    _, tangent = jax.jvp(sigma, (again,), tangents[:1])
+    return sigma(h), tangent
 
 
 class TwoLayer(nn.Module):
@@ -247,10 +275,13 @@ class TwoLayer(nn.Module):
         b: jax.Array,
         scale: Scale,
         embedded: jax.Array | None = None,
+        again: jax.Array | None = None,
     ) -> Activity:
         """What the network does on the pairs a, b: [n].
 
-        embedded: [n, N] u[a] + v[b], from one of `KERNELS` (default: by gather).
+        embedded: [n, N] u[a] + v[b] + bias, by one of `KERNELS` of the `first_table`
+          (default: by gather).
+        again: the same, computed anew, for the slope of sigma (default: embedded).
         """
 
         # Drawn neuron by neuron, so that a wider network keeps the first neurons. Flat,
@@ -262,20 +293,23 @@ class TwoLayer(nn.Module):
 
         first = self.param("first", draw, scale.first_std, 2 * self.modulus)
         readout = self.param("readout", draw, scale.readout_std, self.modulus)
-        if embedded is None:
-            embedded = _gather(first, a, b)
+        layer = {"first": first}
         if self.bias:
             zeros = nn.initializers.zeros
-            first_bias = self.param("first_bias", zeros, (self.width,))
-            embedded = embedded + first_bias[None, :]
-        preactivation = scale.hidden_scale * embedded
-        hidden = ACTIVATIONS[self.activation].function(preactivation)
+            layer["first_bias"] = self.param("first_bias", zeros, (self.width,))
+        if embedded is None:
+            embedded = _gather(first_table(layer), a, b)
+        h = scale.hidden_scale * embedded
+        sigma = ACTIVATIONS[self.activation].function
+        hidden = sigma(h)
+        if again is not None:
+            hidden = _activated(sigma, h, scale.hidden_scale * again)
         logits = hidden @ readout.T
         if self.bias:
             zeros = nn.initializers.zeros
             readout_bias = self.param("readout_bias", zeros, (self.modulus,))
             logits = logits + readout_bias[None, :]
-        return Activity(scale.prefactor * logits, preactivation, hidden)
+        return Activity(scale.prefactor * logits, h, hidden)
 
 
 def two_layer_ntk(

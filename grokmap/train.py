@@ -22,6 +22,7 @@ from grokmap.models import (
     MODELS,
     Activity,
     Scale,
+    first_table,
 )
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan import NEVER, Slots
@@ -68,7 +69,7 @@ class Lane(NamedTuple):
     train: [n] which examples of the table are training examples.
     offset: [n, C] initial outputs by example, if the system is centred.
     initial_kernel: [k, k] tangent kernel at step 0, if an order parameter needs it.
-    diverged_step: first step whose training loss is not finite, else NEVER.
+    diverged_step: first step whose gradient is not finite, else NEVER.
     """
 
     params: Any
@@ -149,7 +150,7 @@ def build(
         return Training(lane.rows, lane.n_train, lane.train, lane.offset, scale)
 
     def on_table(params: Any, scale: Scale) -> Activity:
-        embedded = KERNELS["grid"].embed(params["first"], a, b)
+        embedded = KERNELS["grid"].embed(first_table(params), a, b)
         return model.apply({"params": params}, a, b, scale, embedded)
 
     def snapshot(lane: Lane) -> op.Snapshot:
@@ -202,12 +203,12 @@ def build(
         rates = optimizer.rates(lane.control, now.scale)
 
         def step(_: jax.Array, lane: Lane) -> Lane:
-            value, grads = network.gradient(lane.params, now)
+            _, grads = network.gradient(lane.params, now)
             following = lane.step + 1
             params, opt_state = optimizer.update(
                 grads, lane.opt_state, lane.params, lane.control, rates, following
             )
-            first = (lane.diverged_step == NEVER) & ~jnp.isfinite(value)
+            first = (lane.diverged_step == NEVER) & ~is_finite(grads)
             return lane._replace(
                 params=params,
                 opt_state=opt_state,
@@ -263,20 +264,27 @@ def _network(system: System, tile: int, max_tiles: int, kernel: str) -> op.Netwo
     first_layer = KERNELS[kernel]
     every = jnp.arange(label.shape[0])
 
-    def part(params: Any, rows: jax.Array, train: jax.Array, now: Training) -> Any:
-        """Training loss of some rows; its gradients in params and in first layer."""
+    def part(
+        params: Any, table: jax.Array, rows: jax.Array, train: jax.Array, now: Training
+    ) -> Any:
+        """Training loss of some rows; its gradients in params and in their table."""
         own_a, own_b, own_label = a[rows], b[rows], label[rows]
+        embedded, again = first_layer.embed(table, own_a, own_b), None
+        if first_layer.anew:
+            # A zero that XLA cannot know: it would merge the two into one that is kept,
+            # and reading [n, N] from memory takes longer than embedding once more.
+            zero = jnp.minimum(now.n_train, 0)
+            again = first_layer.embed(table, own_a + zero, own_b + zero)
 
         def mean_loss(params: Any, embedded: jax.Array) -> jax.Array:
             activity = model.apply(
-                {"params": params}, own_a, own_b, now.scale, embedded
+                {"params": params}, own_a, own_b, now.scale, embedded, again
             )
             logits = activity.logits
             logits = logits if now.offset is None else logits - now.offset[rows]
             losses = loss(logits, own_label)
             return jnp.sum(jnp.where(train, losses, 0.0)) / now.n_train
 
-        embedded = first_layer.embed(params["first"], own_a, own_b)
         value, (grads, slope) = jax.value_and_grad(mean_loss, (0, 1))(params, embedded)
         return (
             value,
@@ -285,22 +293,27 @@ def _network(system: System, tile: int, max_tiles: int, kernel: str) -> op.Netwo
         )
 
     def gradient(params: Any, now: Training) -> tuple[jax.Array, Any]:
-        def add_tile(i: jax.Array, total: tuple[jax.Array, Any]) -> Any:
+        table, to_params = jax.vjp(first_table, params)
+
+        def add_tile(i: jax.Array, total: Any) -> Any:
             own = lax.dynamic_slice(now.rows, (i * tile,), (tile,))
             train = i * tile + jnp.arange(tile) < now.n_train
             return add(total, own, train)
 
-        def add(total: tuple[jax.Array, Any], rows: jax.Array, train: jax.Array) -> Any:
-            value, grads, add_first = part(params, rows, train, now)
-            summed = {k: total[1][k] + g for k, g in grads.items() if k != "first"}
-            return total[0] + value, {"first": add_first(total[1]["first"]), **summed}
+        def add(total: Any, rows: jax.Array, train: jax.Array) -> Any:
+            value, grads, add_first = part(params, table, rows, train, now)
+            summed = jax.tree.map(jnp.add, total[1], grads)
+            return total[0] + value, summed, add_first(total[2])
 
-        zero = (jnp.float32(0.0), jax.tree.map(jnp.zeros_like, params))
+        zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0.0), params, table))
         if first_layer.whole_table:
-            return add(zero, every, now.train)
-        if max_tiles == 1:
-            return add_tile(jnp.int32(0), zero)
-        return lax.fori_loop(0, -(-now.n_train // tile), add_tile, zero)
+            value, grads, of_table = add(zero, every, now.train)
+        elif max_tiles == 1:
+            value, grads, of_table = add_tile(jnp.int32(0), zero)
+        else:
+            n_tiles = -(-now.n_train // tile)
+            value, grads, of_table = lax.fori_loop(0, n_tiles, add_tile, zero)
+        return value, jax.tree.map(jnp.add, grads, *to_params(of_table))
 
     probe_rows = probe(task, system.modulus)
     closed_form = MODELS[system.model].ntk
@@ -323,6 +336,15 @@ def _network(system: System, tile: int, max_tiles: int, kernel: str) -> op.Netwo
         probe_label=tuple(label[probe_rows].tolist()),
         cycle=task.cycle(system.modulus),
     )
+
+
+def is_finite(grads: Any) -> jax.Array:
+    """Whether every training example had finite logits.
+
+    One that is not is in the sums of all neurons of its class, so one neuron shows it;
+    the loss itself would be another pass over all logits in every step.
+    """
+    return jnp.isfinite(jnp.sum(grads["readout"][:, 0]))
 
 
 def scale_of(system: System, control: Control) -> Scale:

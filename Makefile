@@ -30,7 +30,7 @@ smoke: $(STAMP) ## a CPU smoke sweep through the command line, under a minute
 	$(BIN)/grokmap status results/smoke
 
 test: $(STAMP) ## all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP) ## evidence that takes minutes
 	$(BIN)/python -m pytest -m slow
@@ -44,7 +44,7 @@ type: $(STAMP) ## mypy
 
 bench: $(STAMP) ## measure the claims of benchmarks/README.md, about half an hour
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	for name in planning host_memory training breakdown end_to_end order_parameters; do \
+	for name in planning host_memory training end_to_end order_parameters reliability; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
 	  $(BIN)/python benchmarks/table.py $$name || exit 1; done
 

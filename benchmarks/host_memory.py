@@ -74,11 +74,12 @@ def stages(path: Path, n_runs: int) -> Iterator[str]:
     sweep = sweep_of(n_runs)
     planned = plan.plan(sweep, VOCABULARY)
     store.write_spec(path, sweep)
-    store.write_plan(path, plan.plan_table(planned, sweep, VOCABULARY))
+    table = plan.plan_table(planned, sweep, VOCABULARY)
+    store.write_plan(path, table)
     yield "plan"
     write(path, planned)
     yield "write"
-    assert missing_of(path, planned) == []
+    assert missing_of(path, planned, table, store.stored(path).steps) == []
     yield "done"
     runs = write_runs(path)
     assert runs["run_id"].tolist() == [run.run.run_id for run in planned]

@@ -63,7 +63,7 @@ def main() -> None:
             store.write_spec(path, sweep)
             store.write_plan(path, table)
         with stage("missing_of"):
-            missing = missing_of(path, planned)
+            missing = missing_of(path, planned, table, store.stored(path).steps)
         with stage("by_system"):
             systems = plan.by_system(missing)
     print(f"{len(planned):,} runs of {len(systems)} systems")

@@ -4,8 +4,9 @@
 
 Each round times, one after the other: grokmap's own compiled chunk, a lane a core; a
 PyTorch loop (`pytorch_loop.py`) as one process a core and as one process on all cores,
-with one-hot inputs and with embeddings; and a hand-written jit(vmap(step)) loop. Before
-and after, products of matrices, the highest rate of several shapes. All loops evaluate
+with one-hot inputs and with embeddings; and a hand-written jit(vmap(step)) loop. Right
+before and after grokmap's turn, products of matrices, the highest rate of several
+shapes. All loops evaluate
 losses and accuracies on the whole table every `INTERVAL` steps, the cadence that 64
 records an octave have from step 8192 on. Networks: quadratic, mse, heavy ball, train
 fraction 0.6; the survey's setting: relu, biases, cross-entropy, AdamW, fraction 0.3.
@@ -237,13 +238,20 @@ def matmul_rate(shape: tuple[int, int, int]) -> Callable[[], float]:
     return rate
 
 
+def highest(products: list[Callable[[], float]]) -> float:
+    return max(product() for product in products)
+
+
 def steps_for(rate: float) -> int:
     """Steps of one lane that take about `SECONDS`, in whole intervals."""
     return max(1, round(rate * SECONDS / INTERVAL)) * INTERVAL
 
 
-def measure(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Rates of every loop, a list over rounds, each loop once a round."""
+def measure(
+    case: Case, rounds: int, products: list[Callable[[], float]]
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Rates of every loop, a list over rounds, each loop once a round; and the highest
+    rate of `products` right before and after grokmap's turn of each round."""
     cores = jax.local_device_count()
     loops: dict[str, Callable[[int], float]] = {"grokmap": grokmap_rate(case)}
     for first_layer in ("one_hot", "embedding"):
@@ -257,15 +265,24 @@ def measure(case: Case, rounds: int) -> dict[str, list[float]]:
         loops["jit(vmap(step))"] = vmap_rate(case)
     lanes = {"jit(vmap(step))": VMAPPED_LANES}
     found: dict[str, list[float]] = {name: [] for name in loops}
+    peaks: list[float] = []
     steps = {name: INTERVAL for name in loops}
     for i in range(rounds + 1):
         for name, rate in loops.items():
+            before = highest(products) if name == "grokmap" else 0.0
             value = rate(steps[name])
+            if name == "grokmap" and i:
+                peaks.append(max(before, highest(products)))
             # The first round finds how many steps are long enough to time.
             steps[name] = steps_for(value / lanes.get(name, cores))
             found[name] += [value] if i else []
-        print(case, {k: f"{v[-1]:.4g}" for k, v in found.items() if v}, file=sys.stderr)
-    return found
+        print(
+            case,
+            peaks,
+            {k: f"{v[-1]:.4g}" for k, v in found.items() if v},
+            file=sys.stderr,
+        )
+    return found, peaks
 
 
 def main() -> None:
@@ -275,15 +292,13 @@ def main() -> None:
     products = [matmul_rate(shape) for shape in SHAPES]
     report = []
     for case in cases:
-        before = [max(rate() for rate in products) for _ in range(3)]
-        rates_ = measure(case, rounds)
-        after = [max(rate() for rate in products) for _ in range(3)]
+        rates_, peaks = measure(case, rounds, products)
         report.append(
             {
                 **case._asdict(),
                 "flops_a_step": case.flops,
                 "run_steps_per_s": rates_,
-                "matmul_flops_per_s": before + after,
+                "matmul_flops_per_s": peaks,
             }
         )
     print(json.dumps({"interval": INTERVAL, "cases": report}))

@@ -7,9 +7,11 @@ after the other, as fast as it can train any number of them at once.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,7 +86,10 @@ def use_compile_cache() -> None:
 
 
 def choose_settings(
-    system: System, planned: Sequence[Planned], lanes: int | None = None
+    system: System,
+    planned: Sequence[Planned],
+    lanes: int | None = None,
+    tile: int | None = None,
 ) -> Settings:
     """Settings for a system on the local devices, `planned` all its runs of the sweep.
 
@@ -97,13 +102,24 @@ def choose_settings(
     precision = effective_precision(system.precision, platform())
     n_train = max(run.n_train for run in planned)
     if platform() == "cpu":
-        tiles = -(-n_train // CPU_TILE)
-        tile = -(-n_train // tiles)
+        tiles = -(-n_train // (tile or CPU_TILE))
+        tile = tile or -(-n_train // tiles)
         cpu = Settings(1, tile, tiles, "gather", together=False, precision=precision)
         return cpu._replace(lanes=whole_devices(lanes or 1))
-    gpu = Settings(1, n_train, 1, "one_hot", together=True, precision=precision)
+    rows = tile or n_train
+    gpu = Settings(
+        1, rows, -(-n_train // rows), "one_hot", together=True, precision=precision
+    )
     fitting = lanes or lanes_in_memory(system, gpu, len(planned))
     return gpu._replace(lanes=whole_devices(min(fitting, len(planned))))
+
+
+def made_by_of(settings: Settings) -> str:
+    """All that a lane's bits depend on beside the run: settings, versions, device."""
+    same = settings._replace(lanes=0)._asdict()
+    device = jax.local_devices()[0].device_kind
+    versions = {name: version(name) for name in ("grokmap", "jaxlib")}
+    return json.dumps({**same, **versions, "device": device}, sort_keys=True)
 
 
 def whole_devices(lanes: int) -> int:

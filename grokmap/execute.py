@@ -10,6 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,11 +24,12 @@ from grokmap.devices import (
     Settings,
     choose_settings,
     compile_system,
+    made_by_of,
     whole_devices,
 )
 from grokmap.errors import SpecError
 from grokmap.plan import Planned, Slots
-from grokmap.schedule import Seat, Trajectory, slots_of, steps_alike
+from grokmap.schedule import Kept, Seat, Trajectory, slots_of, steps_alike
 from grokmap.spec import Control, System
 
 # A chunk's arithmetic on one core: some 0.2 s, and 5 ms.
@@ -37,13 +39,16 @@ CPU_CHUNK_FLOPS, CPU_LEAST_FLOPS = 1e10, 2.5e8
 GPU_CHUNK_STEPS = 2048
 # Runs that are over wait for company, since one file a run would be many small files.
 RUNS_TOGETHER, SECONDS_TOGETHER = 256, 30.0
+# Between two checkpoints of the runs in training.
+KEEP_SECONDS = 120.0
 
 
 class Done(NamedTuple):
     """Runs that are over, all of one system, and their trajectories.
 
     steps: for each run [rows]; values: for each run [rows, columns], see `Trajectory`;
-    seconds: wall time spent on them, without compiling.
+    seconds: wall time spent on them, without compiling; ends: how those stood that
+    their budgets ended, so that larger ones can go on from there.
     """
 
     runs: tuple[Planned, ...]
@@ -52,6 +57,7 @@ class Done(NamedTuple):
     columns: tuple[str, ...]
     settings: Settings
     seconds: float
+    ends: tuple[Kept, ...] = ()
 
 
 class Failed(NamedTuple):
@@ -74,10 +80,17 @@ class Progress(NamedTuple):
 
 
 class Hooks(NamedTuple):
-    """What `execute` tells and asks between two chunks."""
+    """What `execute` tells and asks between two chunks.
+
+    keep: given all runs in training, every `keep_seconds` and before a stop; what it
+      was given before is over or in it again. kept: a run as it was kept, if it was.
+    """
 
     on_progress: Callable[[Progress], None] = lambda progress: None
     should_stop: Callable[[], bool] = lambda: False
+    keep: Callable[[list[Kept]], None] | None = None
+    kept: Callable[[str], Kept | None] = lambda run_id: None
+    keep_seconds: float = KEEP_SECONDS
 
 
 def execute(
@@ -85,12 +98,14 @@ def execute(
     *,
     done: frozenset[str] | set[str] = frozenset(),
     lanes: int | None = None,
+    tile: int | None = None,
     hooks: Hooks = Hooks(),
 ) -> Iterator[Done | Failed]:
     """Trains all runs but those whose id is in `done`, longest first within a system.
 
-    Stops between two chunks once `hooks.should_stop()`; runs in training are dropped.
-    An exception yields `Failed` for the runs in training and leaves the others alone.
+    Stops between two chunks once `hooks.should_stop()`; runs in training are kept by
+    `hooks.keep`, and go on from there when they are executed again. An exception yields
+    `Failed` for the runs in training and leaves the others alone.
     """
     for system, runs in plan.by_system(planned).items():
         missing = (run for run in runs if run.run.run_id not in done)
@@ -98,7 +113,8 @@ def execute(
         if not queue:
             continue
         hall = _Hall(queue)
-        if not (yield from _execute_system(system, runs, hall, lanes, hooks)):
+        choose = partial(choose_settings, system, runs, lanes, tile)
+        if not (yield from _execute_system(system, choose, hall, hooks)):
             return
 
 
@@ -118,11 +134,7 @@ class _Hall:
 
 
 def _execute_system(
-    system: System,
-    runs: Sequence[Planned],
-    hall: _Hall,
-    lanes: int | None,
-    hooks: Hooks,
+    system: System, choose: Callable[[], Settings], hall: _Hall, hooks: Hooks
 ) -> Generator[Done | Failed, None, bool]:
     """The runs of one system that wait; returns whether to go on.
 
@@ -132,7 +144,7 @@ def _execute_system(
     while hall.waiting:
         hall.training.clear()
         try:
-            settings = settings or choose_settings(system, runs, lanes)
+            settings = settings or choose()
             compiled = compile_system(system, settings)
             return (yield from _train(compiled, settings, hall, hooks))
         except SpecError:
@@ -163,24 +175,30 @@ def _train(
     """Trains, chunk by chunk, until no run waits; returns whether all are over."""
     lanes = compiled.empty()
     seats: list[Seat | None] = [None] * settings.lanes
-    last_out = time.monotonic()
+    last_out = last_kept = time.monotonic()
     while True:
         fresh = take_seats(compiled, seats, hall.waiting)
         # Before anything can fail: a run is waiting, in training or over at all times.
         hall.training[:] = [seat.planned for seat in seats if seat]
         lanes = refill(compiled, lanes, seats, fresh)
-        if not hall.training or hooks.should_stop():
-            break
+        lanes = resume(settings, lanes, seats, fresh, hooks)
+        stop = not hall.training or hooks.should_stop()
+        now = time.monotonic()
+        due = stop or now - last_kept > hooks.keep_seconds
+        keeping = hooks.keep and hall.training and due
+        waited = now - last_out > SECONDS_TOGETHER
+        if stop or keeping or waited or len(hall.over) >= RUNS_TOGETHER:
+            yield from hall.leave(settings)
+            last_out = now
+        if hooks.keep and keeping:
+            hooks.keep(keep(settings, lanes, seats))
+            last_kept = time.monotonic()
+        if stop:
+            return not hall.training
         lanes, over, progress = _run_chunk(compiled, settings, lanes, seats)
         hall.over += over
         hall.training[:] = [seat.planned for seat in seats if seat]
         hooks.on_progress(progress)
-        waited = time.monotonic() - last_out > SECONDS_TOGETHER
-        if waited or len(hall.over) >= RUNS_TOGETHER:
-            yield from hall.leave(settings)
-            last_out = time.monotonic()
-    yield from hall.leave(settings)
-    return not hall.training
 
 
 def take_seats(
@@ -198,6 +216,55 @@ def refill(
 ) -> Any:
     """Initialises the lanes of fresh seats."""
     return compiled.refill(lanes, *_inputs(seats, fresh)) if fresh else lanes
+
+
+def keep(settings: Settings, lanes: Any, seats: Sequence[Seat | None]) -> list[Kept]:
+    """The runs of these seats as they stand."""
+    if not any(seats):
+        return []
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(lanes)]
+    made_by = made_by_of(settings)
+    return [
+        seat.keep(tuple(leaf[i].copy() for leaf in leaves), made_by)
+        for i, seat in enumerate(seats)
+        if seat
+    ]
+
+
+def resume(
+    settings: Settings,
+    lanes: Any,
+    seats: Sequence[Seat | None],
+    fresh: list[int],
+    hooks: Hooks,
+) -> Any:
+    """`lanes`, those of fresh seats whose run was kept as they were then.
+
+    Runs kept under other settings, by other versions or on another device start anew:
+    as they stand they would be neither's.
+    """
+    leaves, tree = jax.tree.flatten(lanes)
+    shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+    states: dict[int, tuple[npt.NDArray[Any], ...]] = {}
+    for i in fresh:
+        seat = seats[i]
+        kept = hooks.kept(seat.planned.run.run_id) if seat else None
+        if seat is None or kept is None or kept.made_by != made_by_of(settings):
+            continue
+        same = [(leaf.shape, leaf.dtype) for leaf in kept.state] == shapes
+        if same and seat.resume(kept):
+            states[i] = kept.state
+    if not states:
+        return lanes
+    hosts = [np.array(leaf) for leaf in leaves]
+    for i, state in states.items():
+        for host, own in zip(hosts, state, strict=True):
+            host[i] = own
+    put = [
+        jax.device_put(host, leaf.sharding)
+        for host, leaf in zip(hosts, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(tree, put)
 
 
 def _inputs(seats: Sequence[Seat | None], fresh: list[int]) -> tuple[Any, ...]:
@@ -228,6 +295,7 @@ def _run_chunk(
     over: list[tuple[Seat, Trajectory]] = []
     run_steps = spared = 0
     busy = [seat for seat in seats if seat]
+    ended: list[Seat | None] = [None] * len(seats)
     for i, seat in enumerate(seats):
         if seat is None:
             continue
@@ -238,8 +306,15 @@ def _run_chunk(
         trajectory = seat.outcome(int(diverged[i]))
         if trajectory:
             over.append((seat, trajectory))
+            # On a GPU a lane may have stepped beyond its budget: no end to go on from.
+            if trajectory.step[-1] == seat.step == seat.planned.n_steps:
+                ended[i] = seat
             spared += max(0, seat.planned.n_steps - seat.step)
             seats[i] = None
+    for seat, end in zip(
+        filter(None, ended), keep(settings, lanes, ended), strict=True
+    ):
+        seat.end = end
     longest = max(int(own.interval.sum()) for own in slots)
     return lanes, over, Progress(run_steps, longest * len(seats), spared)
 
@@ -268,4 +343,5 @@ def _done(over: list[tuple[Seat, Trajectory]], settings: Settings) -> Done:
         seats[0].columns,
         settings,
         sum(seat.seconds for seat in seats),
+        tuple(seat.end for seat in seats if seat.end),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,30 @@ class Trajectory(NamedTuple):
     values: Floats
 
 
+class Kept(NamedTuple):
+    """A run as it stood after some step: all that is needed to go on from there.
+
+    step: steps trained; steps: [rows], values: [rows, columns] recorded so far;
+    state: leaves of its `Lane`; made_by: what has to be the same for the state to mean
+    the same, as text; seconds: spent on it.
+    """
+
+    run_id: str
+    step: int
+    steps: npt.NDArray[np.int64]
+    values: Floats
+    columns: tuple[str, ...]
+    state: tuple[npt.NDArray[Any], ...]
+    made_by: str
+    seconds: float
+
+
 @dataclass
 class Seat:
     """A run in a lane: what it recorded so far. step: steps trained.
 
-    names: for each cost class, what is recorded; seconds: time spent on it.
+    names: for each cost class, what is recorded; seconds: time spent on it; end: the
+    run as it stood at its budget's end.
     """
 
     planned: Planned
@@ -43,6 +62,7 @@ class Seat:
     step: int = 0
     taken: int = 0
     seconds: float = 0.0
+    end: Kept | None = None
     values: list[Floats] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,6 +75,44 @@ class Seat:
     def columns(self) -> tuple[str, ...]:
         """Every recorded quantity, cost class after cost class."""
         return tuple(name for names in self.names.values() for name in names)
+
+    def keep(self, state: tuple[npt.NDArray[Any], ...], made_by: str) -> Kept:
+        """The run as it stands, its lane holding `state`."""
+        nothing = np.empty((0, len(self.columns)), np.float32)
+        values = np.concatenate([nothing, *self.values])
+        return Kept(
+            self.planned.run.run_id,
+            self.step,
+            self.steps[: self.taken],
+            values,
+            self.columns,
+            state,
+            made_by,
+            self.seconds,
+        )
+
+    def resume(self, kept: Kept) -> bool:
+        """Takes the place of a run that was kept; False if its records do not fit.
+
+        A larger budget has other last records: those that are not due any more go.
+        """
+        taken = int(np.searchsorted(self.steps, kept.step, side="right"))
+        same = np.isin(kept.steps, self.steps[:taken])
+        fits = np.array_equal(kept.steps[same], self.steps[:taken])
+        if not fits or kept.columns != self.columns or kept.step > self.steps[-1]:
+            return False
+        self.step, self.taken, self.seconds = kept.step, taken, kept.seconds
+        self.values = [self._only_due(kept.values[same], slice(0, taken))]
+        return True
+
+    def _only_due(self, rows: Floats, places: slice) -> Floats:
+        """`rows` of these places of `steps`, NaN where a quantity is not due."""
+        own, first = rows.copy(), 0
+        for cost, names in self.names.items():
+            not_due = ~getattr(self.due, cost)[places]
+            own[not_due, first : first + len(names)] = np.nan
+            first += len(names)
+        return own
 
     def stops(self, budget: int) -> npt.NDArray[np.int64]:
         """Places in `steps` of the records due within `budget` steps from now."""
@@ -70,13 +128,8 @@ class Seat:
         end = min(int(at[-1]), self.planned.n_steps)
         taken = self.taken + int(np.sum(self.steps[self.taken :] <= end))
         wanted = slice(self.taken, taken)
-        own = rows[np.searchsorted(at, self.steps[wanted])].copy()
-        first = 0
-        for cost, names in self.names.items():
-            not_due = ~getattr(self.due, cost)[wanted]
-            own[not_due, first : first + len(names)] = np.nan
-            first += len(names)
-        self.values.append(own)
+        own = rows[np.searchsorted(at, self.steps[wanted])]
+        self.values.append(self._only_due(own, wanted))
         trained, self.step, self.taken = end - self.step, int(at[-1]), taken
         return trained
 

@@ -30,6 +30,8 @@ MAY_USE = {
     "rates": {"execute", "devices", "schedule", "plan", "spec"},
     "step_size": {"train", "tasks", "optimizers", "order_parameters", "spec"},
     "store": {"spec", "errors"},
+    "lock": {"errors"},
+    "checkpoint": {"store", "schedule", "spec"},
     "transitions": {"classify"},
     "plot": {"errors"},
 }

@@ -13,7 +13,8 @@ from conftest import small_sweep
 
 from grokmap import plan, store
 from grokmap.classify import classify, classify_parts
-from grokmap.errors import LockedError, ResultError
+from grokmap.errors import ResultError
+from grokmap.lock import locked
 from grokmap.train import VOCABULARY
 
 COLUMNS = ("train_loss", "train_accuracy", "test_accuracy", "zero_loss_fraction", "snr")
@@ -23,7 +24,7 @@ COLUMNS = ("train_loss", "train_accuracy", "test_accuracy", "zero_loss_fraction"
 def result(tmp_path: Path) -> Path:
     path = tmp_path / "result"
     sweep = small_sweep(seed="0,1")
-    with store.locked(path):
+    with locked(path):
         store.write_spec(path, sweep)
         planned = plan.plan(sweep, VOCABULARY)
         store.write_plan(path, plan.plan_table(planned, sweep, VOCABULARY))
@@ -73,7 +74,7 @@ def slow(
             raise ResultError("cannot be written: disk full")
         written.extend(ids)
 
-    monkeypatch.setattr(store, "write_batch", write_batch)
+    monkeypatch.setattr(store.trajectories, "write_batch", write_batch)
 
 
 def test_writer_is_write_batch(result: Path) -> None:
@@ -118,7 +119,7 @@ def test_writer_raises_what_its_thread_met(
                 writer.write(*batch([run_id]))
     # Whatever was handed over before the error was raised is written.
     assert written[:before] == ["good"] * before
-    assert len(written) - before <= min(after, store.WAITING)
+    assert len(written) - before <= min(after, store.trajectories.WAITING)
 
 
 def test_writer_raises_at_the_next_write(
@@ -199,7 +200,7 @@ def test_labels_of_parts_are_those_of_the_whole(
     part_rows: int,
     columns: tuple[str, ...] | None,
 ) -> None:
-    monkeypatch.setattr(store, "PART_ROWS", part_rows)
+    monkeypatch.setattr(store.trajectories, "PART_ROWS", part_rows)
     planned = mixed(result)
     trajectories, unreadable = store.read_trajectories(result, columns)
     whole = classify(trajectories, planned)
@@ -211,7 +212,7 @@ def test_labels_of_parts_are_those_of_the_whole(
 
 
 def test_parts_are_small(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PART_ROWS", 25)
+    monkeypatch.setattr(store.trajectories, "PART_ROWS", 25)
     for i in range(20):
         write(result, [f"a{i}", f"b{i}"], n_steps=5)
     sizes = [len(part) for part in store.trajectory_parts(result, [])]
@@ -261,10 +262,10 @@ def test_foreign_files_are_set_aside_and_not_done(result: Path, kind: str) -> No
     broken(result)[kind](result / "trajectories" / "x.parquet")
     table, unreadable = store.read_trajectories(result)
     assert set(table["run_id"]) == {"a"}
-    done, not_done = store.done_ids(result)
-    assert done == {"a"}
-    assert len(unreadable) == len(not_done) == 1
-    assert "x.parquet: set aside" in unreadable[0] and "\n" not in unreadable[0]
+    found = store.stored(result)
+    assert set(found.steps) == {"a"}
+    assert len(unreadable) == len(found.damaged) == 1
+    assert "x.parquet: left out" in unreadable[0] and "\n" not in unreadable[0]
 
 
 def test_overwritten_bytes_are_neither_read_nor_done(result: Path) -> None:
@@ -273,7 +274,7 @@ def test_overwritten_bytes_are_neither_read_nor_done(result: Path) -> None:
     data[200:400] = b"\x00" * 200
     file.write_bytes(data)
     assert store.read_trajectories(result)[0].empty
-    assert store.done_ids(result)[0] == set()
+    assert store.stored(result).steps == {}
 
 
 def test_half_written_files_are_not_seen(result: Path) -> None:
@@ -282,13 +283,17 @@ def test_half_written_files_are_not_seen(result: Path) -> None:
     assert len(store.batch_files(result)) == 1
 
 
-def test_lock_is_exclusive_and_ends_with_its_holder(tmp_path: Path) -> None:
-    with store.locked(tmp_path):
-        with pytest.raises(LockedError, match="being written by process"):
-            with store.locked(tmp_path):
-                pass
-    with store.locked(tmp_path):
-        pass
+def test_of_a_run_in_two_files_the_longer_counts_and_stays(result: Path) -> None:
+    write(result, ["a", "b"], n_steps=10)
+    write(result, ["a"], n_steps=20)
+    assert store.stored(result).twice == {"a"}
+    before, _ = store.read_trajectories(result)
+    assert before.groupby("run_id")["step"].max().to_dict() == {"a": 19, "b": 9}
+    store.keep_longest(result)
+    after, _ = store.read_trajectories(result)
+    pd.testing.assert_frame_equal(after, before)
+    assert store.stored(result).twice == set() and not store.stored(result).damaged
+    assert sorted(ids for ids, _ in store.batch_metadata(result)) == [["a"], ["b"]]
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path, result: Path) -> None:

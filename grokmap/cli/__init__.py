@@ -37,7 +37,10 @@ Out = Annotated[
 
 @app.command()
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="Sweep file (TOML).")],
+    spec: Annotated[
+        Path,
+        typer.Argument(help="Sweep file (TOML), or a result folder to go on with."),
+    ],
     override: Annotated[
         list[str] | None,
         typer.Option("-s", "--set", help="key=value in place of the file's."),
@@ -52,9 +55,23 @@ def sweep(
         str | None,
         typer.Option(help="Stop in good order after e.g. 90s, 45m, 3h (exit 75)."),
     ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="Time between checkpoints of the runs in training.")
+    ] = "2m",
     lanes: Annotated[
         int | None, typer.Option(min=1, help="Runs trained together [chosen].")
     ] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Examples per gradient tile [chosen].")
+    ] = None,
+    extend: Annotated[
+        bool,
+        typer.Option("--extend", help="Allow a larger budget; go on with cut runs."),
+    ] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(help="After a run fails, train the others (exit 3 at the end)."),
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as lines of JSON.")
     ] = False,
@@ -63,7 +80,19 @@ def sweep(
     from grokmap.cli.dry_run import dry_run_sweep
     from grokmap.cli.sweep import Options, run_sweep
 
-    options = Options(spec, tuple(override or ()), out, time_budget, lanes, as_json)
+    overrides = tuple(override or ())
+    options = Options(
+        spec,
+        overrides,
+        out,
+        time_budget=time_budget,
+        checkpoint=checkpoint,
+        lanes=lanes,
+        tile=tile,
+        extend=extend,
+        keep_going=keep_going,
+        as_json=as_json,
+    )
     raise typer.Exit(dry_run_sweep(options) if dry_run else run_sweep(options))
 
 
@@ -145,12 +174,26 @@ def show(
     result: Result,
     run: Annotated[str, typer.Argument(help="Run id, or its beginning.")],
     criteria: Rules = "default",
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Print the command that makes it again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Everything known of one run."""
-    from grokmap.cli.results import show_run
+    from grokmap.cli.results import print_command, show_run
 
-    show_run(result, run, criteria, as_json)
+    if reproduce:
+        print_command(result, run)
+    else:
+        show_run(result, run, criteria, as_json)
+
+
+@app.command()
+def verify(result: Result, as_json: Json = False) -> None:
+    """Check that RESULT is whole, and say what the next sweep would do."""
+    from grokmap.cli.verify import verify_result
+
+    raise typer.Exit(verify_result(result, as_json))
 
 
 @app.command()

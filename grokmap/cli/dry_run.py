@@ -14,10 +14,14 @@ from grokmap.train import VOCABULARY, names_by_cost
 
 def dry_run_sweep(options: Options) -> int:
     """Says what `run_sweep` would do; writes nothing."""
-    seconds_of(options.time_budget)
+    seconds_of(options.time_budget, "--time-budget")
     path, sweep = read_options(options)
     planned = plan.plan(sweep, VOCABULARY)
-    missing = missing_of(path, planned) if path.exists() else planned
+    missing = planned
+    if path.exists():
+        steps = store.stored(path).steps
+        table = plan.plan_table(planned, sweep, VOCABULARY)
+        missing = missing_of(path, planned, table, steps)
     report = {
         "sweep": sweep.name,
         "folder": str(path),

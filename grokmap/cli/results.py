@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,8 +89,9 @@ def classify_result(path: Path, name: str, as_json: bool) -> None:
 
 def print_status(path: Path, as_json: bool) -> None:
     table = store.read_plan(path)
-    done, unreadable = store.done_ids(path)
-    known = done & set(table["run_id"])
+    found = store.stored(path)
+    unreadable = [f"{file}: {reason}" for file, reason in found.damaged.items()]
+    known = found.steps.keys() & set(table["run_id"])
     missing = len(table) - len(known)
     criteria = read_criteria("default")
     counts: dict[str, int] = {}
@@ -131,6 +133,28 @@ def find_run(path: Path, prefix: str) -> str:
         raise SpecError(f"{path}: no run {prefix!r}; run ids stand in {store.RUNS}")
     shown = ", ".join(found[:3])
     raise SpecError(f"{path}: {len(found)} runs begin with {prefix!r}: {shown}, ...")
+
+
+def print_command(path: Path, prefix: str) -> None:
+    """The command that makes a run again: its spec, its point on each axis, its tile.
+
+    Raises:
+      ResultError: the run is not done, so nothing is known of how it was made.
+    """
+    run_id = find_run(path, prefix)
+    made = [m for ids, m in store.batch_metadata(path) if run_id in ids]
+    if not made:
+        raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
+    table = store.read_plan(path).set_index("run_id")
+    point = [
+        word
+        for key in store.read_spec(path).swept
+        for word in ("-s", f"{key}={_plain(table.at[run_id, key])!r}")
+    ]
+    tile = [] if made[-1].get("tile") is None else ["--tile", str(made[-1]["tile"])]
+    out = ["--out", f"{path}-{run_id}"]
+    command = ["grokmap", "sweep", str(path), *point, *tile, *out]
+    print(shlex.join(command))
 
 
 def show_run(path: Path, prefix: str, name: str, as_json: bool) -> None:

@@ -17,27 +17,36 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap import devices, execute, plan, store
-from grokmap.classify import CRITERIA, PHASES, classify
+from grokmap import checkpoint, devices, execute, plan, store
+from grokmap.classify import CRITERIA, PHASES, classify, classify_parts
 from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import versions
 from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
 from grokmap.errors import OtherSweepError, ResultError, SpecError
+from grokmap.lock import locked
 from grokmap.plan import Planned
+from grokmap.schedule import Kept
 from grokmap.spec import AUTO, Sweep, read_sweep
 from grokmap.spec.sweep import AXES, KEYS
 from grokmap.step_size import choose_learning_rate
 from grokmap.train import VOCABULARY, effective_precision
 
+BUDGETS = ("horizon", "max_steps", "n_steps")  # what --extend may raise
 EXIT_SOME_FAILED, EXIT_STOPPED, EXIT_INTERRUPTED = 3, 75, 130
 
 
 class Options(NamedTuple):
+    """Of `grokmap sweep`, as typed."""
+
     spec: Path
     overrides: tuple[str, ...]
     out: Path | None
     time_budget: str | None
+    checkpoint: str
     lanes: int | None
+    tile: int | None
+    extend: bool
+    keep_going: bool
     as_json: bool
 
 
@@ -56,49 +65,82 @@ class Stop:
 
 @dataclass
 class Session:
-    """What one call of `grokmap sweep` did, for provenance.json."""
+    """What one call of `grokmap sweep` did, for provenance.json.
+
+    steps: last step of each run on disk; done: runs that are over; kept: runs in
+    training when it stopped; failed: by run id, the traceback.
+    """
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    steps: dict[str, int] = field(default_factory=dict)
     done: int = 0
-    failed: list[str] = field(default_factory=list)
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> list[str]:
+        return ["grokmap", *sys.argv[1:]]
+
+    def origin(self, path: Path) -> dict[str, Any]:
+        """What a trajectory file says of where it is from."""
+        return {
+            "command": self.command,
+            "started": self.started.isoformat(timespec="seconds"),
+            "spec_hash": store.spec_hash(path),
+            **versions(),
+        }
 
     def record(self, exit_code: int) -> dict[str, Any]:
         return {
             "started": self.started.isoformat(timespec="seconds"),
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": ["grokmap", *sys.argv[1:]],
+            "command": self.command,
             "exit_code": exit_code,
             "runs_done": self.done,
-            "runs_failed": self.failed,
+            "runs_kept": self.kept,
+            "runs_failed": list(self.failed),
             **versions(),
         }
 
 
 def run_sweep(options: Options) -> int:
     """Trains what is missing of the sweep; returns the exit code."""
-    stop = Stop(time.monotonic() + seconds_of(options.time_budget))
+    stop = Stop(time.monotonic() + seconds_of(options.time_budget, "--time-budget"))
+    seconds_of(options.checkpoint, "--checkpoint")  # refused before anything is done
     path, sweep = read_options(options)
     planned = plan.plan(sweep, VOCABULARY)
     session = Session()
-    with _signals(stop), store.locked(path):
+    with _signals(stop), locked(path, _say):
         # Again, now that no other process can change the folder.
-        check_folder(path, sweep)
+        check_folder(path, sweep, options.extend)
+        store.remove_leftovers(path)
         table = plan.plan_table(planned, sweep, VOCABULARY)
         store.write_spec(path, sweep)
         store.write_plan(path, table)
-        missing = missing_of(path, planned)
+        found = store.stored(path)
+        session.steps = dict(found.steps)
+        for file, reason in found.damaged.items():
+            aside = store.set_aside(file)
+            _say(
+                f"{file}: {reason}; set aside as {aside.name}, its runs are done again"
+            )
+        missing = missing_of(path, planned, table, session.steps)
         _train(path, table, planned, missing, options, stop, session)
+        if found.twice or any(run.run.run_id in found.steps for run in missing):
+            store.keep_longest(path)
         code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
         runs = write_runs(path)
+        _write_failed(path, table, session.failed)
+        checkpoint.tidy(path, session.steps)
         store.add_session(path, session.record(code))
-    if stop.code and missing and not session.done:
-        print(
-            "grokmap: stopped before a run was over: only whole runs are kept; allow "
-            "more time",
-            file=sys.stderr,
-        )
+    if stop.code and session.kept:
+        _say(f"{session.kept} runs in training are kept; the same command goes on")
     _report(path, runs, len(planned), code, options.as_json)
     return code
+
+
+def _say(line: str) -> None:
+    print(f"grokmap: {line}", file=sys.stderr)
 
 
 def read_options(options: Options) -> tuple[Path, Sweep]:
@@ -110,7 +152,8 @@ def read_options(options: Options) -> tuple[Path, Sweep]:
     devices.use_all_cores()
     devices.use_compile_cache()
     sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
-    path = options.out or Path("results") / sweep.name
+    own = options.spec if options.spec.is_dir() else Path("results") / sweep.name
+    path = options.out or own
     effective_precision(sweep.precision, devices.platform())
     if sweep.is_open and (path / store.SPEC).is_file():
         # Chosen when the sweep began: the same number, whatever this machine finds.
@@ -119,7 +162,7 @@ def read_options(options: Options) -> tuple[Path, Sweep]:
             sweep = sweep.with_learning_rate(before.learning_rate[0])
     if sweep.is_open:
         sweep = sweep.with_learning_rate(_chosen(sweep))
-    check_folder(path, sweep)
+    check_folder(path, sweep, options.extend)
     return path, sweep
 
 
@@ -130,6 +173,17 @@ def _chosen(sweep: Sweep) -> float:
         raise SpecError(f'learning_rate = "auto": {error}; give a number') from None
     print(f'grokmap: learning_rate = "auto": {chosen:g}', file=sys.stderr)
     return chosen
+
+
+def _write_failed(path: Path, table: pd.DataFrame, failed: dict[str, str]) -> None:
+    """The runs that failed in this session, with their tracebacks; no file if none."""
+    if not failed:
+        (path / store.FAILED).unlink(missing_ok=True)
+        return
+    found = table[table["run_id"].isin(list(failed))]
+    store.write_found(
+        path, found.assign(traceback=found["run_id"].map(failed)), store.FAILED
+    )
 
 
 def write_runs(path: Path) -> pd.DataFrame:
@@ -148,29 +202,64 @@ def _train(
     stop: Stop,
     session: Session,
 ) -> None:
-    versions()  # known before anything is trained that would carry them
-    done = {run.run.run_id for run in planned} - {run.run.run_id for run in missing}
+    """Trains what is missing; what is over is written, what is in training kept."""
+    origin = session.origin(path)  # known before anything is trained that carries it
+    ids = {run.run.run_id for run in missing}
+    done = {run.run.run_id for run in planned} - ids
+    places = checkpoint.places(path)
     table = table.set_index("run_id")
     display = Display(missing, len(table), options.as_json)
+    display.run_steps -= sum(places[run].step for run in ids & places.keys())
     with display, store.Writer(path) as writer:
+
+        def keep(kept: list[Kept]) -> None:
+            session.kept = len(kept)
+            writer.submit(checkpoint.write_latest, path, kept)
+
+        hooks = execute.Hooks(
+            display.progress,
+            stop,
+            keep,
+            lambda run: checkpoint.read(places[run]) if run in places else None,
+            seconds_of(options.checkpoint, "--checkpoint"),
+        )
         for outcome in execute.execute(
-            planned,
-            done=done,
-            lanes=options.lanes,
-            hooks=execute.Hooks(display.progress, stop),
+            planned, done=done, lanes=options.lanes, tile=options.tile, hooks=hooks
         ):
-            ids = [run.run.run_id for run in outcome.runs]
             if isinstance(outcome, execute.Failed):
-                session.failed += ids
-                display.failed(ids, outcome.trace)
-                continue
-            metadata = {"seconds": round(outcome.seconds, 3), **versions()}
-            metadata |= outcome.settings._asdict()
-            run = np.repeat(np.arange(len(ids)), list(map(len, outcome.steps)))
-            step, values = np.concatenate(outcome.steps), np.concatenate(outcome.values)
-            writer.write(ids, run, step, outcome.columns, values, metadata)
-            session.done += len(ids)
-            display.done(classify(_frame(outcome), table.loc[ids].reset_index()))
+                failed = [run.run.run_id for run in outcome.runs]
+                session.failed |= dict.fromkeys(failed, outcome.trace)
+                display.failed(failed, outcome.trace)
+                stop.code = stop.code if options.keep_going else EXIT_SOME_FAILED
+            else:
+                display.done(_write_done(writer, path, outcome, table, origin, session))
+
+
+def _write_done(
+    writer: store.Writer,
+    path: Path,
+    done: execute.Done,
+    table: pd.DataFrame,
+    origin: dict[str, Any],
+    session: Session,
+) -> pd.DataFrame:
+    """Hands runs that are over to the writer, and how the censored ones stood; labels.
+
+    table: the plan, by run id.
+    """
+    ids = [run.run.run_id for run in done.runs]
+    metadata = {"seconds": round(done.seconds, 3), **origin, **done.settings._asdict()}
+    run = np.repeat(np.arange(len(ids)), list(map(len, done.steps)))
+    step, values = np.concatenate(done.steps), np.concatenate(done.values)
+    writer.write(ids, run, step, done.columns, values, metadata)
+    session.done += len(ids)
+    session.steps |= {name: int(s[-1]) for name, s in zip(ids, done.steps, strict=True)}
+    labels = classify(_frame(done), table.loc[ids].reset_index())
+    cut_short = set(labels["run_id"][labels["censored"]])
+    ends = [end for end in done.ends if end.run_id in cut_short]
+    if ends:
+        writer.submit(checkpoint.write_ends, path, ends)
+    return labels
 
 
 def _frame(done: execute.Done) -> pd.DataFrame:
@@ -181,22 +270,43 @@ def _frame(done: execute.Done) -> pd.DataFrame:
     return frame
 
 
-def missing_of(path: Path, planned: list[Planned]) -> list[Planned]:
-    done, unreadable = store.done_ids(path)
-    for line in unreadable:
-        print(f"grokmap: {line}", file=sys.stderr)
-    return [run for run in planned if run.run.run_id not in done]
+def missing_of(
+    path: Path, planned: list[Planned], table: pd.DataFrame, steps: dict[str, int]
+) -> list[Planned]:
+    """The runs that are not done, and those that a larger budget has to continue.
+
+    steps: last step of each run on disk. A run that ended before its budget was either
+    over (diverged, settled) or had a smaller budget and is censored under this one.
+    """
+    short = [
+        run.run.run_id
+        for run in planned
+        if steps.get(run.run.run_id, run.n_steps) < run.n_steps
+    ]
+    if short:
+        parts = store.trajectory_parts(path, [], store.LABELS_READ)
+        own = table[table["run_id"].isin(short)]
+        runs = classify_parts(parts, own, CRITERIA["default"])
+        short = runs["run_id"][runs["censored"].to_numpy(bool)].tolist()
+    again = set(short)
+    return [
+        run for run in planned if run.run.run_id not in steps or run.run.run_id in again
+    ]
 
 
-def check_folder(path: Path, sweep: Sweep) -> None:
-    """Refuses a folder that is no result, or the result of another sweep."""
+def check_folder(path: Path, sweep: Sweep, extend: bool = False) -> None:
+    """Refuses a folder that is no result, or the result of another sweep.
+
+    extend: larger budgets than before are allowed.
+    """
     if not path.exists():
         return
     if not (path / store.SPEC).exists():
-        if not path.is_dir() or any(p.name != store.LOCK for p in path.iterdir()):
+        # A sweep that was killed at once leaves its lock and half a file at most.
+        if not path.is_dir() or any(p.name[0] != "." for p in path.iterdir()):
             raise ResultError(f"{path}: exists and is no sweep result; choose --out")
         return
-    problems = list(_differences(store.read_spec(path), sweep))
+    problems = list(_differences(store.read_spec(path), sweep, extend))
     if problems:
         raise OtherSweepError(
             [f"{path}: holds another sweep: {problem}" for problem in problems]
@@ -204,7 +314,7 @@ def check_folder(path: Path, sweep: Sweep) -> None:
         )
 
 
-def _differences(old: Sweep, new: Sweep) -> Iterator[str]:
+def _differences(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
     """Why `new` does not continue `old`. Axes may grow; nothing else may change."""
     for key in KEYS:
         before, after = getattr(old, key), getattr(new, key)
@@ -213,7 +323,10 @@ def _differences(old: Sweep, new: Sweep) -> Iterator[str]:
             if lost:
                 yield f"{key} had {', '.join(map(str, lost))}, which is gone"
         elif before != after and key != "name":
-            yield f"{key} was {before}, now {after}"
+            grown = key in BUDGETS and before and after and after > before
+            if not (grown and extend):
+                hint = "; --extend continues what it cut short" if grown else ""
+                yield f"{key} was {before}, now {after}{hint}"
 
 
 @contextmanager
@@ -235,8 +348,8 @@ def _signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def seconds_of(text: str | None) -> float:
-    """Seconds of a time budget such as 90s, 45m, 3h.
+def seconds_of(text: str | None, option: str) -> float:
+    """Seconds of a time such as 90s, 45m, 3h; without one, no end.
 
     Raises:
       SpecError: not of that form.
@@ -245,7 +358,7 @@ def seconds_of(text: str | None) -> float:
         return float("inf")
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     if not match:
-        raise SpecError(f"--time-budget {text}: write 90s, 45m or 3h")
+        raise SpecError(f"{option} {text}: write 90s, 45m or 3h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 

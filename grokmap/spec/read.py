@@ -14,6 +14,7 @@ from grokmap.spec.axis import expand_axis
 from grokmap.spec.check import check, nearest, short
 from grokmap.spec.sweep import AUTO, AXES, KEYS, Sweep, Vocabulary, default_tail
 
+RESOLVED = "sweep.toml"  # in a result folder
 MAX_FILE_BYTES = 1 << 20
 MAX_PROBLEMS = 30
 _ALL_KEYS = (*KEYS, "axes")
@@ -25,16 +26,19 @@ def read_sweep(
     """Reads and checks a sweep file.
 
     Args:
-      path: a TOML file.
+      path: a TOML file; or the folder of a result, whose resolved spec names every key,
+        also those that are not used.
       overrides: `key=value` strings that replace keys of the file.
       vocabulary: the names that exist.
 
     Raises:
       SpecError: with one line for each problem of the file and the overrides.
     """
-    document = _load(path)
+    resolved = (path / RESOLVED).is_file()
+    document = _load(path / RESOLVED if resolved else path)
     problems: list[str] = []
     values = _merge(document, problems)
+    overridden = set()
     for text in overrides:
         key, equals, value = text.partition("=")
         key = key.strip().removeprefix("axes.")
@@ -42,11 +46,12 @@ def read_sweep(
             problems.append(f"-s {short(text)}: write -s key=value")
         else:
             values[key] = _override_value(key, value.strip())
+            overridden.add(key)
     is_auto = values.get("learning_rate") == AUTO
     if is_auto:
         values |= {"learning_rate": 1.0, "learning_rate_choice": AUTO}
     sweep, bad = _validate(values, problems)
-    given = {k for k in values if k not in bad}
+    given = {k for k in (overridden if resolved else values) if k not in bad}
     problems += check(sweep, given, bad, vocabulary)
     if problems:
         more = len(problems) - MAX_PROBLEMS

@@ -149,7 +149,8 @@ class Points:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
         try:
-            single = float(np.float32(value))
+            with np.errstate(over="ignore"):
+                single = float(np.float32(value))
         except OverflowError:
             raise ValueError("a whole number of hundreds of digits") from None
         if not math.isfinite(value):

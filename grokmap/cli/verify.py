@@ -1,0 +1,116 @@
+"""`grokmap verify`: whether a result folder is whole, and what the next sweep does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from grokmap import checkpoint, plan, store
+from grokmap.classify import CRITERIA
+from grokmap.cli.results import label_runs
+from grokmap.cli.sweep import missing_of
+from grokmap.errors import ResultError
+from grokmap.spec import SCHEMA_VERSION
+from grokmap.train import VOCABULARY
+
+EXIT_DAMAGED = 1
+
+
+def verify_result(path: Path, as_json: bool) -> int:
+    """Prints every problem of the folder and what is to do; 1 if there is a problem."""
+    sweep = store.read_spec(path)
+    planned = plan.plan(sweep, VOCABULARY)
+    table = plan.plan_table(planned, sweep, VOCABULARY)
+    steps, damaged, twice = store.stored(path)
+    missing = missing_of(path, planned, table, steps)
+    places = checkpoint.places(path)
+    ids = set(table["run_id"])
+    problems = [
+        *_plan_problems(path, table),
+        *(f"{file}: {reason}" for file, reason in damaged.items()),
+        *_schema_problems(path),
+        *(
+            f"run {run}: done, but not in the plan"
+            for run in sorted(steps.keys() - ids)
+        ),
+        *(f"run {run}: in several files" for run in sorted(twice)),
+        *_label_problems(path),
+    ]
+    facts: dict[str, Any] = {
+        "planned": len(planned),
+        "done": len(planned) - len(missing),
+        "to_do": len(missing),
+        "of_these_kept": sum(run.run.run_id in places for run in missing),
+        "set_aside": [str(file) for file in store.aside_files(path)],
+        "problems": problems,
+    }
+    print(json.dumps(facts, indent=2) if as_json else _text(path, facts))
+    return EXIT_DAMAGED if problems else 0
+
+
+def _text(path: Path, facts: dict[str, Any]) -> str:
+    kept = facts["of_these_kept"]
+    goes_on = f", {kept} of them from where they are kept" if kept else ""
+    lines = [
+        *facts["problems"],
+        *(f"{file}: set aside before; may be removed" for file in facts["set_aside"]),
+        f"{path}: {facts['done']} of {facts['planned']} runs done; the next sweep "
+        f"trains {facts['to_do']}{goes_on}",
+    ]
+    return "\n".join([*lines, *(["no problem found"] if not facts["problems"] else [])])
+
+
+def _plan_problems(path: Path, table: pd.DataFrame) -> Iterator[str]:
+    """How plan.parquet differs from what sweep.toml expands to."""
+    try:
+        written = store.read_plan(path)
+    except ResultError as error:
+        yield from error.problems
+        return
+    here, there = set(table["run_id"]), set(written["run_id"])
+    if here != there:
+        yield (
+            f"{path / store.PLAN}: {len(here - there)} runs of {store.SPEC} not in it, "
+            f"{len(there - here)} of another sweep; the same `grokmap sweep` mends it"
+        )
+
+
+def _schema_problems(path: Path) -> Iterator[str]:
+    """Files that a later version wrote."""
+    for file in store.batch_files(path):
+        try:
+            kept = json.loads((pq.read_schema(file).metadata or {})[b"grokmap"])
+            version = kept["schema_version"]
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            continue  # damaged or foreign: said already
+        if version > SCHEMA_VERSION:
+            newer = f"schema {version}, newer than {SCHEMA_VERSION}"
+            yield f"{file}: {newer}; update grokmap"
+
+
+def _label_problems(path: Path) -> Iterator[str]:
+    """Whether runs.parquet is what the trajectories say."""
+    file = path / store.RUNS
+    if not file.is_file():
+        return
+    try:
+        written = pd.read_parquet(file, columns=["run_id", "phase", "n_steps"])
+        labelled, _ = label_runs(path, CRITERIA["default"], store.LABELS_READ)
+    except (OSError, ValueError, pa.ArrowException, ResultError) as error:
+        yield f"{file}: damaged: {error}; `grokmap classify` writes it again"
+        return
+    both = written.merge(labelled, on="run_id", how="outer", suffixes=("", "_now"))
+    same = (both["phase"] == both["phase_now"]) & (
+        both["n_steps"] == both["n_steps_now"]
+    )
+    if not same.fillna(False).all():
+        yield (
+            f"{file}: {int((~same.fillna(False)).sum())} runs are not as their "
+            "trajectories say; `grokmap classify` writes it again"
+        )

@@ -1,0 +1,91 @@
+"""The only door to results/: what is written, where, and how it is read back.
+
+    sweep.toml              the resolved spec
+    provenance.json         versions, device, command and times of every session
+    plan.parquet            one row a planned run: run_id, system, control, budget
+    trajectories/*.parquet  one file a batch: run_id, step, one column a quantity
+    runs.parquet            one row a run: labels, times, flags, final values, cost
+    failed.parquet          runs that raised in the last session, with tracebacks
+    checkpoints/            see `checkpoint`
+    order-parameters.parquet   one row a quantity: values by phase, jumps, leads
+
+Done = run ids present in readable trajectory files; nothing else is authoritative.
+Every file is written under a temporary name, synced, then renamed: a name that exists
+is a file that is whole.
+"""
+
+from grokmap.store.files import (
+    FAILED,
+    PLAN,
+    PROVENANCE,
+    RUNS,
+    SPEC,
+    TRAJECTORIES,
+    content_digest,
+    digest_of,
+    remove_leftovers,
+    result_dir,
+    write_file,
+)
+from grokmap.store.tables import (
+    add_session,
+    read_plan,
+    read_spec,
+    spec_hash,
+    write_found,
+    write_plan,
+    write_spec,
+)
+from grokmap.store.trajectories import (
+    BYTES_A_RUN,
+    BYTES_A_VALUE,
+    LABELS_READ,
+    REQUIRED,
+    Stored,
+    Writer,
+    aside_files,
+    batch_files,
+    batch_metadata,
+    keep_longest,
+    read_trajectories,
+    set_aside,
+    stored,
+    trajectory_parts,
+    write_batch,
+)
+
+__all__ = [
+    "BYTES_A_RUN",
+    "BYTES_A_VALUE",
+    "FAILED",
+    "LABELS_READ",
+    "PLAN",
+    "PROVENANCE",
+    "REQUIRED",
+    "RUNS",
+    "SPEC",
+    "Stored",
+    "TRAJECTORIES",
+    "Writer",
+    "add_session",
+    "aside_files",
+    "batch_files",
+    "batch_metadata",
+    "content_digest",
+    "digest_of",
+    "keep_longest",
+    "read_plan",
+    "read_spec",
+    "read_trajectories",
+    "remove_leftovers",
+    "result_dir",
+    "set_aside",
+    "spec_hash",
+    "stored",
+    "trajectory_parts",
+    "write_batch",
+    "write_file",
+    "write_found",
+    "write_plan",
+    "write_spec",
+]

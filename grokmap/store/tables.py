@@ -1,0 +1,98 @@
+"""The spec, the plan, what was found of runs, and the sessions of a result folder."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tomli_w
+
+from grokmap.errors import ResultError
+from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
+from grokmap.store.files import (
+    PLAN,
+    PROVENANCE,
+    RUNS,
+    SPEC,
+    content_digest,
+    reason,
+    result_dir,
+    write_file,
+    write_table,
+)
+
+PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *CONTROL_FIELDS)
+
+
+def write_spec(path: Path, sweep: Sweep) -> None:
+    """Writes the resolved spec: every key, axes as lists."""
+    write_file(path / SPEC, tomli_w.dumps(sweep.resolved()).encode())
+
+
+def read_spec(path: Path) -> Sweep:
+    """The sweep of a result folder.
+
+    Raises:
+      ResultError: no result folder, or its spec is unreadable.
+    """
+    file = result_dir(path) / SPEC
+    try:
+        return Sweep.from_resolved(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise ResultError(f"{file}: damaged: {reason(error)}") from None
+
+
+def spec_hash(path: Path) -> str:
+    """16 hex digits of the resolved spec's bytes."""
+    return content_digest((path / SPEC).read_bytes())
+
+
+def write_plan(path: Path, plan: pd.DataFrame) -> None:
+    """Writes the planned runs, one row each (`plan.plan_table`)."""
+    write_table(path / PLAN, pa.Table.from_pandas(plan, preserve_index=False), {})
+
+
+def read_plan(path: Path) -> pd.DataFrame:
+    """The planned runs.
+
+    Raises:
+      ResultError: no result folder, or no sound plan in it.
+    """
+    file = result_dir(path) / PLAN
+    if not file.is_file():
+        raise ResultError(f"{file}: missing; the same `grokmap sweep` writes it again")
+    try:
+        plan = pq.read_table(file, page_checksum_verification=True).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise ResultError(f"{file}: damaged: {reason(error)}") from None
+    lost = [name for name in PLAN_COLUMNS if name not in plan]
+    if lost or plan["run_id"].duplicated().any():
+        what = f"has no {', '.join(lost)}" if lost else "has runs twice"
+        raise ResultError(f"{file}: {what}; the same `grokmap sweep` mends it")
+    return plan
+
+
+def write_found(path: Path, found: pd.DataFrame, name: str = RUNS) -> Path:
+    """Writes what was found of a sweep, such as the classified runs, one row each."""
+    table = pa.Table.from_pandas(found, preserve_index=False)
+    write_table(path / name, table, {})
+    return path / name
+
+
+def add_session(path: Path, session: dict[str, Any]) -> None:
+    """Adds one session to provenance.json."""
+    file = path / PROVENANCE
+    sessions = []
+    if file.is_file():
+        try:
+            sessions = json.loads(file.read_text(encoding="utf-8"))["sessions"]
+        except (OSError, ValueError, KeyError):
+            # Not ours to delete: kept beside the new file.
+            file.rename(file.with_suffix(".unreadable.json"))
+    document = {"schema_version": SCHEMA_VERSION, "sessions": [*sessions, session]}
+    write_file(file, (json.dumps(document, indent=2) + "\n").encode())

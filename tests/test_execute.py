@@ -287,6 +287,7 @@ def test_what_cannot_be_compiled_fails_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(failed, execute.Failed) and len(failed.runs) == 3
 
 
+@pytest.mark.slow
 def test_memory_is_linear_in_lanes() -> None:
     # What `lanes_in_memory` extrapolates from two sizes.
     run = plan.plan(small_sweep(modulus=23, width=64), VOCABULARY)[0]

@@ -717,8 +717,18 @@ def test_a_collapsed_network_is_undefined_not_an_error(name: str) -> None:
         assert found == pytest.approx(expected, abs=1e-5, nan_ok=True)
 
 
+QUICK = ("modular_addition", "modular_multiplication")
+
+
 @pytest.mark.parametrize(
-    ("task", "modulus"), [*((task, 7) for task in TASKS), ("modular_multiplication", 8)]
+    ("task", "modulus"),
+    [
+        *(
+            pytest.param(task, 7, marks=() if task in QUICK else pytest.mark.slow)
+            for task in TASKS
+        ),
+        pytest.param("modular_multiplication", 8, marks=pytest.mark.slow),
+    ],
 )
 def test_entries_are_defined_on_the_tasks_they_list(task: str, modulus: int) -> None:
     snap = snapshot(*gaussian(modulus, 8), task=task)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import small_sweep
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grokmap import plan
@@ -29,6 +29,7 @@ def values_at(steps: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 5000), min_size=1, max_size=4),
     st.integers(1, 3000),

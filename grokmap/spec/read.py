@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def read_sweep(
     Raises:
       SpecError: with one line for each problem of the file and the overrides.
     """
-    resolved = (path / RESOLVED).is_file()
+    resolved = os.path.isfile(path / RESOLVED)  # False where it may not be looked at
     document = _load(path / RESOLVED if resolved else path)
     problems: list[str] = []
     values = _merge(document, problems)

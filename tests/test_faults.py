@@ -53,6 +53,7 @@ bias = true
 learning_rate = 1e-3
 n_steps = 8000
 width = 24
+alpha = 0
 [axes]
 weight_decay = [1e-2, 1]
 seed = "range:0:3:1"
@@ -62,6 +63,7 @@ learning_rate = 0.1
 horizon = 3
 max_steps = 8000
 width = 16
+alpha = 0
 [axes]
 modulus = [5, 7]
 weight_decay = [1e-2, 0.1, 1]

@@ -97,7 +97,7 @@ class Session:
             "command": self.command,
             "exit_code": exit_code,
             "runs_done": self.done,
-            "runs_kept": self.kept,
+            "runs_kept": self.kept if exit_code else 0,
             "runs_failed": list(self.failed),
             **versions(),
         }

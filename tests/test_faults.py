@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from conftest import CACHE, ROOT
 
@@ -582,12 +583,18 @@ def test_nothing_is_written_through_links(tmp_path: Path) -> None:
             pass
 
 
-def test_provenance_is_in_every_trajectory_file(whole: Path) -> None:
+def test_provenance_is_in_every_parquet_file(whole: Path) -> None:
     (session,) = json.loads((whole / store.PROVENANCE).read_text())["sessions"]
-    for _, kept in store.batch_metadata(whole):
+    files = sorted(whole.rglob("*.parquet"))
+    assert len(files) >= 3
+    for file in files:
+        kept = json.loads(pq.read_schema(file).metadata[b"grokmap"])
         for key in ("versions", "commit", "device", "flags", "command", "started"):
             assert kept[key] == session[key]
         assert kept["spec_hash"] == store.spec_hash(whole)
+        if file.name != store.PLAN:
+            assert kept["started"] <= kept["ended"] <= session["ended"]
+    for _, kept in store.batch_metadata(whole):
         assert kept["precision"] == "float32" and kept["kernel"] == "gather"
         assert kept["lanes"] >= 1 and kept["tile"] > 0
 

@@ -63,6 +63,10 @@ class Stop:
         return self.code is not None
 
 
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @dataclass
 class Session:
     """What one call of `grokmap sweep` did, for provenance.json.
@@ -93,7 +97,7 @@ class Session:
     def record(self, exit_code: int) -> dict[str, Any]:
         return {
             "started": self.started.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "ended": now(),
             "command": self.command,
             "exit_code": exit_code,
             "runs_done": self.done,
@@ -116,7 +120,8 @@ def run_sweep(options: Options) -> int:
         store.remove_leftovers(path)
         table = plan.plan_table(planned, sweep, VOCABULARY)
         store.write_spec(path, sweep)
-        store.write_plan(path, table)
+        origin = session.origin(path)
+        store.write_plan(path, table, origin)
         found = store.stored(path)
         session.steps = dict(found.steps)
         for file, reason in found.damaged.items():
@@ -129,7 +134,7 @@ def run_sweep(options: Options) -> int:
         if found.twice or any(run.run.run_id in found.steps for run in missing):
             store.keep_longest(path)
         code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
-        runs = write_runs(path)
+        runs = write_runs(path, origin | {"ended": now()})
         _write_failed(path, table, session.failed)
         checkpoint.tidy(path, session.steps)
         store.add_session(path, session.record(code))
@@ -186,10 +191,10 @@ def _write_failed(path: Path, table: pd.DataFrame, failed: dict[str, str]) -> No
     )
 
 
-def write_runs(path: Path) -> pd.DataFrame:
+def write_runs(path: Path, origin: dict[str, Any] | None = None) -> pd.DataFrame:
     """Labels all finished runs of the folder, writes and returns them."""
     runs = with_costs(path, label_runs(path, CRITERIA["default"])[0])
-    store.write_found(path, runs)
+    store.write_found(path, runs, origin=origin)
     return runs
 
 
@@ -248,7 +253,8 @@ def _write_done(
     table: the plan, by run id.
     """
     ids = [run.run.run_id for run in done.runs]
-    metadata = {"seconds": round(done.seconds, 3), **origin, **done.settings._asdict()}
+    metadata = {"seconds": round(done.seconds, 3), "ended": now(), **origin}
+    metadata |= done.settings._asdict()
     run = np.repeat(np.arange(len(ids)), list(map(len, done.steps)))
     step, values = np.concatenate(done.steps), np.concatenate(done.values)
     writer.write(ids, run, step, done.columns, values, metadata)

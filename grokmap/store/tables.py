@@ -52,9 +52,15 @@ def spec_hash(path: Path) -> str:
     return content_digest((path / SPEC).read_bytes())
 
 
-def write_plan(path: Path, plan: pd.DataFrame) -> None:
-    """Writes the planned runs, one row each (`plan.plan_table`)."""
-    write_table(path / PLAN, pa.Table.from_pandas(plan, preserve_index=False), {})
+def write_plan(
+    path: Path, plan: pd.DataFrame, origin: dict[str, Any] | None = None
+) -> None:
+    """Writes the planned runs, one row each (`plan.plan_table`).
+
+    origin: kept as JSON in the file's schema, beside the schema version.
+    """
+    table = pa.Table.from_pandas(plan, preserve_index=False)
+    write_table(path / PLAN, table, origin or {})
 
 
 def read_plan(path: Path) -> pd.DataFrame:
@@ -77,10 +83,18 @@ def read_plan(path: Path) -> pd.DataFrame:
     return plan
 
 
-def write_found(path: Path, found: pd.DataFrame, name: str = RUNS) -> Path:
-    """Writes what was found of a sweep, such as the classified runs, one row each."""
+def write_found(
+    path: Path,
+    found: pd.DataFrame,
+    name: str = RUNS,
+    origin: dict[str, Any] | None = None,
+) -> Path:
+    """Writes what was found of a sweep, such as the classified runs, one row each.
+
+    origin: as in `write_plan`.
+    """
     table = pa.Table.from_pandas(found, preserve_index=False)
-    write_table(path / name, table, {})
+    write_table(path / name, table, origin or {})
     return path / name
 
 

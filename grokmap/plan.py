@@ -101,16 +101,27 @@ def plan_table(
         return np.fromiter(map(attrgetter(name), planned), dtype, len(planned))
 
     reads = (*ALWAYS_READ, *vocabulary.optimizer[sweep.optimizer].controls)
+    constant = {field: _only_value(sweep, field) for field in CONTROL_FIELDS}
     table = _system_table(planned)
     table.insert(0, "run_id", [run.run.run_id for run in planned])
     for field in CONTROL_FIELDS:
-        is_read = field in reads
-        table[field] = column(f"run.control.{field}", float) if is_read else np.nan
+        if field not in reads:
+            table[field] = np.nan
+        elif constant[field] is None:
+            table[field] = column(f"run.control.{field}", float)
+        else:
+            table[field] = constant[field]
     table["seed"] = column("run.seed", np.int64)
     table["decay_rate"] = column("decay_rate", float)
     table["horizon"] = np.nan if sweep.horizon is None else sweep.horizon
     table["budget_steps"] = column("n_steps", np.int64)
     return table
+
+
+def _only_value(sweep: Sweep, field: str) -> float | None:
+    """The value of a control that all runs have in common; None if it is swept."""
+    values = getattr(sweep, field)
+    return float(values[0]) if len(values) == 1 else None
 
 
 def _system_table(planned: Sequence[Planned]) -> pd.DataFrame:

@@ -15,9 +15,9 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -36,6 +36,7 @@ FACTS: dict[str, type | tuple[type, ...]] = {
     "made_by": str,
     "seconds": float,
 }
+HEADER = FACTS | {"n_leaves": int}
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
@@ -55,15 +56,13 @@ def write_latest(path: Path, kept: Sequence[Kept]) -> None:
     _write(folder / LATEST, kept)
 
 
-def write_ends(path: Path, kept: Sequence[Kept]) -> bool:
-    """Writes how runs stood at their budgets' ends; False if there is no room left."""
+def write_ends(path: Path, kept: Sequence[Kept]) -> None:
+    """Writes how runs stood at their budgets' ends, as long as there is room."""
     folder = path / FOLDER / ENDS
     used = sum(file.stat().st_size for file in folder.glob("*.npz"))
     size = sum(array.nbytes for run in kept for array in run.state)
-    if used + size > MAX_ENDS_BYTES:
-        return False
-    _write(folder / f"{store.digest_of([run.run_id for run in kept])}.npz", kept)
-    return True
+    if used + size <= MAX_ENDS_BYTES:
+        _write(folder / f"{store.digest_of([run.run_id for run in kept])}.npz", kept)
 
 
 def places(path: Path) -> dict[str, Place]:
@@ -77,25 +76,46 @@ def places(path: Path) -> dict[str, Place]:
     return found
 
 
-def read(place: Place) -> Kept | None:
-    """The run that is kept there; None if the file is damaged."""
-    try:
-        with place.file.open("rb") as handle, _arrays_of(handle) as file:
-            run = _header(place.file)[place.at]
-            name = f"{place.at}/state/"
-            state = sorted(n for n in file.files if n.startswith(name))
+class Shelf:
+    """The runs that are kept in a result folder, to be read; each file is opened once.
+
+    places: as of the function of that name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.places = places(path)
+        self._open = ExitStack()
+        self._files: dict[Path, tuple[Any, list[dict[str, Any]]]] = {}
+
+    def read(self, run_id: str) -> Kept | None:
+        """The run as it was kept; None if it was not, or its file is damaged."""
+        place = self.places.get(run_id)
+        if place is None:
+            return None
+        try:
+            if place.file not in self._files:
+                arrays = self._open.enter_context(_opened(place.file))
+                self._files[place.file] = arrays, _runs(arrays)
+            arrays, runs = self._files[place.file]
+            run, at = runs[place.at], place.at
             return Kept(
                 run_id=run["run_id"],
                 step=run["step"],
-                steps=file[f"{place.at}/steps"],
-                values=file[f"{place.at}/values"],
+                steps=arrays[f"{at}/steps"],
+                values=arrays[f"{at}/values"],
                 columns=tuple(run["columns"]),
-                state=tuple(file[n] for n in state),
+                state=tuple(arrays[f"{at}/state/{j}"] for j in range(run["n_leaves"])),
                 made_by=run["made_by"],
                 seconds=run["seconds"],
             )
-    except (*UNREADABLE, IndexError):
-        return None
+        except (*UNREADABLE, IndexError):
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
 
 
 def tidy(path: Path, last_steps: Mapping[str, int]) -> None:
@@ -122,29 +142,40 @@ def _files(path: Path) -> list[Path]:
     return [file for file in (*ends, *named) if file.is_file()]
 
 
-def _arrays_of(handle: IO[bytes]) -> Any:
-    return np.load(handle, allow_pickle=False)
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """The arrays of a file by name, read when they are asked for."""
+    # numpy would leave a damaged file open.
+    with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+        yield arrays
 
 
 def _header(file: Path) -> list[dict[str, Any]]:
     """What is known of each run of a file; nothing if it is damaged or newer."""
     try:
-        with file.open("rb") as handle, _arrays_of(handle) as arrays:
-            header = json.loads(arrays["header"].tobytes())
-        runs = header["runs"] if header["schema_version"] == SCHEMA_VERSION else []
-        return runs if all(map(_is_sound, runs)) else []
+        with _opened(file) as arrays:
+            return _runs(arrays)
     except UNREADABLE:
         return []
 
 
+def _runs(arrays: Any) -> list[dict[str, Any]]:
+    header = json.loads(arrays["header"].tobytes())
+    runs = header["runs"] if header["schema_version"] == SCHEMA_VERSION else []
+    return runs if all(map(_is_sound, runs)) else []
+
+
 def _is_sound(run: Any) -> bool:
     return isinstance(run, dict) and all(
-        isinstance(run.get(name), kind) for name, kind in FACTS.items()
+        isinstance(run.get(name), kind) for name, kind in HEADER.items()
     )
 
 
 def _write(file: Path, kept: Sequence[Kept]) -> None:
-    runs = [{name: getattr(run, name) for name in FACTS} for run in kept]
+    runs = [
+        {name: getattr(run, name) for name in FACTS} | {"n_leaves": len(run.state)}
+        for run in kept
+    ]
     text = json.dumps({"schema_version": SCHEMA_VERSION, "runs": runs})
     arrays = {"header": np.frombuffer(text.encode(), np.uint8), **dict(_arrays(kept))}
     sink = io.BytesIO()
@@ -157,4 +188,4 @@ def _arrays(kept: Sequence[Kept]) -> Iterator[tuple[str, Any]]:
         yield f"{i}/steps", run.steps
         yield f"{i}/values", run.values
         for j, leaf in enumerate(run.state):
-            yield f"{i}/state/{j:03d}", leaf
+            yield f"{i}/state/{j}", leaf

@@ -529,6 +529,24 @@ def test_an_extension_that_is_killed_goes_on_too(
     )
 
 
+def test_without_room_for_ends_an_extension_begins_anew(
+    grokmap: Any, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "MAX_ENDS_BYTES", 0)
+    assert grokmap("sweep", "s.toml", *BUDGET)[0] == 0
+    assert checkpoint.places(Path("results/s")) == {}
+    assert grokmap("sweep", "s.toml", *SHORT, "--extend")[0] == 0
+    own, other = (store.read_trajectories(p)[0] for p in (Path("results/s"), whole))
+    last = own.groupby("run_id")["step"].max()
+    longer = last.index[last == 3000]
+    assert len(longer) > 0
+    pd.testing.assert_frame_equal(
+        own[own["run_id"].isin(longer)].reset_index(drop=True),
+        other[other["run_id"].isin(longer)].reset_index(drop=True),
+        check_exact=True,
+    )
+
+
 def test_verify_says_what_is_wrong(grokmap: Any, whole: Path) -> None:
     shutil.copytree(whole, "results/s")
     assert grokmap("verify", "results/s")[0] == 0

@@ -211,11 +211,11 @@ def _train(
     origin = session.origin(path)  # known before anything is trained that carries it
     ids = {run.run.run_id for run in missing}
     done = {run.run.run_id for run in planned} - ids
-    places = checkpoint.places(path)
     table = table.set_index("run_id")
     display = Display(missing, len(table), options.as_json)
-    display.run_steps -= sum(places[run].step for run in ids & places.keys())
-    with display, store.Writer(path) as writer:
+    with display, store.Writer(path) as writer, checkpoint.Shelf(path) as shelf:
+        kept_ids = ids & shelf.places.keys()
+        display.run_steps -= sum(shelf.places[run].step for run in kept_ids)
 
         def keep(kept: list[Kept]) -> None:
             session.kept = len(kept)
@@ -225,7 +225,7 @@ def _train(
             display.progress,
             stop,
             keep,
-            lambda run: checkpoint.read(places[run]) if run in places else None,
+            shelf.read,
             seconds_of(options.checkpoint, "--checkpoint"),
         )
         for outcome in execute.execute(

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from grokmap.errors import ResultError
 from grokmap.spec import SCHEMA_VERSION
+from grokmap.spec.read import RESOLVED
 
-SPEC = "sweep.toml"
+SPEC = RESOLVED
 PROVENANCE = "provenance.json"
 PLAN = "plan.parquet"
 TRAJECTORIES = "trajectories"

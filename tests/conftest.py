@@ -17,6 +17,7 @@ import pytest
 
 from grokmap import devices, execute, plan
 from grokmap.classify import classify
+from grokmap.cli import main
 from grokmap.order_parameters import Snapshot
 from grokmap.spec import Control, Sweep, System, read_sweep
 from grokmap.tasks import TASKS
@@ -133,6 +134,22 @@ def gaussian(modulus: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.nd
     first = rng.normal(size=(2 * modulus, width))
     readout = rng.normal(size=(width, modulus))
     return first.astype(np.float32), readout.astype(np.float32)
+
+
+@pytest.fixture
+def command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    """Runs a command line in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture

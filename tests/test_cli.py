@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 from grokmap import execute, store
-from grokmap.cli import app, main
+from grokmap.cli import app
 from grokmap.errors import ResultError
 from grokmap.lock import locked
 
@@ -36,20 +36,10 @@ seed = "range:0:2:1"
 
 
 @pytest.fixture
-def grokmap(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Any:
-    """Runs a command line in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
+def grokmap(command_line: Any) -> Any:
+    """`command_line` beside tiny.toml."""
     Path("tiny.toml").write_text(TINY)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return run
+    return command_line
 
 
 def files(path: Path) -> dict[str, float]:

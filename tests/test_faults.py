@@ -23,7 +23,6 @@ import pytest
 from conftest import CACHE, ROOT
 
 from grokmap import checkpoint, execute, lock, store
-from grokmap.cli import main
 from grokmap.errors import LockedError
 
 # By its name: in the package, `sweep` is the command.
@@ -89,23 +88,12 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def grokmap(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Any:
-    """Runs a command line in a folder with s.toml: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
+def grokmap(command_line: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`command_line` beside s.toml, trained in many short chunks."""
     Path("s.toml").write_text(text_of("gd, two systems"))
-    # Many short chunks, so that there are many moments to stop at.
     monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 5e6)
     monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 1e6)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return run
+    return command_line
 
 
 SHORT = ("-s", "n_steps=3000")  # of the gd sweep

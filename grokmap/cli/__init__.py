@@ -27,7 +27,7 @@ Rules = Annotated[
     typer.Option("--criteria", help="default, liu2022, survey2026, or a .toml file."),
 ]
 Formats = Annotated[
-    str, typer.Option("--format", help="Comma-separated: png, pdf, svg.")
+    str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")
 ]
 Out = Annotated[
     Path | None,

@@ -16,6 +16,7 @@ from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
 
 FORMATS = ("png", "pdf", "svg")
+TABLES = ("csv", "parquet")  # what a figure shows, as a table
 MOST_CURVES = 6  # order parameters drawn unless more are asked for
 DELAY_RATIO = plot.DELAY.column
 
@@ -62,7 +63,8 @@ def draw_phase_diagram(
     name = diagram.name
     if criteria != "default":
         name += f"-{Path(criteria).stem}"
-    save_figure(figure, out or path / "figures" / name, kinds)
+    cells = plot.diagram_cells(runs, diagram.x, diagram.y, shading)
+    save_figure(figure, cells, out or path / "figures" / name, kinds)
 
 
 def _check_colour(colour: str, at: str) -> None:
@@ -114,7 +116,9 @@ def draw_curves(
     name = "-".join(["curves", *wanted[:3]])
     if criteria != "default":
         name += f"-{Path(criteria).stem}"
-    save_figure(figure, out or path / "figures" / name, kinds)
+    shown = [*plot.CURVES, *logs]
+    drawn = trajectories[["run_id", "step", *(n for n in shown if n in trajectories)]]
+    save_figure(figure, drawn, out or path / "figures" / name, kinds)
 
 
 def _shown(show: str | None, trajectories: pd.DataFrame) -> list[str]:
@@ -160,20 +164,27 @@ def figure_formats(text: str) -> list[str]:
     """
     kinds = [kind.strip().lower() for kind in text.split(",")]
     for kind in kinds:
-        if kind not in FORMATS:
-            raise SpecError(f"--format {kind!r}; known: {', '.join(FORMATS)}")
+        if kind not in (*FORMATS, *TABLES):
+            known = ", ".join((*FORMATS, *TABLES))
+            raise SpecError(f"--format {short(kind)!r}; known: {known}")
     return kinds
 
 
 def save_figure(
-    figure: Figure, path: Path, kinds: list[str], quiet: bool = False
+    figure: Figure,
+    data: pd.DataFrame,
+    path: Path,
+    kinds: list[str],
+    quiet: bool = False,
 ) -> None:
     """Writes a figure in each format and names the files, unless quiet.
+
+    data: what it shows, written where csv or parquet is among `kinds`.
 
     Raises:
       SpecError: `path` names a folder. ResultError: it cannot be written.
     """
-    if path.suffix.removeprefix(".") in FORMATS:
+    if path.suffix.removeprefix(".") in (*FORMATS, *TABLES):
         path = path.with_suffix("")
     if path.name in ("", "..") or path.is_dir():
         raise SpecError(f"--out {path}: a folder; name the figure, without suffix")
@@ -183,7 +194,10 @@ def save_figure(
         metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(file, metadata=metadata.get(kind, {"Date": None}))
+            if kind in TABLES:
+                store.write_export(file, data)
+            else:
+                figure.savefig(file, metadata=metadata.get(kind, {"Date": None}))
         except OSError as error:
             raise ResultError(f"{file}: cannot be written: {error.strerror}") from None
         if not quiet:

@@ -55,8 +55,10 @@ def compare_order_parameters(
     else:
         _print(moves)
         print(file)
-    figure = plot.transition_panels(_panels(trajectories, runs, moves), TIMES, moves)
-    save_figure(figure, out or path / "figures" / name, kinds, quiet=as_json)
+    panels = _panels(trajectories, runs, moves)
+    figure = plot.transition_panels(panels, TIMES, moves)
+    data = plot.transition_table(panels, TIMES)
+    save_figure(figure, data, out or path / "figures" / name, kinds, quiet=as_json)
 
 
 def _plain(value: object) -> object:

@@ -1,19 +1,22 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
 from grokmap.plot.cells import boundary, gather
-from grokmap.plot.curves import curves
-from grokmap.plot.phase_diagram import DELAY, Shading, phase_diagram
+from grokmap.plot.curves import CURVES, curves
+from grokmap.plot.phase_diagram import DELAY, Shading, diagram_cells, phase_diagram
 from grokmap.plot.style import COLOURS
-from grokmap.plot.transitions import Panel, transition_panels
+from grokmap.plot.transitions import Panel, transition_panels, transition_table
 
 __all__ = [
     "COLOURS",
+    "CURVES",
     "DELAY",
     "Panel",
     "Shading",
     "boundary",
     "curves",
+    "diagram_cells",
     "gather",
     "phase_diagram",
     "transition_panels",
+    "transition_table",
 ]

@@ -48,6 +48,8 @@ def curves(
 
 
 _PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
+# What is drawn of every run.
+CURVES = (*_PAIRS[0], *_PAIRS[1], "weight_norm")
 
 
 def _draw_run(

@@ -111,6 +111,24 @@ def phase_diagram(
     return figure
 
 
+def diagram_cells(
+    runs: pd.DataFrame,
+    x: str = "weight_decay",
+    y: str = "alpha",
+    shading: Shading = DELAY,
+) -> pd.DataFrame:
+    """What `phase_diagram` draws: one row a cell, its small multiple's axes first."""
+    panels, columns, rows = _panels(runs, x, y)
+    multiples = [m.axis for m in (columns, rows) if m.axis]
+    tables = []
+    for panel in panels.values():
+        cells = gather(panel, x, y, shading.column).table
+        cells = cells.rename(columns={"x": x, "y": y, "shade": shading.column})
+        own = {axis: panel[axis].iloc[0] for axis in multiples}
+        tables.append(pd.DataFrame(own, index=cells.index).join(cells))
+    return pd.concat(tables, ignore_index=True)
+
+
 class _Multiples(NamedTuple):
     """One direction of the small multiples; axis None where nothing is swept."""
 

@@ -57,13 +57,30 @@ def transition_panels(
     return figure
 
 
+def transition_table(panels: Mapping[str, Panel], times: Floats) -> pd.DataFrame:
+    """What `transition_panels` draws: a row for each quantity and time."""
+    parts = []
+    for name, panel in panels.items():
+        at, (low, middle, high) = _quartiles(panel, times)
+        columns = {"time": at, "q25": low, "median": middle, "q75": high}
+        part = pd.DataFrame(columns)
+        part.insert(0, "quantity", name)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _quartiles(panel: Panel, times: Floats) -> tuple[Floats, Floats]:
+    """The times at which enough runs have a value, and [3, those] quartiles."""
+    drawn = np.isfinite(panel.values).mean(axis=0) >= FEWEST
+    quartiles = np.nanpercentile(panel.values[:, drawn], (25, 50, 75), axis=0)
+    return times[drawn], quartiles
+
+
 def _draw(axes: Any, panel: Panel, times: Floats) -> None:
-    known = np.isfinite(panel.values)
-    drawn = known.mean(axis=0) >= FEWEST
-    low, middle, high = np.nanpercentile(panel.values[:, drawn], (25, 50, 75), axis=0)
+    drawn, (low, middle, high) = _quartiles(panel, times)
     colour = COLOURS["grok"]
-    axes.fill_between(times[drawn], low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.plot(times[drawn], middle, color=colour, linewidth=1.1)
+    axes.fill_between(drawn, low, high, color=colour, alpha=0.25, linewidth=0)
+    axes.plot(drawn, middle, color=colour, linewidth=1.1)
     axes.axvline(1, color="black", linestyle="--", linewidth=0.8)
     if panel.log and np.any(middle > 0):
         axes.set_yscale("log")

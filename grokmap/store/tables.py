@@ -98,6 +98,17 @@ def write_found(
     return path / name
 
 
+def write_export(file: Path, table: pd.DataFrame) -> None:
+    """Writes a table where the user wants it, as CSV or Parquet by the file's suffix.
+
+    Numbers are written in full: they read back as they are.
+    """
+    if file.suffix == ".csv":
+        write_file(file, table.to_csv(index=False, lineterminator="\n").encode())
+    else:
+        write_found(file.parent, table, file.name)
+
+
 def add_session(path: Path, session: dict[str, Any]) -> None:
     """Adds one session to provenance.json."""
     file = path / PROVENANCE

@@ -33,7 +33,9 @@ MAY_USE = {
     "lock": {"errors"},
     "checkpoint": {"store", "schedule", "spec"},
     "transitions": {"classify"},
-    "plot": {"errors"},
+    "uncertainty": set(),
+    "boundaries": {"classify", "spec"},
+    "plot": {"spec", "errors"},
 }
 JAX = {
     *("models", "losses", "optimizers", "order_parameters"),

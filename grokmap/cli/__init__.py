@@ -117,6 +117,39 @@ def phase_diagram(
     draw_phase_diagram(result, Diagram(x, y, colour, at), criteria, formats, out)
 
 
+@app.command()
+def boundaries(
+    result: Result,
+    x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
+    y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
+    criteria: Rules = "default",
+    budget: Annotated[
+        bool, typer.Option(help="Say how far half of the budget moves each edge.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Where the grok wedge begins and ends in each row, with intervals."""
+    from grokmap.cli.boundaries import find_boundaries
+
+    find_boundaries(result, x, y, criteria, budget, as_json)
+
+
+@app.command()
+def uncertainty(
+    result: Result,
+    x: Annotated[str, typer.Option(help="Swept axis.")] = "weight_decay",
+    y: Annotated[str, typer.Option(help="Swept axis.")] = "alpha",
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """P(phase) and t_grok with intervals, and labels that other bars would change."""
+    from grokmap.cli.uncertainty import map_uncertainty
+
+    map_uncertainty(result, x, y, criteria, formats, out, as_json)
+
+
 @app.command("order-parameters")
 def order_parameters(
     result: Result,

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import plot, store, transitions
+from grokmap.boundaries import boundaries
 from grokmap.classify import read_criteria
 from grokmap.cli.results import find_run, load_runs
 from grokmap.errors import ResultError, SpecError
@@ -59,12 +60,22 @@ def draw_phase_diagram(
     shading = plot.DELAY
     if colour != DELAY_RATIO:
         runs, shading = _shaded(path, runs, colour, diagram.at)
-    figure = plot.phase_diagram(runs, diagram.x, diagram.y, shading)
+    figure = plot.phase_diagram(
+        runs, diagram.x, diagram.y, shading, _edges(runs, diagram)
+    )
     name = diagram.name
     if criteria != "default":
         name += f"-{Path(criteria).stem}"
     cells = plot.diagram_cells(runs, diagram.x, diagram.y, shading)
     save_figure(figure, cells, out or path / "figures" / name, kinds)
+
+
+def _edges(runs: pd.DataFrame, diagram: Diagram) -> pd.DataFrame | None:
+    """The edges of the wedge along x; None on an axis that has no grid of its own."""
+    if "decay_rate" in (diagram.x, diagram.y):
+        return None
+    by = plot.multiples(runs, diagram.x, diagram.y)
+    return boundaries(runs, diagram.x, diagram.y, by, plot.GENERALISED)
 
 
 def _check_colour(colour: str, at: str) -> None:

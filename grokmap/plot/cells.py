@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from grokmap.plot.style import GENERALISED
+from grokmap.spec import is_log
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Cells(NamedTuple):
 
 def gather(runs: pd.DataFrame, x: str, y: str, shade: str = "delay_ratio") -> Cells:
     """Gathers runs of one panel into cells, seeds together."""
-    x_log, y_log = _is_log(runs[x]), _is_log(runs[y])
+    x_log, y_log = is_log(runs[x]), is_log(runs[y])
     # On a decay_rate axis the cells of a row share alpha, not a column: cells are then
     # told apart by the weight decay that was swept.
     keys = ["weight_decay" if axis == "decay_rate" else axis for axis in (x, y)]
@@ -53,12 +54,6 @@ def _cell(runs: pd.DataFrame, x: str, y: str, shade: str) -> dict[str, Any]:
         "censored": float(runs["censored"].mean()),
         "shade": float(runs[shade].astype(float).median()),
     }
-
-
-def _is_log(values: pd.Series) -> bool:
-    """Whether positive values span more than a factor 20."""
-    positive = values[values > 0]
-    return len(positive) > 1 and positive.max() / positive.min() > 20
 
 
 def _edges(table: pd.DataFrame, axis: str, log: bool, by: str | None) -> pd.DataFrame:

@@ -76,11 +76,22 @@ def swept_axes(runs: pd.DataFrame) -> list[str]:
     ]
 
 
+def multiples(runs: pd.DataFrame, x: str, y: str) -> list[str]:
+    """The swept axes beside x and y, each of which gives small multiples.
+
+    Raises:
+      SpecError: x or y is not swept, or more than two others are.
+    """
+    _, columns, rows = _panels(runs, x, y)
+    return [m.axis for m in (columns, rows) if m.axis]
+
+
 def phase_diagram(
     runs: pd.DataFrame,
     x: str = "weight_decay",
     y: str = "alpha",
     shading: Shading = DELAY,
+    edges: pd.DataFrame | None = None,
 ) -> Figure:
     """The phase diagram and, beside it, the map of t_grok / t_mem.
 
@@ -88,6 +99,7 @@ def phase_diagram(
       runs: classified runs (`classify`), one row each.
       x, y: two different axes; every other swept one gives small multiples.
       shading: the quantity of the map, instead of t_grok / t_mem.
+      edges: `boundaries.boundaries` of the runs along x, drawn with their intervals.
 
     Raises:
       SpecError: an axis that is not swept, or more than two others that are.
@@ -104,9 +116,11 @@ def phase_diagram(
             for (i, j), panel in panels.items():
                 cells = gather(panel, x, y, shading.column)
                 draw(axes[i, j], cells, norm)
+                if edges is not None and draw is _draw_phases:
+                    _draw_edges(axes[i, j], _of_panel(edges, panel, y))
                 _label_panel(axes[i, j], runs, x, y, (i, j), shape, columns, rows)
-                _scale(axes[i, j], cells)
-        _phase_legend(halves[0], runs)
+                scale(axes[i, j], cells)
+        _phase_legend(halves[0], runs, edges)
         _shade_bar(halves[1], norm, shading)
     return figure
 
@@ -118,13 +132,13 @@ def diagram_cells(
     shading: Shading = DELAY,
 ) -> pd.DataFrame:
     """What `phase_diagram` draws: one row a cell, its small multiple's axes first."""
-    panels, columns, rows = _panels(runs, x, y)
-    multiples = [m.axis for m in (columns, rows) if m.axis]
+    panels, _, _ = _panels(runs, x, y)
+    by = multiples(runs, x, y)
     tables = []
     for panel in panels.values():
         cells = gather(panel, x, y, shading.column).table
         cells = cells.rename(columns={"x": x, "y": y, "shade": shading.column})
-        own = {axis: panel[axis].iloc[0] for axis in multiples}
+        own = {axis: panel[axis].iloc[0] for axis in by}
         tables.append(pd.DataFrame(own, index=cells.index).join(cells))
     return pd.concat(tables, ignore_index=True)
 
@@ -183,11 +197,11 @@ def _draw_phases(axes: Axes, cells: Cells, norm: Normalize) -> None:
     axes.add_collection(
         PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
     )
-    _hatch_censored(axes, table, "#333333")
+    hatch_censored(axes, table, "#333333")
     _draw_boundary(axes, table)
 
 
-def _hatch_censored(axes: Axes, table: pd.DataFrame, colour: str) -> None:
+def hatch_censored(axes: Axes, table: pd.DataFrame, colour: str) -> None:
     axes.add_collection(
         PatchCollection(
             _rectangles(table[table["censored"] >= 0.5]),
@@ -205,6 +219,30 @@ def _draw_boundary(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot(*line, color="black", linewidth=1.4, solid_capstyle="projecting")
 
 
+def _of_panel(edges: pd.DataFrame, panel: pd.DataFrame, y: str) -> pd.DataFrame:
+    """The edges of one small multiple; y comes under that name."""
+    names = list(edges.columns[: edges.columns.get_loc("edge")])
+    for name in names:
+        if name != y:
+            edges = edges[edges[name] == panel[name].iloc[0]]
+    return edges.rename(columns={y: "y"})
+
+
+def _draw_edges(axes: Axes, edges: pd.DataFrame) -> None:
+    """Measured edges with their intervals; bounds as arrows to where the edge is."""
+    known = edges[edges["estimate"].notna()]
+    ends = [known["estimate"] - known["low"], known["high"] - known["estimate"]]
+    style: Any = {"color": "black", "markeredgecolor": "white", "markeredgewidth": 0.5}
+    axes.errorbar(
+        known["estimate"], known["y"], xerr=ends, fmt="o", ms=3, elinewidth=0.9, **style
+    )
+    for end, marker in (("high", 8), ("low", 9)):  # 8, 9: carets to the left, right
+        bound = edges[edges["estimate"].isna() & np.isfinite(edges[end])]
+        axes.plot(
+            bound[end], bound["y"], linestyle="none", marker=marker, ms=5, **style
+        )
+
+
 def _blend(cell: Any) -> tuple[float, float, float]:
     """Colour of the commonest phase; what generalises at opacity P(grok) on white."""
     colour = to_rgb(COLOURS.get(cell.phase, "#CC79A7"))
@@ -219,14 +257,19 @@ def _draw_shades(axes: Axes, cells: Cells, norm: Normalize) -> None:
     """The median of a quantity in each cell; blank where no run has it."""
     table = cells.table[np.isfinite(cells.table["shade"])]
     axes.set_facecolor("#EEEEEE")
+    shade(axes, table, "shade", norm)
     if len(table):
-        colours = mpl.colormaps["viridis"](norm(table["shade"].to_numpy()))
-        axes.add_collection(
-            PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
-        )
         # A quantity of a run that its budget cut short would still move.
-        _hatch_censored(axes, table, "#BBBBBB")
+        hatch_censored(axes, table, "#BBBBBB")
     _draw_boundary(axes, cells.table)
+
+
+def shade(axes: Axes, table: pd.DataFrame, name: str, norm: Normalize) -> None:
+    """Colours cells by one of their columns."""
+    colours = mpl.colormaps["viridis"](norm(table[name].to_numpy()))
+    axes.add_collection(
+        PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
+    )
 
 
 def _norm(runs: pd.DataFrame, shading: Shading) -> Normalize:
@@ -239,7 +282,7 @@ def _norm(runs: pd.DataFrame, shading: Shading) -> Normalize:
     return kind(low, high if high > low else low + (abs(low) or 1) / 10, clip=True)
 
 
-def _scale(axes: Axes, cells: Cells) -> None:
+def scale(axes: Axes, cells: Cells) -> None:
     """Limits, log scales and ticks; zero on a log axis is marked as 0."""
     table = cells.table
     for axis, log in (("x", cells.x_log), ("y", cells.y_log)):
@@ -270,7 +313,7 @@ def _mark_zero(axes: Axes, axis: str, table: pd.DataFrame) -> None:
     )
 
 
-def _axis_label(axis: str, runs: pd.DataFrame) -> str:
+def axis_label(axis: str, runs: pd.DataFrame) -> str:
     if axis == "alpha":
         return ALPHA_LABELS.get(runs["alpha_convention"].iloc[0], r"$\alpha$")
     return LABELS[axis]
@@ -288,11 +331,11 @@ def _label_panel(
 ) -> None:
     i, j = place
     if i == shape[0] - 1:
-        axes.set_xlabel(_axis_label(x, runs))
+        axes.set_xlabel(axis_label(x, runs))
     if j == 0:
-        axes.set_ylabel(_axis_label(y, runs))
+        axes.set_ylabel(axis_label(y, runs))
     names = [
-        f"{_axis_label(m.axis, runs)} = {m.values[k]:g}"
+        f"{axis_label(m.axis, runs)} = {m.values[k]:g}"
         for m, k in ((columns, j), (rows, i))
         if m.axis
     ]
@@ -307,7 +350,7 @@ def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
     return Figure(figsize=(width, height + 0.4), layout="constrained")
 
 
-def _phase_legend(half: Any, runs: pd.DataFrame) -> None:
+def _phase_legend(half: Any, runs: pd.DataFrame, edges: pd.DataFrame | None) -> None:
     present = [name for name in COLOURS if name in set(runs["phase"])]
     handles: list[Any] = [
         Patch(facecolor=COLOURS[name], label=_legend_name(name)) for name in present
@@ -319,14 +362,19 @@ def _phase_legend(half: Any, runs: pd.DataFrame) -> None:
             )
         )
     handles.append(Line2D([], [], color="black", linewidth=1.4, label="P(grok) = ½"))
+    if edges is not None:
+        line: Any = {"color": "black", "linewidth": 0.9, "ms": 3}
+        handles.append(
+            Line2D([], [], marker="o", label="fit, 95%; arrow: bound", **line)
+        )
     half.legend(
         handles=handles,
         loc="outside upper center",
         ncols=3,
         frameon=False,
-        fontsize=7,
+        fontsize=6.5,
         handlelength=1.2,
-        columnspacing=1.0,
+        columnspacing=0.8,
     )
 
 
@@ -337,8 +385,14 @@ def _legend_name(phase: str) -> str:
 def _shade_bar(half: Any, norm: Normalize, shading: Shading) -> None:
     bar = half.colorbar(ScalarMappable(norm, "viridis"), ax=half.axes, shrink=0.9)
     bar.set_label(shading.label)
+    if shading.log:
+        round_ticks(bar, norm)
+
+
+def round_ticks(bar: Any, norm: Normalize) -> None:
+    """Ticks 1, 2, 5 and so on along a log bar, unless it spans too many."""
     low, high = norm.vmin or 1.0, norm.vmax or 10.0
-    if shading.log and high / low < 1e4:
+    if high / low < 1e4:
         bar.minorticks_off()
         ticks = [t for t in _round_ticks() if low <= t <= high]
         bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])

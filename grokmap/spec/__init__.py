@@ -1,6 +1,6 @@
 """From a sweep file to runs: the axis grammar, the words, the reader. No jax here."""
 
-from grokmap.spec.axis import expand_axis
+from grokmap.spec.axis import expand_axis, is_log
 from grokmap.spec.read import read_sweep
 from grokmap.spec.sweep import AUTO, Sweep, Vocabulary, expand, sweep_schema
 from grokmap.spec.words import (
@@ -25,6 +25,7 @@ __all__ = [
     "Vocabulary",
     "expand",
     "expand_axis",
+    "is_log",
     "n_train_of",
     "read_sweep",
     "sweep_schema",

@@ -13,7 +13,9 @@ run ids on every machine.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -124,3 +126,18 @@ def _count(text: str) -> int:
 def _check_count(count: float) -> None:
     if count > MAX_POINTS:
         raise ValueError(f"{count:.3g} points on one axis; at most {MAX_POINTS}")
+
+
+def is_log(points: Iterable[float]) -> bool:
+    """Whether an axis is read as its log: its positive points span over a factor 20,
+    and are spaced more evenly in the log."""
+    positive = sorted({float(point) for point in points if point > 0})
+    if len(positive) < 2 or positive[-1] / positive[0] <= 20:
+        return False
+    return _spread(map(math.log, positive)) <= _spread(positive)
+
+
+def _spread(points: Iterable[float]) -> float:
+    """How uneven sorted points are: the largest gap over the mean one."""
+    gaps = [b - a for a, b in itertools.pairwise(points)]
+    return max(gaps) * len(gaps) / sum(gaps)

@@ -1,0 +1,310 @@
+"""Where the grok wedge begins and ends: lambda_min, lambda_max, alpha_c.
+
+Along each row of a diagram P(grok) is 1/2 at a lower and an upper edge. Each edge is a
+logistic curve in the axis (in its log, where that is how it is spaced), and its place
+is given by its posterior. Resampling the runs instead would not do: where no seed
+disagrees with another, every resample gives the same curve, and an interval of width
+zero (docs/boundaries.md has the coverage of both).
+
+A censored run that has not grokked is undecided. Each edge is placed twice, with the
+undecided as never grokking and as grokking; an interval holds both, and where one of
+the two finds no edge there is only a bound, "not bracketed within the horizon".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import log_expit, logsumexp
+
+from grokmap.classify import GROK, Criteria
+from grokmap.spec import is_log
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LEVEL = 0.95
+MIN, MAX = "min", "max"  # the edges of a row
+PLACES, WIDTHS = 400, 32  # points of the posterior's grid
+# The narrowest width that is considered, over the smallest distance between cells.
+SHARPEST = 1 / 500
+
+MEASURED = "measured"
+BEYOND = "beyond the axis"
+NOT_BRACKETED = "not bracketed within the horizon"
+NO_GROK = "no grok"
+UNDECIDED = "undecided"
+
+
+class Row(NamedTuple):
+    """Runs along one row: x: [k] increasing places (log of the axis, if it is one);
+    yes, no, undecided: [k] runs that grokked, never will, and were cut short."""
+
+    x: Floats
+    yes: Ints
+    no: Ints
+    undecided: Ints
+
+
+class Edge(NamedTuple):
+    """One end of the wedge in one row, in the units of `Row.x`; NaN where unknown.
+
+    low, high: the interval; for a bound, one of them is NaN.
+    """
+
+    status: str
+    estimate: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+
+
+class Side(NamedTuple):
+    """What places one rising edge: cells [k] up to the middle of the wedge."""
+
+    x: Floats
+    yes: Ints
+    no: Ints
+    middle: float
+
+
+Edges = list[dict[str, Edge]]
+
+
+def edges(rows: Sequence[Row], level: float = LEVEL) -> Edges:
+    """Both edges of each row, with what the undecided runs may change taken in."""
+    never = _edges([(r.x, r.yes, r.no + r.undecided) for r in rows], level)
+    if not any(row.undecided.any() for row in rows):
+        return never
+    would = _edges([(r.x, r.yes + r.undecided, r.no) for r in rows], level)
+    return [
+        {name: _either(one[name], other[name], name) for name in (MIN, MAX)}
+        for one, other in zip(never, would, strict=True)
+    ]
+
+
+def _either(never: Edge, would: Edge, name: str) -> Edge:
+    """One edge from that with the undecided as never grokking and that as grokking."""
+    if never.status == would.status:
+        estimate = (never.estimate + would.estimate) / 2
+        low, high = min(never.low, would.low), max(never.high, would.high)
+        return Edge(never.status, estimate, low, high)
+    if never.status == NO_GROK:
+        return Edge(UNDECIDED)
+    # The wedge is at least as wide as the decided runs make it, and may be wider.
+    inner = never.high if name == MIN else never.low
+    bound = {"high": inner} if name == MIN else {"low": inner}
+    return Edge(NOT_BRACKETED, **bound)
+
+
+def _edges(rows: Sequence[tuple[Floats, Ints, Ints]], level: float) -> Edges:
+    """Both edges of rows (x, yes, no) whose every run is decided."""
+    lower = [_side(x, yes, no) for x, yes, no in rows]
+    # Mirrored, an upper edge is a lower one.
+    upper = [_side(-x[::-1], yes[::-1], no[::-1]) for x, yes, no in rows]
+    below = place(lower, level)
+    above = [Edge(e.status, -e.estimate, -e.high, -e.low) for e in place(upper, level)]
+    return [{MIN: a, MAX: b} for a, b in zip(below, above, strict=True)]
+
+
+def _side(x: Floats, yes: Ints, no: Ints) -> Side | Edge:
+    """The cells that place the lower edge; an edge where they cannot."""
+    box = _wedge(yes - no)
+    if box is None:
+        return Edge(NO_GROK)
+    if box[0] == 0:
+        return Edge(BEYOND, high=float(x[0]))
+    middle = (x[box[0]] + x[box[1]]) / 2
+    own = x <= middle
+    return Side(x[own], yes[own], no[own], middle)
+
+
+def _wedge(score: Ints) -> tuple[int, int] | None:
+    """First and last cell of the stretch that grokking explains best: the largest sum
+    of (runs that did - runs that did not); None where no stretch has more that did."""
+    best, found, total, first = 0, None, 0, 0
+    for i, value in enumerate(score):
+        if total <= 0:
+            total, first = 0, i
+        total += int(value)
+        if total > best:
+            best, found = total, (first, i)
+    return found
+
+
+def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
+    """The edges of all rows at once, since together they tell how wide an edge is.
+
+    P(grok) = 1 / (1 + exp(-(x - place) / width)), binomial counts at each x. All rows
+    share one width: one row alone, with one seed a cell, could not tell a sharp edge
+    from a wide one. Priors: flat in the place and in the root of the width, between
+    flat in the width (which doubts every sharp edge) and in its log (which believes in
+    one wherever the seeds happen to agree).
+    """
+    own = [side for side in sides if isinstance(side, Side)]
+    if not own:
+        return [side for side in sides if isinstance(side, Edge)]
+    gaps = [np.diff(side.x).min() for side in own]
+    widest = max(float(np.ptp(side.x)) for side in own)
+    width = np.geomspace(min(gaps) * SHARPEST, widest / 2, WIDTHS)
+    fits = [_likelihood(side, width) for side in own]
+    of_width = np.array([logsumexp(likelihood, axis=0) for _, likelihood in fits])
+    prior = np.log(width) / 2  # of points spaced in log width
+    found = []
+    for (places, likelihood), itself in zip(fits, of_width, strict=True):
+        others = of_width.sum(axis=0) - itself + prior
+        density = np.exp(likelihood + others - np.max(likelihood + others)).sum(axis=1)
+        share = (np.cumsum(density) - density / 2) / density.sum()
+        at = np.interp([(1 - level) / 2, 0.5, (1 + level) / 2], share, places)
+        found.append(Edge(MEASURED, float(at[1]), float(at[0]), float(at[2])))
+    rest = iter(found)
+    return [side if isinstance(side, Edge) else next(rest) for side in sides]
+
+
+def _likelihood(side: Side, width: Floats) -> tuple[Floats, Floats]:
+    """Places [PLACES] from one cell below the first to half a cell above the middle,
+    and the log likelihood [PLACES, len(width)] of the edge being there."""
+    gaps = np.diff(side.x)
+    places = np.linspace(side.x[0] - gaps[0], side.middle + gaps[-1] / 2, PLACES)
+    z = (side.x - places[:, None, None]) / width[:, None]
+    rises = log_expit(z)
+    # log(1 - P) = log P - z
+    return places, ((side.yes + side.no) * rises - side.no * z).sum(axis=-1)
+
+
+def row_of(runs: pd.DataFrame, x: str, log: bool, grokked: Sequence[str]) -> Row:
+    """The runs of one row as counts at each place; x = 0 has none on a log axis."""
+    runs = runs[runs[x] > 0] if log else runs
+    yes = runs["phase"].isin(grokked)
+    undecided = runs["censored"].astype(bool) & ~yes
+    table = pd.DataFrame({"x": runs[x], "yes": yes, "undecided": undecided})
+    table["no"] = ~yes & ~undecided
+    counts = table.groupby("x").sum()
+    places = counts.index.to_numpy(float)
+    yes, no, open_ = (counts[k].to_numpy(np.int64) for k in ("yes", "no", "undecided"))
+    return Row(np.log(places) if log else places, yes, no, open_)
+
+
+def boundaries(
+    runs: pd.DataFrame,
+    x: str = "weight_decay",
+    y: str = "alpha",
+    by: Sequence[str] = (),
+    grokked: Sequence[str] = (GROK,),
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """Both edges along x of each row y.
+
+    Args:
+      runs: classified runs. by: the other axes that are swept, the seed aside.
+      grokked: the phases that generalised.
+
+    Returns:
+      by, y, edge (min, max), estimate, low, high (in units of x, at `level`; NaN where
+      unknown; one of low, high alone is a bound), status (measured; beyond the axis:
+      the outermost cell groks; not bracketed within the horizon: runs cut short might
+      move it; no grok; undecided: no run grokked, some might have), n_runs,
+      n_undecided.
+    """
+    log = is_log(runs[x])
+    names = [*by, y]
+    found = []
+    for _, panel in runs.groupby(list(by)) if by else [((), runs)]:
+        rows = {
+            point: row_of(own, x, log, grokked) for point, own in panel.groupby(names)
+        }
+        rows = {point: row for point, row in rows.items() if len(row.x) > 1}
+        placed = edges(list(rows.values()), level)
+        for (point, row), own in zip(rows.items(), placed, strict=True):
+            place = dict(zip(names, point, strict=True))
+            for name, edge in own.items():
+                values = _in_units(edge, log) | _counts(row)
+                found.append({**place, "edge": name, **values})
+    columns = [*names, "edge", "estimate", "low", "high", "status"]
+    return pd.DataFrame(found, columns=[*columns, "n_runs", "n_undecided"])
+
+
+def _in_units(edge: Edge, log: bool) -> dict[str, Any]:
+    values = {k: getattr(edge, k) for k in ("estimate", "low", "high")}
+    if log:
+        values = {k: float(np.exp(v)) for k, v in values.items()}
+    return {**values, "status": edge.status}
+
+
+def _counts(row: Row) -> dict[str, int]:
+    n_undecided = int(row.undecided.sum())
+    n_decided = int(row.yes.sum() + row.no.sum())
+    return {"n_runs": n_decided + n_undecided, "n_undecided": n_undecided}
+
+
+def critical(
+    runs: pd.DataFrame,
+    y: str = "alpha",
+    by: Sequence[str] = (),
+    grokked: Sequence[str] = (GROK,),
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """The y at which the wedge opens (min) and closes (max): alpha_c.
+
+    A seed groks in a row if it does at any x that was tried. So a wedge narrower than
+    the cells of x may be missed, and counts as closed. Rows as in `boundaries`, with y
+    as x: one of each edge for every point of `by`.
+    """
+    yes = runs["phase"].isin(grokked)
+    undecided = runs["censored"].astype(bool) & ~yes
+    flags = runs[[*by, y, "seed"]].assign(yes=yes, undecided=undecided, all=0)
+    seeds = flags.groupby([*by, "all", y, "seed"], as_index=False).any()
+    phase = np.where(seeds["yes"], grokked[0], "")
+    rows = seeds.assign(phase=phase, censored=seeds["undecided"])
+    return boundaries(rows, y, "all", by, grokked, level).drop(columns="all")
+
+
+def at_half_budget(trajectories: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
+    """The same runs with half of every budget; label them by the rules of `halved`.
+
+    A budget changes nothing of how a run is trained, so nothing has to be trained. A
+    run that went on beyond the half is taken to be there what it was at the record
+    before.
+    """
+    table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
+    budget = plan.set_index("run_id")["budget_steps"] // 2
+    limit = table["run_id"].map(budget).to_numpy(np.int64)
+    inside = table["step"].to_numpy() <= limit
+    kept = table[inside]
+    went_on = table.loc[~inside, "run_id"].unique()
+    ends = kept[kept["run_id"].isin(went_on)].groupby("run_id").tail(1)
+    ends = ends.assign(step=ends["run_id"].map(budget))
+    return pd.concat([kept, ends]).drop_duplicates(["run_id", "step"])
+
+
+def halved(criteria: Criteria) -> Criteria:
+    """The rules for half of every budget. (A plan's own horizon is halved likewise.)"""
+    last = criteria.last_step
+    return dataclasses.replace(
+        criteria,
+        horizon=criteria.horizon / 2,
+        last_step=None if last is None else max(1, last // 2),
+    )
+
+
+def shifts(full: pd.DataFrame, half: pd.DataFrame, log: bool) -> pd.DataFrame:
+    """How far half of the budget moves each edge that is measured at both.
+
+    Args: full, half: of `boundaries`.
+
+    Returns:
+      Their keys, and shift: the edge at half the budget over that at the full one
+      (minus it, where not log); shift_low, shift_high: as far as both intervals allow.
+    """
+    keys = list(full.columns[: full.columns.get_loc("edge") + 1])
+    both = full.merge(half, on=keys, suffixes=("", "_half"))
+    both = both[(both["status"] == MEASURED) & (both["status_half"] == MEASURED)]
+    compare = np.divide if log else np.subtract
+    pairs = {"shift": ("estimate",) * 2, "shift_low": ("low", "high")}
+    pairs["shift_high"] = ("high", "low")
+    found = {k: compare(both[f"{a}_half"], both[b]) for k, (a, b) in pairs.items()}
+    return both[keys].assign(**found).reset_index(drop=True)

@@ -1,0 +1,112 @@
+"""`grokmap boundaries`: where the grok wedge begins and ends, and what moves it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grokmap import boundaries as wedge
+from grokmap import plot, store
+from grokmap.classify import Criteria, classify_parts, read_criteria
+from grokmap.cli.results import load_runs
+from grokmap.errors import ResultError
+from grokmap.spec import is_log
+
+NAME = "boundaries"
+
+
+def find_boundaries(
+    path: Path, x: str, y: str, criteria: str, budget: bool, as_json: bool
+) -> None:
+    """Prints the edges, alpha_c and the shift at half the budget; writes the table.
+
+    budget: whether to label everything again at half of every budget.
+    """
+    rules = read_criteria(criteria)
+    runs = load_runs(path, rules)
+    by = plot.multiples(runs, x, y)
+    edges = wedge.boundaries(runs, x, y, by, plot.GENERALISED)
+    if edges.empty:
+        raise ResultError(f"{path}: no row has two values of {x}")
+    closing = wedge.critical(runs, y, by, plot.GENERALISED)
+    log = is_log(runs[x])
+    moved = pd.DataFrame(columns=[*by, y, "edge", "shift", "shift_low", "shift_high"])
+    if budget:
+        half = _at_half_budget(path, rules)
+        before = wedge.boundaries(half, x, y, by, plot.GENERALISED)
+        moved = wedge.shifts(edges, before, log)
+    table = edges.merge(moved, how="left", on=[*by, y, "edge"])
+    name = NAME if rules.name == "default" else f"{NAME}-{rules.name}"
+    files = [path / f"{name}.{kind}" for kind in ("parquet", "csv")]
+    for file in files:
+        store.write_export(file, table)
+    if as_json:
+        found = {"edges": table, "critical": closing, "shifts": summary(moved, log)}
+        rows = {k: json.loads(v.to_json(orient="records")) for k, v in found.items()}
+        print(json.dumps({"files": list(map(str, files)), **rows}))
+        return
+    _print(table, closing, x, y, by)
+    if budget:
+        _print_shifts(summary(moved, log), x)
+    print(*files, sep="\n")
+
+
+def _at_half_budget(path: Path, rules: Criteria) -> pd.DataFrame:
+    """The runs, labelled by what half of each budget would have shown."""
+    plan = store.read_plan(path)
+    halved = wedge.halved(rules), plan.assign(horizon=plan["horizon"] / 2)
+    parts = store.trajectory_parts(path, [], store.LABELS_READ)
+    cut = (wedge.at_half_budget(part, plan) for part in parts)
+    return classify_parts(cut, halved[1], halved[0])
+
+
+def summary(moved: pd.DataFrame, log: bool) -> pd.DataFrame:
+    """One row an edge: the shift's mean over rows (geometric if log) and extremes."""
+    rows = []
+    for name, own in moved.groupby("edge"):
+        mean = np.exp(np.log(own["shift"]).mean()) if log else own["shift"].mean()
+        least, most = own["shift"].min(), own["shift"].max()
+        rows.append((name, float(mean), float(least), float(most), len(own)))
+    columns = ["edge", "shift", "least", "most", "n_rows"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _print(
+    edges: pd.DataFrame, closing: pd.DataFrame, x: str, y: str, by: list[str]
+) -> None:
+    print(f"{x} at the edges of the grok wedge, P(grok) = 1/2, 95% intervals")
+    for place, own in edges.groupby([*by, y], sort=False):
+        head = "  ".join(f"{k} {v:<7.4g}" for k, v in zip([*by, y], place, strict=True))
+        shown = "".join(f"{_shown(edge):<34}" for edge in own.to_dict("records"))
+        print(f"  {head}  {shown}".rstrip())
+    for edge in closing.to_dict("records"):
+        place = "".join(f"{k} {edge[k]:g}: " for k in by)
+        verb = "opens" if edge["edge"] == wedge.MIN else "closes"
+        print(f"{place}the wedge {verb} at {y}: {_shown(edge)}")
+
+
+def _shown(edge: dict[str, Any]) -> str:
+    low, high, status = edge["low"], edge["high"], edge["status"]
+    if status == wedge.MEASURED:
+        text = f"{edge['estimate']:.3g} [{low:.3g}, {high:.3g}]"
+    elif np.isfinite(high):
+        text = f"< {high:.3g} ({status})"
+    elif np.isfinite(low):
+        text = f"> {low:.3g} ({status})"
+    else:
+        text = status
+    return f"{edge['edge']} {text}"
+
+
+def _print_shifts(shifts: pd.DataFrame, x: str) -> None:
+    if shifts.empty:
+        print("half of the budget: no edge is measured at both budgets")
+    for row in shifts.to_dict("records"):
+        spread = f"{row['least']:.2f} to {row['most']:.2f} over {row['n_rows']} rows"
+        moved = f"moves {x} at {row['edge']} by {row['shift']:.2f}"
+        print(f"half of the budget {moved} ({spread})")
+    print("(an edge that a step budget makes moves by 2; a real one stays at 1)")

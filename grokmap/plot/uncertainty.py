@@ -1,0 +1,91 @@
+"""Maps of what a few seeds leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+
+from grokmap.plot.cells import gather
+from grokmap.plot.phase_diagram import (
+    axis_label,
+    hatch_censored,
+    round_ticks,
+    scale,
+    shade,
+)
+from grokmap.plot.style import STYLE
+
+COLUMNS = {
+    "p_grok": "P(grok)",
+    "spread": "width of its 95% interval",
+    "t_grok": r"median $t_{\mathrm{grok}}$ (steps)",
+    "changed": "share that other rules relabel",
+}
+
+
+class Map(NamedTuple):
+    """One row of maps: runs of one point of the other axes, and one row a cell."""
+
+    title: str
+    runs: pd.DataFrame
+    cells: pd.DataFrame
+
+
+def uncertainty_maps(maps: Sequence[Map], x: str, y: str) -> Figure:
+    """P(grok), its interval's width, Kaplan and Meier's median of t_grok, and the share
+    of runs that other rules label otherwise.
+
+    Args:
+      maps: cells with x, y, p_grok, p_grok_low, p_grok_high, t_grok, changed.
+    """
+    with mpl.rc_context(STYLE):
+        size = (2.35 * len(COLUMNS), 2.3 * len(maps) + 0.35)
+        figure = Figure(figsize=size, layout="constrained")
+        shape = (len(maps), len(COLUMNS))
+        grid = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
+        norms = _norms([m.cells for m in maps])
+        for axes, own in zip(grid, maps, strict=True):
+            _draw_row(axes, own, x, y, norms)
+            axes[0].set_ylabel(axis_label(y, own.runs) + f"\n{own.title}".rstrip())
+        for column, (name, label) in enumerate(COLUMNS.items()):
+            grid[-1, column].set_xlabel(axis_label(x, maps[0].runs))
+            bar = figure.colorbar(
+                ScalarMappable(norms[name], "viridis"),
+                ax=grid[:, column],
+                location="top",
+                shrink=0.9,
+            )
+            bar.set_label(label, fontsize=7)
+            bar.ax.tick_params(labelsize=6)
+            if isinstance(norms[name], LogNorm):
+                round_ticks(bar, norms[name])
+    return figure
+
+
+def _norms(tables: Sequence[pd.DataFrame]) -> dict[str, Normalize]:
+    times = pd.concat([table["t_grok"] for table in tables])
+    times = times[np.isfinite(times) & (times > 0)]
+    low, high = (times.min(), times.max()) if len(times) else (1, 10)
+    unit = {name: Normalize(0, 1) for name in COLUMNS}
+    return unit | {"t_grok": LogNorm(low, high if high > low else low * 1.1)}
+
+
+def _draw_row(axes: Any, own: Map, x: str, y: str, norms: dict[str, Normalize]) -> None:
+    cells = gather(own.runs.assign(none=np.nan), x, y, "none")
+    found = own.cells.assign(spread=own.cells["p_grok_high"] - own.cells["p_grok_low"])
+    found = found.rename(columns={x: "x", y: "y"})
+    table = cells.table[["x", "y", "x_low", "x_high", "y_low", "y_high", "censored"]]
+    table = table.merge(found, on=["x", "y"])
+    for name, place in zip(COLUMNS, axes, strict=True):
+        place.set_facecolor("#EEEEEE")
+        shade(place, table[np.isfinite(table[name])], name, norms[name])
+        if name != "changed":
+            hatch_censored(place, table, "#BBBBBB")
+        scale(place, cells)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -48,13 +48,19 @@ class Planned(NamedTuple):
     tail: float
 
 
-def plan(sweep: Sweep, vocabulary: Vocabulary) -> list[Planned]:
-    """Every run of the sweep with its decay rate and its number of steps."""
+def plan(
+    sweep: Sweep, vocabulary: Vocabulary, more: Sequence[Run] = ()
+) -> list[Planned]:
+    """Every run of the sweep with its decay rate and its number of steps.
+
+    more: runs of the same physics beside its grid (`spec.run_at`).
+    """
     planned: list[Planned] = []
     tail = math.inf if sweep.tail is None else sweep.tail
     n_examples = vocabulary.task[sweep.task].n_examples
     with _all_is_kept():
-        for system, runs in groupby(expand(sweep, vocabulary), attrgetter("system")):
+        every = chain(expand(sweep, vocabulary), more)
+        for system, runs in groupby(every, attrgetter("system")):
             rate_of = cache(partial(decay_rate, system, vocabulary=vocabulary))
             for control, seeds in groupby(runs, attrgetter("control")):
                 # Nothing decays by the train fraction: NaN would show if it did.

@@ -35,6 +35,7 @@ MAY_USE = {
     "transitions": {"classify"},
     "uncertainty": set(),
     "boundaries": {"classify", "spec"},
+    "refine": {"boundaries", "classify", "spec"},
     "plot": {"spec", "errors"},
 }
 JAX = {

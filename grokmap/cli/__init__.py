@@ -135,6 +135,41 @@ def boundaries(
 
 
 @app.command()
+def refine(
+    result: Result,
+    precision: Annotated[
+        float,
+        typer.Option(help="Half-width of each edge's 95% interval (decades if log)."),
+    ] = 0.08,
+    max_runs: Annotated[int, typer.Option(help="Runs beside the grid, at most.")] = 500,
+    x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
+    y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
+    y_precision: Annotated[
+        float | None, typer.Option(help="Closest distance of rows [its span / 24].")
+    ] = None,
+    criteria: Rules = "default",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Runs a round, about [the lanes].")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the next round; train nothing.")
+    ] = False,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(help="Stop in good order after e.g. 90s, 45m, 3h (exit 75)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train where the edges of the wedge are uncertain, until they are known."""
+    from grokmap.cli.refine import Wanted, refine_result
+    from grokmap.cli.sweep import Options
+
+    options = Options(result, (), result, time_budget=time_budget, as_json=as_json)
+    wanted = Wanted(x, y, precision, y_precision, max_runs, batch, criteria)
+    raise typer.Exit(refine_result(options, wanted, dry_run))
+
+
+@app.command()
 def uncertainty(
     result: Result,
     x: Annotated[str, typer.Option(help="Swept axis.")] = "weight_decay",

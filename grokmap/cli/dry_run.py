@@ -7,7 +7,13 @@ from typing import Any
 
 from grokmap import devices, plan, rates, store
 from grokmap.cli.display import human_bytes, human_time, print_event
-from grokmap.cli.sweep import Options, missing_of, read_options, seconds_of
+from grokmap.cli.sweep import (
+    Options,
+    missing_of,
+    planned_in,
+    read_options,
+    seconds_of,
+)
 from grokmap.plan import Planned
 from grokmap.train import VOCABULARY, names_by_cost
 
@@ -16,7 +22,7 @@ def dry_run_sweep(options: Options) -> int:
     """Says what `run_sweep` would do; writes nothing."""
     seconds_of(options.time_budget, "--time-budget")
     path, sweep = read_options(options)
-    planned = plan.plan(sweep, VOCABULARY)
+    planned = planned_in(path, sweep)
     missing = planned
     if path.exists():
         steps = store.stored(path).steps

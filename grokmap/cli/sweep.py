@@ -26,8 +26,8 @@ from grokmap.errors import OtherSweepError, ResultError, SpecError
 from grokmap.lock import locked
 from grokmap.plan import Planned
 from grokmap.schedule import Kept
-from grokmap.spec import AUTO, Sweep, read_sweep
-from grokmap.spec.sweep import AXES, KEYS
+from grokmap.spec import AUTO, AXES, Sweep, expand, read_sweep, run_at
+from grokmap.spec.sweep import KEYS
 from grokmap.step_size import choose_learning_rate
 from grokmap.train import VOCABULARY, effective_precision
 
@@ -41,13 +41,13 @@ class Options(NamedTuple):
     spec: Path
     overrides: tuple[str, ...]
     out: Path | None
-    time_budget: str | None
-    checkpoint: str
-    lanes: int | None
-    tile: int | None
-    extend: bool
-    keep_going: bool
-    as_json: bool
+    time_budget: str | None = None
+    checkpoint: str = "2m"
+    lanes: int | None = None
+    tile: int | None = None
+    extend: bool = False
+    keep_going: bool = True
+    as_json: bool = False
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Session:
     """What one call of `grokmap sweep` did, for provenance.json.
 
     steps: last step of each run on disk; done: runs that are over; kept: runs in
-    training when it stopped; failed: by run id, the traceback.
+    training when it stopped; failed: by run id, the traceback; code: exit code.
     """
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -80,6 +80,7 @@ class Session:
     done: int = 0
     kept: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    code: int = 0
 
     @property
     def command(self) -> list[str]:
@@ -109,42 +110,69 @@ class Session:
 
 def run_sweep(options: Options) -> int:
     """Trains what is missing of the sweep; returns the exit code."""
-    stop = Stop(time.monotonic() + seconds_of(options.time_budget, "--time-budget"))
-    seconds_of(options.checkpoint, "--checkpoint")  # refused before anything is done
-    path, sweep = read_options(options)
-    planned = plan.plan(sweep, VOCABULARY)
-    session = Session()
-    with _signals(stop), locked(path, _say):
-        # Again, now that no other process can change the folder.
-        check_folder(path, sweep, options.extend)
-        store.remove_leftovers(path)
-        table = plan.plan_table(planned, sweep, VOCABULARY)
-        store.write_spec(path, sweep)
-        origin = session.origin(path)
-        store.write_plan(path, table, origin)
-        found = store.stored(path)
-        session.steps = dict(found.steps)
-        for file, reason in found.damaged.items():
-            aside = store.set_aside(file)
-            _say(
-                f"{file}: {reason}; set aside as {aside.name}, its runs are done again"
-            )
-        missing = missing_of(path, planned, table, session.steps)
-        _train(path, table, planned, missing, options, stop, session)
-        if found.twice or any(run.run.run_id in found.steps for run in missing):
-            store.keep_longest(path)
-        code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
-        runs = write_runs(path, origin | {"ended": now()})
-        _write_failed(path, table, session.failed)
-        checkpoint.tidy(path, session.steps)
-        store.add_session(path, session.record(code))
+    with session_in(options) as (path, sweep, stop, session):
+        runs, n_planned = train_missing(path, sweep, options, stop, session)
+    code = session.code
     if stop.code and session.kept:
-        _say(f"{session.kept} runs in training are kept; the same command goes on")
-    _report(path, runs, len(planned), code, options.as_json)
+        say(f"{session.kept} runs in training are kept; the same command goes on")
+    _report(path, runs, n_planned, code, options.as_json)
     return code
 
 
-def _say(line: str) -> None:
+@contextmanager
+def session_in(options: Options) -> Iterator[tuple[Path, Sweep, Stop, Session]]:
+    """Holds the result folder of the sweep for writing, and records the session."""
+    stop = Stop(time.monotonic() + seconds_of(options.time_budget, "--time-budget"))
+    seconds_of(options.checkpoint, "--checkpoint")  # refused before anything is done
+    path, sweep = read_options(options)
+    session = Session()
+    with _signals(stop), locked(path, say):
+        # Again, now that no other process can change the folder.
+        check_folder(path, sweep, options.extend)
+        store.remove_leftovers(path)
+        store.write_spec(path, sweep)
+        yield path, sweep, stop, session
+        session.code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
+        store.add_session(path, session.record(session.code))
+
+
+def train_missing(
+    path: Path, sweep: Sweep, options: Options, stop: Stop, session: Session
+) -> tuple[pd.DataFrame, int]:
+    """Trains what is missing; all finished runs, labelled, and how many are planned."""
+    planned = planned_in(path, sweep)
+    table = plan.plan_table(planned, sweep, VOCABULARY)
+    origin = session.origin(path)
+    store.write_plan(path, table, origin)
+    found = store.stored(path)
+    session.steps = dict(found.steps)
+    for file, reason in found.damaged.items():
+        aside = store.set_aside(file)
+        say(f"{file}: {reason}; set aside as {aside.name}, its runs are done again")
+    missing = missing_of(path, planned, table, session.steps)
+    _train(path, table, planned, missing, options, stop, session)
+    if found.twice or any(run.run.run_id in found.steps for run in missing):
+        store.keep_longest(path)
+    runs = write_runs(path, origin | {"ended": now()})
+    _write_failed(path, table, session.failed)
+    checkpoint.tidy(path, session.steps)
+    return runs, len(planned)
+
+
+def planned_in(path: Path, sweep: Sweep) -> list[Planned]:
+    """The runs of the sweep's grid, and those that were chosen beside it."""
+    points = store.read_points(path)
+    if points is None:
+        return plan.plan(sweep, VOCABULARY)
+    places = points[[axis for axis in AXES if axis in points]].to_dict("records")
+    runs = [run_at(sweep, place, VOCABULARY) for place in places]
+    # Axes may have grown onto points since.
+    grid = {run.run_id for run in expand(sweep, VOCABULARY)}
+    more = [run for run in runs if run.run_id not in grid]
+    return plan.plan(sweep, VOCABULARY, more)
+
+
+def say(line: str) -> None:
     print(f"grokmap: {line}", file=sys.stderr)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from grokmap import checkpoint, plan, store
 from grokmap.classify import CRITERIA
 from grokmap.cli.results import label_runs
-from grokmap.cli.sweep import missing_of
+from grokmap.cli.sweep import missing_of, planned_in
 from grokmap.errors import ResultError
 from grokmap.spec import SCHEMA_VERSION
 from grokmap.train import VOCABULARY
@@ -25,7 +25,7 @@ EXIT_DAMAGED = 1
 def verify_result(path: Path, as_json: bool) -> int:
     """Prints every problem of the folder and what is to do; 1 if there is a problem."""
     sweep = store.read_spec(path)
-    planned = plan.plan(sweep, VOCABULARY)
+    planned = planned_in(path, sweep)
     table = plan.plan_table(planned, sweep, VOCABULARY)
     steps, damaged, twice = store.stored(path)
     missing = missing_of(path, planned, table, steps)

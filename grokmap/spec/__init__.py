@@ -2,7 +2,15 @@
 
 from grokmap.spec.axis import expand_axis, is_log
 from grokmap.spec.read import read_sweep
-from grokmap.spec.sweep import AUTO, Sweep, Vocabulary, expand, sweep_schema
+from grokmap.spec.sweep import (
+    AUTO,
+    AXES,
+    Sweep,
+    Vocabulary,
+    expand,
+    run_at,
+    sweep_schema,
+)
 from grokmap.spec.words import (
     CONTROL_FIELDS,
     SCHEMA_VERSION,
@@ -15,6 +23,7 @@ from grokmap.spec.words import (
 
 __all__ = [
     "AUTO",
+    "AXES",
     "CONTROL_FIELDS",
     "SCHEMA_VERSION",
     "SYSTEM_FIELDS",
@@ -28,5 +37,6 @@ __all__ = [
     "is_log",
     "n_train_of",
     "read_sweep",
+    "run_at",
     "sweep_schema",
 ]

@@ -314,6 +314,22 @@ def default_tail(horizon: float | None) -> float:
     return math.inf if horizon is None else 1.0
 
 
+def run_at(sweep: Sweep, point: Mapping[str, float], vocabulary: Vocabulary) -> Run:
+    """One run of the sweep's physics anywhere on its axes.
+
+    point: values of axes; the others have to be fixed in the sweep.
+    """
+    values: dict[str, Any] = {k: getattr(sweep, k)[0] for k in AXES} | dict(point)
+    static = {k: getattr(sweep, k) for k in SYSTEM_FIELDS if k not in SYSTEM_SIZES}
+    static |= {k: int(values[k]) for k in SYSTEM_SIZES}
+    system = System(**static)
+    control = Control(**{k: float(values[k]) for k in CONTROL_FIELDS})
+    reads = vocabulary.optimizer[sweep.optimizer].controls
+    seed = int(values["seed"])
+    identity = control_identity(control, reads)
+    return Run(run_id(system_identity(system), identity, seed), system, control, seed)
+
+
 def sweep_schema(vocabulary: Vocabulary) -> dict[str, Any]:
     """JSON schema of a sweep file, for editors; names as enumerations."""
     schema = Sweep.model_json_schema()

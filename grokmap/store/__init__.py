@@ -5,6 +5,7 @@
     plan.parquet            one row a planned run: run_id, system, control, budget
     trajectories/*.parquet  one file a batch: run_id, step, one column a quantity
     runs.parquet            one row a run: labels, times, flags, final values, cost
+    points.parquet          runs beside the grid, as `grokmap refine` chose them
     failed.parquet          runs that raised in the last session, with tracebacks
     checkpoints/            see `checkpoint`
     order-parameters.parquet   one row a quantity: values by phase, jumps, leads
@@ -17,6 +18,7 @@ is a file that is whole.
 from grokmap.store.files import (
     FAILED,
     PLAN,
+    POINTS,
     PROVENANCE,
     RUNS,
     SPEC,
@@ -30,11 +32,13 @@ from grokmap.store.files import (
 from grokmap.store.tables import (
     add_session,
     read_plan,
+    read_points,
     read_spec,
     spec_hash,
     write_export,
     write_found,
     write_plan,
+    write_points,
     write_spec,
 )
 from grokmap.store.trajectories import (
@@ -61,6 +65,7 @@ __all__ = [
     "FAILED",
     "LABELS_READ",
     "PLAN",
+    "POINTS",
     "PROVENANCE",
     "REQUIRED",
     "RUNS",
@@ -76,6 +81,7 @@ __all__ = [
     "digest_of",
     "keep_longest",
     "read_plan",
+    "read_points",
     "read_spec",
     "read_trajectories",
     "remove_leftovers",
@@ -89,5 +95,6 @@ __all__ = [
     "write_file",
     "write_found",
     "write_plan",
+    "write_points",
     "write_spec",
 ]

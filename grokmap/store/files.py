@@ -23,6 +23,7 @@ PLAN = "plan.parquet"
 TRAJECTORIES = "trajectories"
 RUNS = "runs.parquet"
 FAILED = "failed.parquet"
+POINTS = "points.parquet"
 
 
 def result_dir(path: Path) -> Path:

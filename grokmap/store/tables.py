@@ -16,6 +16,7 @@ from grokmap.errors import ResultError
 from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
 from grokmap.store.files import (
     PLAN,
+    POINTS,
     PROVENANCE,
     RUNS,
     SPEC,
@@ -81,6 +82,31 @@ def read_plan(path: Path) -> pd.DataFrame:
         what = f"has no {', '.join(lost)}" if lost else "has runs twice"
         raise ResultError(f"{file}: {what}; the same `grokmap sweep` mends it")
     return plan
+
+
+def write_points(path: Path, points: pd.DataFrame) -> None:
+    """Writes the points beside the grid: one row a run, one column a swept axis, and
+    `round`, in which it was chosen."""
+    write_table(path / POINTS, pa.Table.from_pandas(points, preserve_index=False), {})
+
+
+def read_points(path: Path) -> pd.DataFrame | None:
+    """The points beside the grid; None where there are none.
+
+    Raises:
+      ResultError: the file is damaged.
+    """
+    file = path / POINTS
+    if not file.is_file():
+        return None
+    try:
+        points = pq.read_table(file, page_checksum_verification=True).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise ResultError(f"{file}: damaged: {reason(error)}") from None
+    lost = {"round", *read_spec(path).swept} - set(points)
+    if lost:
+        raise ResultError(f"{file}: has no {', '.join(sorted(lost))}")
+    return points
 
 
 def write_found(

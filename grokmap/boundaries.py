@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 
 LEVEL = 0.95
 MIN, MAX = "min", "max"  # the edges of a row
-PLACES, WIDTHS = 400, 32  # points of the posterior's grid
+PLACES, WIDTHS = 240, 24  # points of the posterior's grid
 # The narrowest width that is considered, over the smallest distance between cells.
 SHARPEST = 1 / 500
 
@@ -141,9 +141,9 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
 
     P(grok) = 1 / (1 + exp(-(x - place) / width)), binomial counts at each x. All rows
     share one width: one row alone, with one seed a cell, could not tell a sharp edge
-    from a wide one. Priors: flat in the place and in the root of the width, between
-    flat in the width (which doubts every sharp edge) and in its log (which believes in
-    one wherever the seeds happen to agree).
+    from a wide one. Flat priors of place and width; flat in the log of the width would
+    believe in a sharp edge wherever the seeds happen to agree, and cover less than it
+    says.
     """
     own = [side for side in sides if isinstance(side, Side)]
     if not own:
@@ -153,7 +153,7 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
     width = np.geomspace(min(gaps) * SHARPEST, widest / 2, WIDTHS)
     fits = [_likelihood(side, width) for side in own]
     of_width = np.array([logsumexp(likelihood, axis=0) for _, likelihood in fits])
-    prior = np.log(width) / 2  # of points spaced in log width
+    prior = np.log(width)  # flat in width, whose points are spaced in its log
     found = []
     for (places, likelihood), itself in zip(fits, of_width, strict=True):
         others = of_width.sum(axis=0) - itself + prior

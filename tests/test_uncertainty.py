@@ -1,0 +1,115 @@
+"""Intervals of shares and times against closed forms and scipy's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from grokmap.uncertainty import (
+    median_interval,
+    median_survival,
+    probabilities,
+    sensitivity,
+    wilson,
+)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 5, 40])
+def test_wilson_is_scipys(trials: int) -> None:
+    for successes in range(trials + 1):
+        own = wilson(successes, trials)
+        test = stats.binomtest(successes, trials)
+        expected = test.proportion_ci(0.95, method="wilson")
+        np.testing.assert_allclose(own, (expected.low, expected.high), atol=1e-12)
+
+
+def test_wilson_of_no_trial_says_nothing() -> None:
+    assert np.array(wilson(0, 0)).tolist() == [0, 1]
+
+
+def test_median_survival_is_scipys_kaplan_meier() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        times = rng.integers(1, 12, size=9).astype(float)
+        happened = rng.random(9) < 0.6
+        data = stats.CensoredData(times[happened], right=times[~happened])
+        curve = stats.ecdf(data).sf
+        below = curve.quantiles[curve.probabilities <= 0.5 + 1e-12]
+        expected = below[0] if len(below) else np.inf
+        assert median_survival(times, happened) == expected
+
+
+def test_runs_that_never_grok_hold_the_median_off() -> None:
+    never = np.inf
+    times, happened = np.array([10.0, 20, never, never]), np.array([1, 1, 0, 0], bool)
+    assert median_survival(times, happened) == 20
+    assert median_survival(np.append(times, never), np.append(happened, False)) == never
+
+
+def test_the_median_of_one_run_has_no_interval() -> None:
+    middle, low, high = median_interval(np.array([7.0]), np.array([True]))
+    assert middle == 7 and np.isnan(low) and np.isnan(high)
+
+
+def test_median_interval_covers() -> None:
+    """Exponential times, censored at 1.5: the median is ln 2, whatever the cut."""
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(100):
+        times = rng.exponential(size=25)
+        _, low, high = median_interval(np.minimum(times, 1.5), times < 1.5)
+        hits += low <= np.log(2) <= high
+    assert stats.binom.cdf(hits, 100, 0.95) > 0.001 and hits > 85
+
+
+def cell(phases: str, **changes: object) -> pd.DataFrame:
+    """One run a letter: g rokked, n o learning, C ensored."""
+    names = {"g": "grok", "n": "no-learning", "C": "memorize-only"}
+    return pd.DataFrame(
+        {
+            "run_id": [f"{i}" for i in range(len(phases))],
+            "alpha": 0.0,
+            "weight_decay": 0.1,
+            "phase": [names[p] for p in phases],
+            "censored": [p == "C" for p in phases],
+            "t_grok": pd.array(
+                [100 * (i + 1) if p == "g" else None for i, p in enumerate(phases)],
+                dtype="Int64",
+            ),
+            "n_steps": 1000,
+            **changes,
+        }
+    )
+
+
+def test_undecided_runs_widen_p_grok_on_one_side() -> None:
+    axes = ["alpha", "weight_decay"]
+    (row,) = probabilities(cell("ggnC"), axes, ["grok"]).to_dict("records")
+    assert (row["n_runs"], row["n_undecided"], row["p_grok"]) == (4, 1, 0.5)
+    assert row["p_grok_low"] == pytest.approx(float(wilson(2, 4)[0]))
+    assert row["p_grok_high"] == pytest.approx(float(wilson(3, 4)[1]))
+    assert row["p_no-learning"] == 0.25 and row["t_grok"] == 200
+
+
+def test_an_undecided_run_may_still_grok_and_a_decided_one_not() -> None:
+    axes = ["alpha", "weight_decay"]
+    cut = probabilities(cell("gCC"), axes, ["grok"]).iloc[0]
+    decided = probabilities(cell("gnn"), axes, ["grok"]).iloc[0]
+    assert cut["p_grok_high"] == 1 and decided["p_grok_high"] < 0.8
+    assert cut["t_grok"] == decided["t_grok"] == np.inf
+
+
+def test_sensitivity_counts_runs_that_change() -> None:
+    base, other = cell("ggnn"), cell("ggnn")
+    other.loc[0, "phase"] = "memorize-only"
+    axes = ["alpha", "weight_decay"]
+    same = cell("ggnn").iloc[::-1]  # the order of the runs does not matter
+    found = sensitivity({"default": base, "strict": other, "same": same}, axes)
+    (row,) = found.to_dict("records")
+    assert (row["changed"], row["changed_strict"], row["changed_same"]) == (
+        0.25,
+        0.25,
+        0,
+    )

@@ -33,6 +33,8 @@ MAY_USE = {
     "lock": {"errors"},
     "checkpoint": {"store", "schedule", "spec"},
     "transitions": {"classify"},
+    "uncertainty": set(),
+    "scaling": {"classify", "uncertainty", "errors"},
     "plot": {"errors"},
 }
 JAX = {

@@ -3,6 +3,7 @@
 from grokmap.plot.cells import boundary, gather
 from grokmap.plot.curves import CURVES, curves
 from grokmap.plot.phase_diagram import DELAY, Shading, diagram_cells, phase_diagram
+from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.style import COLOURS
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 
@@ -11,12 +12,14 @@ __all__ = [
     "CURVES",
     "DELAY",
     "Panel",
+    "Scales",
     "Shading",
     "boundary",
     "curves",
     "diagram_cells",
     "gather",
     "phase_diagram",
+    "scaling_figure",
     "transition_panels",
     "transition_table",
 ]

@@ -266,6 +266,22 @@ def times_found(times: Any) -> pd.DataFrame:
     return found[found["name"] == "t_correction"]
 
 
+def test_times_that_follow_the_midpoint_are_equal_at_equal_distance_from_it() -> None:
+    x, half = np.geomspace(0.01, 0.1, 12), np.array([0.03, 0.05, 0.08])[:, None]
+    grok = np.broadcast_to((x < half)[..., None], (3, 12, 6))
+    moved = 100 * (1 + x / half)[..., None] ** 2
+    for planted, expected in ((moved, 1.0), (moved * (half == 0.03)[..., None], 0.5)):
+        times = np.where(planted > 0, planted, 2 * moved)  # the other sizes: twice
+        ensemble = scaling.gather(table(grok, x, time=times))
+        factors = scaling.rescaled_factors(
+            x, half.T, scaling.unselected_times(ensemble), np.ones((1, 6))
+        )
+        np.testing.assert_allclose(factors[0], [expected, 1, 1], rtol=5e-3)
+        assert scaling.size_factors(
+            scaling.comparable_times(ensemble), np.ones((1, 6))
+        )[0, 0] != pytest.approx(expected, rel=0.05)
+
+
 def test_times_are_in_decay_times_or_steps() -> None:
     runs = table(np.ones((3, 2, 5)), [1, 2], time=700.0)
     assert np.nanmax(scaling.gather(runs).time) == pytest.approx(7)
@@ -402,7 +418,7 @@ def test_figure_draws_the_fit_through_exact_times() -> None:
     for size, container in zip(SIZES, axes.containers, strict=True):
         (y,) = container.lines[0].get_xydata()[:, 1]
         assert y == pytest.approx(1 + 40 / size, rel=1e-3)
-    assert "t_\\infty(1 + 40/N)" in axes.texts[0].get_text()
+    assert "t_\\infty(1 + 40/N)" in axes.get_legend().get_texts()[0].get_text()
 
 
 SWEEP = """name = "sizes"

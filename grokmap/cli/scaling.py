@@ -147,6 +147,7 @@ def _print(path: Path, found: scaling.Found) -> None:
         "collapse_inverse_nu": "collapse: 1/nu",
         "collapse_nu": "collapse: nu",
         "t_factor": f"t_grok ({time}), relative",
+        "t_rescaled": f"the same at equal {e.axis} / half",
         "t_correction": "c of t_inf (1 + c/N)",
     }
     for name, words in lines.items():

@@ -140,12 +140,20 @@ def _draw_cumulants(
         axes.plot(own["x"], own["value"], color=look["color"], linewidth=0.9)
         _points(axes, own["x"], own, look)
     crossings = _rows(table, "binder_crossing").dropna(subset="value")
+    label = "crossing of successive sizes"
     for place in crossings["value"]:
-        axes.axvline(place, color="0.5", linewidth=0.7, linestyle=":")
+        axes.axvline(place, color="0.5", linewidth=0.7, linestyle=":", label=label)
+        label = ""
     axes.axhline(2 / 3, color="black", linewidth=0.6, linestyle="--")
     axes.set_ylim(max(-1.05, axes.get_ylim()[0]), 0.75)
     _axis(axes, scales)
     axes.set_ylabel(f"Binder cumulant $U$ of {scales.quantity}")
+    if len(crossings):
+        handles, labels = axes.get_legend_handles_labels()
+        at = labels.index("crossing of successive sizes")
+        axes.legend(
+            handles[at : at + 1], labels[at : at + 1], frameon=False, fontsize=6.5
+        )
 
 
 def _draw_collapse(
@@ -205,22 +213,25 @@ def _draw_times(
     below = r"t_\infty" if np.isfinite(c) else rf"t_{{{largest:g}}}"
     unit = r"t_{\mathrm{grok}}" + (r"\, r" if scales.clock == "decay" else "")
     if np.isfinite(c):
-        inverse = np.linspace(0, 1.08 / factors["size"].min(), 100)
-        axes.plot(inverse, 1 + c * inverse, color="black", linewidth=0.9)
-        top = axes.get_ylim()
-        for own in total["value"][total["x"].notna()].dropna():
-            axes.plot(inverse, 1 + own * inverse, color="0.7", linewidth=0.5, zorder=0)
-        axes.set_ylim(top)  # the lines of single x may leave the panel
         sign = "+" if c >= 0 else "-"
         text = rf"$t_{letter} = t_\infty(1 {sign} {abs(c):.3g}/{letter})$"
-        axes.text(0.05, 0.93, text, transform=axes.transAxes, va="top")
+        inverse = np.linspace(0, 1.08 / factors["size"].min(), 100)
+        line = 1 + c * inverse
+        axes.plot(inverse, line, color="black", linewidth=0.9, label=text)
+        top = axes.get_ylim()
+        label = f"the same, each ${scales.symbol}$ alone"
+        for own in total["value"][total["x"].notna()].dropna():
+            look = {"color": "0.7", "linewidth": 0.5, "zorder": 0, "label": label}
+            axes.plot(inverse, 1 + own * inverse, **look)
+            label = ""
+        axes.set_ylim(top)  # the lines of single x may leave the panel
+        handles, labels = axes.get_legend_handles_labels()
+        shown = [i for i, word in enumerate(labels) if word[:3] in ("$t_", "the")]
+        picked = [handles[i] for i in shown], [labels[i] for i in shown]
+        axes.legend(*picked, frameon=False, fontsize=6.5)
     elif not len(factors):
         text = _wrapped(str(total["note"].iloc[0]))
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center")
     axes.set_xlim(left=0)
     axes.set_xlabel(f"$1/{letter}$")
-    axes.set_ylabel(f"${unit}$ over ${below}$, mean over {_plain(scales.axis)}")
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
+    axes.set_ylabel(f"${unit}\\ /\\ {below}$")

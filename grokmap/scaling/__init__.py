@@ -31,7 +31,13 @@ from grokmap.scaling.ensemble import (
     resample_weights,
 )
 from grokmap.scaling.table import Found, measure, too_steep
-from grokmap.scaling.times import comparable_times, fit_width_correction, size_factors
+from grokmap.scaling.times import (
+    comparable_times,
+    fit_width_correction,
+    rescaled_factors,
+    size_factors,
+    unselected_times,
+)
 
 __all__ = [
     "CLOCKS",
@@ -59,7 +65,9 @@ __all__ = [
     "points_of",
     "quality",
     "resample_weights",
+    "rescaled_factors",
     "size_factors",
     "size_exponent",
     "too_steep",
+    "unselected_times",
 ]

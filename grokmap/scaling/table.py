@@ -24,7 +24,9 @@ from grokmap.scaling.ensemble import (
 from grokmap.scaling.times import (
     comparable_times,
     fit_width_correction,
+    rescaled_factors,
     size_factors,
+    unselected_times,
 )
 from grokmap.uncertainty import wilson
 
@@ -63,6 +65,7 @@ def measure(ensemble: Ensemble, n_resamples: int = RESAMPLES) -> Found:
       slope_exponent d ln |slope| / d ln size: 1/nu without a common x_c
       half_exponent  d ln half / d ln size: how far the transition drifts
       t_factor       t_grok over that of the largest size with one
+      t_rescaled     the same at equal x / half: 1 if size only moves the transition
       t_correction   c of t_N = t_inf (1 + c/N), in all (x null) and at each x
 
     Raises:
@@ -81,6 +84,7 @@ def measure(ensemble: Ensemble, n_resamples: int = RESAMPLES) -> Found:
         *_binder_crossing_rows(ensemble, weights),
         *_collapse_rows(ensemble, collapse),
         *_time_rows(ensemble, weights),
+        *_rescaled_rows(ensemble, weights, curves),
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in ("size", "next_size", "x", "value", "low", "high", "n"):
@@ -217,6 +221,23 @@ def _time_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
         where = f"{sum(far)} of {len(far)} {ensemble.axis}"
         total["note"] = f"no one c: outside of the interval at {where}"
     return [*rows, total, *own_rows]
+
+
+def _rescaled_rows(
+    ensemble: Ensemble, weights: Floats, curves: Curves
+) -> list[dict[str, Any]]:
+    if ensemble.x[0] <= 0:
+        return []
+    half = np.exp(curves.half) if ensemble.log else curves.half
+    time = unselected_times(ensemble)
+    factors = rescaled_factors(ensemble.x, half, time, weights)
+    steep = too_steep(ensemble)
+    rows = []
+    for i in np.flatnonzero(np.isfinite(factors[0])):
+        note = "half is known to the spacing of x only" if steep[i] else ""
+        found = interval(factors[:, i], ensemble.n_seeds, note)
+        rows.append(_row("t_rescaled", found, size=ensemble.sizes[i]))
+    return rows
 
 
 def _correction(ensemble: Ensemble, time: Floats, weights: Floats) -> dict[str, Any]:

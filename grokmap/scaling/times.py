@@ -12,6 +12,7 @@ Floats = npt.NDArray[np.float64]
 
 # Range of ln(1 + c / smallest size): at its ends 1 + c/N is 0 or c/N.
 LOWEST, HIGHEST = -5.0, 8.0
+OVERLAP = 50  # places at which two sizes are compared
 
 
 class _Comparison:
@@ -34,17 +35,22 @@ class _Comparison:
         self.matrix[:, diagonal, diagonal] += n.sum(axis=2)
 
 
-def comparable_times(ensemble: Ensemble) -> Floats:
-    """[S, K, R] t_grok where every run grokked at every compared size, else NaN.
+def unselected_times(ensemble: Ensemble) -> Floats:
+    """[S, K, R] t_grok of the cells in which every run grokked, NaN elsewhere.
 
     Where only some grok, those that do are the fast ones, more so at one size than at
     another; such cells, and those with an undecided run, are left out.
     """
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(ensemble.grok)
-        all_grok = known.any(axis=2) & (np.where(known, ensemble.grok, 1) == 1).all(2)
-    shared = all_grok.sum(axis=0) >= 2
-    return np.where((all_grok & shared)[..., None], ensemble.time, np.nan)
+    known = np.isfinite(ensemble.grok)
+    all_grok = known.any(axis=2) & (np.where(known, ensemble.grok, 1) == 1).all(axis=2)
+    return np.where(all_grok[..., None], ensemble.time, np.nan)
+
+
+def comparable_times(ensemble: Ensemble) -> Floats:
+    """[S, K, R] `unselected_times` at the x where two or more sizes have them."""
+    time = unselected_times(ensemble)
+    shared = np.isfinite(time).any(axis=2).sum(axis=0) >= 2
+    return np.where(shared[:, None], time, np.nan)
 
 
 def size_factors(time: Floats, weights: Floats) -> Floats:
@@ -61,6 +67,42 @@ def size_factors(time: Floats, weights: Floats) -> Floats:
     factors[:, free] = np.exp(solved[..., 0])
     factors[:, np.flatnonzero(known)[-1]] = 1.0
     return factors
+
+
+def rescaled_factors(x: Floats, half: Floats, time: Floats, weights: Floats) -> Floats:
+    """[B, S] t_N over t at the largest size, at equal x / x_half(N).
+
+    Args:
+      x: [K], above 0; half: [B, S] in x; time: [S, K, R] of `unselected_times`.
+
+    Mean of the ratio's logarithm over the x / x_half that both sizes have, ln t linear
+    in ln x between them. 1 where the only effect of size on t is that the transition
+    moves: t_grok = g(x / x_half(N)). NaN where fewer than two x overlap.
+    """
+    log = np.log(time)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = totals(log, weights) / totals(np.isfinite(log).astype(float), weights)
+        place = np.log(x / half[..., None])
+    usable = np.isfinite(mean) & np.isfinite(place)
+    enough = usable[0].sum(axis=1) >= 2
+    factors = np.full(half.shape, np.nan)
+    for s in np.flatnonzero(enough):
+        largest = np.flatnonzero(enough)[-1]
+        for b, own in enumerate(usable):
+            one, two = ((place[b, i, own[i]], mean[b, i, own[i]]) for i in (s, largest))
+            factors[b, s] = _mean_ratio(*one, *two)
+    return factors
+
+
+def _mean_ratio(x1: Floats, y1: Floats, x2: Floats, y2: Floats) -> float:
+    """exp of the mean of y1 - y2 over the x that both curves have."""
+    if min(len(x1), len(x2)) < 2:
+        return float("nan")
+    low, high = max(x1[0], x2[0]), min(x1[-1], x2[-1])
+    if low >= high:
+        return float("nan")
+    at = np.linspace(low, high, OVERLAP)
+    return float(np.exp(np.mean(np.interp(at, x1, y1) - np.interp(at, x2, y2))))
 
 
 def fit_width_correction(sizes: Floats, time: Floats, weights: Floats) -> Floats:

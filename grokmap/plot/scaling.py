@@ -172,11 +172,9 @@ def _draw_collapse(
             _points(axes, (place(own["x"]) - place(centre)) * stretch, own, look)
     symbol, letter = scales.symbol, scales.letter
     zero = rf"{symbol}_c" if found else rf"{symbol}_{{1/2}}({letter})"
-    distance = rf"{symbol} - {zero}"
-    if scales.log:
-        distance = rf"\ln({symbol} / {zero})"
+    distance = rf"\ln({symbol} / {zero})" if scales.log else rf"({symbol} - {zero})"
     if found:
-        distance = rf"({distance})\, {letter}^{{1/\nu}}"
+        distance += rf"\, {letter}^{{1/\nu}}"
         s = _value(table, "collapse_s")
         text = (
             rf"${symbol}_c = {x_c:.3g}$" + "\n"

@@ -236,6 +236,36 @@ def survey_times() -> str:
     return markdown(["", "t_mem", "t_grok", "t_grok / t_mem"], rows)
 
 
+SCALING_WORDS = {
+    "half": "λ at P(grok) = 1/2",
+    "half_exponent": "d ln λ_half / d ln N",
+    "slope_exponent": "d ln slope / d ln N",
+    "p_crossing": "crossing of P(grok)",
+    "binder_crossing": "crossing of U",
+    "collapse_s": "collapse, S",
+    "collapse_x_c": "collapse, λ_c",
+    "collapse_nu": "collapse, ν",
+    "t_factor": "t_grok r, over the largest N's",
+    "t_rescaled": "the same at equal λ / λ_half",
+    "t_correction": "c of t_N = t_∞ (1 + c/N)",
+}
+
+
+def finite_size() -> str:
+    found = pd.read_parquet(ROOT / "results/finite-size/scaling.parquet")
+    rows = []
+    for name, words in SCALING_WORDS.items():
+        for row in found[found["name"] == name].to_dict("records"):
+            sizes = [f"{row[k]:g}" for k in ("size", "next_size") if row[k] == row[k]]
+            place = f"N = {'/'.join(sizes)}" if sizes else "all N"
+            place += f", λ = {row['x']:.3g}" if row["x"] == row["x"] else ""
+            value, low, high = (f"{row[k]:.3g}" for k in ("value", "low", "high"))
+            interval = f"{low} to {high}" if "nan" not in (low, high) else "-"
+            value = value.replace("nan", "none")
+            rows.append([words, place, value, interval, row["note"]])
+    return markdown(["", "at", "value", "95%", "note"], rows)
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "order parameters"): order_parameter_names,
     ("docs/sweep-files.md", "keys"): keys,
@@ -247,4 +277,5 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/order-parameters.md", "rqi"): rqi_of_memorising,
     ("docs/order-parameters.md", "laziness"): laziness,
     ("docs/order-parameters.md", "survey"): survey_claims,
+    ("docs/scaling.md", "finite-size scaling"): finite_size,
 }

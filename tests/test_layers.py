@@ -36,6 +36,7 @@ MAY_USE = {
     "uncertainty": set(),
     "boundaries": {"classify", "spec"},
     "refine": {"boundaries", "classify", "spec"},
+    "scaling": {"classify", "uncertainty", "errors"},
     "plot": {"spec", "errors"},
 }
 JAX = {

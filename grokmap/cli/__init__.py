@@ -200,6 +200,40 @@ def order_parameters(
 
 
 @app.command()
+def scaling(
+    result: Result,
+    size: Annotated[str, typer.Option(help="width or modulus.")] = "width",
+    x: Annotated[str, typer.Option(help="Swept axis across it.")] = "weight_decay",
+    quantity: Annotated[
+        str, typer.Option(help="Order parameter of the Binder cumulant.")
+    ] = "test_accuracy",
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="axis=value of any other swept axis."),
+    ] = None,
+    between: Annotated[
+        str | None, typer.Option(help="LOW,HIGH of x: one boundary only [all].")
+    ] = None,
+    log: Annotated[
+        bool | None,
+        typer.Option("--log/--linear", help="Scale of x [log above a factor 20]."),
+    ] = None,
+    clock: Annotated[
+        str, typer.Option(help="t_grok in decay times or in steps: decay, steps.")
+    ] = "decay",
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Finite-size scaling: crossings, Binder cumulant, data collapse, times by size."""
+    from grokmap.cli.scaling import Question, scale_result
+
+    question = Question(size, x, quantity, tuple(at or ()), between, log, clock)
+    scale_result(result, question, criteria, formats, out, as_json)
+
+
+@app.command()
 def curves(
     result: Result,
     run: Annotated[

@@ -9,6 +9,7 @@ from grokmap.plot.phase_diagram import (
     multiples,
     phase_diagram,
 )
+from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.style import COLOURS, GENERALISED
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
@@ -20,6 +21,7 @@ __all__ = [
     "GENERALISED",
     "Map",
     "Panel",
+    "Scales",
     "Shading",
     "boundary",
     "curves",
@@ -27,6 +29,7 @@ __all__ = [
     "gather",
     "multiples",
     "phase_diagram",
+    "scaling_figure",
     "transition_panels",
     "transition_table",
     "uncertainty_maps",

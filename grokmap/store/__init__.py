@@ -9,6 +9,7 @@
     failed.parquet          runs that raised in the last session, with tracebacks
     checkpoints/            see `checkpoint`
     order-parameters.parquet   one row a quantity: values by phase, jumps, leads
+    scaling.parquet         one row a number of the finite-size scaling
 
 Done = run ids present in readable trajectory files; nothing else is authoritative.
 Every file is written under a temporary name, synced, then renamed: a name that exists

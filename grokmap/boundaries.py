@@ -150,7 +150,7 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
         return [side for side in sides if isinstance(side, Edge)]
     gaps = [np.diff(side.x).min() for side in own]
     widest = max(float(np.ptp(side.x)) for side in own)
-    width = np.geomspace(min(gaps) * SHARPEST, widest / 2, WIDTHS)
+    width = np.geomspace(min(gaps) * SHARPEST, widest / 4, WIDTHS)
     fits = [_likelihood(side, width) for side in own]
     of_width = np.array([logsumexp(likelihood, axis=0) for _, likelihood in fits])
     prior = np.log(width)  # flat in width, whose points are spaced in its log

@@ -2,7 +2,14 @@
 
 from grokmap.spec.axis import expand_axis
 from grokmap.spec.read import read_sweep
-from grokmap.spec.sweep import AUTO, Sweep, Vocabulary, expand, sweep_schema
+from grokmap.spec.sweep import (
+    AUTO,
+    Sweep,
+    Vocabulary,
+    controls_read,
+    expand,
+    sweep_schema,
+)
 from grokmap.spec.words import (
     CONTROL_FIELDS,
     SCHEMA_VERSION,
@@ -23,6 +30,7 @@ __all__ = [
     "Sweep",
     "System",
     "Vocabulary",
+    "controls_read",
     "expand",
     "expand_axis",
     "n_train_of",

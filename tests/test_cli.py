@@ -245,7 +245,7 @@ def test_doctor_warns_of_known_bad_combinations() -> None:
 
 def test_every_command_has_help() -> None:
     names = [c.name or c.callback.__name__ for c in app.registered_commands]
-    assert len(names) == 10
+    assert len(names) == 12
     for command in app.registered_commands:
         assert command.callback.__doc__
 

@@ -33,6 +33,9 @@ MAY_USE = {
     "lock": {"errors"},
     "checkpoint": {"store", "schedule", "spec"},
     "transitions": {"classify"},
+    "hysteresis": {"transitions", "plan", "spec"},
+    "bimodality": set(),
+    "transition_order": {"bimodality"},
     "plot": {"errors"},
 }
 JAX = {

@@ -274,7 +274,7 @@ def _mark_zero(axes: Axes, axis: str, table: pd.DataFrame) -> None:
     )
 
 
-def _axis_label(axis: str, runs: pd.DataFrame) -> str:
+def axis_label(axis: str, runs: pd.DataFrame) -> str:
     if axis == "alpha":
         return ALPHA_LABELS.get(runs["alpha_convention"].iloc[0], r"$\alpha$")
     return LABELS[axis]
@@ -292,11 +292,11 @@ def _label_panel(
 ) -> None:
     i, j = place
     if i == shape[0] - 1:
-        axes.set_xlabel(_axis_label(x, runs))
+        axes.set_xlabel(axis_label(x, runs))
     if j == 0:
-        axes.set_ylabel(_axis_label(y, runs))
+        axes.set_ylabel(axis_label(y, runs))
     names = [
-        f"{_axis_label(m.axis, runs)} = {m.values[k]:g}"
+        f"{axis_label(m.axis, runs)} = {m.values[k]:g}"
         for m, k in ((columns, j), (rows, i))
         if m.axis
     ]

@@ -27,6 +27,7 @@ from grokmap.spec import (
     Sweep,
     System,
     Vocabulary,
+    controls_read,
     expand,
     n_train_of,
 )
@@ -36,9 +37,9 @@ from grokmap.spec.words import ALWAYS_READ
 class Planned(NamedTuple):
     """A run with its budget.
 
-    decay_rate: r, relative weight shrinkage per step; n_steps: steps to train;
-    n_train: training examples; tail: a run that grokked at step t is followed to
-    (1 + tail) t at most.
+    decay_rate: r, relative weight shrinkage per step (of a ramped run where its ramp
+    begins); n_steps: steps to train; n_train: training examples; tail: a run that
+    grokked at step t is followed to (1 + tail) t at most.
     """
 
     run: Run
@@ -65,7 +66,7 @@ def plan(
             for control, seeds in groupby(runs, attrgetter("control")):
                 # Nothing decays by the train fraction: NaN would show if it did.
                 rate = rate_of(control._replace(train_fraction=math.nan))
-                n_steps = _n_steps(sweep, rate)
+                n_steps = _n_steps(sweep, control, rate)
                 n_train = n_train_of(control.train_fraction, n_examples(system.modulus))
                 planned += [Planned(run, rate, n_steps, n_train, tail) for run in seeds]
     return planned
@@ -86,7 +87,9 @@ def _all_is_kept() -> Iterator[None]:
             gc.enable()
 
 
-def _n_steps(sweep: Sweep, rate: float) -> int:
+def _n_steps(sweep: Sweep, control: Control, rate: float) -> int:
+    if sweep.ramped:
+        return 2 * int(control.ramp_steps)
     if sweep.horizon is None:
         assert sweep.n_steps is not None  # the reader lets no other sweep through
         return sweep.n_steps
@@ -100,13 +103,13 @@ def _n_steps(sweep: Sweep, rate: float) -> int:
 def plan_table(
     planned: Sequence[Planned], sweep: Sweep, vocabulary: Vocabulary
 ) -> pd.DataFrame:
-    """One row a run: run_id, system and control fields (null where the optimizer does
-    not read them), seed, decay_rate, horizon, budget_steps."""
+    """One row a run: run_id, system and control fields (null where they are
+    not read), seed, decay_rate (at weight_decay), horizon, budget_steps."""
 
     def column(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.fromiter(map(attrgetter(name), planned), dtype, len(planned))
 
-    reads = (*ALWAYS_READ, *vocabulary.optimizer[sweep.optimizer].controls)
+    reads = (*ALWAYS_READ, *controls_read(sweep, vocabulary))
     constant = {field: _only_value(sweep, field) for field in CONTROL_FIELDS}
     table = _system_table(planned)
     table.insert(0, "run_id", [run.run.run_id for run in planned])
@@ -142,11 +145,25 @@ def _system_table(planned: Sequence[Planned]) -> pd.DataFrame:
 
 
 def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> float:
-    """Relative shrinkage of the weights per step at zero loss gradient (DESIGN 3.2)."""
+    """Relative shrinkage of the weights per step at zero loss gradient (DESIGN 3.2).
+
+    At `control.weight_decay`, whether or not a ramp starts from there.
+    """
     convention = vocabulary.alpha_convention[system.alpha_convention]
     degree = vocabulary.activation[system.activation].degree
     scale = convention.scale(control.alpha, system.width, degree, 2 * system.modulus)
     return float(vocabulary.optimizer[system.optimizer].decay_rate(control, scale))
+
+
+def weight_decay_at(step: Any, control: Control) -> Any:
+    """lambda(t) of a ramped run: geometric up in T = ramp_steps, then down in as many.
+
+    lambda(t) = lambda F^(1 - |1 - t/T|), lambda = weight_decay, F = ramp_factor; from
+    t = 2 T on it is lambda. The step from t to t + 1 decays by it. Numbers of the host
+    or traced, or arrays that broadcast.
+    """
+    share = 1.0 - abs(1.0 - step / control.ramp_steps)
+    return control.weight_decay * control.ramp_factor ** (share * (share > 0))
 
 
 def by_system(planned: Iterable[Planned]) -> dict[System, list[Planned]]:

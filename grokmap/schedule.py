@@ -137,7 +137,8 @@ class Seat:
         """The whole trajectory if the run is over, None if it has to go on.
 
         Over: at its budget's end, diverged, or its label is settled (see
-        `classify.settled_at`) at a record of everything.
+        `classify.settled_at`) at a record of everything. Of a ramped run nothing is
+        settled before its end: its way back is what it is for.
         """
         self.values = [np.concatenate(self.values)]
         step, values = self.steps[: self.taken], self.values[0]
@@ -153,7 +154,8 @@ class Seat:
         settled = settled_at(
             step, train, test, norm, self.planned.tail, CRITERIA["default"]
         )
-        may_end = np.flatnonzero(settled & self.due.dear[: self.taken])
+        settled &= self.due.dear[: self.taken] & (not self.planned.run.system.ramped)
+        may_end = np.flatnonzero(settled)
         if len(may_end):
             return Trajectory(step[: may_end[0] + 1], values[: may_end[0] + 1])
         over = self.step >= self.planned.n_steps

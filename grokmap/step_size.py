@@ -30,7 +30,8 @@ def choose_learning_rate(sweep: Sweep) -> float:
     Heavy-ball descent of step eta * gd_step is stable where eta * gd_step times the
     largest curvature, decay included, stays below 2 (1 + beta). Looked at for every
     system at both ends of alpha and of the train fraction, the smallest momentum, the
-    largest weight decay and the first seed. Rounded down to two digits.
+    largest weight decay (of a ramp, its top) and the first seed. Rounded down to two
+    digits.
 
     Raises:
       ValueError: no finite curvature, such as at weights beyond float32.
@@ -52,7 +53,9 @@ def _limits(sweep: Sweep) -> Iterator[float]:
         update={
             "learning_rate": (1.0,),
             "alpha": ends(sweep.alpha),
-            "weight_decay": (max(sweep.weight_decay),),
+            "weight_decay": (max(sweep.weight_decay) * max(sweep.ramp_factor),),
+            "ramp_factor": (1.0,),
+            "ramp_steps": (0,),
             "train_fraction": ends(sweep.train_fraction),
             "momentum": (min(sweep.momentum),),
             "seed": sweep.seed[:1],

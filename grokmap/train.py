@@ -24,8 +24,8 @@ from grokmap.models import (
     Scale,
     first_table,
 )
-from grokmap.optimizers import OPTIMIZERS
-from grokmap.plan import NEVER, Slots
+from grokmap.optimizers import OPTIMIZERS, Rates
+from grokmap.plan import NEVER, Slots, weight_decay_at
 from grokmap.spec import Control, System, Vocabulary
 from grokmap.tasks import TASKS, examples, probe
 
@@ -200,11 +200,17 @@ def build(
 
     def chunk(lane: Lane, slots: Slots) -> tuple[Lane, jax.Array]:
         now = training(lane)
-        rates = optimizer.rates(lane.control, now.scale)
+        constant = optimizer.rates(lane.control, now.scale)
+
+        def rates_at(step: jax.Array) -> Rates:
+            if not system.ramped:
+                return constant
+            decay = weight_decay_at(step, lane.control)
+            return optimizer.rates(lane.control._replace(weight_decay=decay), now.scale)
 
         def step(_: jax.Array, lane: Lane) -> Lane:
             _, grads = network.gradient(lane.params, now)
-            following = lane.step + 1
+            rates, following = rates_at(lane.step), lane.step + 1
             params, opt_state = optimizer.update(
                 grads, lane.opt_state, lane.params, lane.control, rates, following
             )

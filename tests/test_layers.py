@@ -37,6 +37,9 @@ MAY_USE = {
     "boundaries": {"classify", "spec"},
     "refine": {"boundaries", "classify", "spec"},
     "scaling": {"classify", "uncertainty", "errors"},
+    "hysteresis": {"transitions", "plan", "spec"},
+    "bimodality": set(),
+    "transition_order": {"bimodality"},
     "plot": {"spec", "errors"},
 }
 JAX = {

@@ -234,6 +234,45 @@ def scaling(
 
 
 @app.command()
+def hysteresis(
+    result: Result,
+    quantity: Annotated[str, typer.Option(help="A recorded quantity.")] = (
+        "test_accuracy"
+    ),
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Loops of runs whose weight decay is ramped up and down, against the ramp rate."""
+    from grokmap.cli.transition import measure_hysteresis
+
+    measure_hysteresis(result, quantity, formats, out, as_json)
+
+
+@app.command()
+def transition(
+    result: Result,
+    quantity: Annotated[
+        str, typer.Option(help="Comma-separated quantities to judge and draw.")
+    ] = "test_accuracy",
+    x: Annotated[str, typer.Option(help="Swept axis across the boundary.")] = (
+        "weight_decay"
+    ),
+    ramps: Annotated[
+        Path | None,
+        typer.Option("--hysteresis", help="Folder of ramped runs: adds their loops."),
+    ] = None,
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """First order or continuous: what many seeds and widths say of a boundary."""
+    from grokmap.cli.transition import judge_transition
+
+    judge_transition(result, quantity, x, ramps, formats, out, as_json)
+
+
+@app.command()
 def curves(
     result: Result,
     run: Annotated[

@@ -289,7 +289,8 @@ def _write_done(
     session.done += len(ids)
     session.steps |= {name: int(s[-1]) for name, s in zip(ids, done.steps, strict=True)}
     labels = classify(_frame(done), table.loc[ids].reset_index())
-    cut_short = set(labels["run_id"][labels["censored"]])
+    # A ramp is over at its end: there is no larger budget to go on with.
+    cut_short = set(labels["run_id"][labels["censored"] & ~labels["ramped"]])
     ends = [end for end in done.ends if end.run_id in cut_short]
     if ends:
         writer.submit(checkpoint.write_ends, path, ends)

@@ -2,19 +2,25 @@
 
 from grokmap.plot.cells import boundary, gather
 from grokmap.plot.curves import CURVES, curves
+from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.phase_diagram import (
+    AXES,
     DELAY,
     Shading,
+    axis_label,
     diagram_cells,
     multiples,
     phase_diagram,
 )
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.style import COLOURS, GENERALISED
+from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
 
 __all__ = [
+    "AXES",
+    "Branches",
     "COLOURS",
     "CURVES",
     "DELAY",
@@ -23,11 +29,15 @@ __all__ = [
     "Panel",
     "Scales",
     "Shading",
+    "axis_label",
     "boundary",
     "curves",
     "diagram_cells",
     "gather",
+    "hysteresis_loops",
+    "loop_table",
     "multiples",
+    "order_panels",
     "phase_diagram",
     "scaling_figure",
     "transition_panels",

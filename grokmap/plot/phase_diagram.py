@@ -32,6 +32,8 @@ AXES = (
     "beta1",
     "beta2",
     "epsilon",
+    "ramp_factor",
+    "ramp_steps",
 )
 LABELS = {
     "weight_decay": r"weight decay $\lambda$",
@@ -44,6 +46,8 @@ LABELS = {
     "beta1": r"$\beta_1$",
     "beta2": r"$\beta_2$",
     "epsilon": r"$\epsilon$",
+    "ramp_factor": r"ramp factor $\lambda_{\mathrm{max}} / \lambda$",
+    "ramp_steps": "ramp steps",
 }
 ALPHA_LABELS = {
     "laziness": r"$\alpha$,  $f = N^{\alpha-1}\Sigma_j\, a_j\,\sigma(w_j\cdot x)$",

@@ -8,7 +8,12 @@ import math
 from collections.abc import Collection, Iterator
 
 from grokmap.spec.sweep import MAX_RUNS, Sweep, TaskEntry, Vocabulary
-from grokmap.spec.words import ALWAYS_READ, OPTIMIZER_CONTROLS, n_train_of
+from grokmap.spec.words import (
+    ALWAYS_READ,
+    OPTIMIZER_CONTROLS,
+    RAMP_CONTROLS,
+    n_train_of,
+)
 
 
 def short(text: str) -> str:
@@ -33,6 +38,7 @@ def check(
         return
     yield from _check_names(sweep, bad, vocabulary)
     yield from _check_budget(sweep, given, bad)
+    yield from _check_ramp(sweep, given, bad)
     yield from _check_cadence(sweep, given, bad)
     optimizer = vocabulary.optimizer.get(sweep.optimizer)
     for key in OPTIMIZER_CONTROLS:
@@ -73,7 +79,7 @@ def _check_names(
 
 
 def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
-    if bad & {"horizon", "n_steps"}:
+    if bad & {"horizon", "n_steps", *RAMP_CONTROLS} or _wants_ramp(sweep):
         return
     if (sweep.horizon is None) == (sweep.n_steps is None):
         found = "both" if sweep.horizon else "neither"
@@ -83,6 +89,34 @@ def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterato
             yield f"{key}: goes with horizon, not with n_steps"
     elif "min_steps" in given and sweep.min_steps > sweep.max_steps:
         yield f"min_steps = {sweep.min_steps}: above max_steps = {sweep.max_steps}"
+
+
+def _wants_ramp(sweep: Sweep) -> bool:
+    return sweep.ramped or max(sweep.ramp_factor) > 1
+
+
+def _check_ramp(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
+    """A ramp is wanted in every run of a sweep or in none."""
+    if bad & set(RAMP_CONTROLS) or not _wants_ramp(sweep):
+        return
+    if min(sweep.ramp_steps) < 1:
+        yield (
+            "ramp_steps = 0: with a ramp_factor above 1, give the steps of the way up "
+            "(1 or more), or leave both out for a constant weight_decay"
+        )
+    if min(sweep.ramp_factor) <= 1:
+        yield (
+            "ramp_factor = 1: with ramp_steps, give the largest weight decay over the "
+            "smallest (above 1), or leave both out for a constant weight_decay"
+        )
+    if "weight_decay" not in bad and min(sweep.weight_decay) <= 0:
+        yield (
+            f"weight_decay = {min(sweep.weight_decay):g}: a ramp multiplies it; give "
+            "its smallest value, above 0"
+        )
+    budgets = {key for key in ("horizon", "n_steps") if getattr(sweep, key) is not None}
+    for key in sorted(budgets | given & {"min_steps", "max_steps", "tail"}):
+        yield f"{key}: not with a ramp, which always takes 2 ramp_steps; leave it out"
 
 
 def _check_cadence(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:

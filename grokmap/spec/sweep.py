@@ -22,6 +22,7 @@ from pydantic_core.core_schema import CoreSchema, no_info_before_validator_funct
 from grokmap.spec.axis import GRAMMAR, expand_axis, round12
 from grokmap.spec.words import (
     CONTROL_FIELDS,
+    RAMP_CONTROLS,
     SYSTEM_FIELDS,
     SYSTEM_SIZES,
     Control,
@@ -227,6 +228,16 @@ class Sweep(BaseModel):
     epsilon: Annotated[tuple[float, ...], Points(gt=0)] = _key(
         "adamw: added to the root", default=(1e-8,)
     )
+    ramp_factor: Annotated[tuple[float, ...], Points(ge=1, le=1e6)] = _key(
+        "weight decay rises to ramp_factor times weight_decay and falls back, both "
+        "geometrically, in one run of 2 ramp_steps",
+        default=(1.0,),
+    )
+    ramp_steps: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=5 * 10**8)] = (
+        _key(
+            "steps of the ramp's way up, and of its way down; 0: no ramp", default=(0,)
+        )
+    )
     model: str = _key("network", default="two_layer")
     activation: str = _key("sigma of the hidden layer", default="quadratic")
     alpha_convention: str = _key("what alpha means", default="laziness")
@@ -277,6 +288,11 @@ class Sweep(BaseModel):
         return math.prod(len(getattr(self, k)) for k in AXES)
 
     @property
+    def ramped(self) -> bool:
+        """Whether weight decay rises and falls along every run; see `ramp_factor`."""
+        return max(self.ramp_steps) > 0
+
+    @property
     def is_open(self) -> bool:
         """Whether the learning rate has yet to be chosen."""
         return not self.learning_rate
@@ -290,7 +306,7 @@ class Sweep(BaseModel):
         values = self.model_dump(exclude_none=True)
         axes = {k: list(values.pop(k)) for k in AXES}
         fixed = {k: v[0] for k, v in axes.items() if len(v) == 1}
-        if self.n_steps is not None:
+        if self.n_steps is not None or self.ramped:
             del values["min_steps"], values["max_steps"]
         return {**values, **fixed, "axes": {k: axes[k] for k in self.swept}}
 
@@ -324,7 +340,7 @@ def run_at(sweep: Sweep, point: Mapping[str, float], vocabulary: Vocabulary) -> 
     static |= {k: int(values[k]) for k in SYSTEM_SIZES}
     system = System(**static)
     control = Control(**{k: float(values[k]) for k in CONTROL_FIELDS})
-    reads = vocabulary.optimizer[sweep.optimizer].controls
+    reads = controls_read(sweep, vocabulary)
     seed = int(values["seed"])
     identity = control_identity(control, reads)
     return Run(run_id(system_identity(system), identity, seed), system, control, seed)
@@ -351,9 +367,15 @@ def sweep_schema(vocabulary: Vocabulary) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+def controls_read(sweep: Sweep, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The controls that the runs of a sweep read beside those that all runs read."""
+    ramp = RAMP_CONTROLS if sweep.ramped else ()
+    return (*vocabulary.optimizer[sweep.optimizer].controls, *ramp)
+
+
 def expand(sweep: Sweep, vocabulary: Vocabulary) -> Iterator[Run]:
     """The runs of a sweep: the product of its axes, `sweep.n_runs` of them."""
-    reads = vocabulary.optimizer[sweep.optimizer].controls
+    reads = controls_read(sweep, vocabulary)
     static = {k: getattr(sweep, k) for k in SYSTEM_FIELDS if k not in SYSTEM_SIZES}
     axes = [getattr(sweep, k) for k in CONTROL_FIELDS]
     controls = [Control(*point) for point in itertools.product(*axes)]

@@ -40,13 +40,18 @@ class System:
     order_parameters: tuple[str, ...] = ()
     order_parameters_per_octave: int = 8
     dear_order_parameters_per_octave: int = 2
+    ramped: bool = False
 
 
 class Control(NamedTuple):
     """Control parameters of one run: scalars here, arrays of lanes under `vmap`.
 
-    A control that the optimizer does not read keeps its default here, and is left out
-    of the run id and null in every table.
+    A control that is not read (the optimizer has no such setting, or the run no ramp)
+    keeps its default here, and is left out of the run id and null in every table.
+
+    weight_decay: lambda; of a ramped run, where the ramp begins and ends (see
+    `plan.weight_decay_at`). ramp_factor: its largest weight decay over this, above 1.
+    ramp_steps: steps of the way up; the way down takes as many.
     """
 
     alpha: float
@@ -57,13 +62,18 @@ class Control(NamedTuple):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    ramp_factor: float = 1.0
+    ramp_steps: float = 0.0
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
 SYSTEM_FIELDS = tuple(f.name for f in fields(System))
 SYSTEM_SIZES = ("modulus", "width")
+RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
 CONTROL_FIELDS = Control._fields
-OPTIMIZER_CONTROLS = tuple(f for f in CONTROL_FIELDS if f not in ALWAYS_READ)
+OPTIMIZER_CONTROLS = tuple(
+    f for f in CONTROL_FIELDS if f not in (*ALWAYS_READ, *RAMP_CONTROLS)
+)
 
 
 class Run(NamedTuple):
@@ -110,7 +120,7 @@ def system_identity(system: System) -> str:
 def control_identity(control: Control, reads: tuple[str, ...]) -> str:
     """Canonical JSON of the control parameters that are read.
 
-    reads: names of the optimizer's own controls; the others are left out.
+    reads: names of those that are read beside `ALWAYS_READ`; the others are left out.
     """
     names = sorted((*ALWAYS_READ, *reads))
     pairs = [f'"{name}":{_number(getattr(control, name))}' for name in names]

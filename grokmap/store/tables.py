@@ -14,6 +14,7 @@ import tomli_w
 
 from grokmap.errors import ResultError
 from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
+from grokmap.spec.words import RAMP_CONTROLS
 from grokmap.store.files import (
     PLAN,
     POINTS,
@@ -27,7 +28,10 @@ from grokmap.store.files import (
     write_table,
 )
 
-PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *CONTROL_FIELDS)
+# Those that came later are absent from older plans, which stay readable.
+_LATER = RAMP_CONTROLS
+_CONTROLS = tuple(name for name in CONTROL_FIELDS if name not in _LATER)
+PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *_CONTROLS)
 
 
 def write_spec(path: Path, sweep: Sweep) -> None:

@@ -1,0 +1,220 @@
+"""`grokmap hysteresis` and `grokmap transition`: of which order is the transition?"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grokmap import hysteresis, plot, store
+from grokmap import transition_order as order
+from grokmap.classify import CRITERIA
+from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.results import load_runs
+from grokmap.errors import ResultError, SpecError
+from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+from grokmap.spec.check import nearest, short
+
+TABLE = {**ORDER_PARAMETERS, **HEALTH}
+DEFAULT = "test_accuracy"
+ACCURACIES = ("train_accuracy", "test_accuracy")
+
+
+def measure_hysteresis(
+    path: Path, quantity: str, formats: str, out: Path | None, as_json: bool
+) -> None:
+    """Prints and writes the loop of every ramped run, and draws them."""
+    kinds = figure_formats(formats)
+    runs, loops, family = _loops(path, quantity)
+    name = "hysteresis" + ("" if quantity == DEFAULT else f"-{quantity}")
+    file = store.write_found(path, runs, f"{name}.parquet")
+    rates = hysteresis.by_rate(runs, family)
+    trends = hysteresis.trends(runs, family)
+    if as_json:
+        tables = {"rates": _records(rates), "trends": _records(trends)}
+        print(json.dumps({"file": str(file), "quantity": quantity, **tables}))
+    else:
+        _print_rates(rates, trends, family)
+        print(file)
+    branches = {k: plot.Branches(*loop) for k, loop in loops.items()}
+    label = f"${TABLE[quantity].symbol}$"
+    figure = plot.hysteresis_loops(runs, branches, rates, family, label)
+    data = plot.loop_table(runs, branches, family)
+    save_figure(figure, data, out or path / "figures" / name, kinds, quiet=as_json)
+
+
+def _loops(
+    path: Path, quantity: str
+) -> tuple[pd.DataFrame, dict[str, hysteresis.Loop], list[str]]:
+    """Rows and loops of the ramped runs of a folder, and what tells families apart.
+
+    Raises:
+      SpecError: no such quantity. ResultError: no ramps, or it was not recorded.
+    """
+    _check(quantity)
+    table = store.read_plan(path)
+    if "ramp_steps" not in table or table["ramp_steps"].isna().all():
+        raise ResultError(
+            f"{path}: no ramped runs; sweep with ramp_factor and ramp_steps, as "
+            "sweeps/hysteresis.toml does"
+        )
+    trajectories, _ = store.read_trajectories(path, [quantity])
+    if quantity not in trajectories or trajectories[quantity].isna().all():
+        raise ResultError(f"{path}: {quantity} was not recorded, or nothing is done")
+    level = 0.5
+    if quantity not in ACCURACIES:
+        level = float(trajectories[quantity].quantile([0.0, 1.0]).mean())
+    runs, loops = hysteresis.loops(trajectories, table, quantity, level)
+    return runs, loops, hysteresis.families(table)
+
+
+def _check(quantity: str) -> None:
+    if quantity not in TABLE:
+        near = nearest(quantity, TABLE)
+        raise SpecError(f"--quantity {short(quantity)!r}: not recorded; {near}")
+
+
+def _print_rates(rates: pd.DataFrame, trends: pd.DataFrame, family: list[str]) -> None:
+    heads = [*family, "steps up", "runs", "area [quartiles]", "rises at", "falls at"]
+    print("  ".join(f"{head:>12}" for head in [*heads, "back at"]))
+    for row in rates.to_dict("records"):
+        spread = f"{row['area']:.3g} [{row['area_q25']:.3g}, {row['area_q75']:.3g}]"
+        cells = [f"{row[k]:g}" for k in (*family, "ramp_steps", "n_runs")]
+        cells += [spread, *(_number(row[k]) for k in ("up_rise", "up_fall"))]
+        cells += [_number(row["down_rise"])]
+        print("  ".join(f"{cell:>12}" for cell in cells))
+    for row in trends.to_dict("records"):
+        print(order.loop_evidence(row, DEFAULT).why)
+
+
+def judge_transition(
+    path: Path,
+    quantity: str,
+    x: str,
+    ramps: Path | None,
+    formats: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Prints and writes evidence and verdict, and draws what they are made of."""
+    kinds = figure_formats(formats)
+    wanted = [name.strip() for name in quantity.split(",")]
+    for name in wanted:
+        _check(name)
+    runs = load_runs(path, CRITERIA["default"], None)
+    _check_axes(path, runs, x)
+    known = _measured(path, runs, wanted)
+    cells = order.cells(runs, x, known)
+    rows = order.evidence(cells, runs, x, known)
+    for name in wanted if ramps is not None else ():
+        assert ramps is not None
+        rows += _loop_rows(ramps, name, order.falls(cells, x, name))
+    file = store.write_found(path, cells, "transition.parquet")
+    store.write_found(path, pd.DataFrame(rows), "transition-evidence.parquet")
+    own = [row for row in rows if row.quantity in wanted]
+    if as_json:
+        facts = {"verdict": order.verdict(own)[1], "all": _verdicts(rows)}
+        listed = [row._asdict() for row in own]
+        print(json.dumps({"file": str(file), **facts, "evidence": listed}))
+    else:
+        _print_evidence(own, _verdicts(rows))
+        print(file)
+    values = {
+        name: order.boundary_values(cells, runs, x, name, known[name])
+        for name in wanted
+    }
+    labels = {name: _label(name, known[name]) for name in wanted}
+    figure = plot.order_panels(cells, values, x, labels, plot.axis_label(x, runs))
+    name = "transition" + ("" if quantity == DEFAULT else "-" + "-".join(wanted[:3]))
+    data = cells[cells["quantity"].isin(wanted)]
+    save_figure(figure, data, out or path / "figures" / name, kinds, quiet=as_json)
+
+
+def _label(name: str, log: bool) -> str:
+    symbol = TABLE[name].symbol
+    return rf"$\log_{{10}}\,{symbol}$" if log else f"${symbol}$"
+
+
+def _measured(path: Path, runs: pd.DataFrame, wanted: list[str]) -> dict[str, bool]:
+    """The quantities that differ between runs, and whether on a log scale.
+
+    Raises:
+      ResultError: one that is wanted is not among them.
+    """
+    known = {
+        name: entry.log
+        for name, entry in TABLE.items()
+        if f"final_{name}" in runs and runs[f"final_{name}"].nunique() > 1
+    }
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        raise ResultError(f"{path}: {missing[0]} was not recorded, or never changes")
+    return known
+
+
+def _check_axes(path: Path, runs: pd.DataFrame, x: str) -> None:
+    """Raises ResultError unless just the width, x and the seed are swept."""
+    swept = [
+        name
+        for name in (*plot.AXES, "seed")
+        if name in runs and runs[name].nunique() > 1
+    ]
+    swept = [name for name in swept if name != "decay_rate"]
+    if x not in swept or "width" not in swept:
+        raise ResultError(
+            f"{path}: sweeps {', '.join(swept) or 'nothing'}; the order of a "
+            f"transition needs several widths, points of {short(x)!r} (--x) and seeds, "
+            "as in sweeps/finite-size.toml"
+        )
+    others = [name for name in swept if name not in ("width", x, "seed")]
+    if others:
+        raise ResultError(
+            f"{path}: sweeps {', '.join(others)} too; width, {x} and seed only"
+        )
+
+
+def _loop_rows(path: Path, quantity: str, falls: bool) -> list[order.Evidence]:
+    """Of the ramps that cross the boundary in the direction that the cells show."""
+    runs, _, family = _loops(path, quantity)
+    trends = hysteresis.trends(runs, family)
+    kind = "falls" if falls else "rises"
+    crossing = trends[trends[kind] > 0.5]
+    if crossing.empty:
+        why = f"no ramp of {path} crosses this boundary"
+        return [order.Evidence(quantity, "hysteresis", order.UNDECIDED, why)]
+    return [order.loop_evidence(row, quantity) for row in crossing.to_dict("records")]
+
+
+def _verdicts(rows: list[order.Evidence]) -> dict[str, str]:
+    """By quantity, the order that its own evidence supports."""
+    names = dict.fromkeys(row.quantity for row in rows)
+    return {n: order.verdict(r for r in rows if r.quantity == n)[0] for n in names}
+
+
+def _print_evidence(rows: list[order.Evidence], verdicts: dict[str, str]) -> None:
+    for row in rows:
+        print(f"{row.quantity}, {row.evidence}: {row.supports}")
+        print(f"    {row.why}")
+    print(order.verdict(rows)[1])
+    print("each quantity by itself (one in twenty seems to have two modes by chance):")
+    for kind in (order.FIRST_ORDER, order.CONTINUOUS, order.UNDECIDED):
+        names = [name for name, own in verdicts.items() if own == kind]
+        if names:
+            print(f"  {kind:<12} {', '.join(names)}")
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v
+            for k, v in row.items()
+        }
+        for row in table.to_dict("records")
+    ]

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokmap import hysteresis
+from grokmap.transitions import Series
+
+START, FACTOR = 0.01, 100.0
+EFOLDS = np.log(FACTOR)
+
+
+def ramped(
+    steps: int, up: Callable[[Any], Any], down: Callable[[Any], Any], seed: int = 0
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A run whose quantity follows `up` and `down`, functions of ln(lambda / START)."""
+    step = np.unique(np.append(np.linspace(0, 2 * steps, 4001).round(), steps))
+    share = 1 - abs(1 - step / steps)
+    value = np.where(step <= steps, up(share * EFOLDS), down(share * EFOLDS))
+    run_id = f"{steps}-{seed}"
+    own = pd.DataFrame({"run_id": run_id, "step": step.astype(int), "q": value})
+    facts = {"run_id": run_id, "seed": seed, "weight_decay": START, "alpha": 0.0}
+    facts |= {"ramp_factor": FACTOR, "ramp_steps": float(steps), "width": 64}
+    facts |= dict.fromkeys(
+        ("modulus", "train_fraction", "learning_rate", "momentum"), 1.0
+    )
+    return facts | dict.fromkeys(("beta1", "beta2", "epsilon"), np.nan), own
+
+
+def rows_of(*runs: tuple[dict[str, Any], pd.DataFrame]) -> pd.DataFrame:
+    plan = pd.DataFrame([facts for facts, _ in runs])
+    trajectories = pd.concat([own for _, own in runs])
+    return hysteresis.loops(trajectories, plan, "q", 0.5)[0]
+
+
+def step_at(place: float, height: float = 1.0) -> Callable[[Any], Any]:
+    return lambda x: np.where(x >= place, height, 0.0)
+
+
+def test_the_area_of_a_rectangular_loop() -> None:
+    # Up at 3 e-folds, down at 1: two e-folds times the height.
+    run = ramped(4000, step_at(3, 0.8), step_at(1, 0.8))
+    row = rows_of(run).iloc[0]
+    assert row["area"] == pytest.approx(2 * 0.8, rel=0.01)
+    assert row["ramp_rate"] == pytest.approx(EFOLDS / 4000)
+    jumps = np.log(row[list(hysteresis.JUMPS)].astype(float) / START)
+    spacing = 1.5 * EFOLDS / hysteresis.POINTS
+    assert jumps["up_rise"] == pytest.approx(3, abs=spacing)
+    assert jumps["down_fall"] == pytest.approx(1, abs=spacing)
+    assert jumps[["up_fall", "down_rise"]].isna().all()
+    assert row["end"] == 0
+
+
+def test_the_area_of_a_triangle_and_of_no_loop() -> None:
+    up = down = lambda x: x / EFOLDS  # noqa: E731
+    assert rows_of(ramped(4000, up, down))["area"].item() == pytest.approx(0, abs=1e-9)
+    opened = rows_of(ramped(4000, up, lambda x: np.ones_like(x)))["area"].item()
+    assert opened == pytest.approx(EFOLDS / 2, rel=1e-3)
+
+
+def test_crossing_branches_do_not_cancel() -> None:
+    run = ramped(4000, step_at(2), lambda x: np.where(x < 2, 1.0, 0.0))
+    assert rows_of(run)["area"].item() == pytest.approx(EFOLDS, rel=0.01)
+
+
+def test_a_run_that_ended_early_has_no_area() -> None:
+    own = Series(np.array([0.0, 50.0]), np.array([0.0, 1.0]))
+    assert np.isnan(hysteresis.area(hysteresis.loop_of(own, 0.1, 10, 100)))
+
+
+STEPS = (1000, 2000, 4000, 8000, 16000, 32000)
+
+
+def planted(lag: Callable[[float], float], n_seeds: int = 5) -> pd.DataFrame:
+    """Loops as wide as `lag` (e-folds) of the rate, with some scatter over seeds."""
+    rng = np.random.default_rng(0)
+    runs = []
+    for steps in STEPS:
+        for seed in range(n_seeds):
+            half = lag(EFOLDS / steps) / 2 * np.exp(0.04 * rng.normal())
+            middle = EFOLDS / 2
+            run = ramped(steps, step_at(middle + half), step_at(middle - half), seed)
+            runs.append(run)
+    return rows_of(*runs)
+
+
+@pytest.mark.parametrize(
+    ("lag", "limit"),
+    [
+        (lambda rate: 30 * rate**0.5, "closes"),
+        (lambda rate: 1.5 + 0 * rate, "stays"),
+        # A first-order loop that is still shrinking towards its own width.
+        (lambda rate: 1.5 + 200 * rate, "stays"),
+    ],
+)
+def test_what_becomes_of_planted_loops(
+    lag: Callable[[float], float], limit: str
+) -> None:
+    runs = planted(lag)
+    family = ["weight_decay", "ramp_factor"]
+    trend = hysteresis.trends(runs, family).iloc[0]
+    assert trend["limit"] == limit
+    if limit == "closes":
+        assert trend["exponent"] == pytest.approx(0.5, abs=0.15)
+        assert trend["exponent_low"] < trend["exponent"] < trend["exponent_high"]
+    assert trend["rises"] == 1 and trend["falls"] == 0
+
+
+def test_few_rates_or_seeds_decide_nothing() -> None:
+    family = ["weight_decay", "ramp_factor"]
+    runs = planted(lambda rate: 1.5)
+    assert hysteresis.trends(runs[runs["seed"] < 2], family)["limit"][0] == "undecided"
+    fast = runs[runs["ramp_steps"] <= 2000]
+    assert hysteresis.trends(fast, family)["limit"][0] == "undecided"
+
+
+def test_by_rate_is_of_the_seeds() -> None:
+    runs = planted(lambda rate: 1.0)
+    rates = hysteresis.by_rate(runs, ["weight_decay", "ramp_factor"])
+    assert rates["ramp_steps"].tolist() == list(STEPS)
+    assert (rates["n_runs"] == 5).all() and (rates["up_rise_share"] == 1).all()
+    own = runs[runs["ramp_steps"] == 4000]["area"]
+    assert rates["area"][2] == pytest.approx(own.median())
+
+
+def test_runs_that_fall_and_do_not_come_back() -> None:
+    def never(x: Any) -> Any:
+        return np.zeros_like(x)
+
+    runs = rows_of(
+        *(ramped(4000, lambda x: 1 - step_at(2)(x), never, s) for s in (0, 1))
+    )
+    trend = hysteresis.trends(runs, ["weight_decay", "ramp_factor"]).iloc[0]
+    assert (trend["falls"], trend["returns"]) == (1, 0)
+    both = rows_of(
+        ramped(4000, lambda x: 1 - step_at(2)(x), lambda x: 1 - step_at(1)(x))
+    )
+    assert hysteresis.trends(both, ["weight_decay", "ramp_factor"])["returns"][0] == 1

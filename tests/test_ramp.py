@@ -1,0 +1,195 @@
+"""Weight decay that rises and falls along one run."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tomli_w
+from conftest import ROOT, labelled, small_sweep, trajectories
+
+from grokmap import execute, plan, store
+from grokmap.errors import SpecError
+from grokmap.plan import weight_decay_at
+from grokmap.schedule import Kept
+from grokmap.spec import Control, Sweep, expand
+from grokmap.step_size import choose_learning_rate
+from grokmap.train import VOCABULARY, build
+
+RAMP = {"n_steps": None, "ramp_factor": 30.0, "ramp_steps": 60, "weight_decay": 1e-2}
+TEXT = """
+name = "x"
+task = "modular_addition"
+modulus = 7
+width = 16
+alpha = 0
+train_fraction = 0.6
+learning_rate = 0.05
+weight_decay = 1e-3
+ramp_factor = 30
+ramp_steps = 1000
+"""
+CONTROL = Control(0.0, 0.5, 0.6, 0.1, ramp_factor=16.0, ramp_steps=100.0)
+
+
+def test_the_ramp_is_geometric_up_and_down() -> None:
+    steps = np.array([0, 25, 50, 100, 150, 200, 250])
+    expected = [0.5, 1, 2, 8, 2, 0.5, 0.5]
+    np.testing.assert_allclose(weight_decay_at(steps, CONTROL), expected)
+    traced = jax.jit(weight_decay_at)(jnp.float32(50), CONTROL)
+    assert float(traced) == pytest.approx(2, rel=1e-6)
+
+
+@pytest.mark.parametrize(("n_steps", "expected_below"), [(60, 0.8), (120, 0.6)])
+def test_weights_without_gradient_shrink_by_the_product(
+    n_steps: int, expected_below: float
+) -> None:
+    # Weights 1e-8 of their size: the gradient is quadratic in them, decay linear.
+    planned = plan.plan(small_sweep(**RAMP), VOCABULARY)[0]
+    control = planned.run.control
+    program = build(planned.run.system, tile=29, max_tiles=1)
+    lane = program.init(control, jnp.int32(29), jnp.uint32(0))
+    lane = lane._replace(params=jax.tree.map(lambda w: 1e-8 * w, lane.params))
+    never = jnp.zeros(1, bool)
+    slots = plan.Slots(jnp.array([n_steps]), never, never, jnp.int32(1))
+    after, _ = jax.jit(program.chunk)(lane, slots)
+    rates = 0.05 * np.asarray(weight_decay_at(np.arange(n_steps), control))
+    expected = float(np.prod(1 - rates))
+    assert expected < expected_below  # else this could not fail
+    for name, before in lane.params.items():
+        ratio = np.asarray(after.params[name] / before)
+        np.testing.assert_allclose(ratio, expected, rtol=2e-5)
+
+
+@pytest.mark.parametrize("optimizer", VOCABULARY.optimizer)
+def test_a_flat_ramp_is_a_constant_weight_decay(optimizer: str) -> None:
+    ramp = {"ramp_factor": 1 + 1e-6, "ramp_steps": 30, "n_steps": None}
+    flat = trajectories(small_sweep(optimizer=optimizer, **ramp))
+    constant = trajectories(small_sweep(optimizer=optimizer, n_steps=60))
+    steep = trajectories(small_sweep(optimizer=optimizer, **ramp | {"ramp_factor": 99}))
+    wanted = constant["weight_norm"]
+    np.testing.assert_allclose(flat["weight_norm"], wanted, rtol=1e-5)
+    assert steep["weight_norm"].iloc[-1] < 0.999 * wanted.iloc[-1]
+
+
+def test_a_ramp_is_followed_to_its_end_whatever_the_network_does() -> None:
+    # Groks on the way up (or has its weights killed by the larger factor).
+    sweep = small_sweep(
+        **RAMP | {"ramp_factor": "3,3000", "ramp_steps": 1500},
+        **{"momentum": 0.9, "modulus": 11, "width": 48, "train_fraction": 0.75},
+    )
+    runs = labelled(sweep).set_index("ramp_factor")
+    assert runs["n_steps"].tolist() == [3000, 3000]
+    assert runs["phase"].tolist() == ["grok", "no-learning"]
+    assert runs["dead"].tolist() == [False, True]
+    assert float(runs.loc[3, "t_grok"]) < 2000
+
+
+def test_a_ramped_run_goes_on_from_where_it_was_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sweep = small_sweep(**RAMP, seed="0,1")
+    whole = trajectories(sweep)
+    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 5e5)
+    monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 1e5)
+    kept: dict[str, Kept] = {}
+    seen: list[execute.Progress] = []
+
+    def keep(runs: list[Kept]) -> None:
+        kept.update({run.run_id: run for run in runs})
+
+    first = execute.Hooks(seen.append, lambda: len(seen) >= 2, keep)
+    assert list(execute.execute(plan.plan(sweep, VOCABULARY), hooks=first)) == []
+    assert all(0 < run.step < 120 for run in kept.values()) and len(kept) == 2
+    again = trajectories(sweep, hooks=execute.Hooks(kept=kept.get))
+    assert again.equals(whole)
+
+
+def test_the_plan_of_a_ramp() -> None:
+    axes = {"ramp_steps": "10,1000", "ramp_factor": "2,30", "weight_decay": "1e-3,0.1"}
+    sweep = small_sweep(n_steps=None, **axes)
+    planned = plan.plan(sweep, VOCABULARY)
+    assert {run.n_steps for run in planned} == {20, 2000}
+    table = plan.plan_table(planned, sweep, VOCABULARY)
+    assert (table["budget_steps"] == 2 * table["ramp_steps"]).all()
+    assert table["ramped"].all() and set(table["ramp_factor"]) == {2, 30}
+    assert table["horizon"].isna().all()
+    # The rate is that of the ramp's foot, whatever its top.
+    for _, own in table.groupby("weight_decay"):
+        assert own["decay_rate"].nunique() == 1
+    plain = plan.plan_table(
+        plan.plan(small_sweep(), VOCABULARY), small_sweep(), VOCABULARY
+    )
+    assert not plain["ramped"].any()
+    assert plain[["ramp_factor", "ramp_steps"]].isna().all(axis=None)
+
+
+def test_ramps_are_part_of_the_identity_only_where_there_are_any() -> None:
+    def ids(**changes: Any) -> list[str]:
+        return [run.run_id for run in expand(small_sweep(**changes), VOCABULARY)]
+
+    assert ids() == ids(ramp_factor=1, ramp_steps=0)
+    ramps = ids(**RAMP | {"ramp_factor": "2,30", "ramp_steps": "10,60"})
+    assert len({*ids(weight_decay=1e-2), *ramps}) == 5
+    # As in test_spec: for ever.
+    assert ids(**RAMP) == [GOLDEN]
+
+
+GOLDEN = "152ffd67172e962e"
+
+
+def test_a_resolved_ramp_reads_back(read: Any) -> None:
+    sweep = read(TEXT)
+    assert sweep.ramped and sweep.n_runs == 1 and sweep.tail == float("inf")
+    document = tomllib.loads(tomli_w.dumps(sweep.resolved()))
+    assert not {"horizon", "n_steps", "max_steps"} & set(document)
+    assert Sweep.from_resolved(document) == sweep
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["ramp_steps=0"],
+            "ramp_steps = 0: with a ramp_factor above 1, give the steps",
+        ),
+        (["ramp_steps=0,10"], "ramp_steps = 0: with a ramp_factor above 1"),
+        (["ramp_factor=1"], "ramp_factor = 1: with ramp_steps, give the largest"),
+        (["ramp_factor=0.5"], "ramp_factor = 0.5: should be at least 1"),
+        (["ramp_steps=10.5"], "whole numbers only, not 10.5"),
+        (["weight_decay=0"], "weight_decay = 0: a ramp multiplies it"),
+        (["horizon=6"], "horizon: not with a ramp, which always takes 2 ramp_steps"),
+        (["n_steps=6"], "n_steps: not with a ramp"),
+        (["max_steps=6"], "max_steps: not with a ramp"),
+        (["tail=1"], "tail: not with a ramp"),
+    ],
+)
+def test_what_goes_with_a_ramp(read: Any, overrides: list[str], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        read(TEXT, *overrides)
+    assert len(caught.value.problems) == 1 and message in caught.value.problems[0]
+
+
+def test_without_a_ramp_nothing_is_asked_of_it(read: Any) -> None:
+    sweep = read(TEXT, "ramp_steps=0", "ramp_factor=1", "n_steps=9", "weight_decay=0")
+    assert not sweep.ramped
+
+
+def test_the_automatic_learning_rate_is_stable_at_the_top() -> None:
+    top = {"weight_decay": 1e-2, "width": 32}
+    ramped = small_sweep(**RAMP | top | {"ramp_factor": 1e5}, learning_rate=1.0)
+    constant = small_sweep(**top | {"weight_decay": 1e3}, learning_rate=1.0)
+    chosen = choose_learning_rate(ramped)
+    assert chosen == choose_learning_rate(constant)
+    assert chosen < choose_learning_rate(small_sweep(**top, learning_rate=1.0))
+
+
+def test_plans_from_before_there_were_ramps_stay_readable() -> None:
+    old = ROOT / "tests/golden/schema-1"
+    table = store.read_plan(old)
+    assert "ramp_steps" not in table and len(table)
+    assert not store.read_spec(old).ramped

@@ -233,6 +233,7 @@ def interpolation_error(
             weights = np.array([c - y, a - c, y - a]) / ((c - a) * (y - a) * (c - y))
             own = [placed[v][name] for v in (a, y, c)]
             second = 2 * abs(weights @ [edge.estimate for edge in own])
-            noise = 2 * np.abs(weights) @ [(edge.high - edge.low) / 2 for edge in own]
+            halves = np.array([(edge.high - edge.low) / 2 for edge in own])
+            noise = 2 * np.linalg.norm(weights * halves)
             errors.append(max(0.0, float(second - noise)) * step**2 / 8)
     return max(errors)

@@ -33,6 +33,9 @@ MAY_USE = {
     "lock": {"errors"},
     "checkpoint": {"store", "schedule", "spec"},
     "transitions": {"classify"},
+    "laws": {"transitions", "classify", "errors"},
+    "forecast": {"transitions", "classify", "errors"},
+    "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"errors"},
 }
 JAX = {

@@ -1,15 +1,17 @@
 """When will a run that has memorised grok? An analogue forecast with an interval.
 
-A run is looked at at some step s after t_mem: its decay time since t_mem, (s - t_mem) r,
-its test accuracy and its test loss. The sweep's grokked runs of other cells have been in
-such states too, each in the one of its own that is nearest: the NEAREST runs are its
-analogues, and the time they still needed, as a share of the age s, is the forecast:
+A run is looked at at some step s after t_mem: its decay time since, (s - t_mem) r, its
+test accuracy and its test loss. The sweep's grokked runs of other cells have been in
+such states too, each in the one of its own that is nearest: the NEAREST runs (of the
+same system, if it has so many) are its analogues, and the time they still needed, over
+the age s, is the forecast:
 
     log((t_grok - s) / s) = median over analogues + scale * z,
 
 with scale their median absolute deviation and z from conformal calibration: the scores
 of the calibrating runs at states as far from t_grok, each forecast from cells that are
-neither its own nor that of the run in question. So t_grok > s always, and no run helps to forecast its own cell.
+neither its own nor that of the run in question. So t_grok > s always, and no run helps
+to forecast its own cell.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import pandas as pd
 
 from grokmap.classify import GROK
 from grokmap.errors import ResultError
+from grokmap.laws import system_of
 from grokmap.transitions import Series, series, value_at
 
 Floats = npt.NDArray[np.float64]
@@ -33,6 +36,7 @@ NEAREST = 15  # analogues a forecast
 FEWEST_CELLS = 6  # with grokked runs, from which a forecast is calibrated
 LOOKS = 4.0  # states of a calibrating run each time its step doubles
 ALIKE = 0.5  # of log((t_grok - s) / s): states whose errors are alike
+APART = 100.0  # standard deviations of the states, between runs of two systems
 LEAST_SCALE = 0.05  # of log((t_grok - s) / s)
 FAR = 0.99  # share of the calibrating states that have nearer analogues
 QUANTITIES = ("test_accuracy", "test_loss")
@@ -53,7 +57,8 @@ class States(NamedTuple):
 def candidates(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs that can be forecast: memorised, learning, with weight decay.
 
-    Adds `grokked`: grokked later than memorised; and `cell`, numbered (alpha, lambda).
+    Adds `grokked`: grokked later than memorised; `cell`, numbered (alpha, lambda); and
+    `system`, in words.
     """
     grokked = (runs["phase"] == GROK) & (runs["t_grok"] > runs["t_mem"])
     waiting = (runs["phase"] != GROK) & (runs["n_steps"] > runs["t_mem"])
@@ -63,7 +68,8 @@ def candidates(runs: pd.DataFrame) -> pd.DataFrame:
     own = runs[inside.fillna(False).to_numpy(bool)].reset_index(drop=True)
     cell = own.groupby(["alpha", "weight_decay"]).ngroup()
     times = {k: own[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
-    return own.assign(grokked=own["phase"] == GROK, cell=cell, **times)
+    names = {"cell": cell, "system": system_of(own)}
+    return own.assign(grokked=own["phase"] == GROK, **names, **times)
 
 
 def states(
@@ -108,14 +114,18 @@ def calibrating_looks(runs: pd.DataFrame) -> list[Floats]:
 
 
 class Analogues(NamedTuple):
-    """Distance and target [k, runs] of each run's state that is nearest to each of k."""
+    """[k, runs] distance and target of each run's state nearest to each of k states."""
 
     distance: Floats
     target: Floats
 
 
-def analogues(of: States, among: States, n_runs: int) -> Analogues:
-    """The nearest state of each calibrating run (infinitely far if it has none)."""
+def analogues(of: States, among: States, system: Ints) -> Analogues:
+    """The nearest state of each run (infinitely far if it has none).
+
+    system: [runs] a number each; runs of another system stand APART.
+    """
+    n_runs = len(system)
     scale = np.nanstd(among.features, axis=0) + 1e-12
     distance = np.full((len(of.run), n_runs), np.inf)
     target = np.full((len(of.run), n_runs), np.nan)
@@ -124,7 +134,8 @@ def analogues(of: States, among: States, n_runs: int) -> Analogues:
         gap = (of.features[:, None] - among.features[None, own]) / scale
         far = np.nan_to_num(np.sqrt((gap**2).sum(axis=2)), nan=np.inf)
         nearest = far.argmin(axis=1)
-        distance[:, j] = far[np.arange(len(far)), nearest]
+        apart = np.where(system[of.run] == system[j], 0.0, APART)
+        distance[:, j] = far[np.arange(len(far)), nearest] + apart
         target[:, j] = among.target[own][nearest]
     return Analogues(distance, target)
 
@@ -169,8 +180,9 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
             f"forecasts are calibrated on runs that grokked after they memorised, in "
             f"{FEWEST_CELLS} cells (alpha, lambda) at least: too few here"
         )
-    own = analogues(calibrating, calibrating, len(runs))
-    new = analogues(wanted, calibrating, len(runs))
+    system = np.unique(runs["system"].to_numpy(str), return_inverse=True)[1]
+    own = analogues(calibrating, calibrating, system)
+    new = analogues(wanted, calibrating, system)
     sizes = np.bincount(calibrating.run, minlength=len(runs))
     parts = []
     for c in np.unique(cell[wanted.run]):
@@ -207,12 +219,12 @@ def _quantiles(scores: Floats, weights: Floats) -> Floats:
 
 
 def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs whose answer is known, cut at FRACTIONS of t_grok (where that is past t_mem).
+    """Runs whose answer is known, cut at FRACTIONS of t_grok that are past t_mem.
 
     Returns:
       run_id, alpha, weight_decay, width, seed, fraction, step, t_grok, t_grok_low,
-      t_grok_median, t_grok_high, baseline (the other cells' median of t_grok r, over
-      r), inside, error and baseline_error (|log2(forecast / t_grok)|), extrapolated.
+      t_grok_median, t_grok_high, baseline (the median of t_grok r over the
+      system's other cells, over r), inside, error and baseline_error (|log2(forecast / t_grok)|), extrapolated.
     """
     looks = [
         np.array([f * t for f in FRACTIONS if f * t > mem]) if grokked else np.empty(0)
@@ -260,9 +272,11 @@ def _nothing() -> pd.DataFrame:
 
 
 def _baseline(runs: pd.DataFrame, i: int) -> float:
-    """The median of t_grok r over the grokked runs of other cells, over the run's r."""
-    others = runs[runs["grokked"] & (runs["cell"] != runs["cell"].iloc[i])]
-    typical = (others["t_grok"] * others["decay_rate"]).median()
+    """The median of t_grok r over the system's grokked runs of other cells, over r."""
+    others = runs["grokked"] & (runs["cell"] != runs["cell"].iloc[i])
+    same = others & (runs["system"] == runs["system"].iloc[i])
+    own = runs[same if same.any() else others]
+    typical = (own["t_grok"] * own["decay_rate"]).median()
     return float(typical / runs["decay_rate"].iloc[i])
 
 

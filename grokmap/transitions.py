@@ -193,7 +193,7 @@ def _auc(runs: pd.DataFrame, name: str) -> float:
 
 
 def auc(ones: Floats, others: Floats) -> float:
-    """How often one of `ones` exceeds one of `others`, ties half; NaN without either."""
+    """How often one of `ones` exceeds one of `others`, ties half; NaN if empty."""
     if not len(ones) or not len(others):
         return float("nan")
     one, other = ones[:, None], others[None, :]

@@ -34,7 +34,7 @@ MAY_USE = {
     "checkpoint": {"store", "schedule", "spec"},
     "transitions": {"classify"},
     "laws": {"transitions", "classify", "errors"},
-    "forecast": {"transitions", "classify", "errors"},
+    "forecast": {"laws", "transitions", "classify", "errors"},
     "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"errors"},
 }

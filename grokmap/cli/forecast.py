@@ -1,4 +1,4 @@
-"""`grokmap forecast`: when the runs that have not grokked will, and how well it knows."""
+"""`grokmap forecast`: when runs that memorised will grok, and how well it knows."""
 
 from __future__ import annotations
 

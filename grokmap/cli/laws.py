@@ -16,7 +16,12 @@ from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError
 
 # The laws by which the master curve is drawn, after t_grok r itself.
-PREFACTORS = ("kinetic", "log-scale-free", "two-rates")
+_DELAY = r"$(t_{\mathrm{grok}}-t_{\mathrm{mem}})$"
+PREFACTORS = {
+    "kinetic": rf"{_DELAY} $r$, no constant",
+    "log-scale-free": rf"{_DELAY} $r\ /\ (c + k \ln K / 2)$, 1 constant",
+    "two-rates": rf"{_DELAY} $(r/C + \kappa_N r/\lambda)$, 1 a system",
+}
 
 
 def compare_laws(
@@ -68,7 +73,7 @@ def _print(found: pd.DataFrame, left: dict[str, int], decay: pd.DataFrame) -> No
         first = rows.iloc[0]
         print(f"{scope}: {first['n_runs']} runs, {first['n_grokked']} grokked")
         print(f"  {'law':<28} k  {head}")
-        for row in rows.to_dict("records"):
+        for row in rows.drop_duplicates("law").to_dict("records"):
             law = row["law"] + (" + t_mem" if row["clock"] == laws.T_MEM else "")
             spread = f"{row['spread']:.3g} ({row['spread_80']:.3g})"
             sigma = "-" if np.isnan(row["sigma"]) else f"{row['sigma']:.2f}"
@@ -76,6 +81,7 @@ def _print(found: pd.DataFrame, left: dict[str, int], decay: pd.DataFrame) -> No
                 f"  {law:<28} {row['n_parameters']:<2} {row['delta_aic']:>9.1f}  "
                 f"{row['held_out']:>6.2f}  {sigma:>6}   {spread}"
             )
+    print("each law by the better of its clocks, from the start or from t_mem")
     print("a run: log-likelihood of cells left out; k counts sigma")
     print("spread: largest over smallest (t_grok - t_0) / law; 80%: between quantiles")
     outside = ", ".join(f"{n} {reason}" for reason, n in left.items() if n)
@@ -89,20 +95,19 @@ def _print(found: pd.DataFrame, left: dict[str, int], decay: pd.DataFrame) -> No
 
 
 def master_table(table: pd.DataFrame) -> pd.DataFrame:
-    """t_grok r of the grokked runs, and delays over the laws of PREFACTORS."""
+    """t_grok r of the grokked runs, and delays over the laws of PREFACTORS.
+
+    A factor common to all runs does not count as a constant: it cannot collapse them.
+    """
     grokked = table["grokked"].to_numpy()
     own = table.loc[grokked, ["run_id", "system", "alpha", "weight_decay", "seed"]]
     rate = (table["time"] * table["decay_rate"])[grokked]
-    label = r"$t_{\mathrm{grok}}\ r$"
-    parts = [own.assign(panel=r"$t_{\mathrm{grok}}\ r$", value=rate, label=label)]
-    for name in PREFACTORS:
-        data = laws.data_of(table, laws.T_MEM)
+    parts = [own.assign(panel=r"$t_{\mathrm{grok}}\ r$, no constant", value=rate)]
+    data = laws.data_of(table, laws.T_MEM)
+    for name, title in PREFACTORS.items():
         law = laws.LAWS[name]
-        fit = laws.fit(law, data)
-        time = law.time(fit.p[:-1], data)
+        time = law.time(laws.fit(law, data).p[:-1], data)
         value = ((data["time"] - data["t_0"]) / time)[grokked]
-        title = f"delay / {name}, {len(fit.p) - 1} constants"
-        label = r"$(t_{\mathrm{grok}}-t_{\mathrm{mem}})\ /\ $law"
-        parts.append(own.assign(panel=title, value=value, label=label))
+        parts.append(own.assign(panel=title, value=value))
     drawn = pd.concat(parts, ignore_index=True)
     return drawn[drawn["value"] > 0]

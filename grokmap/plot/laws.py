@@ -38,8 +38,8 @@ def law_residuals(table: pd.DataFrame) -> Figure:
         for axes in grid.ravel()[len(names) :]:
             axes.set_visible(False)
         for axes in grid.ravel()[max(0, len(names) - COLUMNS) : len(names)]:
-            axes.set_xlabel(r"weight decay $\lambda$")
             axes.tick_params(labelbottom=True)
+        figure.supxlabel(r"weight decay $\lambda$", fontsize=8)
         for axes in grid[:, 0]:
             axes.set_ylabel(r"$\ln(t_{\mathrm{grok}}/t_{\mathrm{fit}})$")
         _alpha_legend(figure, alphas, shades)
@@ -85,16 +85,19 @@ def _alpha_legend(figure: Any, alphas: Any, shades: Any) -> None:
 def master_curve(table: pd.DataFrame) -> Figure:
     """t_grok r against alpha for all systems, before and after a prefactor.
 
-    table: system, alpha, panel, value (positive), label (of the panel's axis).
+    table: system, alpha, panel (its title), value (positive), drawn over its median.
     """
     panels = list(dict.fromkeys(table["panel"]))
     systems = sorted(table["system"].unique(), key=_by_number)
     with mpl.rc_context(STYLE):
         size = (2.45 * len(panels), 2.5)
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(1, len(panels), sharex=True, squeeze=False)[0]
+        grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[
+            0
+        ]
         for axes, panel in zip(grid, panels, strict=True):
             _master_panel(axes, table[table["panel"] == panel], systems)
+        grid[0].set_ylabel("over the median")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(
             handles,
@@ -124,7 +127,7 @@ def _master_panel(axes: Any, own: pd.DataFrame, systems: list[str]) -> None:
         shift = (i - (len(systems) - 1) / 2) * gap * 0.18
         axes.scatter(
             runs["alpha"] + shift,
-            runs["value"],
+            runs["value"] / own["value"].median(),
             s=9,
             marker=MARKERS[i % len(MARKERS)],
             color=SYSTEMS[i % len(SYSTEMS)],
@@ -135,6 +138,5 @@ def _master_panel(axes: Any, own: pd.DataFrame, systems: list[str]) -> None:
     low, high = own["value"].min(), own["value"].max()
     axes.set_yscale("log")
     axes.set_xlabel(r"$\alpha$")
-    axes.set_ylabel(own["label"].iloc[0])
     axes.set_title(f"{own['panel'].iloc[0]}\nspread {high / low:.3g}", fontsize=7)
-    axes.axhline(own["value"].median(), color=COLOURS["no-learning"], linewidth=0.7)
+    axes.axhline(1, color=COLOURS["no-learning"], linewidth=0.7)

@@ -3,10 +3,10 @@
 A run is looked at at some step s after t_mem: its decay time since, (s - t_mem) r, its
 test accuracy and its test loss. The sweep's grokked runs of other cells have been in
 such states too, each in the one of its own that is nearest: the NEAREST runs (of the
-same system, if it has so many) are its analogues, and the time they still needed, over
-the age s, is the forecast:
+same system, if it has so many) are its analogues, and the decay times they still needed
+are the forecast:
 
-    log((t_grok - s) / s) = median over analogues + scale * z,
+    log((t_grok - s) r) = median over analogues + scale * z,
 
 with scale their median absolute deviation and z from conformal calibration: the scores
 of the calibrating runs at states as far from t_grok, each forecast from cells that are
@@ -31,13 +31,14 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 FRACTIONS = (0.25, 0.5, 0.75)
+BUDGET = 0.25  # of the longest run, at which the whole sweep is cut
 COVERAGE = 0.8
 NEAREST = 15  # analogues a forecast
 FEWEST_CELLS = 6  # with grokked runs, from which a forecast is calibrated
 LOOKS = 4.0  # states of a calibrating run each time its step doubles
-ALIKE = 0.5  # of log((t_grok - s) / s): states whose errors are alike
+ALIKE = 0.5  # of log((t_grok - s) r): states whose errors are alike
 APART = 100.0  # standard deviations of the states, between runs of two systems
-LEAST_SCALE = 0.05  # of log((t_grok - s) / s)
+LEAST_SCALE = 0.05  # of log((t_grok - s) r)
 FAR = 0.99  # share of the calibrating states that have nearer analogues
 QUANTITIES = ("test_accuracy", "test_loss")
 
@@ -45,7 +46,7 @@ QUANTITIES = ("test_accuracy", "test_loss")
 class States(NamedTuple):
     """Runs as they stood: run [k], step [k], features [k, 3] (NaN: unknown).
 
-    target: [k] log((t_grok - step) / step); NaN for a run that has not grokked.
+    target: [k] log((t_grok - step) decay_rate); NaN for a run that has not grokked.
     """
 
     run: Ints
@@ -91,7 +92,7 @@ def states(
     at = np.array(step, np.float64)
     t_grok = runs["t_grok"].to_numpy(float)[own]
     with np.errstate(invalid="ignore", divide="ignore"):
-        target = np.log((t_grok - at) / at)
+        target = np.log((t_grok - at) * runs["decay_rate"].to_numpy()[own])
     return States(own, at, np.array(features, float).reshape(-1, 3), target)
 
 
@@ -197,12 +198,13 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
         # Early states err in another way than late ones: like is calibrated by like.
         away = (at.middle[:, None] - known.middle) / ALIKE
         low, half, high = _quantiles(scores, np.exp(-0.5 * away**2) / sizes[run]).T
+        decay_time = 1 / runs["decay_rate"].to_numpy()[wanted.run[rows]]
         times = {
-            name: wanted.step[rows] * (1 + np.exp(at.middle + z * at.scale))
+            name: wanted.step[rows] + np.exp(at.middle + z * at.scale) * decay_time
             for name, z in (("low", low), ("median", half), ("high", high))
         }
         part = {f"t_grok_{k}": v for k, v in times.items()}
-        far = at.reach > np.quantile(known.reach, FAR)
+        far = at.reach > np.quantile(known.reach, FAR, method="lower")
         part |= {"run": wanted.run[rows], "step": wanted.step[rows]}
         parts.append(pd.DataFrame(part | {"extrapolated": far}, index=rows))
     return pd.concat(parts).sort_index()
@@ -219,12 +221,17 @@ def _quantiles(scores: Floats, weights: Floats) -> Floats:
 
 
 def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs whose answer is known, cut at FRACTIONS of t_grok that are past t_mem.
+    """Forecasts of runs whose answer is known, made as if it were not.
+
+    Each is cut at FRACTIONS of its t_grok that are past t_mem; and, as a user meets it,
+    the whole sweep is cut at BUDGET of its longest run: only what grokked until then
+    calibrates the forecasts of what grokked later.
 
     Returns:
-      run_id, alpha, weight_decay, width, seed, fraction, step, t_grok, t_grok_low,
-      t_grok_median, t_grok_high, baseline (the median of t_grok r over the
-      system's other cells, over r), inside, error and baseline_error (|log2(forecast / t_grok)|), extrapolated.
+      run_id, alpha, weight_decay, width, seed, decay_rate, cut (in words), fraction
+      (null for the budget), step, t_grok, t_grok_low, t_grok_median, t_grok_high,
+      baseline (the median of t_grok r over the system's other cells, over r), inside,
+      error and baseline_error (|log2(forecast / t_grok)|), extrapolated.
     """
     looks = [
         np.array([f * t for f in FRACTIONS if f * t > mem]) if grokked else np.empty(0)
@@ -233,13 +240,40 @@ def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     found = _table(trajectories, runs, looks)
+    share = (found["step"] / found["t_grok"]).round(6)
+    found = found.assign(fraction=share, cut=[f"{x:g} t_grok" for x in share])
+    found = found.sort_values("fraction", kind="stable")
+    late = cut_short(trajectories, runs, BUDGET * float(runs["n_steps"].max()))
+    found = pd.concat([found, late], ignore_index=True)
     t_grok = found["t_grok"]
-    inside = (found["t_grok_low"] <= t_grok) & (t_grok <= found["t_grok_high"])
-    found["fraction"] = (found["step"] / t_grok).round(6)
-    found["inside"] = inside
+    found["inside"] = found["t_grok_low"].le(t_grok) & found["t_grok_high"].ge(t_grok)
     for name, guess in (("error", "t_grok_median"), ("baseline_error", "baseline")):
         found[name] = np.abs(np.log2(found[guess] / t_grok))
     return found
+
+
+def cut_short(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, budget: float
+) -> pd.DataFrame:
+    """Forecasts at step `budget` of the runs that grokked later, from those by then.
+
+    No row where too few had grokked to calibrate.
+    """
+    own = runs[runs["t_mem"] < budget].reset_index(drop=True)
+    late = own["grokked"] & (own["t_grok"] > budget)
+    before = own.assign(
+        grokked=own["grokked"] & ~late,
+        t_grok=own["t_grok"].where(~late),
+        n_steps=own["n_steps"].clip(upper=budget),
+    )
+    looks = [np.array([budget]) if x else np.empty(0) for x in late]
+    try:
+        found = _table(trajectories, before, looks)
+    except ResultError:
+        return _table(trajectories, before, [np.empty(0)] * len(before))
+    truth = own.set_index("run_id")["t_grok"]
+    t_grok = found["run_id"].map(truth).to_numpy(float)
+    return found.assign(t_grok=t_grok, fraction=np.nan, cut=f"step {budget:g}")
 
 
 def outlook(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -281,16 +315,17 @@ def _baseline(runs: pd.DataFrame, i: int) -> float:
 
 
 def score(known: pd.DataFrame) -> pd.DataFrame:
-    """`hindcasts` by fraction: runs, coverage, median errors, median interval width.
+    """`hindcasts` by cut: runs, coverage, median errors, median interval width.
 
     width_log2: log2 of the interval's upper over lower end.
     """
     width = np.log2(known["t_grok_high"] / known["t_grok_low"])
-    groups = known.assign(width_log2=width).groupby("fraction")
+    groups = known.assign(width_log2=width).groupby("cut", sort=False)
     return groups.agg(
         n_runs=("inside", "size"),
         coverage=("inside", "mean"),
         error=("error", "median"),
         baseline_error=("baseline_error", "median"),
         width_log2=("width_log2", "median"),
+        extrapolated=("extrapolated", "mean"),
     ).reset_index()

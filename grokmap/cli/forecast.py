@@ -53,7 +53,7 @@ def _print(score: pd.DataFrame, ahead: pd.DataFrame) -> None:
     print("  cut at        runs  in the 80% interval  error (baseline), log2")
     for row in score.itertuples():
         print(
-            f"  {row.fraction:g} t_grok{row.n_runs:>10}{row.coverage:>16.0%}"
+            f"  {row.cut:<12}{row.n_runs:>6}{row.coverage:>16.0%}"
             f"{row.error:>18.2f} ({row.baseline_error:.2f})"
         )
     print(f"runs that have not grokked: {len(ahead)}")

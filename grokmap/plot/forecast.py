@@ -9,19 +9,21 @@ from matplotlib.figure import Figure
 
 from grokmap.plot.style import COLOURS, STYLE
 
+T_GROK = r"$t_{\mathrm{grok}}$"
+
 
 def forecast_panels(known: pd.DataFrame) -> Figure:
-    """Forecast and interval over the true t_grok, one panel a fraction of it.
+    """Forecast and interval over the true t_grok, one panel a cut.
 
     known: `forecast.hindcasts`. Intervals that miss are orange; crosses: the baseline.
     """
-    fractions = np.sort(known["fraction"].unique())
+    cuts = list(dict.fromkeys(known["cut"]))
     with mpl.rc_context(STYLE):
-        size = (2.4 * len(fractions), 2.4)
+        size = (2.4 * len(cuts), 2.4)
         figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(1, len(fractions), sharey=True, squeeze=False)[0]
-        for axes, fraction in zip(grid, fractions, strict=True):
-            own = known[known["fraction"] == fraction]
+        grid = figure.subplots(1, len(cuts), sharey=True, squeeze=False)[0]
+        for axes, cut in zip(grid, cuts, strict=True):
+            own = known[known["cut"] == cut]
             true = own["t_grok"]
             axes.scatter(
                 true,
@@ -45,14 +47,15 @@ def forecast_panels(known: pd.DataFrame) -> Figure:
                     label="80% interval holds" if inside else "misses",
                 )
             axes.axhline(1, color="black", linewidth=0.6)
-            axes.axhline(fraction, color="black", linewidth=0.6, linestyle=":")
+            for fraction in own["fraction"].dropna().unique():
+                axes.axhline(fraction, color="black", linewidth=0.6, linestyle=":")
             axes.set_xscale("log")
             axes.set_yscale("log", base=2)
             axes.yaxis.set_major_formatter("{x:g}")
-            axes.set_xlabel(r"$t_{\mathrm{grok}}$ (steps)")
+            axes.set_xlabel(f"{T_GROK} (steps)")
             share = own["inside"].mean()
             axes.set_title(
-                rf"cut at {fraction:g} $t_{{\mathrm{{grok}}}}$: "
+                f"cut at {cut.replace('t_grok', T_GROK)}: "
                 f"holds {share:.0%} of {len(own)}",
                 fontsize=7,
             )

@@ -3,15 +3,16 @@
 A run is looked at at some step s after t_mem: its decay time since, (s - t_mem) r, its
 test accuracy and its test loss. The sweep's grokked runs of other cells have been in
 such states too, each in the one of its own that is nearest: the NEAREST runs (of the
-same system, if it has so many) are its analogues, and the decay times they still needed
-are the forecast:
+same system, if it has so many) are its analogues, and the time they still needed is the
+forecast, in the geometric mean of a decay time and the age:
 
-    log((t_grok - s) r) = median over analogues + scale * z,
+    log((t_grok - s) / sqrt(s / r)) = median over analogues + scale * z,
 
 with scale their median absolute deviation and z from conformal calibration: the scores
 of the calibrating runs at states as far from t_grok, each forecast from cells that are
 neither its own nor that of the run in question. So t_grok > s always, and no run helps
-to forecast its own cell.
+to forecast its own cell. Of the two units alone, ages forecast the slower runs of a
+sweep too late and decay times too early.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ COVERAGE = 0.8
 NEAREST = 15  # analogues a forecast
 FEWEST_CELLS = 6  # with grokked runs, from which a forecast is calibrated
 LOOKS = 4.0  # states of a calibrating run each time its step doubles
-ALIKE = 0.5  # of log((t_grok - s) r): states whose errors are alike
-APART = 100.0  # standard deviations of the states, between runs of two systems
-LEAST_SCALE = 0.05  # of log((t_grok - s) r)
+ALIKE = 0.5  # of the target: states whose errors are alike
+# Of a state: log decay time, test accuracy, log test loss. Fixed, not taken from the
+# runs, in which the cell in question would have a say.
+SCALES = np.array([1.5, 0.3, 0.3])
+APART = 100.0  # scales, between runs of two systems
+LEAST_SCALE = 0.05  # of the target
 FAR = 0.99  # share of the calibrating states that have nearer analogues
 QUANTITIES = ("test_accuracy", "test_loss")
 
@@ -46,7 +50,7 @@ QUANTITIES = ("test_accuracy", "test_loss")
 class States(NamedTuple):
     """Runs as they stood: run [k], step [k], features [k, 3] (NaN: unknown).
 
-    target: [k] log((t_grok - step) decay_rate); NaN for a run that has not grokked.
+    target: [k] log((t_grok - step) / unit); NaN for a run that has not grokked.
     """
 
     run: Ints
@@ -92,8 +96,13 @@ def states(
     at = np.array(step, np.float64)
     t_grok = runs["t_grok"].to_numpy(float)[own]
     with np.errstate(invalid="ignore", divide="ignore"):
-        target = np.log((t_grok - at) * runs["decay_rate"].to_numpy()[own])
+        target = np.log((t_grok - at) / _unit(runs, own, at))
     return States(own, at, np.array(features, float).reshape(-1, 3), target)
+
+
+def _unit(runs: pd.DataFrame, row: Ints, step: Floats) -> Floats:
+    """[k] steps: the geometric mean of a run's decay time and its age."""
+    return np.sqrt(step / runs["decay_rate"].to_numpy(float)[row])
 
 
 def _value(own: Series | None, step: float) -> float:
@@ -127,12 +136,11 @@ def analogues(of: States, among: States, system: Ints) -> Analogues:
     system: [runs] a number each; runs of another system stand APART.
     """
     n_runs = len(system)
-    scale = np.nanstd(among.features, axis=0) + 1e-12
     distance = np.full((len(of.run), n_runs), np.inf)
     target = np.full((len(of.run), n_runs), np.nan)
     for j in np.unique(among.run):
         own = among.run == j
-        gap = (of.features[:, None] - among.features[None, own]) / scale
+        gap = (of.features[:, None] - among.features[None, own]) / SCALES
         far = np.nan_to_num(np.sqrt((gap**2).sum(axis=2)), nan=np.inf)
         nearest = far.argmin(axis=1)
         apart = np.where(system[of.run] == system[j], 0.0, APART)
@@ -158,7 +166,8 @@ def centre(found: Analogues, barred: npt.NDArray[np.bool_]) -> Centre:
     target = np.where(np.isfinite(near), target, np.nan)
     middle = np.nanmedian(target, axis=1)
     scale = np.nanmedian(np.abs(target - middle[:, None]), axis=1)
-    return Centre(middle, np.maximum(scale, LEAST_SCALE), near[:, -1])
+    reach = np.where(np.isfinite(near), near, 0.0).max(axis=1)
+    return Centre(middle, np.maximum(scale, LEAST_SCALE), reach)
 
 
 def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.DataFrame:
@@ -198,9 +207,9 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
         # Early states err in another way than late ones: like is calibrated by like.
         away = (at.middle[:, None] - known.middle) / ALIKE
         low, half, high = _quantiles(scores, np.exp(-0.5 * away**2) / sizes[run]).T
-        decay_time = 1 / runs["decay_rate"].to_numpy()[wanted.run[rows]]
+        unit = _unit(runs, wanted.run[rows], wanted.step[rows])
         times = {
-            name: wanted.step[rows] + np.exp(at.middle + z * at.scale) * decay_time
+            name: wanted.step[rows] + np.exp(at.middle + z * at.scale) * unit
             for name, z in (("low", low), ("median", half), ("high", high))
         }
         part = {f"t_grok_{k}": v for k, v in times.items()}

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from conftest import ROOT
+from law_tables import LAW_TABLES
+from table_format import Stored, markdown, number, stored
 
-from grokmap import store, transitions
+from grokmap import transitions
 from grokmap.cli.order_parameters import compared
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec import sweep_schema
 from grokmap.train import VOCABULARY
-
-Stored = tuple[pd.DataFrame, pd.DataFrame]
-
-
-def stored(name: str) -> Stored:
-    """(runs, trajectories) of a committed result."""
-    path = ROOT / "results" / name
-    trajectories, unreadable = store.read_trajectories(path)
-    assert unreadable == []
-    return pd.read_parquet(path / store.RUNS), trajectories
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def number(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    if abs(value) >= 1e4:
-        return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
-    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def order_parameter_names() -> str:
@@ -247,4 +224,5 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/order-parameters.md", "rqi"): rqi_of_memorising,
     ("docs/order-parameters.md", "laziness"): laziness,
     ("docs/order-parameters.md", "survey"): survey_claims,
+    **LAW_TABLES,
 }

@@ -17,10 +17,11 @@ from grokmap.errors import ResultError
 
 # The laws by which the master curve is drawn, after t_grok r itself.
 _DELAY = r"$(t_{\mathrm{grok}}-t_{\mathrm{mem}})$"
+_WHOLE = r"$t_{\mathrm{grok}}\ r$" + "\nno constant"
 PREFACTORS = {
-    "kinetic": rf"{_DELAY} $r$, no constant",
-    "log-scale-free": rf"{_DELAY} $r\ /\ (c + k \ln K / 2)$, 1 constant",
-    "two-rates": rf"{_DELAY} $(r/C + \kappa_N r/\lambda)$, 1 a system",
+    "kinetic": _DELAY + " $r$\nno constant",
+    "log-scale-free": _DELAY + r" $r\ /\ (c + k \ln K / 2)$" + "\n1 constant",
+    "two-rates": _DELAY + r" $(r/C + \kappa_N r/\lambda)$" + "\n1 constant a system",
 }
 
 
@@ -102,7 +103,7 @@ def master_table(table: pd.DataFrame) -> pd.DataFrame:
     grokked = table["grokked"].to_numpy()
     own = table.loc[grokked, ["run_id", "system", "alpha", "weight_decay", "seed"]]
     rate = (table["time"] * table["decay_rate"])[grokked]
-    parts = [own.assign(panel=r"$t_{\mathrm{grok}}\ r$, no constant", value=rate)]
+    parts = [own.assign(panel=_WHOLE, value=rate)]
     data = laws.data_of(table, laws.T_MEM)
     for name, title in PREFACTORS.items():
         law = laws.LAWS[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,11 @@ EACH = "each"  # every system with constants of its own
 FEWEST = 8  # grokked runs from which laws are compared
 
 
-def compare(table: pd.DataFrame) -> pd.DataFrame:
+def compare(table: pd.DataFrame, known: Mapping[str, Law] = LAWS) -> pd.DataFrame:
     """Every law fitted to the runs of every system together, and of each alone.
 
     Args:
-      table: `memorised`.
+      table: `memorised`; known: the laws, by name.
 
     Returns:
       One row for each scope (`all`; each system; `each`, the systems' fits taken
@@ -43,12 +44,12 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
         )
     counts = table[table["grokked"]].groupby("system").size()
     systems = [name for name in counts.index if name != ALL]
-    known = all(counts[name] >= FEWEST for name in systems) and len(systems) > 1
+    several = all(counts[name] >= FEWEST for name in systems) and len(systems) > 1
     scopes = {ALL: table} | {
-        name: table[table["system"] == name] for name in systems if known
+        name: table[table["system"] == name] for name in systems if several
     }
-    parts = [_scope(scope, own) for scope, own in scopes.items()]
-    if known:
+    parts = [_scope(scope, own, known) for scope, own in scopes.items()]
+    if several:
         parts.append(_each(pd.concat(parts[1:]), table, systems))
     found = pd.concat([_ranked(part) for part in parts], ignore_index=True)
     return found.drop(columns="ratios")
@@ -60,12 +61,12 @@ def _ranked(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("aic", kind="stable")
 
 
-def _scope(scope: str, table: pd.DataFrame) -> pd.DataFrame:
+def _scope(scope: str, table: pd.DataFrame, known: Mapping[str, Law]) -> pd.DataFrame:
     rows = []
     for clock in (START, T_MEM):
         data = data_of(table, clock)
         cell = table.groupby(["alpha", "weight_decay"]).ngroup().to_numpy()
-        for name, law in LAWS.items():
+        for name, law in known.items():
             found = fit(law, data)
             row = {"scope": scope, "law": name, "clock": clock, "formula": law.formula}
             rows.append(row | _measures(law, found, data, cell, table))
@@ -76,7 +77,7 @@ def _measures(
     law: Law, found: Fit, data: Data, cell: Floats, table: pd.DataFrame
 ) -> dict[str, object]:
     k, grokked = len(found.p), data["grokked"]
-    ratios = _ratios(law, found, data)
+    ratios = ratios_of(law, found, data)
     constants, errors = constants_of(law, found, data)
     return {
         "source": law.source,
@@ -94,7 +95,7 @@ def _measures(
     }
 
 
-def _ratios(law: Law, found: Fit, data: Data) -> Floats:
+def ratios_of(law: Law, found: Fit, data: Data) -> Floats:
     """[grokked runs] measured over fitted delay; infinite where none was predicted."""
     time = law.time(found.p[:-1], data)
     predicted = np.where(time * data["r"] > FLOOR, time, 0.0)
@@ -113,11 +114,7 @@ def held_out(law: Law, found: Fit, data: Data, cell: Floats) -> Floats:
         if not out.any():
             continue
         rest = part_of(data, ~out)
-        p = (
-            fit(law, rest, [found.p.tolist()], rounds=1).p
-            if rest["grokked"].any()
-            else found.p
-        )
+        p = fit(law, rest, [found.p.tolist()]).p if rest["grokked"].any() else found.p
         values[out] = log_likelihoods(law, p, part_of(data, out))
     return values
 

@@ -75,13 +75,15 @@ def outside(runs: pd.DataFrame) -> dict[str, int]:
 def laziness(runs: pd.DataFrame) -> Floats:
     """[runs] K, the scale by which a mean-field network is multiplied (Kumar et al.,
     arXiv 2310.06110): N^alpha by `laziness`, N^(1 - alpha) by `literal`, alpha by
-    `output_scale`, alpha^2 by `init_scale` (two layers)."""
+    `output_scale`, alpha^2 by `init_scale` (two layers), N^(1/2 - alpha) by
+    `survey_code` (an activation of degree 1)."""
     alpha, width = runs["alpha"].to_numpy(float), runs["width"].to_numpy(float)
     scales = {
         "laziness": width**alpha,
         "literal": width ** (1 - alpha),
         "output_scale": alpha,
         "init_scale": alpha**2,
+        "survey_code": width ** (0.5 - alpha),
     }
     rows = runs["alpha_convention"].map(list(scales).index).to_numpy(int)
     return np.array(list(scales.values()))[rows, np.arange(len(runs))]

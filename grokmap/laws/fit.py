@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +28,10 @@ class Fit(NamedTuple):
     log_likelihood: float
 
 
-def fit(
-    law: Law, data: Data, starts: list[list[float]] | None = None, rounds: int = 2
-) -> Fit:
+def fit(law: Law, data: Data, starts: list[list[float]] | None = None) -> Fit:
     """Most likely parameters, by Nelder and Mead's simplex from several starts.
 
-    A simplex may collapse early: each search begins anew `rounds` times.
+    A simplex may collapse early: from the best end another one sets out.
     """
 
     def loss(p: Floats) -> float:
@@ -40,17 +39,16 @@ def fit(
             value = -float(log_likelihoods(law, p, data).sum())
         return value if np.isfinite(value) else 1e12
 
-    best = None
-    for start in starts or [[*s, np.log(0.5)] for s in law.start(data)]:
-        p = np.array(start, float)
-        for _ in range(rounds):
-            options = {"maxiter": 3000, "xatol": 1e-5, "fatol": 1e-7}
-            found = optimize.minimize(loss, p, method="Nelder-Mead", options=options)
-            p = found.x
-        if best is None or found.fun < best.fun:
-            best = found
-    assert best is not None
-    return Fit(best.x, -float(best.fun))
+    starts = starts or [[*s, np.log(0.5)] for s in law.start(data)]
+    ends = [_descend(loss, np.array(start, float), 1e-3) for start in starts]
+    best = _descend(loss, min(ends, key=loss), 1e-6)
+    return Fit(best, -loss(best))
+
+
+def _descend(loss: Callable[[Floats], float], p: Floats, tolerance: float) -> Floats:
+    options = {"maxiter": 3000, "xatol": 10 * tolerance, "fatol": tolerance}
+    found = optimize.minimize(loss, p, method="Nelder-Mead", options=options)
+    return np.asarray(found.x, np.float64)
 
 
 def standard_errors(law: Law, found: Fit, data: Data) -> Floats:

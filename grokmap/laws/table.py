@@ -113,9 +113,9 @@ def _pair(formula: str, source: str, names: str, shape: Any, guess: Any) -> list
     """A published law of lambda, in lambda and in r."""
     return [
         Law(
-            f"{formula.replace('x', x)}{' lambda/r' if x == 'lambda' else ''}",
+            formula.format(x=x) + (" lambda/r" if x == "lambda" else ""),
             source,
-            tuple(names.replace("x", x).split()),
+            tuple(names.format(x=x).split()),
             _in(x, shape),
             _starts(x, guess),
         )
@@ -123,12 +123,14 @@ def _pair(formula: str, source: str, names: str, shape: Any, guess: Any) -> list
     ]
 
 
-_POWER = _pair("C (x - x_c)^-nu", "Verma 2605.20441", "C x_c nu", _power, _power_guess)
+_POWER = _pair(
+    "C ({x} - {x}_c)^-nu", "Verma 2605.20441", "C {x}_c nu", _power, _power_guess
+)
 _EXPONENTIAL = _pair(
-    "C exp(c / x)", "ln t linear in 1/lambda", "C c", _exponential, _exponential_guess
+    "C exp(c / {x})", "ln t linear in 1/lambda", "C c", _exponential, _exponential_guess
 )
 _PLATEAU = _pair(
-    "C / sqrt(1 + x/x_0)", "plateau, then -1/2", "C x_0", _plateau, _plateau_guess
+    "C / sqrt(1 + {x}/{x}_0)", "plateau, then -1/2", "C {x}_0", _plateau, _plateau_guess
 )
 LAWS: dict[str, Law] = {
     "kinetic": Law(

@@ -78,7 +78,7 @@ def _alpha_legend(figure: Any, alphas: Any, shades: Any) -> None:
     style |= {"marker": "^", "markerfacecolor": "none", "color": "#555555"}
     handles.append(Line2D([], [], label="not yet grokked: at least", **style))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=6, fontsize=6, frameon=False
+        handles=handles, loc="outside upper center", ncols=6, fontsize=6, frameon=False
     )
 
 
@@ -90,7 +90,7 @@ def master_curve(table: pd.DataFrame) -> Figure:
     panels = list(dict.fromkeys(table["panel"]))
     systems = sorted(table["system"].unique(), key=_by_number)
     with mpl.rc_context(STYLE):
-        size = (2.45 * len(panels), 2.5)
+        size = (1.95 * len(panels), 2.5)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[
             0
@@ -99,14 +99,9 @@ def master_curve(table: pd.DataFrame) -> Figure:
             _master_panel(axes, table[table["panel"] == panel], systems)
         grid[0].set_ylabel("over the median")
         handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(
-            handles,
-            labels,
-            loc="outside lower center",
-            ncols=4,
-            fontsize=7,
-            frameon=False,
-        )
+        if len(systems) > 1:
+            places: Any = {"loc": "outside lower center", "ncols": 4}
+            figure.legend(handles, labels, **places, fontsize=7, frameon=False)
     return figure
 
 
@@ -136,7 +131,10 @@ def _master_panel(axes: Any, own: pd.DataFrame, systems: list[str]) -> None:
             label=system.replace("width=", "N = "),
         )
     low, high = own["value"].min(), own["value"].max()
-    axes.set_yscale("log")
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter("{x:.3g}")
     axes.set_xlabel(r"$\alpha$")
-    axes.set_title(f"{own['panel'].iloc[0]}\nspread {high / low:.3g}", fontsize=7)
+    axes.set_title(
+        f"{own['panel'].iloc[0]}\nlargest / smallest {high / low:.3g}", fontsize=7
+    )
     axes.axhline(1, color=COLOURS["no-learning"], linewidth=0.7)

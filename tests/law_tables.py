@@ -10,7 +10,7 @@ import pandas as pd
 from conftest import ROOT
 from table_format import markdown, number, stored
 
-from grokmap import forecast, laws, transitions
+from grokmap import early_stopping, forecast, laws, transitions
 from grokmap.cli.early_stopping import best_warnings
 from grokmap.laws.compare import ratios_of, spreads
 
@@ -83,7 +83,7 @@ def collapse() -> str:
             found = spreads(ratios, own[own["grokked"]])
             cells.append(f"{found['spread']:.3g} / {found['cell_spread']:.3g}")
         rows.append([f"`{title}`", constants, *cells])
-    return markdown(["", "constants", *(f"N = {g}" for g in groups)], rows)
+    return markdown(["", "constants", *(f"N: {g}" for g in groups)], rows)
 
 
 def interpolation() -> str:
@@ -159,6 +159,20 @@ def early_stopping_losses() -> str:
     return markdown([*head, "memorize-only runs lost"], rows)
 
 
+def patience_in_decay_times() -> str:
+    """Share of the grokking runs stopped too early, and what they lost."""
+    patience = [1, 2, 3, 4, 6]
+    rows = []
+    for name in SCORED:
+        runs, trajectories = stored(name)
+        own = early_stopping.memorised(runs)
+        table = early_stopping.losses(trajectories, own, patience, "decay-times")
+        grok = table[table["phase"] == "grok"]
+        cells = [f"{row.missed:.0%}, {row.lost_final:.2f}" for row in grok.itertuples()]
+        rows.append([name, *cells])
+    return markdown(["result", *(f"k = {k}" for k in patience)], rows)
+
+
 def early_stopping_warnings() -> str:
     rows = []
     for name in SCORED:
@@ -182,5 +196,6 @@ LAW_TABLES = {
     ("docs/laws.md", "pure decay"): pure_decay,
     ("docs/laws.md", "forecast"): forecast_score,
     ("docs/laws.md", "early stopping"): early_stopping_losses,
+    ("docs/laws.md", "decay times"): patience_in_decay_times,
     ("docs/laws.md", "warnings"): early_stopping_warnings,
 }

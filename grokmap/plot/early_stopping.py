@@ -40,8 +40,8 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
         groups = warned.groupby("quantity", sort=False)
         for (name, own), colour in zip(groups, QUANTITIES, strict=False):
             _line(warning, own, "shown", colour, str(name).replace("_", " "))
-        warning.axhline(0.5, color="black", linewidth=0.6)
-        accuracy.set_ylabel("test accuracy lost (median, quartiles)")
+        warning.axhline(0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
+        accuracy.set_ylabel("test accuracy lost (quartiles)")
         missed.set_ylabel("share stopped before they grok")
         warning.set_ylabel(f"AUC against {_against(warned)}")
         for axes in (accuracy, missed, warning):

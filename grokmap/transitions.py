@@ -189,9 +189,14 @@ def _auc(runs: pd.DataFrame, name: str) -> float:
     values = runs[f"final_{name}"].astype(float)
     grokked = values[runs["phase"] == GROK].dropna().to_numpy()
     memorised = values[runs["phase"] == MEMORIZE_ONLY].dropna().to_numpy()
-    if not len(grokked) or not len(memorised):
+    return auc(grokked, memorised)
+
+
+def auc(ones: Floats, others: Floats) -> float:
+    """How often one of `ones` exceeds one of `others`, ties half; NaN if empty."""
+    if not len(ones) or not len(others):
         return float("nan")
-    one, other = grokked[:, None], memorised[None, :]
+    one, other = ones[:, None], others[None, :]
     return float(np.mean((one > other) + 0.5 * (one == other)))
 
 

@@ -40,6 +40,9 @@ MAY_USE = {
     "hysteresis": {"transitions", "plan", "spec"},
     "bimodality": set(),
     "transition_order": {"bimodality"},
+    "laws": {"transitions", "classify", "errors"},
+    "forecast": {"laws", "transitions", "classify", "errors"},
+    "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"spec", "errors"},
 }
 JAX = {

@@ -141,13 +141,13 @@ def test_more_precision_takes_more_runs() -> None:
 SWEEP = """
 name = "tiny"
 task = "modular_addition"
-modulus = 5
-width = 16
+modulus = 11
+width = 32
 train_fraction = 0.8
 optimizer = "gd"
 momentum = 0.9
 learning_rate = 0.05
-n_steps = 600
+n_steps = 1200
 tail = 1
 records_per_octave = 8
 order_parameters = []
@@ -162,7 +162,7 @@ seed = [0, 1]
 @pytest.fixture
 def grokmap(command_line: Any) -> Any:
     Path("tiny.toml").write_text(SWEEP)
-    Path("within.toml").write_text("last_step = 600\n")
+    Path("within.toml").write_text("last_step = 1200\n")
     assert command_line("sweep", "tiny.toml")[0] == 0
     return command_line
 

@@ -273,6 +273,55 @@ def transition(
 
 
 @app.command()
+def laws(
+    result: Result,
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Which law t_grok follows, by censored fits, and how far the times collapse."""
+    from grokmap.cli.laws import compare_laws
+
+    compare_laws(result, criteria, formats, out, as_json)
+
+
+@app.command()
+def forecast(
+    result: Result,
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """When runs that memorised will grok, with 80% intervals, and how well it knows."""
+    from grokmap.cli.forecast import forecast_result
+
+    forecast_result(result, criteria, formats, out, as_json)
+
+
+@app.command("early-stopping")
+def early_stopping(
+    result: Result,
+    patience: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated patience after t_mem [0.5,1,2,...,32]."),
+    ] = None,
+    unit: Annotated[
+        str, typer.Option(help="Of the patience: t_mem, decay-times, steps.")
+    ] = "t_mem",
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """What stopping soon after memorisation would have cost, and what warns of it."""
+    from grokmap.cli.early_stopping import judge_early_stopping
+
+    judge_early_stopping(result, patience, unit, criteria, formats, out, as_json)
+
+
+@app.command()
 def curves(
     result: Result,
     run: Annotated[

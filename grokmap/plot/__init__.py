@@ -2,7 +2,10 @@
 
 from grokmap.plot.cells import boundary, gather
 from grokmap.plot.curves import CURVES, curves
+from grokmap.plot.early_stopping import early_stopping
+from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
+from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.phase_diagram import (
     AXES,
     DELAY,
@@ -33,7 +36,11 @@ __all__ = [
     "boundary",
     "curves",
     "diagram_cells",
+    "early_stopping",
+    "forecast_panels",
     "gather",
+    "law_residuals",
+    "master_curve",
     "hysteresis_loops",
     "loop_table",
     "multiples",

@@ -10,6 +10,11 @@
     checkpoints/            see `checkpoint`
     order-parameters.parquet   one row a quantity: values by phase, jumps, leads
     scaling.parquet         one row a number of the finite-size scaling
+    laws.parquet            one row a law of t_grok, clock and scope: fit, AIC, spread
+    forecast.parquet        one row a run that has not grokked: when it will
+    forecast-score.parquet  the same of runs whose answer is known
+    early-stopping.parquet  one row a patience and phase: what a stop would have lost
+    early-stopping-warnings.parquet   one row a patience, quantity and measure: AUC
 
 Done = run ids present in readable trajectory files; nothing else is authoritative.
 Every file is written under a temporary name, synced, then renamed: a name that exists

@@ -1,0 +1,126 @@
+"""`grokmap early-stopping`: what stopping after t_mem would have cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from grokmap import early_stopping, plot, store
+from grokmap.classify import read_criteria
+from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.forecast import file_name, sound
+from grokmap.cli.order_parameters import compared
+from grokmap.cli.results import load_runs
+from grokmap.errors import ResultError, SpecError
+from grokmap.spec.check import nearest, short
+
+MOST = 5  # quantities printed and drawn
+
+
+def judge_early_stopping(
+    path: Path,
+    patience: str | None,
+    unit: str,
+    criteria: str,
+    formats: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Prints and writes both tables, and draws the figure."""
+    kinds = figure_formats(formats)
+    if unit not in early_stopping.UNITS:
+        known = nearest(unit, early_stopping.UNITS)
+        raise SpecError(f"--unit {short(unit)!r}; {known}")
+    multiples = _multiples(patience)
+    rules = read_criteria(criteria)
+    try:
+        runs = early_stopping.memorised(load_runs(path, rules, None))
+    except ResultError as error:
+        raise ResultError(f"{path}: {error}") from None
+    trajectories, _ = store.read_trajectories(path)
+    lost = early_stopping.losses(trajectories, runs, multiples, unit)
+    warned = early_stopping.warnings(trajectories, runs, compared(), multiples, unit)
+    name = file_name("early-stopping", rules.name)
+    other = file_name("early-stopping-warnings", rules.name)
+    file = store.write_found(path, lost, f"{name}.parquet")
+    warned_file = store.write_found(path, warned, f"{other}.parquet")
+    best = best_warnings(warned)
+    if as_json:
+        facts = {"file": str(file), "warnings_file": str(warned_file)}
+        tables = {"losses": lost, "warnings": warned}
+        rows = {k: [sound(r) for r in t.to_dict("records")] for k, t in tables.items()}
+        print(json.dumps(facts | rows))
+    else:
+        _print(lost, best)
+        print(file, warned_file, sep="\n")
+    figure = plot.early_stopping(lost, best)
+    drawn = pd.concat([lost, best], ignore_index=True)
+    save_figure(figure, drawn, out or path / "figures" / name, kinds, quiet=as_json)
+
+
+def _multiples(text: str | None) -> list[float]:
+    """Positive numbers of a comma-separated list.
+
+    Raises:
+      SpecError: one that is no positive number.
+    """
+    if text is None:
+        return list(early_stopping.PATIENCE)
+    try:
+        values = sorted({float(word) for word in text.split(",")})
+    except ValueError:
+        values = [-1.0]
+    if not all(0 < value < 1e12 for value in values):
+        raise SpecError(f"--patience {short(text)!r}: positive numbers such as 0.5,1,4")
+    return values
+
+
+def best_warnings(warned: pd.DataFrame) -> pd.DataFrame:
+    """The values that tell most at the middle patience, with what they are told from.
+
+    Adds `shown` (the AUC against decided runs, or against censored ones if too few are
+    decided in this sweep) and `against` in words.
+    """
+    decided = warned["auc"].notna().any()
+    column = "auc" if decided else "auc_against_censored"
+    own = warned[warned["measure"] == "value"]
+    told = own.groupby("quantity")[column].apply(lambda x: (x - 0.5).abs().mean())
+    names = told.dropna().sort_values(ascending=False, kind="stable").index[:MOST]
+    own = own[own["quantity"].isin(names)].copy()
+    own["rank"] = own["quantity"].map(list(names).index)
+    own = own.sort_values(["rank", "patience"]).drop(columns="rank")
+    against = "decided runs" if decided else "censored runs"
+    return own.assign(shown=own[column], against=against)
+
+
+def _print(lost: pd.DataFrame, best: pd.DataFrame) -> None:
+    unit = lost["unit"].iloc[0]
+    print(f"stopped k after t_mem, in {unit}: test accuracy lost, median [quartiles]")
+    for row in lost.to_dict("records"):
+        low, high = row["lost_final_q25"], row["lost_final_q75"]
+        missed = f", {row['missed']:.0%} would have missed grokking"
+        print(
+            f"  k = {row['patience']:<5g}{row['phase']:<15}{row['n_stopped']:>4} of "
+            f"{row['n_runs']:<4} stopped: {row['lost_final']:.2f} "
+            f"[{low:.2f}, {high:.2f}]{'' if pd.isna(row['missed']) else missed}"
+        )
+    if not len(best):
+        print(f"warnings: {early_stopping.UNDECIDABLE}: too few runs on either side")
+        return
+    if (best["verdict"] == early_stopping.UNDECIDABLE).all():
+        print(
+            f"warnings: {early_stopping.UNDECIDABLE}: at most "
+            f"{best['n_decided'].max()} memorising runs are decided not to grok"
+        )
+    print(
+        f"AUC at the stop, of runs that grok later against {best['against'].iloc[0]}:"
+    )
+    for name, own in best.groupby("quantity", sort=False):
+        values = "  ".join(
+            f"{k:g}: {x:.2f}"
+            for k, x in zip(own["patience"], own["shown"], strict=True)
+            if pd.notna(x)
+        )
+        print(f"  {name:<24} {values}")

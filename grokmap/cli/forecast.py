@@ -1,0 +1,82 @@
+"""`grokmap forecast`: when runs that memorised will grok, and how well it knows."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grokmap import forecast, plot, store
+from grokmap.classify import read_criteria
+from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.results import load_runs
+from grokmap.errors import ResultError
+
+LINES = 20  # forecasts printed
+
+
+def forecast_result(
+    path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
+) -> None:
+    """Prints the score and forecasts, writes both tables, and draws the score."""
+    kinds = figure_formats(formats)
+    rules = read_criteria(criteria)
+    runs = forecast.candidates(load_runs(path, rules))
+    trajectories, _ = store.read_trajectories(path, list(forecast.QUANTITIES))
+    try:
+        known = forecast.hindcasts(trajectories, runs)
+    except ResultError as error:
+        raise ResultError(f"{path}: {error}") from None
+    ahead = forecast.outlook(trajectories, runs)
+    name = file_name("forecast", rules.name)
+    score_name = file_name("forecast-score", rules.name)
+    file = store.write_found(path, ahead, f"{name}.parquet")
+    score_file = store.write_found(path, known, f"{score_name}.parquet")
+    score = forecast.score(known)
+    if as_json:
+        facts = {"file": str(file), "score_file": str(score_file)}
+        tables = {"score": score, "forecasts": ahead}
+        rows = {k: [sound(r) for r in t.to_dict("records")] for k, t in tables.items()}
+        print(json.dumps(facts | rows))
+    else:
+        _print(score, ahead)
+        print(file, score_file, sep="\n")
+    figure = plot.forecast_panels(known)
+    save_figure(figure, known, out or path / "figures" / name, kinds, quiet=as_json)
+
+
+def _print(score: pd.DataFrame, ahead: pd.DataFrame) -> None:
+    print("runs whose answer is known, forecast from other cells:")
+    print("  cut at        runs  in the 80% interval  error (baseline), log2")
+    for row in score.itertuples():
+        print(
+            f"  {row.cut:<12}{row.n_runs:>6}{row.coverage:>16.0%}"
+            f"{row.error:>18.2f} ({row.baseline_error:.2f})"
+        )
+    print(f"runs that have not grokked: {len(ahead)}")
+    shown = ahead.sort_values("t_grok_median").head(LINES)
+    for row in shown.itertuples():
+        flag = "  extrapolated" if row.extrapolated else ""
+        print(
+            f"  {row.run_id}  alpha {row.alpha:g}  weight_decay {row.weight_decay:.3g}"
+            f"  at {row.step:.0f}: {row.t_grok_median:.4g} "
+            f"[{row.t_grok_low:.4g}, {row.t_grok_high:.4g}]{flag}"
+        )
+    if len(ahead) > LINES:
+        print(f"  ... and {len(ahead) - LINES} more, later")
+
+
+def file_name(name: str, criteria: str) -> str:
+    """The name of a table or figure, telling the criteria unless they are default."""
+    return name if criteria == "default" else f"{name}-{criteria}"
+
+
+def sound(row: dict[Any, Any]) -> dict[Any, Any]:
+    """A row as JSON has it: null for what is undefined or infinite."""
+    return {
+        k: None if isinstance(v, float) and not math.isfinite(v) else v
+        for k, v in row.items()
+    }

@@ -1,0 +1,75 @@
+"""Forecasts of t_grok against the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grokmap.plot.style import COLOURS, STYLE
+
+Floats = npt.NDArray[np.float64]
+T_GROK = r"$t_{\mathrm{grok}}$"
+
+
+def forecast_panels(known: pd.DataFrame) -> Figure:
+    """Forecast and interval over the true t_grok, one panel a cut.
+
+    known: `forecast.hindcasts`. Intervals that miss are orange; crosses: the baseline.
+    """
+    cuts = list(dict.fromkeys(known["cut"]))
+    with mpl.rc_context(STYLE):
+        size = (1.9 * len(cuts) + 0.3, 2.4)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(
+            1, len(cuts), sharex=True, sharey=True, squeeze=False
+        ).ravel()
+        for axes, cut in zip(grid, cuts, strict=True):
+            _draw(axes, known[known["cut"] == cut])
+            axes.set_title(_title(known[known["cut"] == cut]), fontsize=7)
+        grid[0].set_ylabel(f"forecast / {T_GROK}")
+        handles, labels = grid[0].get_legend_handles_labels()
+        places: Any = {"loc": "outside lower center", "ncols": 3}
+        figure.legend(handles, labels, **places, fontsize=7, frameon=False)
+    return figure
+
+
+def _title(own: pd.DataFrame) -> str:
+    cut = str(own["cut"].iloc[0]).replace("t_grok", T_GROK)
+    return f"cut at {cut}:\nholds {own['inside'].mean():.0%} of {len(own)}"
+
+
+def _draw(axes: Any, own: pd.DataFrame) -> None:
+    true = own["t_grok"]
+    crosses = {"marker": "x", "color": COLOURS["no-learning"], "linewidths": 0.6}
+    axes.scatter(true, own["baseline"] / true, s=7, label="baseline", **crosses)
+    for inside, colour in ((True, "grok"), (False, "memorize-only")):
+        part = own[own["inside"] == inside]
+        axes.errorbar(
+            part["t_grok"],
+            part["t_grok_median"] / part["t_grok"],
+            yerr=_bars(part),
+            fmt="o",
+            markersize=2,
+            elinewidth=0.6,
+            color=COLOURS[colour],
+            label="80% interval holds" if inside else "misses",
+        )
+    axes.axhline(1, color="black", linewidth=0.6)
+    for fraction in own["fraction"].dropna().unique():
+        axes.axhline(fraction, color="black", linewidth=0.6, linestyle=":")
+    axes.set_xscale("log")
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel(f"{T_GROK} (steps)")
+
+
+def _bars(part: pd.DataFrame) -> Floats:
+    """[2, k] lengths of the bars below and above the median."""
+    middle, true = part["t_grok_median"], part["t_grok"]
+    low, high = middle - part["t_grok_low"], part["t_grok_high"] - middle
+    return np.array([low / true, high / true])

@@ -1,0 +1,201 @@
+"""The generated tables of docs/laws.md."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+from conftest import ROOT
+from table_format import markdown, number, stored
+
+from grokmap import early_stopping, forecast, laws, transitions
+from grokmap.cli.early_stopping import best_warnings
+from grokmap.laws.compare import ratios_of, spreads
+
+
+def law_name(law: str, clock: str) -> str:
+    return f"{law} + t_mem" if clock == laws.T_MEM else law
+
+
+def laws_of_widths() -> str:
+    """AIC above the best, of every law by the better of its clocks in each scope."""
+    table = pd.read_parquet(ROOT / "results/widths/laws.parquet")
+    scopes = {"all": "all widths"}
+    scopes |= {f"width={n}": f"N = {n}" for n in (64, 128, 256)}
+    head = ["law", "t_grok - t_0", *scopes.values()]
+    rows = []
+    for law in laws.LAWS:
+        cells = []
+        for scope in scopes:
+            own = table[(table["scope"] == scope) & (table["law"] == law)].iloc[0]
+            mark = "" if own["clock"] == laws.T_MEM else " (start)"
+            cells.append(f"{own['delta_aic']:.0f}{mark}")
+        rows.append([law, f"`{own['formula']}`", *cells])
+    return markdown(head, rows)
+
+
+def laws_of_the_quickstart() -> str:
+    table = pd.read_parquet(ROOT / "results/quickstart-reference/laws.parquet")
+    head = ["law", "constants", "AIC - best", "held out", "sigma", "spread (80%)"]
+    rows = []
+    for row in table.drop_duplicates("law").itertuples():
+        errors = json.loads(row.errors)
+        constants = [
+            f"{name} = {value:.3g}" + (f" ± {errors[name]:.1g}" if errors[name] else "")
+            for name, value in json.loads(row.constants).items()
+        ]
+        cells = [law_name(row.law, row.clock), ", ".join(constants)]
+        cells += [f"{row.delta_aic:.0f}", f"{row.held_out:.2f}", f"{row.sigma:.2f}"]
+        rows.append([*cells, f"{row.spread:.2f} ({row.spread_80:.2f})"])
+    return markdown(head, rows)
+
+
+COLLAPSES = {
+    "t_grok r": ("kinetic", laws.START, "0"),
+    "(t_grok - t_mem) r": ("kinetic", laws.T_MEM, "0"),
+    "(t_grok - t_mem) r / ln(theta_mem / theta_c)": (
+        "weight-norm", laws.T_MEM, "1 a width",
+    ),
+    "(t_grok - t_mem) r / (c + k ln(K) / 2)": ("log-scale-free", laws.T_MEM, "1"),
+    "(t_grok - t_mem) / (r - r_c)^-nu": ("power-rate", laws.T_MEM, "2"),
+    "(t_grok - t_mem) (r / C + kappa_N r / lambda)": (
+        "two-rates", laws.T_MEM, "1 a width",
+    ),
+}  # fmt: skip
+
+
+def collapse() -> str:
+    """Spread of the runs and, behind the stroke, of the cells' medians."""
+    runs, trajectories = stored("widths")
+    table = laws.memorised(trajectories, runs)
+    groups = {"all": [64, 128, 256], "128, 256": [128, 256]}
+    groups |= {str(n): [n] for n in (64, 128, 256)}
+    rows = []
+    for title, (name, clock, constants) in COLLAPSES.items():
+        cells = []
+        for widths in groups.values():
+            own = table[table["width"].isin(widths)]
+            data = laws.data_of(own, clock)
+            law = laws.LAWS[name]
+            ratios = ratios_of(law, laws.fit(law, data), data)
+            found = spreads(ratios, own[own["grokked"]])
+            cells.append(f"{found['spread']:.3g} / {found['cell_spread']:.3g}")
+        rows.append([f"`{title}`", constants, *cells])
+    return markdown(["", "constants", *(f"N: {g}" for g in groups)], rows)
+
+
+def interpolation() -> str:
+    """Whether a width can fit its examples, and what t_grok then does with lambda."""
+    runs, trajectories = stored("widths")
+    grok = runs[(runs["phase"] == "grok") & (runs["t_grok"] > runs["t_mem"])]
+    times = grok[["t_mem", "t_grok"]].astype(float)
+    grok = grok.assign(middle=np.sqrt(times["t_mem"] * times["t_grok"]))
+    grok["loss"] = transitions.values_at(trajectories, grok, "train_loss", "middle")
+    delay = times["t_grok"] - times["t_mem"]
+    grok["flow"] = delay * grok["decay_rate"] / grok["weight_decay"]
+    rows = []
+    for width, own in grok.groupby("width"):
+        p = int(own["modulus"].iloc[0])
+        examples = round(own["train_fraction"].iloc[0] * p * p)
+        low = own[own["weight_decay"] == own["weight_decay"].min()]
+        slopes = [log_slope(own, column) for column in ("loss", "flow")]
+        cells = [str(3 * p * width), str(examples * p), number(low["loss"].median())]
+        rows.append([f"{width}", *cells, *(f"{x:.2f}" for x in slopes)])
+    head = ["N", "weights 3pN", "outputs to fit", "loss at smallest lambda"]
+    return markdown([*head, "loss ~ lambda^x", "delay ~ lambda^x"], rows)
+
+
+def log_slope(runs: pd.DataFrame, column: str) -> float:
+    """Exponent of lambda within the rows of one alpha and seed."""
+    logs = np.log(runs[["weight_decay", column]])
+    logs -= logs.groupby([runs["alpha"], runs["seed"]]).transform("mean")
+    x, y = logs["weight_decay"], logs[column]
+    return float((x * y).sum() / (x * x).sum())
+
+
+def pure_decay() -> str:
+    runs, trajectories = stored("widths")
+    decay = laws.pure_decay(laws.memorised(trajectories, runs))
+    rows = []
+    for width, own in decay.groupby("width"):
+        fell = own["ratio"].dropna()
+        cells = [str(len(own)), str(len(fell)), number(own["decays"].median())]
+        ratio = [number(fell.median()), number(fell.min())] if len(fell) else ["-"] * 2
+        rows.append([str(width), *cells, *ratio])
+    head = ["N", "grokked runs", "norm fell in", "delay r", "over ln(norm ratio)"]
+    return markdown([*head, "smallest"], rows)
+
+
+SCORED = ("widths", "quickstart-reference")
+
+
+def forecast_score() -> str:
+    head = ["result", "cut at", "runs", "80% interval holds", "± binomial", "error"]
+    rows = []
+    for name in SCORED:
+        path = ROOT / "results" / name / "forecast-score.parquet"
+        for row in forecast.score(pd.read_parquet(path)).itertuples():
+            spread = math.sqrt(0.8 * 0.2 / row.n_runs)
+            cells = [name, row.cut, str(row.n_runs), f"{row.coverage:.0%}"]
+            cells += [f"{spread:.0%}", f"{row.error:.2f}", f"{row.baseline_error:.2f}"]
+            rows.append([*cells, f"{row.width_log2:.2f}"])
+    return markdown([*head, "baseline's error", "interval's width"], rows)
+
+
+def early_stopping_losses() -> str:
+    head = ["result", "k", "grokking runs stopped too early", "accuracy they lost"]
+    rows = []
+    for name in SCORED:
+        table = pd.read_parquet(ROOT / "results" / name / "early-stopping.parquet")
+        own = {phase: rows for phase, rows in table.groupby("phase")}
+        still = own["memorize-only"].set_index("patience")["lost_final"]
+        for row in own["grok"].itertuples():
+            band = f"[{row.lost_final_q25:.2f}, {row.lost_final_q75:.2f}]"
+            cells = [name, f"{row.patience:g}", f"{row.missed:.0%} of {row.n_runs}"]
+            lost = f"{row.lost_final:.2f} {band}"
+            rows.append([*cells, lost, f"{abs(still[row.patience]):.2f}"])
+    return markdown([*head, "memorize-only runs lost"], rows)
+
+
+def patience_in_decay_times() -> str:
+    """Share of the grokking runs stopped too early, and what they lost."""
+    patience = [1, 2, 3, 4, 6]
+    rows = []
+    for name in SCORED:
+        runs, trajectories = stored(name)
+        own = early_stopping.memorised(runs)
+        table = early_stopping.losses(trajectories, own, patience, "decay-times")
+        grok = table[table["phase"] == "grok"]
+        cells = [f"{row.missed:.0%}, {row.lost_final:.2f}" for row in grok.itertuples()]
+        rows.append([name, *cells])
+    return markdown(["result", *(f"k = {k}" for k in patience)], rows)
+
+
+def early_stopping_warnings() -> str:
+    rows = []
+    for name in SCORED:
+        path = ROOT / "results" / name / "early-stopping-warnings.parquet"
+        best = best_warnings(pd.read_parquet(path))
+        at = best[best["patience"].isin([1, 4, 16])]
+        for quantity, own in at.groupby("quantity", sort=False):
+            values = [f"{x:.2f}" for x in own["shown"]]
+            sides = f"{own['n_later'].max()}, {own['n_decided'].max()}"
+            censored = str(own["n_censored"].max())
+            rows.append([name, f"`{quantity}`", sides, censored, *values])
+    head = ["result", "value at the stop", "grok later, decided not to", "censored"]
+    return markdown([*head, "k = 1", "k = 4", "k = 16"], rows)
+
+
+LAW_TABLES = {
+    ("docs/laws.md", "laws of widths"): laws_of_widths,
+    ("docs/laws.md", "laws of the quickstart"): laws_of_the_quickstart,
+    ("docs/laws.md", "collapse"): collapse,
+    ("docs/laws.md", "interpolation"): interpolation,
+    ("docs/laws.md", "pure decay"): pure_decay,
+    ("docs/laws.md", "forecast"): forecast_score,
+    ("docs/laws.md", "early stopping"): early_stopping_losses,
+    ("docs/laws.md", "decay times"): patience_in_decay_times,
+    ("docs/laws.md", "warnings"): early_stopping_warnings,
+}

@@ -1,0 +1,163 @@
+"""What a stop would have cost, in closed form on planted runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from grokmap import early_stopping
+from grokmap.errors import ResultError
+
+STEPS = np.unique(np.append(np.arange(0, 1001, 10), [1, 5]))
+
+
+def run(
+    run_id: str, t_grok: float | None, hint: float, **changes: Any
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A run of 1000 steps that memorises at 10 and groks as a step from 0.1 to 1."""
+    accuracy = np.where(STEPS >= (t_grok or np.inf), 1.0, 0.1)
+    own = pd.DataFrame({"run_id": run_id, "step": STEPS, "test_accuracy": accuracy})
+    own["hint"] = hint * np.where(STEPS > 10, 2.0, 1.0)
+    facts = {
+        "run_id": run_id,
+        "phase": "grok" if t_grok else "memorize-only",
+        "t_mem": 10,
+        "t_grok": t_grok,
+        "n_steps": 1000,
+        "decay_rate": 0.01,
+        "final_test_accuracy": accuracy[-1],
+        "peak_test_accuracy": accuracy.max(),
+        **dict.fromkeys(("censored", "diverged", "dead", "stalled"), False),
+    }
+    return facts | changes, own
+
+
+def tables(*runs: tuple[dict, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return pd.concat([own for _, own in runs]), pd.DataFrame([row for row, _ in runs])
+
+
+@pytest.fixture
+def planted() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Eight runs that grok at 100, 200, ... 800; six decided not to; five censored."""
+    return tables(
+        *(run(f"g{i}", 100.0 * i, hint=2.0 + i) for i in range(1, 9)),
+        *(run(f"m{i}", None, hint=1.0 + 0.1 * i) for i in range(6)),
+        *(run(f"c{i}", None, hint=20.0, censored=True) for i in range(5)),
+        run("dead", None, hint=0.0, dead=True),
+        run("never", None, hint=0.0, t_mem=np.nan),
+    )
+
+
+def test_losses_in_closed_form(planted: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    trajectories, runs = planted
+    own = early_stopping.memorised(runs)
+    assert len(own) == 8 + 6 + 5
+    # Stops at 10 (1 + k): 60, 360, 2010.
+    lost = early_stopping.losses(trajectories, own, [5, 35, 200])
+    grok = lost[lost["phase"] == "grok"].set_index("patience")
+    assert grok["missed"].tolist() == [1, 5 / 8, 0]
+    assert grok["n_stopped"].tolist() == [8, 8, 0]
+    np.testing.assert_allclose(grok["lost_final"], [0.9, 0.9, 0])
+    np.testing.assert_allclose(grok["lost_final_q25"], [0.9, 0, 0])
+    np.testing.assert_allclose(grok["lost_peak"], [0.9, 0.9, 0])
+    memorise = lost[lost["phase"] == "memorize-only"]
+    assert (memorise["lost_final"] == 0).all() and memorise["missed"].isna().all()
+    assert memorise["n_runs"].tolist() == [11] * 3
+
+
+@pytest.mark.parametrize(
+    ("unit", "patience", "stop"),
+    [("t_mem", 2, 30), ("decay-times", 2, 210), ("steps", 2, 12)],
+)
+def test_units_of_patience(unit: str, patience: float, stop: float) -> None:
+    _, runs = tables(run("a", None, 1.0))
+    own = early_stopping.memorised(runs)
+    assert early_stopping.stops(own, patience, unit).tolist() == [stop]
+
+
+def test_a_collapsed_run_loses_its_peak() -> None:
+    facts, own = run("a", 100.0, 1.0, final_test_accuracy=0.3)
+    own.loc[own["step"] > 900, "test_accuracy"] = 0.3
+    lost = early_stopping.losses(own, early_stopping.memorised(pd.DataFrame([facts])))
+    first = lost.iloc[0]
+    assert first["lost_final"] == pytest.approx(0.2)
+    assert first["lost_peak"] == pytest.approx(0.9)
+
+
+def test_warnings_keep_censored_runs_apart(
+    planted: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    trajectories, runs = planted
+    own = early_stopping.memorised(runs)
+    logs = {"hint": False, "absent": False}
+    warned = early_stopping.warnings(trajectories, own, logs, [5, 35, 99.5])
+    at = warned[warned["patience"] == 5].set_index("measure")
+    counts = ["n_later", "n_decided", "n_censored"]
+    assert at[counts].to_numpy().tolist() == [[8, 6, 5]] * 2
+    # Every run that groks hints higher than all decided ones, lower than the censored.
+    assert at["auc"].tolist() == [1, 1]
+    assert at["auc_against_censored"].tolist() == [0, 0]
+    # At step 360 three have grokked; at 1005 no run is left.
+    later = warned[warned["measure"] == "value"]["n_later"]
+    assert later.tolist() == [8, 5, 0]
+    last = warned.iloc[-1]
+    assert np.isnan(last["auc"]) and last["verdict"] == early_stopping.UNDECIDABLE
+
+
+def test_without_decided_runs_it_is_undecidable(
+    planted: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    trajectories, runs = planted
+    own = early_stopping.memorised(runs.assign(censored=runs["phase"] != "grok"))
+    warned = early_stopping.warnings(trajectories, own, {"hint": True}, [5])
+    assert warned["auc"].isna().all() and (warned["n_decided"] == 0).all()
+    assert (warned["verdict"] == early_stopping.UNDECIDABLE).all()
+    assert warned["auc_against_censored"].notna().all()
+    # A ratio on a log scale: all hints grow by the same factor, so it tells nothing.
+    change = warned[warned["measure"] == "change"]["auc_against_censored"]
+    assert change.tolist() == [0.5]
+
+
+def test_nothing_memorised() -> None:
+    _, runs = tables(run("never", None, 0.0, t_mem=np.nan))
+    with pytest.raises(ResultError, match="nothing to stop"):
+        early_stopping.memorised(runs)
+
+
+def test_the_quickstart_is_lost_to_an_impatient_stop(
+    command_line: Any, tmp_path: Any
+) -> None:
+    path = tmp_path / "result"
+    shutil.copytree(ROOT / "results/quickstart-reference", path)
+    words = ["early-stopping", str(path), "--json", "--patience", "1,16"]
+    code, out, _ = command_line(*words, "--format", "png,csv")
+    assert code == 0
+    facts = json.loads(out)
+    losses = {row["patience"]: row for row in facts["losses"] if row["phase"] == "grok"}
+    assert losses[1]["missed"] > 0.8 and losses[1]["lost_final"] > 0.9
+    assert losses[16]["missed"] < 0.5 and losses[16]["lost_final"] < 0.1
+    assert {row["n_decided"] for row in facts["warnings"]} == {0}
+    assert (path / "early-stopping-warnings.parquet").is_file()
+    assert (path / "figures/early-stopping.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--patience", "1,soon"], "positive numbers"),
+        (["--patience", "0"], "positive numbers"),
+        (["--unit", "step"], "--unit 'step'"),
+    ],
+)
+def test_options_that_cannot_be_meant(
+    command_line: Any, words: list[str], message: str
+) -> None:
+    result = str(ROOT / "results/quickstart-reference")
+    code, _, err = command_line("early-stopping", result, *words)
+    assert code == 2 and message in err

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 from conftest import ROOT
 from table_format import markdown, number, spread, stored
 
-from grokmap import hysteresis, transition_order, transitions
+from grokmap import boundaries as wedge
+from grokmap import hysteresis, store, transition_order, transitions
+from grokmap.classify import classify, read_criteria
+from grokmap.cli.boundaries import at_half_budget, summary
 
 SCALING_WORDS = {
     "half": "λ at P(grok) = 1/2",
@@ -27,6 +32,7 @@ SCALING_WORDS = {
 
 def finite_size_scaling() -> str:
     found = pd.read_parquet(ROOT / "results/finite-size/scaling.parquet")
+    found = found[(found["name"] != "t_correction") | found["x"].isna()]
     rows = []
     for name, words in SCALING_WORDS.items():
         for row in found[found["name"] == name].to_dict("records"):
@@ -158,7 +164,154 @@ def order_verdicts() -> str:
     return markdown(["", "verdict"], rows)
 
 
+def found_coverage() -> dict:
+    return json.loads((ROOT / "benchmarks/results/coverage.json").read_text())
+
+
+def coverage() -> str:
+    document = found_coverage()
+    table = pd.DataFrame(document["complete"])
+    widths = sorted(table["width"].unique())
+    rows = []
+    for (cells, seeds), own in table.groupby(["cells", "seeds"]):
+        shares = own.set_index("width")["covered"]
+        shown = [f"{shares[w]:.1%}" for w in widths]
+        rows.append([f"posterior, {cells} cells, seeds: {seeds}", *shown])
+    other = pd.DataFrame(document["resampled"])
+    shares = other.set_index("width")["covered"]
+    name = f"resampled runs, {other['cells'][0]} cells, seeds: {other['seeds'][0]}"
+    rows.append([name, *(f"{shares[w]:.1%}" for w in widths)])
+    return markdown(["", *(f"width {w:g}" for w in widths)], rows)
+
+
+def censored_coverage() -> str:
+    rows = [
+        [
+            f"{row['budget']:g}",
+            f"{row['covered']:.1%} of {row['n_measured']}",
+            "-" if row["held"] is None else f"{row['held']:.1%} of {row['n_bounds']}",
+        ]
+        for row in found_coverage()["censored"]
+    ]
+    return markdown(["steps", "measured edges covered", "bounds that hold"], rows)
+
+
+def labelled(name: str, criteria: str) -> pd.DataFrame:
+    path = ROOT / "results" / name
+    trajectories, _ = store.read_trajectories(path, store.LABELS_READ)
+    return classify(trajectories, store.read_plan(path), read_criteria(criteria))
+
+
+WITHIN = str(ROOT / "sweeps/criteria/within-6000.toml")
+SETTINGS = {
+    "dense, 6,000 steps": ("dense", WITHIN),
+    "quickstart, 12 decay times": ("quickstart-reference", "default"),
+}
+
+
+def shown(edge: dict) -> str:
+    if edge["status"] == wedge.MEASURED:
+        return f"{edge['estimate']:.2g} ({edge['low']:.2g} to {edge['high']:.2g})"
+    for end, sign in (("high", "<"), ("low", ">")):
+        if np.isfinite(edge[end]):
+            return f"{sign} {edge[end]:.2g}, {edge['status']}"
+    return edge["status"]
+
+
+def half_budget() -> str:
+    rows = []
+    for words, (name, criteria) in SETTINGS.items():
+        path = ROOT / "results" / name
+        half = at_half_budget(path, read_criteria(criteria))
+        full = labelled(name, criteria)
+        moved = wedge.shifts(wedge.boundaries(full), wedge.boundaries(half), True)
+        by_edge = summary(moved, True).set_index("edge")
+        cells = []
+        for edge in (wedge.MIN, wedge.MAX):
+            if edge not in by_edge.index:
+                cells.append("not measured")
+                continue
+            row = by_edge.loc[edge]
+            spread = f"{row['least']:.2f} to {row['most']:.2f}"
+            cells.append(f"{row['shift']:.2f} ({spread}, {row['n_rows']:.0f} rows)")
+        for runs in (full, half):
+            closing = wedge.critical(runs).set_index("edge").loc[wedge.MAX]
+            cells.append(shown(closing.to_dict()))
+        rows.append([words, *cells])
+    head = ["", "lambda_min moves by", "lambda_max moves by", "alpha_c", "at half"]
+    return markdown(head, rows)
+
+
+def quickstart_edges() -> str:
+    table = wedge.boundaries(labelled("quickstart-reference", "default"))
+    rows = [
+        [f"{alpha:g}", *map(shown, own.to_dict("records"))]
+        for alpha, own in table.groupby("alpha")
+    ]
+    return markdown(["alpha", "lambda_min", "lambda_max"], rows)
+
+
+def label_sensitivity() -> str:
+    cells = pd.read_parquet(ROOT / "results/quickstart-reference/uncertainty.parquet")
+    names = [n for n in cells if n.startswith("changed_")]
+    shares = {
+        n: (cells[n] * cells["n_runs"]).sum() / cells["n_runs"].sum() for n in names
+    }
+    rows = [[f"`{n.removeprefix('changed_')}`", f"{v:.1%}"] for n, v in shares.items()]
+    return markdown(["rules", "relabelled"], rows)
+
+
+def refined_against_dense() -> str:
+    """Runs and precision of the dense grid and of refinement, by number of seeds."""
+    dense, truth = labelled("dense", WITHIN), None
+    settings = {
+        "dense, two seeds": dense,
+        "refined, two seeds": labelled("refined", WITHIN),
+        "dense, one seed": dense[dense["seed"] == 0],
+        "refined, one seed": labelled("refined-one-seed", WITHIN),
+    }
+    rows, before = [], 0
+    for words, runs in settings.items():
+        table = wedge.boundaries(runs)
+        truth = table if truth is None else truth
+        half, off = precision(table), distance(table, truth)
+        closing = wedge.critical(runs).set_index("edge").loc[wedge.MAX].to_dict()
+        spread = f"{half.median():.3f}, {half.max():.3f}"
+        away = f"{np.median(off):.3f}, {off.max():.3f}"
+        fewer = f" ({before / len(runs):.1f}x fewer)" if "refined" in words else ""
+        rows.append([words, f"{len(runs)}{fewer}", spread, away, shown(closing)])
+        before = len(runs)
+    head = ["", "runs", "half-width (decades): median, largest", "off", "alpha_c"]
+    return markdown(head, rows)
+
+
+def precision(table: pd.DataFrame) -> pd.Series:
+    """Half-widths of the measured edges, in decades."""
+    known = table[table["status"] == wedge.MEASURED]
+    return np.log10(known["high"] / known["low"]) / 2
+
+
+def distance(table: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
+    """How far edges are from those of `truth` at its rows, in decades."""
+    found = []
+    for edge in (wedge.MIN, wedge.MAX):
+        own, other = (
+            t[(t["edge"] == edge) & (t["status"] == wedge.MEASURED)]
+            for t in (table, truth)
+        )
+        inside = other[other["alpha"].between(own["alpha"].min(), own["alpha"].max())]
+        line = np.interp(inside["alpha"], own["alpha"], np.log10(own["estimate"]))
+        found.append(np.abs(line - np.log10(inside["estimate"])))
+    return np.concatenate(found)
+
+
 EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("docs/boundaries.md", "coverage"): coverage,
+    ("docs/boundaries.md", "censored coverage"): censored_coverage,
+    ("docs/boundaries.md", "half of the budget"): half_budget,
+    ("docs/boundaries.md", "quickstart edges"): quickstart_edges,
+    ("docs/boundaries.md", "sensitivity"): label_sensitivity,
+    ("docs/boundaries.md", "refined"): refined_against_dense,
     ("docs/scaling.md", "finite-size scaling"): finite_size_scaling,
     ("docs/transition.md", "loop trends"): loop_trends,
     ("docs/transition.md", "loop rates"): loop_rates,

@@ -36,7 +36,7 @@ def find_boundaries(
     log = is_log(runs[x])
     moved = pd.DataFrame(columns=[*by, y, "edge", "shift", "shift_low", "shift_high"])
     if budget:
-        half = _at_half_budget(path, rules)
+        half = at_half_budget(path, rules)
         before = wedge.boundaries(half, x, y, by, plot.GENERALISED)
         moved = wedge.shifts(edges, before, log)
     table = edges.merge(moved, how="left", on=[*by, y, "edge"])
@@ -55,7 +55,7 @@ def find_boundaries(
     print(*files, sep="\n")
 
 
-def _at_half_budget(path: Path, rules: Criteria) -> pd.DataFrame:
+def at_half_budget(path: Path, rules: Criteria) -> pd.DataFrame:
     """The runs, labelled by what half of each budget would have shown."""
     plan = store.read_plan(path)
     halved = wedge.halved(rules), plan.assign(horizon=plan["horizon"] / 2)

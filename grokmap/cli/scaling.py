@@ -150,8 +150,10 @@ def _print(path: Path, found: scaling.Found) -> None:
         "t_rescaled": f"the same at equal {e.axis} / half",
         "t_correction": "c of t_inf (1 + c/N)",
     }
+    # One c at each x is for the table: here only the one of all.
+    pooled = table[(table["name"] != "t_correction") | table["x"].isna()]
     for name, words in lines.items():
-        for row in table[table["name"] == name].to_dict("records"):
+        for row in pooled[pooled["name"] == name].to_dict("records"):
             print(f"{_head(words, row, e):<44} {_number(row)}")
 
 

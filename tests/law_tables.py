@@ -188,6 +188,33 @@ def early_stopping_warnings() -> str:
     return markdown([*head, "k = 1", "k = 4", "k = 16"], rows)
 
 
+SEEDS_ALONE = ("snr", "ipr", "function_snr", "rqi", "test_loss", "weight_norm")
+
+
+def warnings_by_seed() -> str:
+    """AUC with Hanley and McNeil's standard error (Radiology 143, 29 (1982))."""
+    path = ROOT / "results/early-stopping/early-stopping-warnings.parquet"
+    table = pd.read_parquet(path)
+    table = table[(table["measure"] == "value")].set_index(["quantity", "patience"])
+    rows = []
+    for quantity in (*SEEDS_ALONE, "test_accuracy"):
+        cells = []
+        for k in (0.5, 2.0, 8.0, 32.0):
+            row = table.loc[(quantity, k)]
+            error = auc_error(row["auc"], row["n_later"], row["n_decided"])
+            cells.append(f"{row['auc']:.2f} ± {error:.2f}")
+        rows.append([f"`{quantity}`", *cells])
+    sides = f"{row['n_later']} grok, {row['n_decided']} do not"
+    return markdown([sides, "k = 0.5", "k = 2", "k = 8", "k = 32"], rows)
+
+
+def auc_error(auc: float, n_one: int, n_other: int) -> float:
+    own = auc / (2 - auc) - auc**2
+    other = 2 * auc**2 / (1 + auc) - auc**2
+    variance = auc * (1 - auc) + (n_one - 1) * own + (n_other - 1) * other
+    return math.sqrt(variance / (n_one * n_other))
+
+
 LAW_TABLES = {
     ("docs/laws.md", "laws of widths"): laws_of_widths,
     ("docs/laws.md", "laws of the quickstart"): laws_of_the_quickstart,
@@ -198,4 +225,5 @@ LAW_TABLES = {
     ("docs/laws.md", "early stopping"): early_stopping_losses,
     ("docs/laws.md", "decay times"): patience_in_decay_times,
     ("docs/laws.md", "warnings"): early_stopping_warnings,
+    ("docs/laws.md", "seeds alone"): warnings_by_seed,
 }

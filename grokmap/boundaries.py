@@ -7,8 +7,9 @@ disagrees with another, every resample gives the same curve, and an interval of 
 zero (docs/boundaries.md has the coverage of both).
 
 A censored run that has not grokked is undecided. Each edge is placed twice, with the
-undecided as never grokking and as grokking; an interval holds both, and where one of
-the two finds no edge there is only a bound, "not bracketed within the horizon".
+undecided as never grokking and as grokking: the two extremes, between which other
+outcomes nearly always fall. An interval holds both, and where one of the two finds no
+edge there is only a bound, "not bracketed within the horizon".
 """
 
 from __future__ import annotations

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 Floats = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 1000
+# Of fewer runs no interval of a median can hold 95%: it lies beyond all of them with a
+# chance of 2^(1 - n).
+FEWEST = 6
 
 
 def wilson(
@@ -40,7 +43,8 @@ def wilson(
 
 def median_survival(times: Floats, happened: npt.NDArray[np.bool_]) -> Any:
     """Kaplan and Meier's median of right-censored times (J. Am. Stat. Assoc. 53 (1958)
-    457): the first time at which at most half are left; inf where more than half are.
+    457): where the share that is left falls below 1/2; the middle of the times at which
+    it is 1/2 exactly, if it is; inf if it never falls below.
 
     Args:
       times: [..., n] when it happened, or was last known not to have (inf: never will).
@@ -55,25 +59,43 @@ def median_survival(times: Floats, happened: npt.NDArray[np.bool_]) -> Any:
     happened = np.take_along_axis(happened, order, -1)
     at_risk = np.arange(times.shape[-1], 0, -1)
     left = np.cumprod(np.where(happened, 1 - 1 / at_risk, 1.0), axis=-1)
-    reached = left <= 0.5 + 1e-12
-    first = np.take_along_axis(times, np.argmax(reached, -1)[..., None], -1)[..., 0]
-    return np.where(reached.any(-1), first, np.inf)
+    at_half = _first_time(times, left <= 0.5 + 1e-12)
+    return (at_half + _first_time(times, left < 0.5 - 1e-12)) / 2
+
+
+def _first_time(times: Floats, holds: npt.NDArray[np.bool_]) -> Floats:
+    """[...] the first of times [..., n] at which it holds; inf if at none."""
+    first = np.argmax(holds, -1)[..., None]
+    found = np.take_along_axis(times, first, -1)[..., 0]
+    return np.where(holds.any(-1), found, np.inf)
+
+
+def expanded_tail(n: int, level: float = LEVEL) -> float:
+    """Share of resamples to leave out at either end of a percentile interval.
+
+    Resamples of n are too narrow by what Student's t is wider than the normal, and by
+    sqrt(1 - 1/n); Hesterberg (arXiv 1411.5279) takes percentiles further out in return:
+    1.6 and 98.4 of n = 20 at 95%.
+    """
+    wide = t.ppf((1 - level) / 2, n - 1) * np.sqrt(n / (n - 1))
+    return float(norm.cdf(wide))
 
 
 def median_interval(
     times: Floats, happened: npt.NDArray[np.bool_], level: float = LEVEL
 ) -> tuple[float, float, float]:
-    """(median, low, high) of `median_survival`; percentiles of resampled runs.
+    """(median, low, high) of `median_survival`; expanded percentiles of resampled runs.
 
-    One run says nothing of the spread between runs: then low, high are NaN.
+    NaN for low, high of fewer than FEWEST runs.
     """
     middle = float(median_survival(times, happened))
-    if len(times) < 2:
+    n = len(times)
+    if n < FEWEST:
         return middle, np.nan, np.nan
-    draws = np.random.default_rng(0).integers(len(times), size=(RESAMPLES, len(times)))
+    draws = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
     medians = median_survival(times[draws], happened[draws])
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(medians, ends, method="inverted_cdf")
+    tail = expanded_tail(n, level)
+    low, high = np.quantile(medians, [tail, 1 - tail], method="inverted_cdf")
     return middle, float(low), float(high)
 
 
@@ -94,8 +116,8 @@ def probabilities(
       p_P with p_P_low, p_P_high (Wilson; of what the runs show so far); p_grok with
       p_grok_low, p_grok_high, which hold whatever the undecided runs would do: the low
       end counts them as not grokking, the high end as grokking; t_grok with t_grok_low,
-      t_grok_high (Kaplan-Meier median in steps; inf: over half the runs have not
-      grokked, or never will).
+      t_grok_high (Kaplan-Meier median in steps; inf: half the runs or more have not
+      grokked, or never will; no interval of fewer than FEWEST runs).
     """
     phases = list(dict.fromkeys(runs["phase"]))
     rows = []

@@ -11,18 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.classify import GROK
 from grokmap.errors import ResultError
 from grokmap.transitions import auc, values_at
 
-Floats = npt.NDArray[np.float64]
-
 UNITS = ("t_mem", "decay-times", "steps")
 PATIENCE = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 FEWEST = 5  # runs on each side of an AUC
+RATE = "decay_rate"  # known before training: what a warning has to beat
+ALIKE = 1.6  # factor between decay rates that count as alike
 UNDECIDABLE = "undecidable in this sweep"
 
 
@@ -97,16 +96,24 @@ def warnings(
 ) -> pd.DataFrame:
     """Whether a quantity at the stop tells runs that grok later from those that do not.
 
+    A budget cuts the runs of slow decay first, so that whatever goes with the decay
+    rate tells runs apart, and nothing of what is seen at the stop: beside each AUC
+    stands that of matched pairs, two runs of one system and of decay rates within a
+    factor ALIKE; and RATE itself is the first row.
+
     Args:
-      runs: `memorised`; logs: the quantities, and whether each is on a log scale.
+      runs: `memorised`, with `system`, its axes but alpha and weight decay in words;
+        logs: the quantities, and whether each is on a log scale.
 
     Returns:
       One row for each patience, quantity and `measure` (its value at the stop, or its
       change since t_mem: a difference, or a ratio on a log scale): n_later runs that
       grok after the stop; n_decided runs that were followed to the end of their horizon
       without, and auc between the two (how often a later one has the higher value);
-      n_censored runs cut by their budget, which may yet grok, and auc_against_censored.
-      An AUC is null with fewer than FEWEST runs on a side; `verdict` says so.
+      n_censored runs cut by their budget, which may yet grok, and auc_against_censored;
+      both again as matched and matched_against_censored, over n_pairs and
+      n_pairs_censored. An AUC is null with fewer than FEWEST runs on a side; `verdict`
+      says so.
     """
     rows = []
     known = [q for q in logs if q in trajectories]
@@ -114,14 +121,16 @@ def warnings(
     for k in patience:
         at = runs.assign(stop=stops(runs, k, unit))
         sides = _sides(at)
+        values = {(RATE, "value"): runs[RATE].astype(float)}
         for name in known:
             value = values_at(trajectories, at, name, "stop")
             change = value - before[name]
             if logs[name]:
                 change = value / before[name].where(before[name] > 0)
-            for measure, found in (("value", value), ("change", change)):
-                row = {"patience": k, "unit": unit, "quantity": name}
-                rows.append(row | {"measure": measure} | _aucs(found, sides))
+            values |= {(name, "value"): value, (name, "change"): change}
+        for (name, measure), found in values.items():
+            row = {"patience": k, "unit": unit, "quantity": name, "measure": measure}
+            rows.append(row | _aucs(at.assign(value=found), sides))
     return pd.DataFrame(rows)
 
 
@@ -136,17 +145,46 @@ def _sides(at: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _aucs(found: pd.Series, sides: dict[str, pd.Series]) -> dict[str, object]:
-    values = {
-        side: found[rows].dropna().to_numpy(np.float64) for side, rows in sides.items()
-    }
-    enough = {side: len(own) >= FEWEST for side, own in values.items()}
-    both = {side: enough["later"] and enough[side] for side in enough}
+def _aucs(at: pd.DataFrame, sides: dict[str, pd.Series]) -> dict[str, object]:
+    own = {side: at[rows & at["value"].notna()] for side, rows in sides.items()}
+    later, decided, censored = own.values()
+    enough = min(len(later), len(decided)) >= FEWEST
+    matched, n_pairs = matched_auc(later, decided)
+    matched_censored, n_pairs_censored = matched_auc(later, censored)
     return {
-        **{f"n_{side}": len(own) for side, own in values.items()},
-        "auc": auc(values["later"], values["decided"]) if both["decided"] else np.nan,
-        "auc_against_censored": (
-            auc(values["later"], values["censored"]) if both["censored"] else np.nan
-        ),
-        "verdict": "decided" if both["decided"] else UNDECIDABLE,
+        **{f"n_{side}": len(rows) for side, rows in own.items()},
+        "auc": plain_auc(later, decided),
+        "auc_against_censored": plain_auc(later, censored),
+        "matched": matched,
+        "matched_against_censored": matched_censored,
+        "n_pairs": n_pairs,
+        "n_pairs_censored": n_pairs_censored,
+        "verdict": "decided" if enough else UNDECIDABLE,
     }
+
+
+def plain_auc(ones: pd.DataFrame, others: pd.DataFrame) -> float:
+    """`auc` of the column `value`; NaN with fewer than FEWEST runs on a side."""
+    if min(len(ones), len(others)) < FEWEST:
+        return float("nan")
+    return auc(*(side["value"].to_numpy(np.float64) for side in (ones, others)))
+
+
+def matched_auc(ones: pd.DataFrame, others: pd.DataFrame) -> tuple[float, int]:
+    """(AUC over the matched pairs, how many they are); NaN as in `plain_auc`.
+
+    Args:
+      ones, others: value, system, decay_rate.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = np.subtract.outer(
+            *(np.log(x[RATE].to_numpy(float)) for x in (ones, others))
+        )
+    same = ones["system"].to_numpy()[:, None] == others["system"].to_numpy()
+    paired = same & (np.abs(gap) <= np.log(ALIKE))
+    n_pairs = int(paired.sum())
+    if min(paired.any(axis=1).sum(), paired.any(axis=0).sum()) < FEWEST:
+        return float("nan"), n_pairs
+    one, other = (x["value"].to_numpy(np.float64) for x in (ones, others))
+    wins = (one[:, None] > other) + 0.5 * (one[:, None] == other)
+    return float(wins[paired].mean()), n_pairs

@@ -13,6 +13,9 @@ of the calibrating runs at states as far from t_grok, each forecast from cells t
 neither its own nor that of the run in question. So t_grok > s always, and no run helps
 to forecast its own cell. Of the two units alone, ages forecast the slower runs of a
 sweep too late and decay times too early.
+
+All calibrating runs grokked: a forecast says when a run will grok if it groks at all,
+and nothing of whether it will.
 """
 
 from __future__ import annotations
@@ -60,13 +63,15 @@ class States(NamedTuple):
 
 
 def candidates(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that can be forecast: memorised, learning, with weight decay.
+    """The runs that can be forecast: memorised, learning, with weight decay, and
+    grokked or censored: runs followed to their horizon are decided not to grok.
 
     Adds `grokked`: grokked later than memorised; `cell`, numbered (alpha, lambda); and
     `system`, in words.
     """
     grokked = (runs["phase"] == GROK) & (runs["t_grok"] > runs["t_mem"])
     waiting = (runs["phase"] != GROK) & (runs["n_steps"] > runs["t_mem"])
+    waiting &= runs["censored"]
     lost = runs["diverged"] | runs["dead"] | runs["stalled"]
     inside = (grokked | (waiting & ~lost)) & (runs["t_mem"] > 0)
     inside &= runs["decay_rate"] > 0
@@ -206,7 +211,7 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
         at = centre(Analogues(*(x[rows] for x in new)), own_bar)
         # Early states err in another way than late ones: like is calibrated by like.
         away = (at.middle[:, None] - known.middle) / ALIKE
-        low, half, high = _quantiles(scores, np.exp(-0.5 * away**2) / sizes[run]).T
+        low, half, high = _quantiles(scores, np.exp(-0.5 * away**2) / sizes[run], run).T
         unit = _unit(runs, wanted.run[rows], wanted.step[rows])
         times = {
             name: wanted.step[rows] + np.exp(at.middle + z * at.scale) * unit
@@ -219,14 +224,26 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
     return pd.concat(parts).sort_index()
 
 
-def _quantiles(scores: Floats, weights: Floats) -> Floats:
-    """[k, 3] quantiles of scores [n] under weights [k, n]."""
+def _quantiles(scores: Floats, weights: Floats, run: Ints) -> Floats:
+    """[k, 3] quantiles of scores [n] of runs [n] under weights [k, n].
+
+    At the outer two the new run itself stands beyond all scores, so that few runs make
+    no narrow interval (Tibshirani et al., arXiv 1904.06019). It weighs as much as the
+    runs that count do. Where they are fewer than 2 / (1 - COVERAGE), the interval would
+    have no end, and the outermost score stands in for it.
+    """
     order = np.argsort(scores, kind="stable")
-    share = np.cumsum(weights[:, order], axis=1)
-    share /= share[:, -1:]
-    wanted = ((1 - COVERAGE) / 2, 0.5, (1 + COVERAGE) / 2)
-    found = [scores[order][(share < q).sum(axis=1)] for q in wanted]
-    return np.stack(found, axis=1)
+    mass = np.cumsum(weights[:, order], axis=1)
+    whole = mass[:, -1:]
+    of_runs = weights @ (run[:, None] == np.unique(run))
+    new = (of_runs**2).sum(axis=1, keepdims=True) / whole
+    tail = (1 - COVERAGE) / 2 * (whole + new)
+    near = 1e-9 * whole  # of rounding
+    ends = (tail - new, whole / 2, whole + new - tail)
+    places = [(mass <= ends[0] + near).sum(axis=1)]
+    places += [(mass < x - near).sum(axis=1) for x in ends[1:]]
+    known = scores[order]
+    return np.stack([known[np.minimum(x, len(known) - 1)] for x in places], axis=1)
 
 
 def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -286,7 +303,7 @@ def cut_short(
 
 
 def outlook(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Forecasts for the runs that have not grokked yet, from their last step on."""
+    """Forecasts for the censored runs from their last step on, if they grok at all."""
     looks = [
         np.empty(0) if grokked else np.array([n])
         for grokked, n in zip(runs["grokked"], runs["n_steps"], strict=True)
@@ -302,9 +319,9 @@ def _table(
     found = forecasts(calibrating, wanted, runs) if len(wanted.run) else _nothing()
     keys = ["run_id", "alpha", "weight_decay", "width", "seed", "decay_rate", "t_grok"]
     facts = runs[keys].iloc[found["run"]].reset_index(drop=True)
-    baseline = [_baseline(runs, i) for i in found["run"]]
+    baseline = _baselines(runs, found["run"].to_numpy(int))
     table = pd.concat([facts, found.drop(columns="run")], axis=1)
-    return table.assign(baseline=np.array(baseline, float))
+    return table.assign(baseline=baseline)
 
 
 def _nothing() -> pd.DataFrame:
@@ -314,13 +331,18 @@ def _nothing() -> pd.DataFrame:
     return pd.DataFrame(columns | {"extrapolated": pd.Series(dtype=bool)})
 
 
-def _baseline(runs: pd.DataFrame, i: int) -> float:
-    """The median of t_grok r over the system's grokked runs of other cells, over r."""
-    others = runs["grokked"] & (runs["cell"] != runs["cell"].iloc[i])
-    same = others & (runs["system"] == runs["system"].iloc[i])
-    own = runs[same if same.any() else others]
-    typical = (own["t_grok"] * own["decay_rate"]).median()
-    return float(typical / runs["decay_rate"].iloc[i])
+def _baselines(runs: pd.DataFrame, rows: Ints) -> Floats:
+    """[k] the median of t_grok r over the system's grokked runs of other cells, over r
+    of the run in question."""
+    cell, system, grokked = (runs[k].to_numpy() for k in ("cell", "system", "grokked"))
+    rate = runs["decay_rate"].to_numpy(float)
+    decays = runs["t_grok"].to_numpy(float) * rate
+    typical = np.full(len(runs), np.nan)
+    for i in np.unique(rows):
+        others = grokked & (cell != cell[i])
+        same = others & (system == system[i])
+        typical[i] = np.median(decays[same if same.any() else others])
+    return typical[rows] / rate[rows]
 
 
 def score(known: pd.DataFrame) -> pd.DataFrame:

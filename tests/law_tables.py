@@ -58,7 +58,7 @@ COLLAPSES = {
     "(t_grok - t_mem) r / ln(theta_mem / theta_c)": (
         "weight-norm", laws.T_MEM, "1 a width",
     ),
-    "(t_grok - t_mem) r / (c + k ln(K) / 2)": ("log-scale-free", laws.T_MEM, "1"),
+    "(t_grok - t_mem) r / (c + k ln(K) / L)": ("log-scale-free", laws.T_MEM, "1"),
     "(t_grok - t_mem) / (r - r_c)^-nu": ("power-rate", laws.T_MEM, "2"),
     "(t_grok - t_mem) (r / C + kappa_N r / lambda)": (
         "two-rates", laws.T_MEM, "1 a width",
@@ -87,7 +87,7 @@ def collapse() -> str:
 
 
 def interpolation() -> str:
-    """Whether a width can fit its examples, and what t_grok then does with lambda."""
+    """The loss a width is left with, and what t_grok then does with lambda."""
     runs, trajectories = stored("widths")
     grok = runs[(runs["phase"] == "grok") & (runs["t_grok"] > runs["t_mem"])]
     times = grok[["t_mem", "t_grok"]].astype(float)
@@ -97,13 +97,11 @@ def interpolation() -> str:
     grok["flow"] = delay * grok["decay_rate"] / grok["weight_decay"]
     rows = []
     for width, own in grok.groupby("width"):
-        p = int(own["modulus"].iloc[0])
-        examples = round(own["train_fraction"].iloc[0] * p * p)
         low = own[own["weight_decay"] == own["weight_decay"].min()]
         slopes = [log_slope(own, column) for column in ("loss", "flow")]
-        cells = [str(3 * p * width), str(examples * p), number(low["loss"].median())]
-        rows.append([f"{width}", *cells, *(f"{x:.2f}" for x in slopes)])
-    head = ["N", "weights 3pN", "outputs to fit", "loss at smallest lambda"]
+        loss = number(low["loss"].median())
+        rows.append([f"{width}", loss, *(f"{x:.2f}" for x in slopes)])
+    head = ["N", "loss at smallest lambda"]
     return markdown([*head, "loss ~ lambda^x", "delay ~ lambda^x"], rows)
 
 
@@ -169,8 +167,21 @@ def patience_in_decay_times() -> str:
         table = early_stopping.losses(trajectories, own, patience, "decay-times")
         grok = table[table["phase"] == "grok"]
         cells = [f"{row.missed:.0%}, {row.lost_final:.2f}" for row in grok.itertuples()]
-        rows.append([name, *cells])
-    return markdown(["result", *(f"k = {k}" for k in patience)], rows)
+        left = [f"{still_to_grok(own, k):.1%}" for k in (3, 4)]
+        rows.append([name, *cells, *left])
+    head = ["result", *(f"k = {k}" for k in patience)]
+    return markdown([*head, "not yet, k = 3", "k = 4"], rows)
+
+
+def still_to_grok(runs: pd.DataFrame, k: float) -> float:
+    """Kaplan and Meier's share of the memorised that grok later than k decay times
+    after t_mem, were none censored."""
+    own = runs[~runs["stalled"] & (runs["decay_rate"] > 0)]
+    grokked = (own["phase"] == "grok").to_numpy()
+    end = own["t_grok"].where(grokked, own["n_steps"])
+    decays = ((end - own["t_mem"]) * own["decay_rate"]).to_numpy()
+    steps = decays[grokked & (decays <= k)]
+    return float(np.prod([1 - 1 / (decays >= step).sum() for step in steps]))
 
 
 def early_stopping_warnings() -> str:
@@ -180,11 +191,13 @@ def early_stopping_warnings() -> str:
         best = best_warnings(pd.read_parquet(path))
         at = best[best["patience"].isin([1, 4, 16])]
         for quantity, own in at.groupby("quantity", sort=False):
-            values = [f"{x:.2f}" for x in own["shown"]]
-            sides = f"{own['n_later'].max()}, {own['n_decided'].max()}"
-            censored = str(own["n_censored"].max())
-            rows.append([name, f"`{quantity}`", sides, censored, *values])
-    head = ["result", "value at the stop", "grok later, decided not to", "censored"]
+            values = [
+                f"{row.unmatched:.2f}, {row.shown:.2f} ({row.n_pairs_censored})"
+                for row in own.itertuples()
+            ]
+            sides = f"{own['n_later'].max()}, {own['n_censored'].max()}"
+            rows.append([name, f"`{quantity}`", sides, *values])
+    head = ["result", "value at the stop", "grok later, censored"]
     return markdown([*head, "k = 1", "k = 4", "k = 16"], rows)
 
 

@@ -31,6 +31,7 @@ def run(
         "t_grok": t_grok,
         "n_steps": 1000,
         "decay_rate": 0.01,
+        "system": "all",
         "final_test_accuracy": accuracy[-1],
         "peak_test_accuracy": accuracy.max(),
         **dict.fromkeys(("censored", "diverged", "dead", "stalled"), False),
@@ -97,17 +98,52 @@ def test_warnings_keep_censored_runs_apart(
     own = early_stopping.memorised(runs)
     logs = {"hint": False, "absent": False}
     warned = early_stopping.warnings(trajectories, own, logs, [5, 35, 99.5])
-    at = warned[warned["patience"] == 5].set_index("measure")
+    hint = warned["quantity"] == "hint"
+    at = warned[hint & (warned["patience"] == 5)].set_index("measure")
     counts = ["n_later", "n_decided", "n_censored"]
     assert at[counts].to_numpy().tolist() == [[8, 6, 5]] * 2
     # Every run that groks hints higher than all decided ones, lower than the censored.
     assert at["auc"].tolist() == [1, 1]
     assert at["auc_against_censored"].tolist() == [0, 0]
     # At step 360 three have grokked; at 1005 no run is left.
-    later = warned[warned["measure"] == "value"]["n_later"]
+    later = warned[hint & (warned["measure"] == "value")]["n_later"]
     assert later.tolist() == [8, 5, 0]
     last = warned.iloc[-1]
     assert np.isnan(last["auc"]) and last["verdict"] == early_stopping.UNDECIDABLE
+
+
+def test_what_the_decay_rate_tells_is_told_apart() -> None:
+    """Quick decay groks within the budget; the hint is the decay rate, and no more."""
+    rates = 0.01 * 1.2 ** np.arange(16)
+    rows = []
+    for i, rate in enumerate(rates):
+        # Of either fate from the 5th to the 10th rate.
+        for fate in {i >= 5, i > 10}:
+            facts = {"decay_rate": rate, "censored": not fate}
+            rows.append(run(f"{i}{fate}", 500.0 if fate else None, rate, **facts))
+    trajectories, runs = tables(*rows)
+    own = early_stopping.memorised(runs)
+    warned = early_stopping.warnings(trajectories, own, {"hint": False}, [5])
+    rate, hint = (
+        warned[(warned["quantity"] == name) & (warned["measure"] == "value")].iloc[0]
+        for name in (early_stopping.RATE, "hint")
+    )
+    assert rate["auc_against_censored"] > 0.8
+    assert hint["auc_against_censored"] == rate["auc_against_censored"]
+    # Among pairs of like rate: those within two places of 1.2 each (1.44 < 1.6).
+    assert hint["matched_against_censored"] == rate["matched_against_censored"] < 0.7
+    places = {
+        fate: [i for i in range(16) if fate in {i >= 5, i > 10}] for fate in (0, 1)
+    }
+    gaps = [i - j for i in places[1] for j in places[0] if abs(i - j) <= 2]
+    want = np.mean([(g > 0) + 0.5 * (g == 0) for g in gaps])
+    assert hint["n_pairs_censored"] == len(gaps)
+    assert hint["matched_against_censored"] == pytest.approx(want)
+    # Runs of two systems make no pair.
+    other = own.assign(system=np.where(own["phase"] == "grok", "a", "b"))
+    apart = early_stopping.warnings(trajectories, other, {"hint": False}, [5])
+    assert (apart["n_pairs_censored"] == 0).all()
+    assert apart["matched_against_censored"].isna().all()
 
 
 def test_without_decided_runs_it_is_undecidable(
@@ -120,8 +156,9 @@ def test_without_decided_runs_it_is_undecidable(
     assert (warned["verdict"] == early_stopping.UNDECIDABLE).all()
     assert warned["auc_against_censored"].notna().all()
     # A ratio on a log scale: all hints grow by the same factor, so it tells nothing.
-    change = warned[warned["measure"] == "change"]["auc_against_censored"]
-    assert change.tolist() == [0.5]
+    change = warned[warned["measure"] == "change"]
+    assert change["auc_against_censored"].tolist() == [0.5]
+    assert change["matched_against_censored"].tolist() == [0.5]
 
 
 def test_nothing_memorised() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from grokmap import early_stopping, plot, store
+from grokmap import early_stopping, laws, plot, store
 from grokmap.classify import read_criteria
 from grokmap.cli.figures import figure_formats, save_figure
 from grokmap.cli.forecast import file_name, sound
@@ -39,6 +39,7 @@ def judge_early_stopping(
         runs = early_stopping.memorised(load_runs(path, rules, None))
     except ResultError as error:
         raise ResultError(f"{path}: {error}") from None
+    runs = runs.assign(system=laws.system_of(runs))
     trajectories, _ = store.read_trajectories(path)
     lost = early_stopping.losses(trajectories, runs, multiples, unit)
     warned = early_stopping.warnings(trajectories, runs, compared(), multiples, unit)
@@ -78,21 +79,23 @@ def _multiples(text: str | None) -> list[float]:
 
 
 def best_warnings(warned: pd.DataFrame) -> pd.DataFrame:
-    """The values that tell most at the middle patience, with what they are told from.
+    """The values that tell most over all patience, with what they are told from.
 
-    Adds `shown` (the AUC against decided runs, or against censored ones if too few are
-    decided in this sweep) and `against` in words.
+    Adds `shown` (the AUC of matched pairs with decided runs, or with censored ones if
+    too few are decided in this sweep), `unmatched` (that of all pairs) and `against` in
+    words. The decay rate comes first, whatever it tells.
     """
-    decided = warned["auc"].notna().any()
-    column = "auc" if decided else "auc_against_censored"
+    tail = "" if warned["auc"].notna().any() else "_against_censored"
     own = warned[warned["measure"] == "value"]
-    told = own.groupby("quantity")[column].apply(lambda x: (x - 0.5).abs().mean())
-    names = told.dropna().sort_values(ascending=False, kind="stable").index[:MOST]
-    own = own[own["quantity"].isin(names)].copy()
-    own["rank"] = own["quantity"].map(list(names).index)
+    own = own.assign(shown=own[f"matched{tail}"], unmatched=own[f"auc{tail}"])
+    told = own.groupby("quantity")["shown"].apply(lambda x: (x - 0.5).abs().mean())
+    told = told.drop(early_stopping.RATE).dropna()
+    best = told.sort_values(ascending=False, kind="stable").index[:MOST]
+    names = [early_stopping.RATE, *best]
+    own = own[own["quantity"].isin(names) & own["unmatched"].notna()].copy()
+    own["rank"] = own["quantity"].map(names.index)
     own = own.sort_values(["rank", "patience"]).drop(columns="rank")
-    against = "decided runs" if decided else "censored runs"
-    return own.assign(shown=own[column], against=against)
+    return own.assign(against="censored runs" if tail else "decided runs")
 
 
 def _print(lost: pd.DataFrame, best: pd.DataFrame) -> None:
@@ -115,12 +118,17 @@ def _print(lost: pd.DataFrame, best: pd.DataFrame) -> None:
             f"{best['n_decided'].max()} memorising runs are decided not to grok"
         )
     print(
-        f"AUC at the stop, of runs that grok later against {best['against'].iloc[0]}:"
+        f"AUC at the stop, of runs that grok later against {best['against'].iloc[0]}, "
+        f"of one system and decay rates\nwithin a factor {early_stopping.ALIKE:g} "
+        "(in brackets: of all; the decay rate is known before training):"
     )
     for name, own in best.groupby("quantity", sort=False):
         values = "  ".join(
-            f"{k:g}: {x:.2f}"
-            for k, x in zip(own["patience"], own["shown"], strict=True)
-            if pd.notna(x)
+            f"{row.patience:g}: {_auc(row.shown)} ({_auc(row.unmatched)})"
+            for row in own.itertuples()
         )
         print(f"  {name:<24} {values}")
+
+
+def _auc(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.2f}"

@@ -56,7 +56,7 @@ def _print(score: pd.DataFrame, ahead: pd.DataFrame) -> None:
             f"  {row.cut:<12}{row.n_runs:>6}{row.coverage:>16.0%}"
             f"{row.error:>18.2f} ({row.baseline_error:.2f})"
         )
-    print(f"runs that have not grokked: {len(ahead)}")
+    print(f"runs cut by their budget, when they grok if they grok at all: {len(ahead)}")
     shown = ahead.sort_values("t_grok_median").head(LINES)
     for row in shown.itertuples():
         flag = "  extrapolated" if row.extrapolated else ""

@@ -20,7 +20,7 @@ _DELAY = r"$(t_{\mathrm{grok}}-t_{\mathrm{mem}})$"
 _WHOLE = r"$t_{\mathrm{grok}}\ r$" + "\nno constant"
 PREFACTORS = {
     "kinetic": _DELAY + " $r$\nno constant",
-    "log-scale-free": _DELAY + r" $r\ /\ (c + k \ln K / 2)$" + "\n1 constant",
+    "log-scale-free": _DELAY + r" $r\ /\ (c + k \ln K / L)$" + "\n1 constant",
     "two-rates": _DELAY + r" $(r/C + \kappa_N r/\lambda)$" + "\n1 constant a system",
 }
 
@@ -44,8 +44,9 @@ def compare_laws(
     left = laws.outside(runs)
     if as_json:
         rows = [sound(row) for row in found.to_dict("records")]
-        facts = {"file": str(file), "outside": left, "laws": rows}
-        print(json.dumps(facts | {"pure_decay": sound(decay_facts(decay))}))
+        facts = {"file": str(file), "outside": left, "skipped": skipped(found)}
+        measured = {"laws": rows, "pure_decay": sound(decay_facts(decay))}
+        print(json.dumps(facts | measured))
     else:
         _print(found, left, decay)
         print(file)
@@ -55,6 +56,12 @@ def compare_laws(
     curve = master_table(table)
     target = target.with_name(f"{target.name}-collapse")
     save_figure(plot.master_curve(curve), curve, target, kinds, quiet=as_json)
+
+
+def skipped(found: pd.DataFrame) -> list[str]:
+    """The laws that do not apply to all runs."""
+    fitted = set(found.loc[found["scope"] == laws.ALL, "law"])
+    return [name for name in laws.LAWS if name not in fitted]
 
 
 def decay_facts(decay: pd.DataFrame) -> dict[str, float]:
@@ -85,6 +92,9 @@ def _print(found: pd.DataFrame, left: dict[str, int], decay: pd.DataFrame) -> No
     print("each law by the better of its clocks, from the start or from t_mem")
     print("a run: log-likelihood of cells left out; k counts sigma")
     print("spread: largest over smallest (t_grok - t_0) / law; 80%: between quantiles")
+    if names := skipped(found):
+        why = "ln(K) / L has no meaning where f is not homogeneous in the weights"
+        print(f"not fitted to all runs: {', '.join(names)}: {why}")
     outside = ", ".join(f"{n} {reason}" for reason, n in left.items() if n)
     print(f"outside the laws' scope: {outside or 'no run'}")
     facts = decay_facts(decay)
@@ -107,6 +117,8 @@ def master_table(table: pd.DataFrame) -> pd.DataFrame:
     data = laws.data_of(table, laws.T_MEM)
     for name, title in PREFACTORS.items():
         law = laws.LAWS[name]
+        if not laws.applies(law, data):
+            continue
         time = law.time(laws.fit(law, data).p[:-1], data)
         value = ((data["time"] - data["t_0"]) / time)[grokked]
         parts.append(own.assign(panel=title, value=value))

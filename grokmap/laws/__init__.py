@@ -14,7 +14,7 @@ momentum and N^(-2 alpha) do to the clock cancels in it.
 from grokmap.laws.compare import compare, pure_decay, residuals
 from grokmap.laws.data import ALL, START, T_MEM, data_of, memorised, outside, system_of
 from grokmap.laws.fit import Fit, fit, log_likelihoods, standard_errors
-from grokmap.laws.table import LAWS, Law
+from grokmap.laws.table import LAWS, Law, applies
 
 __all__ = [
     "ALL",
@@ -23,6 +23,7 @@ __all__ = [
     "Law",
     "START",
     "T_MEM",
+    "applies",
     "compare",
     "data_of",
     "fit",

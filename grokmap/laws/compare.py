@@ -11,7 +11,7 @@ import pandas as pd
 from grokmap.errors import ResultError
 from grokmap.laws.data import ALL, START, T_MEM, Bools, Data, Floats, data_of, part_of
 from grokmap.laws.fit import Fit, fit, log_likelihoods, standard_errors
-from grokmap.laws.table import FLOOR, LAWS, Law
+from grokmap.laws.table import FLOOR, LAWS, Law, applies
 
 FOLDS = 5
 EACH = "each"  # every system with constants of its own
@@ -32,7 +32,8 @@ def compare(table: pd.DataFrame, known: Mapping[str, Law] = LAWS) -> pd.DataFram
       cells (alpha, lambda) left out, in FOLDS folds), sigma (of log time); constants
       and errors (JSON; errors from the curvature of the likelihood, null where it has
       none); spread and spread_80 of (t_grok - t_0) over the law, by run and by cell
-      (see `spreads`). Best of each scope first.
+      (see `spreads`). Best of each scope first. Laws that do not apply to all runs of
+      a scope have no row there.
 
     Raises:
       ResultError: fewer than FEWEST runs grokked.
@@ -67,6 +68,8 @@ def _scope(scope: str, table: pd.DataFrame, known: Mapping[str, Law]) -> pd.Data
         data = data_of(table, clock)
         cell = table.groupby(["alpha", "weight_decay"]).ngroup().to_numpy()
         for name, law in known.items():
+            if not applies(law, data):
+                continue
             found = fit(law, data)
             row = {"scope": scope, "law": name, "clock": clock, "formula": law.formula}
             rows.append(row | _measures(law, found, data, cell, table))
@@ -170,6 +173,8 @@ def _each(rows: pd.DataFrame, table: pd.DataFrame, systems: list[str]) -> pd.Dat
     runs = pd.concat([grokked[grokked["system"] == name] for name in systems])
     found = []
     for (name, clock), own in rows.groupby(["law", "clock"], sort=False):
+        if len(own) < len(systems):
+            continue
         first = own.iloc[0]
         n_runs = own["n_runs"].sum()
         row = {"scope": EACH, "law": name, "clock": clock, "n_runs": n_runs}

@@ -21,6 +21,9 @@ AXES = (
     *("modulus", "width", "activation", "loss", "optimizer", "momentum"),
     *("train_fraction", "learning_rate"),
 )
+# Degree of f in the weights, of the activations that make it a form (homogeneous):
+# those of `models`, which needs jax; a test compares them.
+DEGREES = {"quadratic": 3, "relu": 2}
 ALL = "all"
 START, T_MEM = "start", "t_mem"
 
@@ -34,8 +37,8 @@ def memorised(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
       run_id, alpha, weight_decay, width, seed, decay_rate; t_mem; time (t_grok, or the
       last step of a run that has not grokked) and grokked; norm_mem and norm_grok
-      (weight norm then; NaN if never); log_scale, half the log of the laziness K;
-      system, its axes in words ("all" if there is one).
+      (weight norm then; NaN if never); log_scale (see there); system, its axes in
+      words ("all" if there is one).
     """
     grokked = (runs["phase"] == GROK).to_numpy() & (runs["t_grok"] > 0)
     lost = runs["diverged"] | runs["dead"] | runs["stalled"]
@@ -47,7 +50,7 @@ def memorised(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         grokked=grokked.reindex(own.index).to_numpy(bool),
         norm_mem=values_at(trajectories, own, "weight_norm", "t_mem"),
         norm_grok=values_at(trajectories, own, "weight_norm", "t_grok"),
-        log_scale=0.5 * np.log(laziness(own)),
+        log_scale=log_scale(own),
         system=system_of(own),
     )
     time = own["t_grok"].where(table["grokked"], own["n_steps"])
@@ -72,18 +75,24 @@ def outside(runs: pd.DataFrame) -> dict[str, int]:
     return counts
 
 
+def log_scale(runs: pd.DataFrame) -> Floats:
+    """[runs] ln(K) / L: log of the factor of the initial weights that makes a network
+    as lazy as its K does, f being a form of degree L in them; NaN where it is none."""
+    degree = runs["activation"].map(DEGREES).to_numpy(float)
+    return np.log(laziness(runs)) / degree
+
+
 def laziness(runs: pd.DataFrame) -> Floats:
     """[runs] K, the scale by which a mean-field network is multiplied (Kumar et al.,
-    arXiv 2310.06110): N^alpha by `laziness`, N^(1 - alpha) by `literal`, alpha by
-    `output_scale`, alpha^2 by `init_scale` (two layers), N^(1/2 - alpha) by
-    `survey_code` (an activation of degree 1)."""
+    arXiv 2310.06110), by each convention of `models`; L is the degree."""
     alpha, width = runs["alpha"].to_numpy(float), runs["width"].to_numpy(float)
+    degree = runs["activation"].map(DEGREES).to_numpy(float)
     scales = {
         "laziness": width**alpha,
         "literal": width ** (1 - alpha),
         "output_scale": alpha,
-        "init_scale": alpha**2,
-        "survey_code": width ** (0.5 - alpha),
+        "init_scale": alpha**degree,
+        "survey_code": width ** (0.5 - (degree - 1) * alpha),
     }
     rows = runs["alpha_convention"].map(list(scales).index).to_numpy(int)
     return np.array(list(scales.values()))[rows, np.arange(len(runs))]

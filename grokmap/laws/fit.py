@@ -31,7 +31,8 @@ class Fit(NamedTuple):
 def fit(law: Law, data: Data, starts: list[list[float]] | None = None) -> Fit:
     """Most likely parameters, by Nelder and Mead's simplex from several starts.
 
-    A simplex may collapse early: from the best end another one sets out.
+    A simplex may collapse early: from each of its ends another one sets out, and from
+    the best a third.
     """
 
     def loss(p: Floats) -> float:
@@ -40,8 +41,9 @@ def fit(law: Law, data: Data, starts: list[list[float]] | None = None) -> Fit:
         return value if np.isfinite(value) else 1e12
 
     starts = starts or [[*s, np.log(0.5)] for s in law.start(data)]
-    ends = [_descend(loss, np.array(start, float), 1e-3) for start in starts]
-    best = _descend(loss, min(ends, key=loss), 1e-6)
+    coarse = [_descend(loss, np.array(start, float), 1e-3) for start in starts]
+    ends = [_descend(loss, end, 1e-5) for end in coarse]
+    best = _descend(loss, min(ends, key=loss), 1e-5)
     return Fit(best, -loss(best))
 
 

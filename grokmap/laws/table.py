@@ -17,7 +17,8 @@ class Law(NamedTuple):
 
     formula, source: in words. names: its parameters; `_N` marks one for each system.
     time: (parameters, data) -> [runs] steps. Parameters are logarithms of positive
-    constants but for those in `plain`. start: data -> first guesses.
+    constants but for those in `plain`. start: data -> first guesses. needs: data that
+    not every run has, without which the law says nothing.
     """
 
     formula: str
@@ -26,6 +27,11 @@ class Law(NamedTuple):
     time: Callable[[Floats, Data], Floats]
     start: Callable[[Data], list[list[float]]]
     plain: tuple[str, ...] = ()
+    needs: str | None = None
+
+
+def applies(law: Law, data: Data) -> bool:
+    return law.needs is None or bool(np.isfinite(data[law.needs]).all())
 
 
 def _typical(data: Data, x: Floats) -> float:
@@ -148,20 +154,22 @@ LAWS: dict[str, Law] = {
         _weight_norm_start,
     ),
     "log-scale": Law(
-        "(c + ln(K) / 2) / r",
+        "(c + ln(K) / L) / r",
         "Lyu 2311.18817",
         ("c",),
         _log_scale,
         lambda data: [[_typical(data, data["r"])]],
         plain=("c",),
+        needs="log_scale",
     ),
     "log-scale-free": Law(
-        "(c + k ln(K) / 2) / r",
+        "(c + k ln(K) / L) / r",
         "Lyu 2311.18817, k free",
         ("c", "k"),
         _log_scale,
         lambda data: [[_typical(data, data["r"]), k] for k in (0.0, 1.0)],
         plain=("c", "k"),
+        needs="log_scale",
     ),
     "power-lambda": _POWER[0],
     "power-rate": _POWER[1],

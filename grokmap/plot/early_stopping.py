@@ -23,7 +23,8 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
 
     Args:
       lost, warned: `early_stopping.losses` and rows of `early_stopping.warnings`, one
-        series a quantity, with the column `shown` to draw (an AUC) and `against`.
+        series a quantity, with the columns `shown` (the AUC to draw), `against`, and
+        `unmatched`, drawn for the decay rate.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 2.5), layout="constrained")
@@ -37,13 +38,16 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
             _line(accuracy, own, "lost_final", colour, str(phase))
         grok = lost[lost["missed"].notna()]
         _line(missed, grok, "missed", COLOURS["grok"], None)
-        groups = warned.groupby("quantity", sort=False)
+        rate = warned["quantity"] == "decay_rate"
+        groups = warned[~rate].groupby("quantity", sort=False)
         for (name, own), colour in zip(groups, QUANTITIES, strict=False):
             _line(warning, own, "shown", colour, str(name).replace("_", " "))
+        label = "decay rate, unmatched"
+        _line(warning, warned[rate], "unmatched", "#999999", label, linestyle=":")
         warning.axhline(0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
         accuracy.set_ylabel("test accuracy lost (quartiles)")
         missed.set_ylabel("share stopped before they grok")
-        warning.set_ylabel(f"AUC against {_against(warned)}")
+        warning.set_ylabel(f"AUC against {_against(warned)}\n(matched in decay rate)")
         for axes in (accuracy, missed, warning):
             axes.set_xscale("log")
             axes.set_ylim(-0.04, 1.04)
@@ -59,7 +63,12 @@ def _against(warned: pd.DataFrame) -> str:
 
 
 def _line(
-    axes: Any, own: pd.DataFrame, column: str, colour: str, label: str | None
+    axes: Any,
+    own: pd.DataFrame,
+    column: str,
+    colour: str,
+    label: str | None,
+    **style: Any,
 ) -> None:
     axes.plot(
         own["patience"],
@@ -69,4 +78,5 @@ def _line(
         marker="o",
         markersize=2.5,
         label=label,
+        **style,
     )

@@ -1,10 +1,12 @@
 """Loops of runs whose weight decay is ramped up and back down. Tables in, tables out.
 
-Where two phases are both stable, which one a network is in depends on where it comes
-from, and the loop between the way up and the way down stays open however slow the ramp.
-Where one phase only lags behind the ramp, the loop closes as the ramp slows down
-(Binder, Rep. Prog. Phys. 50, 783 (1987); for areas against ramp rates: Rao,
-Krishnamurthy and Pandit, Phys. Rev. B 42, 856 (1990)).
+Where two phases are both stable and nothing takes one to the other, the loop between
+the way up and the way down stays open however slow the ramp: in mean field its area is
+A0 + c rate^(2/3) (Jung, Gray, Roy and Mandel, Phys. Rev. Lett. 65, 1873 (1990)). Where
+one phase only lags behind the ramp, the loop closes. The converse does not hold: with
+fluctuations the area may vanish as a power of the rate at a first-order transition too
+(field H0 at frequency Omega, O(N) model: A ~ H0^0.66 Omega^0.33; Rao, Krishnamurthy and
+Pandit, Phys. Rev. B 42, 856 (1990)). So a loop that closes tells of no order.
 """
 
 from __future__ import annotations
@@ -26,9 +28,14 @@ RESAMPLES = 2000
 FEWEST_RATES, FEWEST_SEEDS = 3, 3
 # An exponent below this cannot be told from 0 over the two decades a sweep can afford.
 FLAT = 0.1
+# Beside an offset: a lag of one relaxation time is linear in the rate, others slower.
+EXPONENTS = np.linspace(FLAT, 1.0, 46)
+# An offset is ruled out where at most this share of the slowest ramp's area can be one.
+LARGEST_OFFSET = 0.5
 # Loops smaller than this, in quantity times e-folds of weight decay, count as this.
 SMALLEST = 1e-3
 
+FITTED = ("exponent", "offset")
 JUMPS = ("up_rise", "up_fall", "down_rise", "down_fall")
 
 
@@ -107,8 +114,9 @@ def loops(
 
     Returns:
       One row a run: run_id, seed, the columns of `families`, ramp_steps, ramp_rate
-      (ln(ramp_factor) / ramp_steps: e-folds of weight decay a step), area, end (the
-      quantity at the run's end) and `jumps`. And the loops by run_id.
+      (ln(ramp_factor) / ramp_steps: e-folds of weight decay a step), area, level, top
+      and end (the quantity at the ramp's top and at the run's end) and `jumps`. And the
+      loops by run_id.
     """
     ramps = plan[plan["ramp_steps"].notna()].set_index("run_id", drop=False)
     columns = [*families(ramps), "ramp_steps"]
@@ -123,9 +131,10 @@ def loops(
         found[run_id] = loop
         facts = {"run_id": run_id, "seed": run["seed"], **run[columns].to_dict()}
         facts |= {"ramp_rate": np.log(factor) / steps, "area": area(loop)}
-        rows.append(facts | {"end": float(loop.down[0])} | jumps(loop, level))
-    names = ["run_id", "seed", *columns, "ramp_rate", "area", "end", *JUMPS]
-    return pd.DataFrame(rows, columns=names), found
+        ends = {"top": float(loop.up[-1]), "end": float(loop.down[0])}
+        rows.append(facts | {"level": level} | ends | jumps(loop, level))
+    names = ["run_id", "seed", *columns, "ramp_rate", "area", "level", "top", "end"]
+    return pd.DataFrame(rows, columns=[*names, *JUMPS]), found
 
 
 def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
@@ -151,63 +160,110 @@ def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
 def trends(runs: pd.DataFrame, family: list[str], seed: int = 0) -> pd.DataFrame:
     """One row a family: what becomes of the loop as the ramp slows down.
 
-    The exponent b of area ~ rate^b over the slower half of the rates (at least three),
-    by least squares on the logarithms of the medians over seeds; its 95% interval is
-    from resampling the seeds of each rate. Hysteresis that is only lag closes, b > 0;
-    where two phases are stable the loop stays, b = 0.
+    Of the medians over seeds at the slower half of the rates (at least three): the
+    exponent b of area ~ rate^b, by least squares of logarithms, and the offset A0 of
+    area = A0 + c rate^k (`offsets`), which a power alone cannot see. 95% intervals
+    are from resampling whole seeds, since a seed gives its ramps at every rate the same
+    examples and initial weights.
 
     Returns:
-      Columns of the family and: n_rates, n_seeds (smallest of these rates), slowest
-      (ramp_rate), area (median there), exponent, exponent_low, exponent_high, falls and
-      rises (shares of the runs that pass the level downwards and upwards on the way
-      up), returns (share of the former that are above it again at the end), limit:
-      "closes" (b above FLAT), "stays" (below), or "undecided".
+      Columns of the family and: n_rates, n_seeds (with a loop at all of these rates),
+      slowest (ramp_rate), area (median there), exponent, exponent_low, exponent_high,
+      offset, offset_low, offset_high, limit (`_limit`), falls and rises (shares of the
+      runs that pass the level on the way up and are below it, or above, at the top),
+      returns (share of those that fell, or if none did of those that rose, that are on
+      the other side at the end).
     """
     rng = np.random.default_rng(seed)
     rows = []
     for key, own in runs.groupby(family):
         rates = np.sort(own["ramp_rate"].unique())
         rates = rates[: max(FEWEST_RATES, len(rates) // 2)]
-        areas = [own["area"][own["ramp_rate"] == r].dropna().to_numpy() for r in rates]
+        by_seed = own.pivot_table("area", "seed", "ramp_rate").reindex(columns=rates)
+        areas = by_seed.dropna().to_numpy()
         row = dict(zip(family, key, strict=True))
-        row |= {"n_rates": len(rates), "n_seeds": min(map(len, areas))}
-        row |= {"slowest": rates[0], "area": float(np.median(areas[0]))}
-        row |= _exponent(rates, areas, rng)
+        row |= {"n_rates": len(rates), "n_seeds": len(areas), "slowest": rates[0]}
+        row |= {"area": float(by_seed.iloc[:, 0].median())}
+        row |= _slow_ramps(rates, areas, rng)
         rows.append(row | _passages(own))
     return pd.DataFrame(rows)
 
 
-def _exponent(
-    rates: Floats, areas: list[Floats], rng: np.random.Generator
+def _slow_ramps(
+    rates: Floats, areas: Floats, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Exponent of the medians with its interval, and what it says of slow ramps."""
-    nothing = dict.fromkeys(("exponent", "exponent_low", "exponent_high"), np.nan)
-    if len(rates) < FEWEST_RATES or min(map(len, areas)) < FEWEST_SEEDS:
-        return {**nothing, "limit": "undecided"}
-    samples = np.array(
-        [np.median(rng.choice(own, (RESAMPLES, len(own))), axis=1) for own in areas]
-    )
-    whole = np.array([[np.median(own)] for own in areas])
-    slopes = [
-        np.polyfit(np.log(rates), np.log(np.maximum(x, SMALLEST)), 1)[0]
-        for x in (whole, samples)
-    ]
-    low, high = np.quantile(slopes[1], (0.025, 0.975))
+    """Exponent and offset with their intervals, and what they say of slow ramps.
+
+    areas: [seeds, rates].
+    """
+    if min(len(rates) - FEWEST_RATES, len(areas) - FEWEST_SEEDS) < 0:
+        names = (f"{k}{end}" for k in FITTED for end in ("", "_low", "_high"))
+        return {**dict.fromkeys(names, np.nan), "limit": "undecided"}
+    drawn = rng.integers(0, len(areas), (RESAMPLES, len(areas)))
+    samples = np.median(areas[drawn], axis=1).T
+    whole = np.median(areas, axis=0)[:, None]
+    found: dict[str, Any] = {}
+    for name, fit in (("exponent", exponents), ("offset", offsets)):
+        low, high = np.quantile(fit(rates, samples), (0.025, 0.975))
+        found |= {name: float(fit(rates, whole)[0])}
+        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     gone = bool((whole <= SMALLEST).all())
-    limit = "closes" if low > FLAT or gone else "stays" if high < FLAT else "undecided"
-    return {
-        "exponent": float(slopes[0][0]),
-        "exponent_low": float(low),
-        "exponent_high": float(high),
-        "limit": limit,
-    }
+    return found | {"limit": "closes" if gone else _limit(found, float(whole[0, 0]))}
+
+
+def exponents(rates: Floats, areas: Floats) -> Floats:
+    """[B] b of area ~ rate^b, areas [rates, B], by least squares of logarithms."""
+    logs = np.log(np.maximum(areas, SMALLEST))
+    return np.asarray(np.polyfit(np.log(rates), logs, 1)[0])
+
+
+def offsets(rates: Floats, areas: Floats) -> Floats:
+    """[B] A0 of area = A0 + c rate^k, A0, c >= 0, k in EXPONENTS; areas [rates, B].
+
+    Least squares of relative residuals. 0 where the area shrinks with the rate.
+    """
+    y = np.maximum(areas, SMALLEST)
+    best, least = np.zeros(y.shape[1]), np.full(y.shape[1], np.inf)
+    for k in EXPONENTS:
+        for free in (True, False):
+            offset, misfit = _fit(y, (rates / rates[0])[:, None] ** k, free)
+            better = (misfit < least * (1 - 1e-9)) & (offset >= 0)
+            best = np.where(better, offset, best)
+            least = np.where(better, misfit, least)
+    return best
+
+
+def _fit(y: Floats, power: Floats, free: bool) -> tuple[Floats, Floats]:
+    """Offset (0 unless free) and misfit of y = offset + c power in units of y, [B]."""
+    one, other = 1 / y, power / y
+    s11, s12, s22 = (np.sum(v, axis=0) for v in (one**2, one * other, other**2))
+    t1, t2 = one.sum(axis=0), other.sum(axis=0)
+    offset = (t1 * s22 - t2 * s12) / (s11 * s22 - s12**2) if free else 0 * t1
+    c = (t2 - offset * s12) / s22
+    misfit = np.sum((1 - offset * one - c * other) ** 2, axis=0)
+    return offset, np.where(c >= 0, misfit, np.inf)
+
+
+def _limit(found: dict[str, Any], area: float) -> str:
+    """Of loops whose area at the slowest ramp is `area`, as the ramp slows down.
+
+    "stays": the exponent is below FLAT, or an offset is needed; "closes": neither, and
+    half of the area at the slowest ramp is too much for an offset; else "undecided".
+    """
+    if found["exponent_high"] < FLAT or found["offset_low"] > SMALLEST:
+        return "stays"
+    ruled_out = found["offset_high"] < LARGEST_OFFSET * area
+    return "closes" if found["exponent_low"] > FLAT and ruled_out else "undecided"
 
 
 def _passages(own: pd.DataFrame) -> dict[str, float]:
-    fell = own["up_fall"].notna() & ~(own["up_rise"] > own["up_fall"])
-    back = own["down_rise"].notna() & ~(own["down_fall"] < own["down_rise"])
+    # A run may pass the level many times: where it is at the top and at the end tells.
+    fell = own["up_fall"].notna() & (own["top"] < own["level"])
+    rose = own["up_rise"].notna() & (own["top"] >= own["level"])
+    above = own["end"] >= own["level"]
+    back = above[fell] if fell.any() else ~above[rose]
     return {
-        "rises": float(own["up_rise"].notna().mean()),
+        "rises": float(rose.mean()),
         "falls": float(fell.mean()),
-        "returns": float(back[fell].mean()) if fell.any() else float("nan"),
+        "returns": float(back.mean()) if len(back) else float("nan"),
     }

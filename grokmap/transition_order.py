@@ -4,7 +4,8 @@ At a first-order transition two phases coexist: over the seeds of one cell the o
 parameter has two modes, their distance stays as the width grows, and Binder's cumulant
 has a minimum that deepens (Vollmayr, Reger, Scheucher and Binder, Z. Phys. B 91, 113
 (1993)). At a continuous one there is one mode, whose width shrinks as a power of the
-size, or a smooth crossover. Tables in, tables out.
+size, or a smooth crossover. That few seeds show no two modes is evidence for neither.
+Tables in, tables out.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ FEWEST_KINDS = 2  # of evidence, for a verdict
 RESAMPLES = 500
 FEWEST_SEEDS, FEWEST_WIDTHS = 8, 3
 SIGNIFICANT = 0.05
-# Power to find two modes, from which not finding any says something.
-POWER, SEPARATION, POWER_SAMPLES = 0.8, 6.0, 200
+# In standard deviations: two modes so far apart are what seeing none is held against.
+SEPARATION, POWER_SAMPLES = 6.0, 200
 # A gap that shrinks by a smaller power of the width cannot be told from a constant.
 FLAT = 0.1
 # The boundary is resolved where a cell's mean is this far from both plateaus.
 INSIDE = (0.25, 0.75)
 TRANSITION = (0.1, 0.9)
+# On a plateau neighbouring cells are no further apart than this share of the way.
+PLATEAU = 0.1
 MEASURED = ("mean", "std", "dip", "p_dip", "gap", "binder", "binder_low", "binder_high")
 
 
@@ -157,6 +160,11 @@ def _scarce(own: pd.DataFrame, at: pd.DataFrame, x: str) -> str:
         above = row["progress"].dropna().to_numpy() > 0.5
         if np.sum(above[1:] != above[:-1]) > 1:
             return f"passes half-way more than once at width {width}: no one boundary"
+        if len(ends := _open_ends(row, x)):
+            return (
+                f"the axis ends inside the transition of width {width} ({ends}): no "
+                "plateau to measure it from; give a wider axis"
+            )
     jumped = at[~at["progress"].between(*INSIDE)]
     if len(jumped):
         row = jumped.iloc[0]
@@ -167,29 +175,52 @@ def _scarce(own: pd.DataFrame, at: pd.DataFrame, x: str) -> str:
     return ""
 
 
+def _open_ends(row: pd.DataFrame, x: str) -> str:
+    """Ends of the axis whose neighbours are not on their plateau; row: sorted by x."""
+    known = row.dropna(subset="progress")
+    progress, places = known["progress"].to_numpy(), known[x].to_numpy()
+    ends = [
+        f"{abs(progress[i] - progress[j]):.2f} of the way from {x} {places[i]:.3g} on"
+        for i, j in ((0, 1), (-1, -2))
+        if abs(progress[i] - progress[j]) > PLATEAU
+    ]
+    return ", ".join(ends)
+
+
 def _modes(name: str, at: pd.DataFrame) -> Evidence:
-    """The dips of all widths together, by Fisher's method."""
+    """The dips of all widths together, by Fisher's method.
+
+    One mode decides nothing: two that are closer, or one of them rare, look the same.
+    """
     together = float(combine_pvalues(at["p_dip"]).pvalue)
     each = ", ".join(f"{p:.2g}" for p in at["p_dip"])
     said = f"dip test p = {together:.2g} over widths {_list(at['width'])} ({each})"
     if together < SIGNIFICANT:
         return Evidence(name, "two modes", FIRST_ORDER, f"two modes: {said}")
-    power = dip_power(tuple(at["n"].astype(int)))
+    shares = tuple(at["progress"].round(2))
+    power = dip_power(tuple(at["n"].astype(int)), shares)
     found = f"two modes {SEPARATION:g} deviations apart would be seen in {power:.0%}"
-    supports = CONTINUOUS if power >= POWER else UNDECIDED
-    return Evidence(name, "two modes", supports, f"one mode: {said}; {found}")
+    return Evidence(name, "two modes", UNDECIDED, f"not seen: {said}; {found}")
 
 
 @lru_cache
-def dip_power(sizes: tuple[int, ...], seed: int = 0) -> float:
-    """How often `_modes` finds two modes: equal normal ones, SEPARATION standard
-    deviations apart, in samples of these sizes."""
+def dip_power(
+    sizes: tuple[int, ...],
+    shares: tuple[float, ...],
+    separation: float = SEPARATION,
+    seed: int = 0,
+) -> float:
+    """How often `_modes` finds two normal modes `separation` standard deviations apart.
+
+    sizes: of the samples; shares: of each that belong to the upper mode, as the mean's
+    progress is where there are two phases.
+    """
     rng = np.random.default_rng(seed)
 
     def p_value() -> float:
         apart = [
-            dip_p_value(rng.normal(size=n) + SEPARATION * rng.integers(0, 2, n))
-            for n in sizes
+            dip_p_value(rng.normal(size=n) + separation * (rng.random(n) < share))
+            for n, share in zip(sizes, shares, strict=True)
         ]
         return float(combine_pvalues(apart).pvalue)
 
@@ -260,24 +291,27 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
     """What a family of ramps through the same boundary says; a row of
     `hysteresis.trends`.
 
-    A loop that stays because nothing comes back decides nothing: an absorbing state
-    does that at transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)).
+    A loop that closes decides nothing: a lag closes at either order (see `hysteresis`).
+    Nor does one that stays because nothing comes back: an absorbing state does that at
+    transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)).
     """
     start, top = trend["weight_decay"], trend["weight_decay"] * trend["ramp_factor"]
     said = (
         f"loop area {trend['area']:.2g} at the slowest of the ramps from {start:g} to "
         f"{top:g}, rate^b with b = {trend['exponent']:.2f} "
-        f"[{trend['exponent_low']:.2f}, {trend['exponent_high']:.2f}]"
+        f"[{trend['exponent_low']:.2f}, {trend['exponent_high']:.2f}], offset "
+        f"{trend['offset']:.2g} [{trend['offset_low']:.2g}, {trend['offset_high']:.2g}]"
     )
     limit, supports = str(trend["limit"]), UNDECIDED
-    if trend["falls"] > 0:
-        said += f"; {trend['returns']:.0%} of the runs that fell came back"
+    if trend["returns"] == trend["returns"]:
+        moved = "fell" if trend["falls"] > 0 else "rose"
+        said += f"; {trend['returns']:.0%} of the runs that {moved} came back"
     if limit == "closes":
-        supports = CONTINUOUS
-    elif limit == "stays" and trend["falls"] > 0 and trend["returns"] < 0.5:
-        limit = "stays, since the way back leads nowhere"
-    elif limit == "stays":
+        limit = "closes, as a lag does at either order"
+    elif limit == "stays" and trend["returns"] >= 0.5:
         supports = FIRST_ORDER
+    elif limit == "stays":
+        limit = "stays, since the way back leads nowhere"
     return Evidence(quantity, "hysteresis", supports, f"{limit}: {said}")
 
 

@@ -41,6 +41,8 @@ def finite_size_scaling() -> str:
             place += f", λ = {row['x']:.3g}" if row["x"] == row["x"] else ""
             value, low, high = (f"{row[k]:.3g}" for k in ("value", "low", "high"))
             interval = f"{low} to {high}" if "nan" not in (low, high) else "-"
+            if name == "binder_crossing" and interval != "-":
+                interval = f"bracket: {interval}"
             value = value.replace("nan", "none")
             rows.append([words, place, value, interval, row["note"]])
     return markdown(["", "at", "value", "95%", "note"], rows)
@@ -50,6 +52,7 @@ def loops() -> pd.DataFrame:
     return pd.read_parquet(ROOT / "results/hysteresis/hysteresis.parquet")
 
 
+ENDS = ("_low", "_high")
 RAMP = ["weight_decay", "ramp_factor"]
 
 
@@ -58,14 +61,16 @@ def ramp_name(row: dict) -> str:
 
 
 def loop_trends() -> str:
-    head = ["lambda", "area at the slowest", "b", "95%", "the loop", "came back"]
+    head = ["lambda", "area at the slowest", "b", "95%", "A0", "95%", "the loop"]
     rows = []
     for row in hysteresis.trends(loops(), RAMP).to_dict("records"):
         back = "none fell" if row["falls"] == 0 else f"{row['returns']:.0%}"
-        spread = f"{row['exponent_low']:.2f} to {row['exponent_high']:.2f}"
-        cells = [number(row["area"]), f"{row['exponent']:.2f}", spread]
+        cells = [number(row["area"])]
+        for name in ("exponent", "offset"):
+            value, low, high = (f"{row[name + end]:.2f}" for end in ("", *ENDS))
+            cells += [value, f"{low} to {high}"]
         rows.append([ramp_name(row), *cells, row["limit"], back])
-    return markdown(head, rows)
+    return markdown([*head, "came back"], rows)
 
 
 def loop_rates() -> str:
@@ -129,19 +134,20 @@ def boundary_cells() -> str:
 
 
 def rqi_modes() -> str:
-    """At the boundary cells of rqi: seeds whose first layer has one direction left."""
+    """Seeds whose first layer has one direction left, where nearest to half of them.
+
+    On the way to the lambda with the most: beyond, layers that never learned have many.
+    """
     runs = stored("finite-size")[0]
-    cells = finite_size("transition")
-    at = cells[cells["at_boundary"] & (cells["quantity"] == "rqi")]
     rows = []
-    for cell in at.sort_values("width").itertuples():
-        own = runs[
-            (runs["width"] == cell.width) & (runs["weight_decay"] == cell.weight_decay)
-        ]
-        one = own["final_effective_rank"] < 1.5
-        values = [own[mask]["final_rqi"].tolist() for mask in (one, ~one)]
-        counts = [f"{len(v)}: {spread(v)}" if v else "0" for v in values]
-        rows.append([str(cell.width), f"{cell.weight_decay:.3g}", *counts])
+    for width, of_width in runs.groupby("width"):
+        one = of_width["final_effective_rank"] < 1.5
+        share = one.groupby(of_width["weight_decay"]).mean()
+        place = (share.loc[: share.idxmax()] - 0.5).abs().idxmin()
+        own = of_width[of_width["weight_decay"] == place]
+        values = [own[mask[own.index]]["final_rqi"].tolist() for mask in (one, ~one)]
+        counts = [f"{len(v)}: {spread(v)}" for v in values]
+        rows.append([str(width), f"{place:.3g}", *counts])
     head = ["N", "lambda", "rank below 1.5, seeds: rqi", "others, seeds: rqi"]
     return markdown(head, rows)
 

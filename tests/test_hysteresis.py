@@ -95,6 +95,8 @@ def planted(lag: Callable[[float], float], n_seeds: int = 5) -> pd.DataFrame:
         (lambda rate: 1.5 + 0 * rate, "stays"),
         # A first-order loop that is still shrinking towards its own width.
         (lambda rate: 1.5 + 200 * rate, "stays"),
+        # One that shrinks so far that a power alone looks like closing.
+        (lambda rate: 0.3 + 500 * rate, "stays"),
     ],
 )
 def test_what_becomes_of_planted_loops(
@@ -108,6 +110,24 @@ def test_what_becomes_of_planted_loops(
         assert trend["exponent"] == pytest.approx(0.5, abs=0.15)
         assert trend["exponent_low"] < trend["exponent"] < trend["exponent_high"]
     assert trend["rises"] == 1 and trend["falls"] == 0
+
+
+def test_an_offset_too_small_to_see_decides_nothing() -> None:
+    runs = planted(lambda rate: 0.1 + 500 * rate, n_seeds=4)
+    runs["area"] *= np.exp(np.random.default_rng(1).normal(0, 0.15, len(runs)))
+    trend = hysteresis.trends(runs, ["weight_decay", "ramp_factor"]).iloc[0]
+    assert trend["exponent_low"] > hysteresis.FLAT  # which alone would be "closes"
+    assert trend["offset_low"] == 0 and trend["limit"] == "undecided"
+
+
+@pytest.mark.parametrize("k", [0.33, 2 / 3, 1.0])
+def test_offsets_of_exact_areas(k: float) -> None:
+    rates = np.array([1.0, 2.0, 4.0, 8.0]) * 1e-4
+    areas = np.array([0.5, 0.1, 0.0]) + (0.3 * (rates / rates[0]) ** k)[:, None]
+    found = hysteresis.offsets(rates, areas)
+    np.testing.assert_allclose(found, [0.5, 0.1, 0], atol=0.03)
+    # Areas that shrink with the rate need no offset.
+    assert hysteresis.offsets(rates, areas[::-1]).tolist() == [0, 0, 0]
 
 
 def test_few_rates_or_seeds_decide_nothing() -> None:
@@ -140,3 +160,20 @@ def test_runs_that_fall_and_do_not_come_back() -> None:
         ramped(4000, lambda x: 1 - step_at(2)(x), lambda x: 1 - step_at(1)(x))
     )
     assert hysteresis.trends(both, ["weight_decay", "ramp_factor"])["returns"][0] == 1
+
+
+def test_where_a_run_is_at_the_top_tells_whether_it_fell() -> None:
+    def up(x: Any) -> Any:  # rises, falls, and rises again before the top
+        return np.where((x > 1) & (x < 2) | (x > 3), 1.0, 0.0)
+
+    family = ["weight_decay", "ramp_factor"]
+    rows = rows_of(ramped(4000, up, np.ones_like))
+    assert (rows["top"][0], rows["end"][0], rows["level"][0]) == (1, 1, 0.5)
+    trend = hysteresis.trends(rows, family).iloc[0]
+    assert (trend["rises"], trend["falls"], trend["returns"]) == (1, 0, 0)
+    # And one that comes back but does not stay.
+    again = rows_of(ramped(4000, lambda x: 1 - step_at(2)(x), lambda x: 1 - up(x)))
+    again_trend = hysteresis.trends(again, family).iloc[0]
+    assert (again_trend["falls"], again_trend["returns"]) == (1, 1)
+    gone = rows_of(ramped(4000, lambda x: 1 - step_at(2)(x), up))
+    assert hysteresis.trends(gone, family)["returns"][0] == 0

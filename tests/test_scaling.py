@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from grokmap import plot, scaling, store
 from grokmap.errors import ResultError, SpecError
+from grokmap.scaling.table import two_boundaries
 
 SIZES = (32, 64, 128)
 GROK, NEVER = "grok", "no-learning"
@@ -157,6 +158,47 @@ def test_a_transition_that_only_drifts_does_not_collapse_or_cross() -> None:
     expected = np.polyfit(np.log(SIZES), np.log(half[:, 0]), 1)[0]
     assert exponent["low"] < expected < exponent["high"]
     assert exponent["high"] - exponent["low"] < 0.1
+
+
+def test_a_drift_that_is_no_power_law_is_named() -> None:
+    sizes, half = (32, 64, 128, 256), np.array([0.02, 0.04, 0.055, 0.06])[:, None]
+    x = np.linspace(0.01, 0.1, 46)
+    p = norm.cdf((half - x) * 400)
+    grok = np.random.default_rng(2).random((*p.shape, 20)) < p[..., None]
+    found = scaling.measure(scaling.gather(table(grok, x, sizes)), 100).table
+    (note,) = found[found["name"] == "half_exponent"]["note"]
+    assert "a power misses width 32" in note
+    local = note.split(": ")[1].split(" from")[0].split(",")
+    np.testing.assert_allclose([float(e) for e in local], [1.0, 0.46, 0.13], atol=0.08)
+
+
+def test_two_boundaries_have_no_midpoint() -> None:
+    x = np.linspace(0.01, 0.1, 30)
+    rises, falls = norm.cdf((x - 0.03) * 200), norm.cdf((0.07 - x) * 200)
+    p = np.stack([falls, rises * falls, rises * falls])
+    grok = np.random.default_rng(3).random((*p.shape, 12)) < p[..., None]
+    runs = table(grok, x)
+    found = scaling.measure(scaling.gather(runs), 50)
+    assert two_boundaries(found.ensemble).tolist() == [False, True, True]
+    rows = found.table.set_index("name")
+    note = "two boundaries: give --between"
+    for name in ("half", "slope", "p_crossing"):
+        own = rows.loc[name]
+        assert (own["note"].eq(note) == own["value"].isna()).all(), name
+        assert own["value"].isna().sum() == 2
+    for name in ("half_exponent", "slope_exponent", "collapse_x_c", "collapse_nu"):
+        assert np.isnan(rows.loc[name, "value"]) and rows.loc[name, "note"] == note
+    assert note in drawn(found).axes[2].texts[0].get_text().replace("\n", " ")
+    # One boundary of the two, as --between gives it.
+    upper = scaling.measure(scaling.gather(runs[runs["weight_decay"] > 0.05]), 50)
+    half = upper.table[upper.table["name"] == "half"]["value"]
+    np.testing.assert_allclose(half, 0.07, atol=0.004)
+
+
+def test_noise_is_no_second_boundary() -> None:
+    rng = np.random.default_rng(5)
+    twice = [two_boundaries(planted(rng, **case)) for case in CASES for _ in range(20)]
+    assert np.mean(twice) < 0.05
 
 
 def test_a_logistic_curve_is_recovered_and_a_step_stays_finite() -> None:

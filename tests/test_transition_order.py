@@ -11,7 +11,7 @@ from grokmap import transition_order as order
 from grokmap.transition_order import CONTINUOUS, FIRST_ORDER, UNDECIDED, Evidence
 
 WIDTHS = (32, 64, 128, 256)
-POINTS = np.linspace(0.5, 1.5, 11)
+POINTS = np.linspace(0.3, 1.7, 15)
 LINEAR = {"m": False}
 Draw = Callable[[np.random.Generator, float, int, int], Any]
 
@@ -53,7 +53,8 @@ def test_planted_transitions_get_their_verdict(draw: Draw, expected: str) -> Non
     for seed in range(3):
         found, rows = judge(sweep(draw, seed=seed))
         assert found == expected, rows
-        assert rows["two modes"].supports == expected
+        two = FIRST_ORDER if expected == FIRST_ORDER else UNDECIDED
+        assert rows["two modes"].supports == two
         assert rows["gap against width"].supports == expected
 
 
@@ -81,13 +82,33 @@ def test_the_exponent_of_a_planted_gap() -> None:
     [
         ({"n_seeds": 5}, "5 seeds in a cell; at least 8"),
         ({"widths": (32, 64)}, "2 widths cross the boundary; at least 3"),
-        ({"points": [0.5, 1.5]}, "no cell of width 32 is half-way"),
+        ({"points": [0.3, 0.4, 1.6, 1.7]}, "no cell of width 32 is half-way"),
     ],
 )
 def test_scarce_data_decide_nothing(changes: dict[str, Any], why: str) -> None:
     found, rows = judge(sweep(first_order, **changes))
     assert found == UNDECIDED
     assert why in rows["seeds at the boundary"].why
+
+
+def test_an_axis_that_ends_inside_the_transition_decides_nothing() -> None:
+    # Its outermost cell is no plateau: half-way to it is a shoulder, of one mode.
+    for points in (POINTS[POINTS < 1.05], POINTS[POINTS > 0.95]):
+        found, rows = judge(sweep(first_order, points=points))
+        assert found == UNDECIDED
+        why = rows["seeds at the boundary"].why
+        assert "the axis ends inside the transition of width 32" in why
+
+
+def test_one_mode_decides_nothing() -> None:
+    # Two phases three deviations apart, as wide as their distance: no dip between them.
+    def close(rng: Any, x: float, width: int, n: int) -> Any:
+        upper = rng.permutation(np.arange(n) < n / (1 + np.exp(8 * (x - 1))))
+        return 3.0 * upper + rng.uniform(-1.7, 1.7, n)
+
+    found, rows = judge(sweep(close, n_seeds=100))
+    assert rows["two modes"].supports == UNDECIDED and found != CONTINUOUS
+    assert "two modes 6 deviations apart would be seen in" in rows["two modes"].why
 
 
 def test_two_boundaries_are_not_one() -> None:
@@ -127,19 +148,23 @@ def test_cells_are_of_their_runs() -> None:
     assert {k: len(v) for k, v in again.items()} == dict.fromkeys(WIDTHS, 20)
 
 
-def test_power_grows_with_the_seeds() -> None:
-    # Else "one mode" would be said of samples too small to tell.
-    assert order.dip_power((8, 8, 8)) < order.POWER < order.dip_power((20,) * 4)
+def test_power_grows_with_the_seeds_and_the_distance_and_at_equal_shares() -> None:
+    half = (0.5,) * 4
+    many = order.dip_power((20,) * 4, half)
+    assert order.dip_power((8,) * 4, half) < many and many > 0.9
+    assert order.dip_power((20,) * 4, half, separation=4) < many
+    assert order.dip_power((12,) * 4, (0.25,) * 4) < 0.5
 
 
 TREND = {"weight_decay": 0.01, "ramp_factor": 10.0, "area": 1.5, "falls": 1.0}
 TREND |= {"exponent": 0.0, "exponent_low": -0.1, "exponent_high": 0.05}
+TREND |= {"offset": 0.2, "offset_low": 0.1, "offset_high": 0.3}
 
 
 @pytest.mark.parametrize(
     ("limit", "returns", "supports"),
     [
-        ("closes", 1.0, CONTINUOUS),
+        ("closes", 1.0, UNDECIDED),  # a lag closes at either order
         ("stays", 1.0, FIRST_ORDER),
         ("stays", 0.0, UNDECIDED),  # absorbed: either order does that
         ("undecided", 1.0, UNDECIDED),
@@ -149,6 +174,7 @@ def test_loops_as_evidence(limit: str, returns: float, supports: str) -> None:
     row = order.loop_evidence(TREND | {"limit": limit, "returns": returns}, "m")
     assert row.supports == supports
     assert "b = 0.00 [-0.10, 0.05]" in row.why and "0.01 to 0.1" in row.why
+    assert "offset 0.2 [0.1, 0.3]" in row.why
 
 
 @pytest.mark.parametrize(

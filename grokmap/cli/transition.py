@@ -199,7 +199,8 @@ def _print_evidence(rows: list[order.Evidence], verdicts: dict[str, str]) -> Non
         print(f"{row.quantity}, {row.evidence}: {row.supports}")
         print(f"    {row.why}")
     print(order.verdict(rows)[1])
-    print("each quantity by itself (one in twenty seems to have two modes by chance):")
+    by_chance = 100 * order.SIGNIFICANT
+    print(f"each quantity by itself ({by_chance:g}% seem to have two modes by chance):")
     for kind in (order.FIRST_ORDER, order.CONTINUOUS, order.UNDECIDED):
         names = [name for name, own in verdicts.items() if own == kind]
         if names:

@@ -24,13 +24,14 @@ def binder(ensemble: Ensemble, weights: Floats, centred: bool = False) -> Floats
     accuracy is not: it is about 1/p without grokking and 1 with it, so U is 2/3 on
     *both* sides; between, with a share q of seeds at 1 and the rest near 0,
     U = 1 - 1/(3 q), which falls without bound as q -> 0. A dip, not a step, then marks
-    the transition; a crossing of two dips tells that they are shifted, no more.
+    the transition, as in the cumulant of the energy, which is not centred either, at
+    first-order transitions (Challa, Landau and Binder, Phys. Rev. B 34, 1841 (1986));
+    a crossing of two dips may tell that they are shifted, no more.
 
     centred: the same of m - <m>: 0 where m is Gaussian about any mean, so on both sides
     of a transition; 2/3 where two values are equally common; below 0 where one is rare
-    or tails are heavy. A peak that rises to 2/3 with size tells coexistence, as at a
-    first-order transition (Challa, Landau, Binder, Phys. Rev. B 34, 1841 (1986)).
-    NaN where all seeds agree.
+    or tails are heavy. So it rises to 2/3 with size where two values coexist. NaN where
+    all seeds agree.
     """
     known = np.isfinite(ensemble.order)
     n = totals(known.astype(float), weights)

@@ -172,7 +172,7 @@ def judge(ensemble: Ensemble, x_c: Floats, inverse_nu: Floats, s: Floats) -> Col
     quality_ = NONE._replace(value=float(s[0]))
     exponent = interval(inverse_nu, ensemble.n_seeds)
     if s[0] > WORST_QUALITY:
-        return _none(f"no collapse found: S = {s[0]:.1f}")._replace(quality=quality_)
+        return _none(f"no collapse found: S = {s[0]:.3g}")._replace(quality=quality_)
     if not exponent.low > 0:
         note = "the curves do not sharpen with size"
         none = NONE._replace(note=f"no collapse found: {note}")

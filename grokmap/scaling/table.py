@@ -38,6 +38,9 @@ FEWEST_BETWEEN = 2
 # Share of x whose own c may differ from the common one; 5% would by chance.
 MOST_FAR = 0.25
 TOO_STEEP = "steeper than the spacing of x shows"
+NO_HALF = "P(grok) does not pass 1/2 on the axis"
+TWO_BOUNDARIES = "two boundaries: give --between"
+BRACKET = "low and high bracket it, no 95%"
 
 
 class Found(NamedTuple):
@@ -60,7 +63,7 @@ def measure(ensemble: Ensemble, n_resamples: int = RESAMPLES) -> Found:
       binder, binder_centred          cumulants of the order parameter
       half, slope    x of P = 1/2; slope of logit P (per x, or per ln x)
       p_crossing, binder_crossing     x where two successive sizes cross; low and high
-                     of the latter are the nearest x where they clearly differ
+                     of the latter bracket it: the nearest x that clearly differ
       collapse_s, collapse_x_c, collapse_inverse_nu, collapse_nu
       slope_exponent d ln |slope| / d ln size: 1/nu without a common x_c
       half_exponent  d ln half / d ln size: how far the transition drifts
@@ -76,8 +79,11 @@ def measure(ensemble: Ensemble, n_resamples: int = RESAMPLES) -> Found:
     if not (ensemble.grok == 1).any():
         raise ResultError("no run grokked in a decided cell: there is no transition")
     weights = resample_weights(ensemble.grok.shape[2], n_resamples)
-    curves = fit_curves(ensemble, weights)
+    curves = _one_boundary(ensemble, fit_curves(ensemble, weights))
     collapse = fit_collapse(ensemble, weights, curves)
+    if two_boundaries(ensemble).any():
+        none = NONE._replace(note=TWO_BOUNDARIES)
+        collapse = Collapse(none, none, none)
     rows = [
         *_cell_rows(ensemble, weights),
         *_curve_rows(ensemble, curves),
@@ -130,35 +136,75 @@ def _on_axis(ensemble: Ensemble, found: Interval) -> Interval:
 
 def _curve_rows(ensemble: Ensemble, curves: Curves) -> list[dict[str, Any]]:
     rows = []
-    steep = too_steep(ensemble)
+    steep, halves = too_steep(ensemble), _halves(ensemble, curves)
+    twice = two_boundaries(ensemble)
     for i, size in enumerate(ensemble.sizes):
-        note = TOO_STEEP if steep[i] else ""
-        half = interval(curves.half[:, i], ensemble.n_seeds, note)
-        if not np.isfinite(half.value):
-            half = half._replace(note="P(grok) does not pass 1/2 on the axis")
-        elif steep[i]:
-            half = _bracketed(ensemble, half)
-        rows.append(_row("half", _on_axis(ensemble, half), size=size))
+        rows.append(_row("half", halves[i], size=size))
+        note = TWO_BOUNDARIES if twice[i] else TOO_STEEP if steep[i] else ""
         slope = interval(curves.slope[:, i], ensemble.n_seeds, note)
         rows.append(_row("slope", slope, size=size))
     for i, column in enumerate(crossings(ensemble, curves).T):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
         found = interval(column, ensemble.n_seeds)
         if not np.isfinite(found.value):
-            found = found._replace(note="the curves do not cross")
+            either = twice[i : i + 2].any()
+            note = TWO_BOUNDARIES if either else "the curves do not cross"
+            found = found._replace(note=note)
         rows.append(_row("p_crossing", _on_axis(ensemble, found), **pair))
-    exponents = size_exponent(ensemble.sizes, curves.slope)
-    exponent = interval(exponents, ensemble.n_seeds)
-    if steep.any():
-        exponent = NONE._replace(note=f"some sizes are {TOO_STEEP}")
-    rows.append(_row("slope_exponent", exponent))
-    if ensemble.x[0] > 0:
-        halves = np.exp(curves.half) if ensemble.log else curves.half
-        exponents = size_exponent(ensemble.sizes, halves)
-        note = f"some sizes are {TOO_STEEP}" if steep.any() else ""
-        drift = interval(exponents, ensemble.n_seeds, note)
-        rows.append(_row("half_exponent", drift))
-    return rows
+    return [*rows, *_exponent_rows(ensemble, curves, halves)]
+
+
+def _halves(ensemble: Ensemble, curves: Curves) -> list[Interval]:
+    """x of P = 1/2 of each size."""
+    found = []
+    steep, twice = too_steep(ensemble), two_boundaries(ensemble)
+    for i in range(len(ensemble.sizes)):
+        note = TOO_STEEP if steep[i] else ""
+        half = interval(curves.half[:, i], ensemble.n_seeds, note)
+        if not np.isfinite(half.value):
+            none = TWO_BOUNDARIES if twice[i] else NO_HALF
+            half = half._replace(note=none)
+        elif steep[i]:
+            half = _bracketed(ensemble, half)
+        found.append(_on_axis(ensemble, half))
+    return found
+
+
+def _exponent_rows(
+    ensemble: Ensemble, curves: Curves, halves: list[Interval]
+) -> list[dict[str, Any]]:
+    note = f"some sizes are {TOO_STEEP}" if too_steep(ensemble).any() else ""
+    exponent = interval(size_exponent(ensemble.sizes, curves.slope), ensemble.n_seeds)
+    exponent = NONE._replace(note=note) if note else exponent
+    places = np.exp(curves.half) if ensemble.log else curves.half
+    drift = interval(size_exponent(ensemble.sizes, places), ensemble.n_seeds)
+    notes = [_missed_halves(ensemble, halves), note]
+    drift = drift._replace(note="; ".join(filter(None, notes)) or drift.note)
+    if two_boundaries(ensemble).any():
+        exponent = drift = NONE._replace(note=TWO_BOUNDARIES)
+    rows = [_row("slope_exponent", exponent)]
+    return [*rows, *([_row("half_exponent", drift)] if ensemble.x[0] > 0 else [])]
+
+
+def _missed_halves(ensemble: Ensemble, halves: list[Interval]) -> str:
+    """Which midpoints a power law has outside of their intervals, and what its exponent
+    is from size to size; empty if none."""
+    known = [i for i, half in enumerate(halves) if half.value > 0]
+    if len(known) < 3:
+        return ""
+    size = np.log(ensemble.sizes[known])
+    half = np.log([halves[i].value for i in known])
+    fitted = np.exp(np.polyval(np.polyfit(size, half, 1), size))
+    missed = [
+        f"{ensemble.sizes[i]:g}"
+        for i, value in zip(known, fitted, strict=True)
+        if value < halves[i].low or value > halves[i].high
+    ]
+    if not missed:
+        return ""
+    local = ", ".join(f"{e:.2f}" for e in np.diff(half) / np.diff(size))
+    sizes = ", ".join(missed)
+    return f"a power misses {ensemble.size} {sizes}: {local} from size to size"
 
 
 def _bracketed(ensemble: Ensemble, half: Interval) -> Interval:
@@ -177,12 +223,36 @@ def too_steep(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
     return between.sum(axis=1) < FEWEST_BETWEEN
 
 
+def two_boundaries(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
+    """[S] whether P both rises and falls along x by more than noise.
+
+    Where the 95% interval of some x lies above, or below, that of one before it and of
+    one after it.
+    """
+    successes, trials = counts(ensemble.grok, np.ones((1, ensemble.n_seeds)))
+    low, high = wilson(successes[0], trials[0])
+    return _up_and_down(low, high) | _up_and_down(1 - high, 1 - low)
+
+
+def _up_and_down(low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
+    """[S] whether the interval of one x lies above one before it and one after it."""
+    before = np.minimum.accumulate(high, axis=1)
+    after = np.minimum.accumulate(high[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray((low > np.maximum(before, after)).any(axis=1))
+
+
+def _one_boundary(ensemble: Ensemble, curves: Curves) -> Curves:
+    """The curves of the sizes that have just one boundary on the axis; else NaN."""
+    twice = two_boundaries(ensemble)
+    return Curves(*(np.where(twice, np.nan, values) for values in curves))
+
+
 def _binder_crossing_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     places = binder_crossings(ensemble, binder(ensemble, weights))
     rows = []
     for i, own in enumerate(places):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
-        found = [Interval(*crossing) for crossing in own]
+        found = [Interval(*crossing, note=BRACKET) for crossing in own]
         none = [NONE._replace(note="the cumulants do not cross")]
         for one in found or none:
             rows.append(_row("binder_crossing", _on_axis(ensemble, one), **pair))

@@ -30,6 +30,23 @@ def label_runs(
     return classify_parts(parts, table, criteria), unreadable
 
 
+def criteria_with(name: str, phases: Sequence[str]) -> Criteria:
+    """`read_criteria` of rules that call what generalised by one of `phases`.
+
+    Raises:
+      SpecError: they do not, so that no run would seem to have grokked.
+    """
+    rules = read_criteria(name)
+    own = rules.phases[2:]
+    if set(own).isdisjoint(phases):
+        raise SpecError(
+            f"criteria {rules.name!r} have no phase {' or '.join(map(repr, phases))}, "
+            f"but {' and '.join(map(repr, dict.fromkeys(own)))}; choose others, or a "
+            ".toml file of the same bars without `phases`"
+        )
+    return rules
+
+
 def load_runs(
     path: Path, criteria: Criteria, columns: Sequence[str] | None = store.LABELS_READ
 ) -> pd.DataFrame:

@@ -36,7 +36,7 @@ def gather(runs: pd.DataFrame, x: str, y: str, shade: str = "delay_ratio") -> Ce
     if "decay_rate" in (x, y) and runs["weight_decay"].nunique() == 1:
         keys = [x, y]
     table = pd.DataFrame([_cell(group, x, y, shade) for _, group in runs.groupby(keys)])
-    # Rows with places of their own, as `refine` makes them, have neighbours of their own.
+    # Rows with places of their own, as `refine` makes them, have own neighbours too.
     ragged = len(table) < table["x"].nunique() * table["y"].nunique()
     own_rows = x == "decay_rate" or (ragged and y != "decay_rate")
     table = _edges(table, "x", x_log, by="y" if own_rows else None)

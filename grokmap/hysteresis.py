@@ -171,7 +171,9 @@ def trends(runs: pd.DataFrame, family: list[str], seed: int = 0) -> pd.DataFrame
         areas = [own["area"][own["ramp_rate"] == r].dropna().to_numpy() for r in rates]
         row = dict(zip(family, key, strict=True))
         row |= {"n_rates": len(rates), "n_seeds": min(map(len, areas))}
-        row |= {"slowest": rates[0], "area": float(np.median(areas[0]))}
+        # Of runs that all diverged there is no area.
+        slowest = float(np.median(areas[0])) if len(areas[0]) else np.nan
+        row |= {"slowest": rates[0], "area": slowest}
         row |= _exponent(rates, areas, rng)
         rows.append(row | _passages(own))
     return pd.DataFrame(rows)

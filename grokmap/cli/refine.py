@@ -18,6 +18,9 @@ from grokmap.cli.sweep import Options, say, seconds_of, session_in, train_missin
 from grokmap.errors import ResultError, SpecError
 from grokmap.spec import AXES, Sweep, is_log
 
+NOTHING = "no run is left to choose"
+WHOLE = ("seed", "width", "modulus", "ramp_steps")  # axes with nothing between values
+
 
 class Wanted(NamedTuple):
     """Of `grokmap refine`, as typed."""
@@ -76,14 +79,16 @@ def _say_next(options: Options, wanted: Wanted) -> None:
     before = store.read_points(path)
     n_before = 0 if before is None else len(before)
     left = max(0, wanted.max_runs - n_before)
-    points = next_points(path, sweep, wanted)[:left]
+    others = [k for k in sweep.swept if k not in (wanted.y, wanted.x, "seed")]
+    shown = [*others, wanted.y, wanted.x, "seed"]
+    points = next_points(path, sweep, wanted)[:left][shown]
     if options.as_json:
-        rows = points[[wanted.y, wanted.x, "seed"]].to_dict("records")
+        rows = points.to_dict("records")
         print(json.dumps({"chosen_before": n_before, "points": rows}))
     elif not left:
         print(f"--max-runs {wanted.max_runs} are made; a larger number goes on")
     else:
-        _print_points(points, wanted)
+        print(points.to_string(index=False) if len(points) else NOTHING)
 
 
 def next_points(path: Path, sweep: Sweep, wanted: Wanted) -> pd.DataFrame:
@@ -117,8 +122,8 @@ def _aim(path: Path, runs: pd.DataFrame, wanted: Wanted) -> choice.Aim:
 def _check(sweep: Sweep, wanted: Wanted) -> None:
     """Raises: SpecError: an axis that is not swept, or takes whole numbers only."""
     for axis in (wanted.x, wanted.y):
-        if axis not in sweep.swept or axis in ("seed", "width", "modulus"):
-            able = [k for k in sweep.swept if k not in ("seed", "width", "modulus")]
+        if axis not in sweep.swept or axis in WHOLE:
+            able = [k for k in sweep.swept if k not in WHOLE]
             raise SpecError(
                 f"axis {axis!r}: refine needs two swept axes of real numbers; "
                 f"swept here: {', '.join(able) or 'none'}"
@@ -148,8 +153,3 @@ def _reason(path: Path, sweep: Sweep, wanted: Wanted, failed: dict[str, str]) ->
     if undecided:
         more += f"; {undecided} runs are censored: `grokmap sweep {path} --extend`"
     return f"precision reached, or {more}"
-
-
-def _print_points(points: pd.DataFrame, wanted: Wanted) -> None:
-    shown = points[[wanted.y, wanted.x, "seed"]]
-    print(shown.to_string(index=False) if len(shown) else "no run is left to choose")

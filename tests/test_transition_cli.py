@@ -107,6 +107,8 @@ def test_what_cannot_be_judged_is_said_kindly(trained: Any) -> None:
         (("transition", "results/cells", "--x", "alpha"), "points of 'alpha' (--x)"),
         (("transition", "results/cells", "--quantity", "x"), "--quantity 'x'"),
         (("transition", "none"), "no such folder"),
+        (("laws", "results/ramps"), "weight decay was ramped"),
+        (("forecast", "results/ramps"), "weight decay was ramped"),
         (("transition", "results/cells", "--x", "seed"), "--x seed: the axis across"),
         (("hysteresis", "results/diverged"), "every ramped run diverged"),
     ):

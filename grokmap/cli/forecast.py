@@ -12,7 +12,7 @@ import pandas as pd
 from grokmap import forecast, plot, store
 from grokmap.classify import GROK
 from grokmap.cli.figures import figure_formats, save_figure
-from grokmap.cli.results import criteria_with, load_runs
+from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
 from grokmap.errors import ResultError
 
 LINES = 20  # forecasts printed
@@ -24,7 +24,9 @@ def forecast_result(
     """Prints the score and forecasts, writes both tables, and draws the score."""
     kinds = figure_formats(formats, out)
     rules = criteria_with(criteria, [GROK])
-    runs = forecast.candidates(load_runs(path, rules))
+    every = load_runs(path, rules)
+    refuse_ramps(path, every)
+    runs = forecast.candidates(every)
     trajectories, _ = store.read_trajectories(path, list(forecast.QUANTITIES))
     try:
         known = forecast.hindcasts(trajectories, runs)

@@ -12,7 +12,7 @@ from grokmap import laws, plot, store
 from grokmap.classify import GROK
 from grokmap.cli.figures import figure_formats, save_figure
 from grokmap.cli.forecast import file_name, sound
-from grokmap.cli.results import criteria_with, load_runs
+from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
 from grokmap.errors import ResultError
 
 # The laws by which the master curve is drawn, after t_grok r itself.
@@ -32,6 +32,7 @@ def compare_laws(
     kinds = figure_formats(formats, out)
     rules = criteria_with(criteria, [GROK])
     runs = load_runs(path, rules)
+    refuse_ramps(path, runs)
     trajectories, _ = store.read_trajectories(path, ["weight_norm"])
     table = laws.memorised(trajectories, runs)
     try:

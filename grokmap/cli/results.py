@@ -63,6 +63,16 @@ def load_runs(
     return runs
 
 
+def refuse_ramps(path: Path, runs: pd.DataFrame) -> None:
+    """Raises ResultError where weight decay was ramped: then a run has no one rate."""
+    # Plans of before there were ramps have no such column.
+    if "ramp_steps" in runs and runs["ramp_steps"].notna().any():
+        raise ResultError(
+            f"{path}: weight decay was ramped along the runs, so that they have no one "
+            "decay rate; `grokmap hysteresis` is for ramps"
+        )
+
+
 def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     """`runs` with cost_s: each run's share of its batch's wall time, by steps."""
     steps = runs.set_index("run_id")["n_steps"].astype(float)

@@ -258,6 +258,9 @@ def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
       (null for the budget), step, t_grok, t_grok_low, t_grok_median, t_grok_high,
       baseline (the median of t_grok r over the system's other cells, over r), inside,
       error and baseline_error (|log2(forecast / t_grok)|), extrapolated.
+
+    Raises:
+      ResultError: no run to try a forecast on, or too few to calibrate one.
     """
     looks = [
         np.array([f * t for f in FRACTIONS if f * t > mem]) if grokked else np.empty(0)
@@ -266,6 +269,10 @@ def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         )
     ]
     found = _table(trajectories, runs, looks)
+    if found.empty:
+        raise ResultError(
+            "no run grokked long enough after it memorised for a forecast to be tried"
+        )
     share = (found["step"] / found["t_grok"]).round(6)
     found = found.assign(fraction=share, cut=[f"{x:g} t_grok" for x in share])
     found = found.sort_values("fraction", kind="stable")

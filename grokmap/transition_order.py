@@ -296,11 +296,10 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
     transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)).
     """
     start, top = trend["weight_decay"], trend["weight_decay"] * trend["ramp_factor"]
+    area = "none" if np.isnan(trend["area"]) else f"{trend['area']:.2g}"
     said = (
-        f"loop area {trend['area']:.2g} at the slowest of the ramps from {start:g} to "
-        f"{top:g}, rate^b with b = {trend['exponent']:.2f} "
-        f"[{trend['exponent_low']:.2f}, {trend['exponent_high']:.2f}], offset "
-        f"{trend['offset']:.2g} [{trend['offset_low']:.2g}, {trend['offset_high']:.2g}]"
+        f"loop area {area} at the slowest of the ramps from {start:g} to {top:g}, "
+        f"{_exponent(trend)}"
     )
     limit, supports = str(trend["limit"]), UNDECIDED
     if trend["returns"] == trend["returns"]:
@@ -313,6 +312,16 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
     elif limit == "stays":
         limit = "stays, since the way back leads nowhere"
     return Evidence(quantity, "hysteresis", supports, f"{limit}: {said}")
+
+
+def _exponent(trend: Mapping[str, Any]) -> str:
+    b, low, high = (trend[f"exponent{end}"] for end in ("", "_low", "_high"))
+    if np.isnan(b):
+        return "at too few rates to say how it changes with them"
+    ends = f"[{low:.2f}, {high:.2f}]"
+    offset, least, most = (trend[f"offset{end}"] for end in ("", "_low", "_high"))
+    rest = f"offset {offset:.2g} [{least:.2g}, {most:.2g}]"
+    return f"rate^b with b = {b:.2f} {ends}, {rest}"
 
 
 def falls(table: pd.DataFrame, x: str, quantity: str) -> bool:

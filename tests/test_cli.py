@@ -311,3 +311,19 @@ def test_an_automatic_learning_rate_is_chosen_once_and_kept(
     adamw = ("-s", "optimizer=adamw", "--out", "results/other")
     code, _, err = grokmap(*auto, *adamw)
     assert code == 2 and 'for optimizer "gd" only' in err
+
+
+def test_an_impossible_figure_is_refused_before_any_work(grokmap: Any) -> None:
+    result = str(ROOT / "results/quickstart-reference")
+    for out, message in ((".", "a folder"), ("n" * 300, "too long")):
+        for command in ("laws", "forecast", "uncertainty", "early-stopping"):
+            code, printed, err = grokmap(command, result, "--json", "--out", out)
+            assert code == 2 and not printed and message in err
+    assert [path.name for path in Path().iterdir()] == ["tiny.toml"]
+
+
+def test_nothing_finished_is_said_once(grokmap: Any) -> None:
+    assert grokmap("sweep", "tiny.toml", "--time-budget", "0s")[0] == 75
+    for command in ("early-stopping", "forecast", "boundaries"):
+        code, _, err = grokmap(command, "results/tiny")
+        assert code == 2 and err.count("results/tiny") == 1, err

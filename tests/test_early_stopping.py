@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from grokmap import early_stopping
+from grokmap import early_stopping, plot
+from grokmap.cli.early_stopping import best_warnings
 from grokmap.errors import ResultError
 
 STEPS = np.unique(np.append(np.arange(0, 1001, 10), [1, 5]))
@@ -198,3 +199,14 @@ def test_options_that_cannot_be_meant(
     result = str(ROOT / "results/quickstart-reference")
     code, _, err = command_line("early-stopping", result, *words)
     assert code == 2 and message in err
+
+
+def test_panels_with_nothing_to_show_say_so() -> None:
+    trajectories, runs = tables(run("m", None, hint=1.0))
+    runs = early_stopping.memorised(runs)
+    lost = early_stopping.losses(trajectories, runs)
+    warned = early_stopping.warnings(trajectories, runs, {"hint": False})
+    figure = plot.early_stopping(lost, best_warnings(warned))
+    words = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert words == [[], ["no run groks"], ["undecidable: too few runs on a side"]]
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1

@@ -200,3 +200,11 @@ def test_the_quickstart_is_forecast_better_than_by_a_constant(
     assert len(drawn) == sum(row["n_runs"] for row in facts["score"])
     code, _, err = command_line("forecast", str(ROOT / "results/survey2026"))
     assert code == 2 and "6 cells" in err
+
+
+def test_nothing_to_try_a_forecast_on_is_said() -> None:
+    """Neither a grokked run nor a table without rows, of which no figure is made."""
+    trajectories, runs = planted(budget=30.0)
+    assert not runs["phase"].eq("grok").any()
+    with pytest.raises(ResultError, match="no run grokked long enough"):
+        forecast.hindcasts(trajectories, forecast.candidates(runs))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from grokmap import hysteresis
+from grokmap import hysteresis, plot
+from grokmap.transition_order import loop_evidence
 from grokmap.transitions import Series
 
 START, FACTOR = 0.01, 100.0
@@ -177,3 +179,21 @@ def test_where_a_run_is_at_the_top_tells_whether_it_fell() -> None:
     assert (again_trend["falls"], again_trend["returns"]) == (1, 1)
     gone = rows_of(ramped(4000, lambda x: 1 - step_at(2)(x), up))
     assert hysteresis.trends(gone, family)["returns"][0] == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_ramps_that_all_diverged_have_no_area() -> None:
+    sound = [ramped(n, step_at(3), step_at(1), s) for n in STEPS for s in range(3)]
+    lost = [ramped(n, step_at(3), lambda x: x * np.nan, s) for n, s in ((1000, 7),)]
+    lost[0][0]["alpha"] = 1.0
+    plan = pd.DataFrame([facts for facts, _ in [*sound, *lost]])
+    own = pd.concat([part for _, part in [*sound, *lost]])
+    runs, loops = hysteresis.loops(own, plan, "q", 0.5)
+    family = hysteresis.families(plan)
+    rates, trends = hysteresis.by_rate(runs, family), hysteresis.trends(runs, family)
+    row = trends[trends["alpha"] == 1].iloc[0]
+    assert np.isnan(row["area"]) and row["limit"] == "undecided"
+    why = loop_evidence(row.to_dict(), "q").why
+    assert "nan" not in why and "too few rates" in why
+    branches = {k: plot.Branches(*loop) for k, loop in loops.items()}
+    plot.hysteresis_loops(runs, branches, rates, family, "q").savefig(BytesIO())

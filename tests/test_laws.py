@@ -331,3 +331,13 @@ def test_the_command_writes_and_draws(
     spread = panels.max() / panels.min()
     assert spread.iloc[1] < 2 < spread.iloc[0]
     assert (path / "figures/laws.png").is_file()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", laws.LAWS)
+@pytest.mark.parametrize("far", [-1e4, 1e4])
+def test_constants_that_run_off_are_no_warning(name: str, far: float) -> None:
+    law = laws.LAWS[name]
+    data = laws.data_of(planted(lambda rate, *_: 2 / rate), laws.T_MEM)
+    n = sum(data["groups"] if key.endswith("_N") else 1 for key in law.names)
+    assert not np.isnan(law.time(np.full(n, far), data)).any()

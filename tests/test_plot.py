@@ -9,6 +9,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgb
 
 from grokmap import plot
+from grokmap.boundaries import boundaries
 from grokmap.errors import SpecError
 
 ALPHAS, DECAYS = [0.0, 0.3], [1e-3, 1e-2, 1e-1, 1.0]
@@ -185,3 +186,25 @@ def test_transition_panels_show_median_band_and_half_way() -> None:
     assert [line.get_xdata()[0] for line in a.lines[1:]] == [1, 0.5]
     assert [line.get_xdata()[0] for line in b.lines[1:]] == [1]
     assert (a.get_yscale(), b.get_yscale()) == ("linear", "log")
+
+
+def test_a_map_with_nothing_to_show_says_so() -> None:
+    runs = planted().assign(delay_ratio=np.nan, phase="no-learning", censored=False)
+    edges = boundaries(runs)
+    figure = plot.phase_diagram(runs, edges=edges)
+    words = [text.get_text() for text in figure.subfigs[1].axes[0].texts]
+    assert words == ["no run has it"]
+    legend = figure.subfigs[0].legends[0].get_texts()
+    assert not any("fit" in text.get_text() for text in legend)
+
+
+def test_a_bar_of_one_value_has_ticks() -> None:
+    runs = planted().assign(delay_ratio=lambda t: t["delay_ratio"] * 1.23)
+    bar = plot.phase_diagram(runs).subfigs[1].axes[-1]
+    ticks = [text.get_text() for text in bar.get_yticklabels()]
+    assert ticks[0] == "12.3" and len(ticks) == 2
+
+
+def test_one_swept_axis_is_no_diagram() -> None:
+    with pytest.raises(SpecError, match="weight_decay has several values here"):
+        plot.phase_diagram(planted().query("alpha == 0"))

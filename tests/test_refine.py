@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,8 @@ def test_refine_goes_on_and_trains_nothing_twice(grokmap: Any) -> None:
 def test_the_sweep_knows_the_points_beside_its_grid(grokmap: Any) -> None:
     grokmap("refine", str(RESULT), *WITHIN, "--max-runs", "2")
     done = trained()
+    code, out, _ = grokmap("sweep", "tiny.toml", "--dry-run")
+    assert code == 0 and "nothing is left to do" in out and "nan" not in out
     code, out, _ = grokmap("sweep", "tiny.toml")
     assert code == 0 and f"{len(done)} of {len(done)} runs" in out
     assert trained() == done
@@ -228,3 +231,66 @@ def test_refine_says_what_it_needs(grokmap: Any) -> None:
     code, out, _ = grokmap("refine", str(RESULT), *WITHIN, "--dry-run")
     assert code == 0 and ("weight_decay" in out or "no run is left" in out)
     assert len(trained()) == 20
+
+
+def test_fewer_runs_than_were_made_train_none(grokmap: Any) -> None:
+    grokmap("refine", str(RESULT), *WITHIN, "--max-runs", "3")
+    before = trained()
+    code, _, err = grokmap("refine", str(RESULT), *WITHIN, "--max-runs", "1")
+    assert code == 0 and "--max-runs 1" in err and trained() == before
+
+
+def test_a_dry_run_is_json_and_refuses_what_a_round_would(grokmap: Any) -> None:
+    words = ("refine", str(RESULT), *WITHIN, "--dry-run")
+    code, out, _ = grokmap(*words, "--max-runs", "2", "--json")
+    facts = json.loads(out)
+    assert code == 0 and facts["chosen_before"] == 0
+    assert [set(point) for point in facts["points"]] == [
+        {"alpha", "weight_decay", "seed"}
+    ] * len(facts["points"])
+    assert 0 < len(facts["points"]) <= 2
+    for wrong, message in {
+        "--y-precision 0": "--y-precision 0: a number above 0",
+        "--max-runs 0": "--max-runs 0: a number above 0",
+        "--precision nan": "--precision nan: a number above 0",
+        "--x alpha": "two different axes",
+        "--criteria nope": "unknown criteria",
+    }.items():
+        for dry_run in ((), ("--dry-run",)):
+            code, _, err = grokmap("refine", str(RESULT), *dry_run, *wrong.split())
+            assert code == 2 and message in err, (wrong, err)
+
+
+def test_a_stop_before_any_run_is_a_stop(command_line: Any) -> None:
+    Path("tiny.toml").write_text(SWEEP)
+    assert command_line("sweep", "tiny.toml", "--time-budget", "0s")[0] == 75
+    code, _, err = command_line("refine", str(RESULT), "--time-budget", "0s")
+    assert code == 75 and "no finished run" in err
+
+
+def test_damaged_points_are_refused_with_the_way_out(grokmap: Any) -> None:
+    refine = ("refine", str(RESULT), *WITHIN, "--max-runs", "2")
+    grokmap(*refine)
+    points, done = store.read_points(RESULT), trained()
+    assert points is not None
+    file = RESULT / store.POINTS
+    for wrong, message in (
+        (points.assign(alpha=np.nan), "alpha is not a number in every row"),
+        (points.assign(seed="x"), "seed is not a number in every row"),
+        (points.assign(train_fraction=7.0), "train_fraction is not the sweep's 0.8"),
+        (pd.concat([points, points]), "has runs twice"),
+        (points.drop(columns="round"), "has no round"),
+        (None, "damaged"),
+    ):
+        if wrong is None:
+            file.write_bytes(b"")
+        else:
+            wrong.to_parquet(file)
+        for command in (refine, ("sweep", str(RESULT))):
+            code, _, err = grokmap(*command)
+            assert code == 2 and message in err and "remove it" in err, err
+    assert trained() == done
+    file.unlink()
+    grokmap(*refine)
+    pd.testing.assert_frame_equal(store.read_points(RESULT), points)
+    assert trained() == done

@@ -507,7 +507,10 @@ def test_command_line_from_sweep_to_table_and_figure(command_line: Any) -> None:
         "--at seed=1": "no other swept axis",
         "--at alpha": "give axis=value",
         "--between 1": "give LOW,HIGH",
-        "--between 2,3": "no run has such",
+        "--between 2,3": "no run of weight_decay is between",
+        "--between .5,1": "two or more are needed",
+        "--size weight_decay": "known: width, modulus",
+        "--x width": "is the size",
         "--quantity test_acuracy": "test_accuracy",
         "--criteria liu2022": "no phase 'grok'",
     }.items():

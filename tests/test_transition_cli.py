@@ -97,6 +97,8 @@ def test_from_ramps_and_cells_to_a_verdict(trained: Any) -> None:
 
 
 def test_what_cannot_be_judged_is_said_kindly(trained: Any) -> None:
+    words = ("-s", "learning_rate=1000", "--out", "results/diverged")
+    assert trained("sweep", "ramps.toml", *words)[0] == 0
     for words, message in (
         (("hysteresis", "results/cells"), "no ramped runs; sweep with ramp_factor"),
         (("hysteresis", "results/ramps", "--quantity", "snr"), "snr was not recorded"),
@@ -105,6 +107,10 @@ def test_what_cannot_be_judged_is_said_kindly(trained: Any) -> None:
         (("transition", "results/cells", "--x", "alpha"), "points of 'alpha' (--x)"),
         (("transition", "results/cells", "--quantity", "x"), "--quantity 'x'"),
         (("transition", "none"), "no such folder"),
+        (("laws", "results/ramps"), "weight decay was ramped"),
+        (("forecast", "results/ramps"), "weight decay was ramped"),
+        (("transition", "results/cells", "--x", "seed"), "--x seed: the axis across"),
+        (("hysteresis", "results/diverged"), "every ramped run diverged"),
     ):
         code, _, err = trained(*words)
         assert code == 2 and message in err and "Traceback" not in err

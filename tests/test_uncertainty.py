@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from scipy import stats
 
 from grokmap.uncertainty import (
@@ -126,3 +131,34 @@ def test_sensitivity_counts_runs_that_change() -> None:
         0.25,
         0,
     )
+
+
+def test_other_axes_have_tables_of_their_own(command_line: Any, tmp_path: Path) -> None:
+    path = tmp_path / "result"
+    shutil.copytree(ROOT / "results/quickstart-reference", path)
+    before = {file.name: file.read_bytes() for file in path.glob("*.parquet")}
+    axes = ("--x", "alpha", "--y", "weight_decay")
+    for words, name in (
+        (("boundaries", *axes), "boundaries-alpha-weight_decay"),
+        (("uncertainty", *axes, "--format", "csv"), "uncertainty-alpha-weight_decay"),
+    ):
+        code, out, _ = command_line(words[0], str(path), *words[1:])
+        assert code == 0 and f"{name}.parquet" in out
+        # Only along the weight decay does a step budget show as a factor 2.
+        assert "moves by 2" not in out
+        lines = [line for line in out.splitlines() if " max " in line]
+        assert all("  max " in line for line in lines if " min " in line)
+    assert all((path / name).read_bytes() == data for name, data in before.items())
+
+
+@pytest.mark.parametrize(
+    "command", "boundaries uncertainty phase-diagram refine laws forecast".split()
+)
+def test_rules_without_a_phase_that_generalised_are_refused(
+    command_line: Any, command: str
+) -> None:
+    Path("own.toml").write_text("phases = ['a', 'b', 'c', 'd']\n")
+    result = str(ROOT / "results/quickstart-reference")
+    code, out, err = command_line(command, result, "--criteria", "own.toml")
+    assert code == 2 and not out and "have no phase 'grok'" in err
+    assert "without `phases`" in err

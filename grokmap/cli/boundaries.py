@@ -11,8 +11,8 @@ import pandas as pd
 
 from grokmap import boundaries as wedge
 from grokmap import plot, store
-from grokmap.classify import Criteria, classify_parts, read_criteria
-from grokmap.cli.results import load_runs
+from grokmap.classify import Criteria, classify_parts
+from grokmap.cli.results import criteria_with, load_runs
 from grokmap.errors import ResultError
 from grokmap.spec import is_log
 
@@ -26,7 +26,7 @@ def find_boundaries(
 
     budget: whether to label everything again at half of every budget.
     """
-    rules = read_criteria(criteria)
+    rules = criteria_with(criteria, plot.GENERALISED)
     runs = load_runs(path, rules)
     by = plot.multiples(runs, x, y)
     edges = wedge.boundaries(runs, x, y, by, plot.GENERALISED)
@@ -40,7 +40,7 @@ def find_boundaries(
         before = wedge.boundaries(half, x, y, by, plot.GENERALISED)
         moved = wedge.shifts(edges, before, log)
     table = edges.merge(moved, how="left", on=[*by, y, "edge"])
-    name = NAME if rules.name == "default" else f"{NAME}-{rules.name}"
+    name = table_name(NAME, x, y, rules)
     files = [path / f"{name}.{kind}" for kind in ("parquet", "csv")]
     for file in files:
         store.write_export(file, table)
@@ -51,8 +51,15 @@ def find_boundaries(
         return
     _print(table, closing, x, y, by)
     if budget:
-        _print_shifts(summary(moved, log), x)
+        _print_shifts(summary(moved, log), x, log)
     print(*files, sep="\n")
+
+
+def table_name(name: str, x: str, y: str, rules: Criteria) -> str:
+    """File name without suffix, telling the axes and rules unless they are default."""
+    if (x, y) != ("weight_decay", "alpha"):
+        name += f"-{x}-{y}"
+    return name if rules.name == "default" else f"{name}-{rules.name}"
 
 
 def at_half_budget(path: Path, rules: Criteria) -> pd.DataFrame:
@@ -79,10 +86,11 @@ def _print(
     edges: pd.DataFrame, closing: pd.DataFrame, x: str, y: str, by: list[str]
 ) -> None:
     print(f"{x} at the edges of the grok wedge, P(grok) = 1/2, 95% intervals")
-    for place, own in edges.groupby([*by, y], sort=False):
-        head = "  ".join(f"{k} {v:<7.4g}" for k, v in zip([*by, y], place, strict=True))
-        shown = "".join(f"{_shown(edge):<34}" for edge in own.to_dict("records"))
-        print(f"  {head}  {shown}".rstrip())
+    shown = [_shown(edge) for edge in edges.to_dict("records")]
+    wide = max(34, *(len(text) + 2 for text in shown))
+    for place, own in edges.assign(shown=shown).groupby([*by, y], sort=False):
+        head = "  ".join(f"{k} {v:<9.4g}" for k, v in zip([*by, y], place, strict=True))
+        print(f"  {head}{''.join(f'{text:<{wide}}' for text in own['shown'])}".rstrip())
     for edge in closing.to_dict("records"):
         place = "".join(f"{k} {edge[k]:g}: " for k in by)
         verb = "opens" if edge["edge"] == wedge.MIN else "closes"
@@ -102,11 +110,14 @@ def _shown(edge: dict[str, Any]) -> str:
     return f"{edge['edge']} {text}"
 
 
-def _print_shifts(shifts: pd.DataFrame, x: str) -> None:
+def _print_shifts(shifts: pd.DataFrame, x: str, log: bool) -> None:
     if shifts.empty:
         print("half of the budget: no edge is measured at both budgets")
+        return
     for row in shifts.to_dict("records"):
         spread = f"{row['least']:.2f} to {row['most']:.2f} over {row['n_rows']} rows"
-        moved = f"moves {x} at {row['edge']} by {row['shift']:.2f}"
-        print(f"half of the budget {moved} ({spread})")
-    print("(an edge that a step budget makes moves by 2; a real one stays at 1)")
+        by = f"a factor {row['shift']:.2f}" if log else f"{row['shift']:+.2f}"
+        print(f"half of the budget moves {x} at {row['edge']} by {by} ({spread})")
+    # What a budget of steps cuts off is decay times: of no other axis is that known.
+    if log and x in ("weight_decay", "decay_rate"):
+        print("(an edge that a step budget makes moves by 2; a real one stays at 1)")

@@ -51,6 +51,9 @@ def _print(report: dict[str, Any]) -> None:
         f"{'runs':<15} {report['runs']:>4}, "
         f"{report['to_do']} to do in {report['folder']}"
     )
+    if not report["to_do"]:
+        print("nothing is left to do")
+        return
     print(
         f"{'compiles':<15} {report['compiles']:>4}, "
         f"lanes {', '.join(map(str, report['lanes']))}"
@@ -112,7 +115,7 @@ def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
     return total | {
         "bytes": sum(map(_bytes_of, missing)),
         "seconds": whole,
-        "run_steps_per_s": steps / whole if whole else float("nan"),
+        "run_steps_per_s": steps / whole if whole else None,
         "shares": {"order_parameters": sparse / training} if training else {},
         "shares_alone": {name: value / training for name, value in alone.items()},
     }

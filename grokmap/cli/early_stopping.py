@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from grokmap import early_stopping, laws, plot, store
-from grokmap.classify import read_criteria
+from grokmap.classify import GROK
 from grokmap.cli.figures import figure_formats, save_figure
 from grokmap.cli.forecast import file_name, sound
 from grokmap.cli.order_parameters import compared
-from grokmap.cli.results import load_runs
+from grokmap.cli.results import criteria_with, load_runs
 from grokmap.errors import ResultError, SpecError
 from grokmap.spec.check import nearest, short
 
@@ -29,14 +29,15 @@ def judge_early_stopping(
     as_json: bool,
 ) -> None:
     """Prints and writes both tables, and draws the figure."""
-    kinds = figure_formats(formats)
+    kinds = figure_formats(formats, out)
     if unit not in early_stopping.UNITS:
         known = nearest(unit, early_stopping.UNITS)
         raise SpecError(f"--unit {short(unit)!r}; {known}")
     multiples = _multiples(patience)
-    rules = read_criteria(criteria)
+    rules = criteria_with(criteria, [GROK])
+    every = load_runs(path, rules, None)
     try:
-        runs = early_stopping.memorised(load_runs(path, rules, None))
+        runs = early_stopping.memorised(every)
     except ResultError as error:
         raise ResultError(f"{path}: {error}") from None
     runs = runs.assign(system=laws.system_of(runs))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from grokmap import plot, store, transitions
 from grokmap.boundaries import boundaries
 from grokmap.classify import read_criteria
-from grokmap.cli.results import find_run, load_runs
+from grokmap.cli.results import criteria_with, find_run, load_runs
 from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
@@ -50,13 +50,14 @@ class Diagram(NamedTuple):
 def draw_phase_diagram(
     path: Path, diagram: Diagram, criteria: str, formats: str, out: Path | None
 ) -> None:
-    kinds = figure_formats(formats)
+    kinds = figure_formats(formats, out)
     colour = diagram.colour
     _check_colour(colour, diagram.at)
     wanted = (
         store.LABELS_READ if colour == DELAY_RATIO else (*store.LABELS_READ, colour)
     )
-    runs = load_runs(path, read_criteria(criteria), wanted)
+    rules = criteria_with(criteria, plot.GENERALISED)
+    runs = load_runs(path, rules, wanted)
     shading = plot.DELAY
     if colour != DELAY_RATIO:
         runs, shading = _shaded(path, runs, colour, diagram.at)
@@ -64,8 +65,8 @@ def draw_phase_diagram(
         runs, diagram.x, diagram.y, shading, _edges(runs, diagram)
     )
     name = diagram.name
-    if criteria != "default":
-        name += f"-{Path(criteria).stem}"
+    if rules.name != "default":
+        name += f"-{rules.name}"
     cells = plot.diagram_cells(runs, diagram.x, diagram.y, shading)
     save_figure(figure, cells, out or path / "figures" / name, kinds)
 
@@ -116,7 +117,7 @@ def draw_curves(
     formats: str,
     out: Path | None,
 ) -> None:
-    kinds = figure_formats(formats)
+    kinds = figure_formats(formats, out)
     rules = read_criteria(criteria)
     ids = [find_run(path, prefix) for prefix in wanted]
     runs = load_runs(path, rules)
@@ -125,8 +126,8 @@ def draw_curves(
     logs = {name: ORDER_PARAMETERS[name].log for name in _shown(show, trajectories)}
     figure = plot.curves(trajectories, chosen, logs)
     name = "-".join(["curves", *wanted[:3]])
-    if criteria != "default":
-        name += f"-{Path(criteria).stem}"
+    if rules.name != "default":
+        name += f"-{rules.name}"
     shown = [*plot.CURVES, *logs]
     drawn = trajectories[["run_id", "step", *(n for n in shown if n in trajectories)]]
     save_figure(figure, drawn, out or path / "figures" / name, kinds)
@@ -167,18 +168,37 @@ def _one_per_phase(runs: pd.DataFrame, phases: tuple[str, ...]) -> pd.DataFrame:
     return pd.concat(rows)
 
 
-def figure_formats(text: str) -> list[str]:
-    """Suffixes of a comma-separated list.
+def figure_formats(text: str, out: Path | None) -> list[str]:
+    """Suffixes of a comma-separated list; `out` is refused here, before any work.
 
     Raises:
-      SpecError: one that is not known.
+      SpecError: a suffix that is not known, or `out` names a folder.
     """
+    if out is not None:
+        figure_path(out)
     kinds = [kind.strip().lower() for kind in text.split(",")]
     for kind in kinds:
         if kind not in (*FORMATS, *TABLES):
             known = ", ".join((*FORMATS, *TABLES))
             raise SpecError(f"--format {short(kind)!r}; known: {known}")
     return kinds
+
+
+def figure_path(out: Path) -> Path:
+    """`out` without a suffix that names a format.
+
+    Raises:
+      SpecError: a folder. ResultError: no file can have such a name.
+    """
+    if out.suffix.removeprefix(".") in (*FORMATS, *TABLES):
+        out = out.with_suffix("")
+    try:
+        folder = out.name in ("", "..") or out.is_dir()
+    except OSError as error:
+        raise ResultError(f"--out {short(str(out))}: {error.strerror}") from None
+    if folder:
+        raise SpecError(f"--out {out}: a folder; name the figure, without suffix")
+    return out
 
 
 def save_figure(
@@ -195,10 +215,7 @@ def save_figure(
     Raises:
       SpecError: `path` names a folder. ResultError: it cannot be written.
     """
-    if path.suffix.removeprefix(".") in (*FORMATS, *TABLES):
-        path = path.with_suffix("")
-    if path.name in ("", "..") or path.is_dir():
-        raise SpecError(f"--out {path}: a folder; name the figure, without suffix")
+    path = figure_path(path)
     for kind in kinds:
         file = path.with_name(f"{path.name}.{kind}")
         # No dates: the same table then gives the same file.

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from grokmap import forecast, plot, store
-from grokmap.classify import read_criteria
+from grokmap.classify import GROK
 from grokmap.cli.figures import figure_formats, save_figure
-from grokmap.cli.results import load_runs
+from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
 from grokmap.errors import ResultError
 
 LINES = 20  # forecasts printed
@@ -22,15 +22,17 @@ def forecast_result(
     path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints the score and forecasts, writes both tables, and draws the score."""
-    kinds = figure_formats(formats)
-    rules = read_criteria(criteria)
-    runs = forecast.candidates(load_runs(path, rules))
+    kinds = figure_formats(formats, out)
+    rules = criteria_with(criteria, [GROK])
+    every = load_runs(path, rules)
+    refuse_ramps(path, every)
+    runs = forecast.candidates(every)
     trajectories, _ = store.read_trajectories(path, list(forecast.QUANTITIES))
     try:
         known = forecast.hindcasts(trajectories, runs)
+        ahead = forecast.outlook(trajectories, runs)
     except ResultError as error:
         raise ResultError(f"{path}: {error}") from None
-    ahead = forecast.outlook(trajectories, runs)
     name = file_name("forecast", rules.name)
     score_name = file_name("forecast-score", rules.name)
     file = store.write_found(path, ahead, f"{name}.parquet")

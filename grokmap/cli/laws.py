@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from grokmap import laws, plot, store
-from grokmap.classify import read_criteria
+from grokmap.classify import GROK
 from grokmap.cli.figures import figure_formats, save_figure
 from grokmap.cli.forecast import file_name, sound
-from grokmap.cli.results import load_runs
+from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
 from grokmap.errors import ResultError
 
 # The laws by which the master curve is drawn, after t_grok r itself.
@@ -29,9 +29,10 @@ def compare_laws(
     path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes the table, and draws residuals and the master curve."""
-    kinds = figure_formats(formats)
-    rules = read_criteria(criteria)
+    kinds = figure_formats(formats, out)
+    rules = criteria_with(criteria, [GROK])
     runs = load_runs(path, rules)
+    refuse_ramps(path, runs)
     trajectories, _ = store.read_trajectories(path, ["weight_norm"])
     table = laws.memorised(trajectories, runs)
     try:
@@ -98,6 +99,9 @@ def _print(found: pd.DataFrame, left: dict[str, int], decay: pd.DataFrame) -> No
     outside = ", ".join(f"{n} {reason}" for reason, n in left.items() if n)
     print(f"outside the laws' scope: {outside or 'no run'}")
     facts = decay_facts(decay)
+    if not facts["n_norm_fell"]:
+        print("pure decay from t_mem to t_grok: the norm fell in no run")
+        return
     print(
         f"pure decay from t_mem to t_grok: the norm fell in {facts['n_norm_fell']} of "
         f"{facts['n_runs']} runs; there delay r / ln(norm ratio) is "

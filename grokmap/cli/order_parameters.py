@@ -32,7 +32,7 @@ def compare_order_parameters(
     path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes the table, and draws the figure."""
-    kinds = figure_formats(formats)
+    kinds = figure_formats(formats, out)
     rules = read_criteria(criteria)
     runs = load_runs(path, rules, None)
     if not set(rules.phases) >= set(PHASES):

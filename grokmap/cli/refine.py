@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +13,13 @@ from grokmap import plot, store
 from grokmap import refine as choice
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import find_boundaries
-from grokmap.cli.results import label_runs, load_runs
-from grokmap.cli.sweep import Options, say, session_in, train_missing
-from grokmap.errors import SpecError
+from grokmap.cli.results import criteria_with, label_runs, load_runs
+from grokmap.cli.sweep import Options, say, seconds_of, session_in, train_missing
+from grokmap.errors import ResultError, SpecError
 from grokmap.spec import AXES, Sweep, is_log
+
+NOTHING = "no run is left to choose"
+WHOLE = ("seed", "width", "modulus", "ramp_steps")  # axes with nothing between values
 
 
 class Wanted(NamedTuple):
@@ -32,18 +36,19 @@ class Wanted(NamedTuple):
 
 def refine_result(options: Options, wanted: Wanted, dry_run: bool) -> int:
     """Refines until no run is left to choose, or max_runs are made; the exit code."""
-    path = options.spec
     if dry_run:
-        points = next_points(path, store.read_spec(path), wanted)
-        _print_points(points, wanted)
+        _say_next(options, wanted)
         return 0
+    criteria_with(wanted.criteria, plot.GENERALISED)  # refused before hours of training
     with session_in(options) as (path, sweep, stop, session):
         _check(sweep, wanted)
         train_missing(path, sweep, options, stop, session)
         while not stop.code and not session.failed:
             before = store.read_points(path)
             n_before = 0 if before is None else len(before)
-            points = next_points(path, sweep, wanted)[: wanted.max_runs - n_before]
+            # Fewer may be allowed by now than were made before.
+            left = max(0, wanted.max_runs - n_before)
+            points = next_points(path, sweep, wanted)[:left]
             if points.empty:
                 break
             rounds = 1 if before is None else int(before["round"].max()) + 1
@@ -51,16 +56,44 @@ def refine_result(options: Options, wanted: Wanted, dry_run: bool) -> int:
             points = points.assign(round=rounds)
             store.write_points(path, pd.concat([before, points], ignore_index=True))
             train_missing(path, sweep, options, stop, session)
-        reason = _reason(path, sweep, wanted, session.failed)
-    if not stop.code:
-        say(reason)
-    find_boundaries(path, wanted.x, wanted.y, wanted.criteria, False, options.as_json)
+        if not stop.code:
+            say(_reason(path, sweep, wanted, session.failed))
+    try:
+        find_boundaries(
+            path, wanted.x, wanted.y, wanted.criteria, False, options.as_json
+        )
+    except ResultError as error:
+        if not session.code:
+            raise
+        # Stopped, or failed, before there was anything to place an edge by.
+        say(str(error))
     return session.code
+
+
+def _say_next(options: Options, wanted: Wanted) -> None:
+    """Prints the next round; refuses what the round itself would refuse."""
+    path = options.spec
+    seconds_of(options.time_budget, "--time-budget")
+    sweep = store.read_spec(path)
+    _check(sweep, wanted)
+    before = store.read_points(path)
+    n_before = 0 if before is None else len(before)
+    left = max(0, wanted.max_runs - n_before)
+    others = [k for k in sweep.swept if k not in (wanted.y, wanted.x, "seed")]
+    shown = [*others, wanted.y, wanted.x, "seed"]
+    points = next_points(path, sweep, wanted)[:left][shown]
+    if options.as_json:
+        rows = points.to_dict("records")
+        print(json.dumps({"chosen_before": n_before, "points": rows}))
+    elif not left:
+        print(f"--max-runs {wanted.max_runs} are made; a larger number goes on")
+    else:
+        print(points.to_string(index=False) if len(points) else NOTHING)
 
 
 def next_points(path: Path, sweep: Sweep, wanted: Wanted) -> pd.DataFrame:
     """The next round: one row a run, one column an axis."""
-    runs = load_runs(path, read_criteria(wanted.criteria))
+    runs = load_runs(path, criteria_with(wanted.criteria, plot.GENERALISED))
     by = plot.multiples(runs, wanted.x, wanted.y)
     aim = _aim(path, runs, wanted)
     rows: list[dict[str, Any]] = []
@@ -89,14 +122,21 @@ def _aim(path: Path, runs: pd.DataFrame, wanted: Wanted) -> choice.Aim:
 def _check(sweep: Sweep, wanted: Wanted) -> None:
     """Raises: SpecError: an axis that is not swept, or takes whole numbers only."""
     for axis in (wanted.x, wanted.y):
-        if axis not in sweep.swept or axis in ("seed", "width", "modulus"):
-            able = [k for k in sweep.swept if k not in ("seed", "width", "modulus")]
+        if axis not in sweep.swept or axis in WHOLE:
+            able = [k for k in sweep.swept if k not in WHOLE]
             raise SpecError(
                 f"axis {axis!r}: refine needs two swept axes of real numbers; "
                 f"swept here: {', '.join(able) or 'none'}"
             )
-    if not wanted.precision > 0 or wanted.max_runs < 1:
-        raise SpecError("--precision and --max-runs: above 0")
+    if wanted.x == wanted.y:
+        raise SpecError(f"--x and --y are both {wanted.x}; choose two different axes")
+    for option, value in (
+        ("--precision", wanted.precision),
+        ("--y-precision", wanted.y_precision),
+        ("--max-runs", wanted.max_runs),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            raise SpecError(f"{option} {value:g}: a number above 0")
 
 
 def _reason(path: Path, sweep: Sweep, wanted: Wanted, failed: dict[str, str]) -> str:
@@ -113,8 +153,3 @@ def _reason(path: Path, sweep: Sweep, wanted: Wanted, failed: dict[str, str]) ->
     if undecided:
         more += f"; {undecided} runs are censored: `grokmap sweep {path} --extend`"
     return f"precision reached, or {more}"
-
-
-def _print_points(points: pd.DataFrame, wanted: Wanted) -> None:
-    shown = points[[wanted.y, wanted.x, "seed"]]
-    print(shown.to_string(index=False) if len(shown) else "no run is left to choose")

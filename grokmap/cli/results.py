@@ -30,6 +30,23 @@ def label_runs(
     return classify_parts(parts, table, criteria), unreadable
 
 
+def criteria_with(name: str, phases: Sequence[str]) -> Criteria:
+    """`read_criteria` of rules that call what generalised by one of `phases`.
+
+    Raises:
+      SpecError: they do not, so that no run would seem to have grokked.
+    """
+    rules = read_criteria(name)
+    own = rules.phases[2:]
+    if set(own).isdisjoint(phases):
+        raise SpecError(
+            f"criteria {rules.name!r} have no phase {' or '.join(map(repr, phases))}, "
+            f"but {' and '.join(map(repr, dict.fromkeys(own)))}; choose others, or a "
+            ".toml file of the same bars without `phases`"
+        )
+    return rules
+
+
 def load_runs(
     path: Path, criteria: Criteria, columns: Sequence[str] | None = store.LABELS_READ
 ) -> pd.DataFrame:
@@ -44,6 +61,16 @@ def load_runs(
     if len(runs) == 0:
         raise ResultError(f"{path}: no finished run in it yet")
     return runs
+
+
+def refuse_ramps(path: Path, runs: pd.DataFrame) -> None:
+    """Raises ResultError where weight decay was ramped: then a run has no one rate."""
+    # Plans of before there were ramps have no such column.
+    if "ramp_steps" in runs and runs["ramp_steps"].notna().any():
+        raise ResultError(
+            f"{path}: weight decay was ramped along the runs, so that they have no one "
+            "decay rate; `grokmap hysteresis` is for ramps"
+        )
 
 
 def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from grokmap import plot, scaling, store
-from grokmap.classify import GROK, read_criteria
+from grokmap.classify import GROK
 from grokmap.cli.figures import figure_formats, save_figure
-from grokmap.cli.results import load_runs
+from grokmap.cli.results import criteria_with, load_runs
 from grokmap.errors import SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
@@ -40,7 +40,13 @@ class Question(NamedTuple):
             name += f"-{self.size}-{self.x}"
         if self.quantity != "test_accuracy":
             name += f"-{self.quantity}"
-        return "-".join([name, *self.at])
+        if self.log is not None:
+            name += "-log" if self.log else "-linear"
+        if self.clock != "decay":
+            name += f"-{self.clock}"
+        # One boundary of two must not take the place of the other.
+        between = [] if self.between is None else [f"between={self.between}"]
+        return "-".join([name, *self.at, *between])
 
 
 def scale_result(
@@ -52,10 +58,8 @@ def scale_result(
     as_json: bool,
 ) -> None:
     """Prints and writes the table, and draws the figure."""
-    kinds = figure_formats(formats)
-    rules = read_criteria(criteria)
-    if GROK not in rules.phases:
-        raise SpecError(f"criteria {rules.name!r} have no phase {GROK!r}")
+    kinds = figure_formats(formats, out)
+    rules = criteria_with(criteria, [GROK])
     if question.quantity not in TABLE:
         near = nearest(question.quantity, TABLE)
         raise SpecError(f"--quantity {short(question.quantity)!r}; {near}")
@@ -91,6 +95,11 @@ def _runs_asked_for(path: Path, question: Question, runs: pd.DataFrame) -> pd.Da
     """
     swept = [axis for axis in store.read_spec(path).swept if axis != "seed"]
     words = ", ".join(swept) or "nothing"
+    if question.size not in scaling.SIZES:
+        known = ", ".join(scaling.SIZES)
+        raise SpecError(f"--size {short(question.size)!r}; known: {known}")
+    if question.x == question.size:
+        raise SpecError(f"--x {question.x}: is the size; choose another axis")
     for option, axis in (("--size", question.size), ("--x", question.x)):
         if axis not in swept:
             raise SpecError(f"{option} {short(axis)!r} is not swept; swept: {words}")
@@ -100,8 +109,10 @@ def _runs_asked_for(path: Path, question: Question, runs: pd.DataFrame) -> pd.Da
         return runs
     low, high = _numbers(question.between, "--between", "LOW,HIGH", 2)
     inside = runs[runs[question.x].between(low * (1 - 1e-9), high * (1 + 1e-9))]
-    if len(inside) == 0:
-        raise SpecError(f"--between {question.between}: no run has such {question.x}")
+    if inside[question.x].nunique() < 2:
+        count = "one value" if len(inside) else "no run"
+        few = f"{count} of {question.x} is between; two or more are needed"
+        raise SpecError(f"--between {question.between}: {few}")
     return inside
 
 

@@ -27,7 +27,7 @@ def measure_hysteresis(
     path: Path, quantity: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes the loop of every ramped run, and draws them."""
-    kinds = figure_formats(formats)
+    kinds = figure_formats(formats, out)
     runs, loops, family = _loops(path, quantity)
     name = "hysteresis" + ("" if quantity == DEFAULT else f"-{quantity}")
     file = store.write_found(path, runs, f"{name}.parquet")
@@ -68,6 +68,8 @@ def _loops(
     if quantity not in ACCURACIES:
         level = float(trajectories[quantity].quantile([0.0, 1.0]).mean())
     runs, loops = hysteresis.loops(trajectories, table, quantity, level)
+    if runs["area"].isna().all():
+        raise ResultError(f"{path}: every ramped run diverged, so there is no loop")
     return runs, loops, hysteresis.families(table)
 
 
@@ -81,7 +83,9 @@ def _print_rates(rates: pd.DataFrame, trends: pd.DataFrame, family: list[str]) -
     heads = [*family, "steps up", "runs", "area [quartiles]", "rises at", "falls at"]
     print("  ".join(f"{head:>12}" for head in [*heads, "back at"]))
     for row in rates.to_dict("records"):
-        spread = f"{row['area']:.3g} [{row['area_q25']:.3g}, {row['area_q75']:.3g}]"
+        spread = _number(row["area"])
+        if spread != "-":
+            spread += f" [{row['area_q25']:.3g}, {row['area_q75']:.3g}]"
         cells = [f"{row[k]:g}" for k in (*family, "ramp_steps", "n_runs")]
         cells += [spread, *(_number(row[k]) for k in ("up_rise", "up_fall"))]
         cells += [_number(row["down_rise"])]
@@ -100,7 +104,7 @@ def judge_transition(
     as_json: bool,
 ) -> None:
     """Prints and writes evidence and verdict, and draws what they are made of."""
-    kinds = figure_formats(formats)
+    kinds = figure_formats(formats, out)
     wanted = [name.strip() for name in quantity.split(",")]
     for name in wanted:
         _check(name)
@@ -156,7 +160,12 @@ def _measured(path: Path, runs: pd.DataFrame, wanted: list[str]) -> dict[str, bo
 
 
 def _check_axes(path: Path, runs: pd.DataFrame, x: str) -> None:
-    """Raises ResultError unless just the width, x and the seed are swept."""
+    """Raises ResultError unless just the width, x and the seed are swept, and SpecError
+    where x is one of those two."""
+    if x in ("width", "seed"):
+        raise SpecError(
+            f"--x {x}: the axis across the transition, such as weight_decay"
+        )
     swept = [
         name
         for name in (*plot.AXES, "seed")

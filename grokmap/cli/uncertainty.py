@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from grokmap import plot, store
-from grokmap.classify import CRITERIA, Criteria, read_criteria
+from grokmap.classify import CRITERIA, Criteria
+from grokmap.cli.boundaries import table_name
 from grokmap.cli.figures import figure_formats, save_figure
-from grokmap.cli.results import load_runs
+from grokmap.cli.results import criteria_with, load_runs
 from grokmap.uncertainty import probabilities, sensitivity
 
 NAME = "uncertainty"
@@ -29,15 +30,15 @@ def map_uncertainty(
     as_json: bool,
 ) -> None:
     """Prints a summary, writes the table, draws the maps."""
-    kinds = figure_formats(formats)
-    rules = read_criteria(criteria)
+    kinds = figure_formats(formats, out)
+    rules = criteria_with(criteria, plot.GENERALISED)
     labels = {name: load_runs(path, other) for name, other in _others(rules).items()}
     runs = labels[rules.name]
     by = plot.multiples(runs, x, y)
     axes = [*by, y, x]
     cells = probabilities(runs, axes, plot.GENERALISED)
     cells = cells.merge(sensitivity(labels, axes), on=axes)
-    name = NAME if rules.name == "default" else f"{NAME}-{rules.name}"
+    name = table_name(NAME, x, y, rules)
     file = store.write_found(path, cells, f"{name}.parquet")
     if as_json:
         rows = json.loads(cells.to_json(orient="records"))

@@ -15,10 +15,12 @@ from grokmap.laws.table import Law
 def log_likelihoods(law: Law, p: Floats, data: Data) -> Floats:
     """[runs] log density of log t_grok, or log P(t > n_steps); the last of p is the
     log of sigma."""
-    fitted = np.log(data["t_0"] + law.time(p[:-1], data))
-    away = (np.log(data["time"]) - fitted) / np.exp(p[-1])
-    density = -0.5 * away**2 - 0.5 * np.log(2 * np.pi) - p[-1]
-    return np.where(data["grokked"], density, special.log_ndtr(-away))
+    # Parameters may run off: that such are unlikely is all there is to say.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        fitted = np.log(data["t_0"] + law.time(p[:-1], data))
+        away = (np.log(data["time"]) - fitted) / np.exp(p[-1])
+        density = -0.5 * away**2 - 0.5 * np.log(2 * np.pi) - p[-1]
+        return np.where(data["grokked"], density, special.log_ndtr(-away))
 
 
 class Fit(NamedTuple):
@@ -36,8 +38,7 @@ def fit(law: Law, data: Data, starts: list[list[float]] | None = None) -> Fit:
     """
 
     def loss(p: Floats) -> float:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            value = -float(log_likelihoods(law, p, data).sum())
+        value = -float(log_likelihoods(law, p, data).sum())
         return value if np.isfinite(value) else 1e12
 
     starts = starts or [[*s, np.log(0.5)] for s in law.start(data)]

@@ -40,8 +40,13 @@ def _typical(data: Data, x: Floats) -> float:
     return float(np.median((delay * x)[data["grokked"]]))
 
 
+def _exp(p: Any) -> Any:
+    """exp of a parameter that may have run off to where its law is a simpler one."""
+    return np.exp(np.clip(p, -600, 600))
+
+
 def _kinetic(p: Floats, data: Data) -> Floats:
-    return np.exp(p[0]) / data["r"]
+    return _exp(p[0]) / data["r"]
 
 
 def _weight_norm(p: Floats, data: Data) -> Floats:
@@ -60,7 +65,7 @@ def _log_scale(p: Floats, data: Data) -> Floats:
 
 
 def _two_rates(p: Floats, data: Data) -> Floats:
-    rate = data["r"] / np.exp(p[0]) + np.exp(p[1:])[data["group"]] * data["clock"]
+    rate = data["r"] / _exp(p[0]) + _exp(p[1:])[data["group"]] * data["clock"]
     return 1 / rate
 
 
@@ -79,16 +84,16 @@ def _in(x: str, shape: Callable[[Floats, Floats], Floats]) -> Any:
 
 
 def _power(p: Floats, x: Floats) -> Floats:
-    away = np.maximum(x - np.exp(p[1]), 1e-6 * x)
-    return np.exp(p[0] - np.exp(p[2]) * np.log(away))
+    away = np.maximum(x - _exp(p[1]), 1e-6 * x)
+    return _exp(p[0] - _exp(p[2]) * np.log(away))
 
 
 def _exponential(p: Floats, x: Floats) -> Floats:
-    return np.exp(p[0] + np.minimum(np.exp(p[1]) / x, 300.0))
+    return _exp(p[0] + np.minimum(_exp(p[1]) / x, 300.0))
 
 
 def _plateau(p: Floats, x: Floats) -> Floats:
-    return np.exp(p[0]) / np.sqrt(1 + x / np.exp(p[1]))
+    return _exp(p[0]) / np.sqrt(1 + x / _exp(p[1]))
 
 
 def _starts(x: str, guesses: Callable[[float, float], list[list[float]]]) -> Any:

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grokmap.plot.phase_diagram import say_nothing
 from grokmap.plot.style import COLOURS, STYLE
 
 QUANTITIES = ("#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -48,8 +49,14 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
         accuracy.set_ylabel("test accuracy lost (quartiles)")
         missed.set_ylabel("share stopped before they grok")
         warning.set_ylabel(f"AUC against {_against(warned)}\n(matched in decay rate)")
+        if grok.empty:
+            say_nothing(missed, "no run groks")
+        if warned.empty or warned["shown"].isna().all():
+            say_nothing(warning, "undecidable: too few runs on a side")
+        least, most = lost["patience"].min() / 1.2, lost["patience"].max() * 1.2
         for axes in (accuracy, missed, warning):
             axes.set_xscale("log")
+            axes.set_xlim(least, most)
             axes.set_ylim(-0.04, 1.04)
             axes.set_xlabel(UNITS[lost["unit"].iloc[0]])
         for axes in (accuracy, warning):

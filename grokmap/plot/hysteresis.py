@@ -95,7 +95,9 @@ def _draw_areas(
 ) -> None:
     axes = figure.subplots()
     for i, (key, own) in enumerate(rates.groupby(list(family))):
-        own = own.sort_values("ramp_rate")
+        own = own.sort_values("ramp_rate").dropna(subset="area")
+        if own.empty:  # all of them diverged
+            continue
         middle = own["area"].to_numpy()
         spread = np.abs(own[["area_q25", "area_q75"]].to_numpy().T - middle)
         axes.errorbar(

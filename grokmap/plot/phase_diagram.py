@@ -124,7 +124,8 @@ def phase_diagram(
                     _draw_edges(axes[i, j], _of_panel(edges, panel, y))
                 _label_panel(axes[i, j], runs, x, y, (i, j), shape, columns, rows)
                 scale(axes[i, j], cells)
-        _phase_legend(halves[0], runs, edges)
+        drawn = edges is not None and edges[["low", "high"]].notna().any(axis=None)
+        _phase_legend(halves[0], runs, bool(drawn))
         _shade_bar(halves[1], norm, shading)
     return figure
 
@@ -158,6 +159,11 @@ def _panels(
     runs: pd.DataFrame, x: str, y: str
 ) -> tuple[dict[tuple[int, int], pd.DataFrame], _Multiples, _Multiples]:
     swept = swept_axes(runs)
+    if len(swept) < 2:
+        raise SpecError(
+            f"{swept[0] if swept else 'no axis'} has several values here: a diagram "
+            "needs two such axes, for --x and --y"
+        )
     for axis in (x, y):
         known = [*swept, "decay_rate"]
         if axis not in known:
@@ -262,10 +268,17 @@ def _draw_shades(axes: Axes, cells: Cells, norm: Normalize) -> None:
     table = cells.table[np.isfinite(cells.table["shade"])]
     axes.set_facecolor("#EEEEEE")
     shade(axes, table, "shade", norm)
-    if len(table):
+    if table.empty:
+        say_nothing(axes, "no run has it")
+    else:
         # A quantity of a run that its budget cut short would still move.
         hatch_censored(axes, table, "#BBBBBB")
     _draw_boundary(axes, cells.table)
+
+
+def say_nothing(axes: Axes, why: str) -> None:
+    """Words in a panel that has nothing to show."""
+    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center")
 
 
 def shade(axes: Axes, table: pd.DataFrame, name: str, norm: Normalize) -> None:
@@ -354,7 +367,7 @@ def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
     return Figure(figsize=(width, height + 0.4), layout="constrained")
 
 
-def _phase_legend(half: Any, runs: pd.DataFrame, edges: pd.DataFrame | None) -> None:
+def _phase_legend(half: Any, runs: pd.DataFrame, edges: bool) -> None:
     present = [name for name in COLOURS if name in set(runs["phase"])]
     handles: list[Any] = [
         Patch(facecolor=COLOURS[name], label=_legend_name(name)) for name in present
@@ -366,7 +379,7 @@ def _phase_legend(half: Any, runs: pd.DataFrame, edges: pd.DataFrame | None) -> 
             )
         )
     handles.append(Line2D([], [], color="black", linewidth=1.4, label="P(grok) = ½"))
-    if edges is not None:
+    if edges:
         line: Any = {"color": "black", "linewidth": 0.9, "ms": 3}
         handles.append(
             Line2D([], [], marker="o", label="fit, 95%; arrow: bound", **line)
@@ -399,7 +412,9 @@ def round_ticks(bar: Any, norm: Normalize) -> None:
     if high / low < 1e4:
         bar.minorticks_off()
         ticks = [t for t in _round_ticks() if low <= t <= high]
-        bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+        if len(ticks) < 2:  # a narrow bar: its ends say what it spans
+            ticks = [low, high]
+        bar.set_ticks(ticks, labels=[f"{t:.3g}" for t in ticks])
 
 
 def _round_ticks() -> list[float]:

@@ -76,7 +76,9 @@ def _histograms(
             cell = at.loc[width]
             where = rf"$N$ = {width}, $\lambda$ = {cell[x]:.3g}"
             where = where if x == "weight_decay" else f"$N$ = {width}, {cell[x]:.3g}"
-            axes.set_title(f"{where}\ndip $p$ = {cell['p_dip']:.2g}", fontsize=6.5)
+            known = pd.notna(cell["p_dip"])  # too few seeds have none
+            dip = f"{cell['p_dip']:.2g}" if known else "-"
+            axes.set_title(f"{where}\ndip $p$ = {dip}", fontsize=6.5)
     row[0].set_ylabel("seeds")
 
 

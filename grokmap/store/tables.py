@@ -7,13 +7,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
 
 from grokmap.errors import ResultError
-from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
+from grokmap.spec import AXES, CONTROL_FIELDS, SCHEMA_VERSION, Sweep
 from grokmap.spec.words import RAMP_CONTROLS
 from grokmap.store.files import (
     PLAN,
@@ -106,11 +107,32 @@ def read_points(path: Path) -> pd.DataFrame | None:
     try:
         points = pq.read_table(file, page_checksum_verification=True).to_pandas()
     except (OSError, pa.ArrowException) as error:
-        raise ResultError(f"{file}: damaged: {reason(error)}") from None
-    lost = {"round", *read_spec(path).swept} - set(points)
-    if lost:
-        raise ResultError(f"{file}: has no {', '.join(sorted(lost))}")
+        raise ResultError(f"{file}: damaged: {reason(error)}; {_AGAIN}") from None
+    wrong = _wrong_points(points, read_spec(path))
+    if wrong:
+        raise ResultError(f"{file}: {wrong}; {_AGAIN}")
     return points
+
+
+_AGAIN = "remove it, and the same `grokmap refine` chooses the same runs again"
+
+
+def _wrong_points(points: pd.DataFrame, sweep: Sweep) -> str:
+    """Why these are no points of the sweep; empty if they are."""
+    swept = ["round", *sweep.swept]
+    lost = [name for name in swept if name not in points]
+    if lost:
+        return f"has no {', '.join(lost)}"
+    axes = [axis for axis in AXES if axis in points]
+    fixed = [axis for axis in axes if axis not in swept]
+    for name in (*swept, *fixed):
+        numbers = pd.to_numeric(points[name], errors="coerce")
+        if not np.isfinite(numbers.to_numpy(float, na_value=np.nan)).all():
+            return f"{name} is not a number in every row"
+    for name in fixed:
+        if (points[name] != getattr(sweep, name)[0]).any():
+            return f"{name} is not the sweep's {getattr(sweep, name)[0]:g}"
+    return "has runs twice" if points.duplicated(axes).any() else ""
 
 
 def write_found(

@@ -28,7 +28,7 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
         `unmatched`, drawn for the decay rate.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 2.5), layout="constrained")
+        figure = Figure(figsize=(8.6, 2.5), layout="constrained")
         accuracy, missed, warning = figure.subplots(1, 3)
         for phase, own in lost.groupby("phase"):
             colour = COLOURS.get(str(phase), "#000000")
@@ -59,9 +59,9 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
             axes.set_xlim(least, most)
             axes.set_ylim(-0.04, 1.04)
             axes.set_xlabel(UNITS[lost["unit"].iloc[0]])
-        for axes in (accuracy, warning):
-            if axes.get_legend_handles_labels()[0]:
-                axes.legend(fontsize=6, frameon=False)
+        accuracy.legend(fontsize=6, frameon=False)
+        beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        warning.legend(fontsize=6, frameon=False, **beside)
     return figure
 
 

@@ -197,12 +197,15 @@ def boundaries(
     by: Sequence[str] = (),
     grokked: Sequence[str] = (GROK,),
     level: float = LEVEL,
+    log: bool | None = None,
 ) -> pd.DataFrame:
     """Both edges along x of each row y.
 
     Args:
       runs: classified runs. by: the other axes that are swept, the seed aside.
       grokked: the phases that generalised.
+      log: whether x is read as its log (default: as its places are spaced; those that
+        refinement adds are spaced neither way, so there the sweep's own axis decides).
 
     Returns:
       by, y, edge (min, max), estimate, low, high (in units of x, at `level`; NaN where
@@ -211,7 +214,7 @@ def boundaries(
       move it; no grok; undecided: no run grokked, some might have), n_runs,
       n_undecided.
     """
-    log = is_log(runs[x])
+    log = is_log(runs[x]) if log is None else log
     names = [*by, y]
     found = []
     for _, panel in runs.groupby(list(by)) if by else [((), runs)]:
@@ -248,6 +251,7 @@ def critical(
     by: Sequence[str] = (),
     grokked: Sequence[str] = (GROK,),
     level: float = LEVEL,
+    log: bool | None = None,
 ) -> pd.DataFrame:
     """The y at which the wedge opens (min) and closes (max): alpha_c.
 
@@ -261,7 +265,8 @@ def critical(
     seeds = flags.groupby([*by, "all", y, "seed"], as_index=False).any()
     phase = np.where(seeds["yes"], grokked[0], "")
     rows = seeds.assign(phase=phase, censored=seeds["undecided"])
-    return boundaries(rows, y, "all", by, grokked, level).drop(columns="all")
+    table = boundaries(rows, y, "all", by, grokked, level, log)
+    return table.drop(columns="all")
 
 
 def at_half_budget(trajectories: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:

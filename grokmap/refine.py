@@ -28,7 +28,6 @@ from grokmap.boundaries import (
     row_of,
 )
 from grokmap.classify import GROK
-from grokmap.spec import is_log
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,7 +36,8 @@ Floats = npt.NDArray[np.float64]
 class Aim:
     """What is to be known, and how.
 
-    x, y: the axis of the edges, and that of the rows. precision: half-width of each
+    x, y: the axis of the edges, and that of the rows. log: whether x is read as its
+    log, as the sweep's own axis is (see `spec.is_log`). precision: half-width of each
     edge's 95% interval, in e-folds on a log axis, else in units of x; half of it is
     how far an edge may bend between two rows. y_precision: rows at this distance, in
     units of y, get none between them. batch: runs that the device trains well at once.
@@ -45,6 +45,7 @@ class Aim:
 
     x: str = "weight_decay"
     y: str = "alpha"
+    log: bool = True
     precision: float = 0.2
     y_precision: float = 0.05
     batch: int = 2
@@ -70,13 +71,13 @@ class State(NamedTuple):
 
 def state_of(runs: pd.DataFrame, aim: Aim) -> State:
     """Args: runs: classified runs of one value on every axis but x, y and the seed."""
-    log = is_log(runs[aim.x])
     rows = {
-        float(y): row_of(own, aim.x, log, aim.grokked) for y, own in runs.groupby(aim.y)
+        float(y): row_of(own, aim.x, aim.log, aim.grokked)
+        for y, own in runs.groupby(aim.y)
     }
     placed = dict(zip(rows, edges(list(rows.values())), strict=True))
     every = np.concatenate([row.x for row in rows.values()])
-    return State(rows, placed, log, (float(every.min()), float(every.max())))
+    return State(rows, placed, aim.log, (float(every.min()), float(every.max())))
 
 
 def choose(runs: pd.DataFrame, seeds: Sequence[int], aim: Aim) -> list[Point]:

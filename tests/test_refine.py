@@ -134,6 +134,19 @@ def test_what_only_a_larger_budget_decides_is_left_alone() -> None:
     assert chosen and all(np.log(x) > lowest[y] for x, y, _ in chosen)
 
 
+def test_a_linear_axis_stays_linear_whatever_is_added() -> None:
+    """Points that crowd at an edge are spaced neither way: the aim says how to read."""
+    places = [(float(x), y, 0) for y in (0.0, 0.1) for x in np.linspace(0.001, 0.1, 8)]
+    aim = Aim(precision=0.001, y_precision=0.2, log=False)
+    for _ in range(12):
+        chosen = choose(made(places, 0.0), (0,), aim)
+        places += [tuple(point) for point in chosen]
+    runs = made(places, 0.0)
+    table = boundaries(runs, log=False)
+    known = table[table["status"] == MEASURED]
+    assert len(known) and ((known["high"] - known["low"]) / 2 <= 0.001 + 1e-9).all()
+
+
 def test_more_precision_takes_more_runs() -> None:
     fine = Aim(precision=0.05, y_precision=0.03)
     assert len(refined(0.0, fine)[0]) > len(refined(0.0)[0]) + 10

@@ -29,15 +29,15 @@ def find_boundaries(
     rules = criteria_with(criteria, plot.GENERALISED)
     runs = load_runs(path, rules)
     by = plot.multiples(runs, x, y)
-    edges = wedge.boundaries(runs, x, y, by, plot.GENERALISED)
+    log, y_log = (axis_is_log(path, runs, axis) for axis in (x, y))
+    edges = wedge.boundaries(runs, x, y, by, plot.GENERALISED, log=log)
     if edges.empty:
         raise ResultError(f"{path}: no row has two values of {x}")
-    closing = wedge.critical(runs, y, by, plot.GENERALISED)
-    log = is_log(runs[x])
+    closing = wedge.critical(runs, y, by, plot.GENERALISED, log=y_log)
     moved = pd.DataFrame(columns=[*by, y, "edge", "shift", "shift_low", "shift_high"])
     if budget:
         half = at_half_budget(path, rules)
-        before = wedge.boundaries(half, x, y, by, plot.GENERALISED)
+        before = wedge.boundaries(half, x, y, by, plot.GENERALISED, log=log)
         moved = wedge.shifts(edges, before, log)
     table = edges.merge(moved, how="left", on=[*by, y, "edge"])
     name = table_name(NAME, x, y, rules)
@@ -53,6 +53,13 @@ def find_boundaries(
     if budget:
         _print_shifts(summary(moved, log), x, log)
     print(*files, sep="\n")
+
+
+def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:
+    """Whether an axis is read as its log, by the sweep's own grid if it has one: the
+    places that refinement adds are spaced neither way."""
+    grid = getattr(store.read_spec(path), axis, ())
+    return is_log(grid if len(grid) > 1 else runs[axis])
 
 
 def table_name(name: str, x: str, y: str, rules: Criteria) -> str:

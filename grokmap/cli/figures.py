@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from grokmap import plot, store, transitions
 from grokmap.boundaries import boundaries
 from grokmap.classify import read_criteria
+from grokmap.cli.boundaries import axis_is_log
 from grokmap.cli.results import criteria_with, find_run, load_runs
 from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
@@ -62,7 +63,7 @@ def draw_phase_diagram(
     if colour != DELAY_RATIO:
         runs, shading = _shaded(path, runs, colour, diagram.at)
     figure = plot.phase_diagram(
-        runs, diagram.x, diagram.y, shading, _edges(runs, diagram)
+        runs, diagram.x, diagram.y, shading, _edges(path, runs, diagram)
     )
     name = diagram.name
     if rules.name != "default":
@@ -71,12 +72,14 @@ def draw_phase_diagram(
     save_figure(figure, cells, out or path / "figures" / name, kinds)
 
 
-def _edges(runs: pd.DataFrame, diagram: Diagram) -> pd.DataFrame | None:
+def _edges(path: Path, runs: pd.DataFrame, diagram: Diagram) -> pd.DataFrame | None:
     """The edges of the wedge along x; None on an axis that has no grid of its own."""
     if "decay_rate" in (diagram.x, diagram.y):
         return None
     by = plot.multiples(runs, diagram.x, diagram.y)
-    return boundaries(runs, diagram.x, diagram.y, by, plot.GENERALISED)
+    log = axis_is_log(path, runs, diagram.x)
+    axes = (diagram.x, diagram.y, by, plot.GENERALISED)
+    return boundaries(runs, *axes, log=log)
 
 
 def _check_colour(colour: str, at: str) -> None:

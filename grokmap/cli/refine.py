@@ -12,11 +12,11 @@ import pandas as pd
 from grokmap import plot, store
 from grokmap import refine as choice
 from grokmap.classify import read_criteria
-from grokmap.cli.boundaries import find_boundaries
+from grokmap.cli.boundaries import axis_is_log, find_boundaries
 from grokmap.cli.results import criteria_with, label_runs, load_runs
 from grokmap.cli.sweep import Options, say, seconds_of, session_in, train_missing
 from grokmap.errors import ResultError, SpecError
-from grokmap.spec import AXES, Sweep, is_log
+from grokmap.spec import AXES, Sweep
 
 NOTHING = "no run is left to choose"
 WHOLE = ("seed", "width", "modulus", "ramp_steps")  # axes with nothing between values
@@ -106,13 +106,14 @@ def next_points(path: Path, sweep: Sweep, wanted: Wanted) -> pd.DataFrame:
 
 
 def _aim(path: Path, runs: pd.DataFrame, wanted: Wanted) -> choice.Aim:
-    decade = math.log(10) if is_log(runs[wanted.x]) else 1.0
+    log = axis_is_log(path, runs, wanted.x)
     span = float(runs[wanted.y].max() - runs[wanted.y].min())
     lanes = [metadata.get("lanes", 1) for _, metadata in store.batch_metadata(path)]
     return choice.Aim(
         x=wanted.x,
         y=wanted.y,
-        precision=wanted.precision * decade,
+        log=log,
+        precision=wanted.precision * (math.log(10) if log else 1.0),
         y_precision=wanted.y_precision or span / 24,
         batch=wanted.batch or max(lanes, default=1),
         grokked=plot.GENERALISED,

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm, t
 
 from grokmap.classify import GROK
 from grokmap.errors import ResultError, SpecError
+from grokmap.uncertainty import expanded_tail
 
 Floats = npt.NDArray[np.float64]
 
@@ -213,12 +213,9 @@ def counts(grok: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:
-    """Expanded percentile interval of [1 + B] values, the data's first.
-
-    Percentiles of resamples of n seeds are too narrow by what Student's t is wider
-    than the normal, and by sqrt(1 - 1/n); Hesterberg (arXiv 1411.5279) takes those
-    further out in return: 1.6 and 98.4 of 20 seeds. None where the data have no value,
-    no bounds where too few resamples have one.
+    """Expanded percentile interval (`uncertainty.expanded_tail`) of [1 + B] values,
+    the data's first. None where the data have no value, no bounds where too few
+    resamples have one.
     """
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]):
@@ -227,6 +224,6 @@ def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:
     if share < FEWEST_DEFINED:
         note = f"exists in {share:.0%} of the resamples"
         return Interval(float(values[0]), np.nan, np.nan, note)
-    tail = 100 * norm.cdf(t.ppf(0.025, n_seeds - 1) * np.sqrt(n_seeds / (n_seeds - 1)))
+    tail = 100 * expanded_tail(n_seeds)
     low, high = np.percentile(drawn, (tail, 100 - tail))
     return Interval(float(values[0]), float(low), float(high), note)

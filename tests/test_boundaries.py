@@ -25,7 +25,11 @@ def row(yes: list[int], no: list[int], undecided: list[int] | None = None) -> Ro
 # cells of one seed cannot tell, intervals are wider than need be: that is allowed.
 @pytest.mark.parametrize(
     "planted",
-    [Planted(10, 2, 0.3), Planted(16, 1, 0.6), Planted(16, 4, 1.0)],
+    [
+        Planted(10, 2, 0.3),
+        pytest.param(Planted(16, 1, 0.6), marks=pytest.mark.slow),
+        pytest.param(Planted(16, 4, 1.0), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_intervals_cover_planted_edges_at_their_nominal_rate(planted: Planted) -> None:
@@ -44,11 +48,18 @@ def test_intervals_cover_on_every_grid(cells: int, width: float, seeds: int) -> 
 
 def test_resampling_the_runs_does_not_cover() -> None:
     """Why intervals are posteriors: sharp edges look the same in every resample."""
-    assert coverage(Planted(10, 2, 0.05), 10, bootstrap) < 0.6
+    assert coverage(Planted(10, 2, 0.05), 3, bootstrap) < 0.6
 
 
 # Budgets that cut off most of, about half of, and little of what is below the wedge.
-@pytest.mark.parametrize("budget", [300.0, 3000.0, 30_000.0])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        pytest.param(300.0, marks=pytest.mark.slow),
+        3000.0,
+        pytest.param(30_000.0, marks=pytest.mark.slow),
+    ],
+)
 def test_censored_cells_never_move_an_edge_out_of_its_interval(budget: float) -> None:
     cut = Planted(12, 3, 0.3, budget)
     measured = bounds = hits = held = 0
@@ -73,7 +84,7 @@ def test_counting_the_undecided_as_no_would_be_biased() -> None:
         return edges([Row(r.x, r.yes, r.no + r.undecided, z) for r, z in pairs])
 
     cut = Planted(12, 3, 0.3, 300.0)
-    lower = [(e, t) for name, e, t in found(cut, 50, naive) if name == MIN]
+    lower = [(e, t) for name, e, t in found(cut, 10, naive) if name == MIN]
     misses = [t < e.low for e, t in lower if e.status == wedge.MEASURED]
     assert np.mean(misses) > 0.5
 

@@ -73,7 +73,7 @@ def test_from_toml_to_figures_and_again_without_new_work(grokmap: Any) -> None:
 
     # One axis alone is swept, so lambda against the seed's absence cannot be drawn.
     code, out, err = grokmap("phase-diagram", "results/tiny")
-    assert code == 2 and "'alpha' is not swept" in err and out == ""
+    assert code == 2 and "needs two such axes" in err and out == ""
 
     # Growing an axis does only the new runs.
     code, _, _ = grokmap("sweep", "tiny.toml", "-s", "alpha=0,0.3")

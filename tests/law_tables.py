@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from table_format import markdown, number, stored
 from grokmap import early_stopping, forecast, laws, transitions
 from grokmap.cli.early_stopping import best_warnings
 from grokmap.laws.compare import ratios_of, spreads
+from grokmap.plan import weight_decay_at
 
 
 def law_name(law: str, clock: str) -> str:
@@ -201,6 +203,30 @@ def early_stopping_warnings() -> str:
     return markdown([*head, "k = 1", "k = 4", "k = 16"], rows)
 
 
+def ramps_in_decay_times() -> str:
+    """Integral of r dt until test accuracy passes 1/2, on slow ramps from 0.001."""
+    runs, trajectories = stored("hysteresis")
+    runs = runs[(runs["weight_decay"] == 0.001) & (runs["ramp_steps"] >= 4000)]
+    high = trajectories[trajectories["test_accuracy"] >= 0.5]
+    first = high.groupby("run_id")["step"].min()
+    found = runs.assign(first=runs["run_id"].map(first)).dropna(subset="first")
+    times = [decay_times(run) for run in found.itertuples()]
+    groups = found.assign(times=times).groupby(["ramp_factor", "ramp_steps"])["times"]
+    table = groups.quantile([0.25, 0.5, 0.75]).unstack()
+    rows = [
+        [f"0.001 to {0.001 * factor:g}", f"{steps:.0f}", f"{q[0.5]:.2f}"]
+        + [f"{q[0.25]:.2f} to {q[0.75]:.2f}"]
+        for (factor, steps), q in table.iterrows()
+    ]
+    return markdown(["lambda", "steps up", "decay times", "quartiles"], rows)
+
+
+def decay_times(run: Any) -> float:
+    """Of a ramped run up to its step `first`: r goes with lambda."""
+    decay = weight_decay_at(np.arange(run.first), run)
+    return float(np.sum(run.decay_rate * decay / run.weight_decay))
+
+
 SEEDS_ALONE = ("snr", "ipr", "function_snr", "rqi", "test_loss", "weight_norm")
 
 
@@ -239,4 +265,5 @@ LAW_TABLES = {
     ("docs/laws.md", "decay times"): patience_in_decay_times,
     ("docs/laws.md", "warnings"): early_stopping_warnings,
     ("docs/laws.md", "seeds alone"): warnings_by_seed,
+    ("docs/laws.md", "ramps in decay times"): ramps_in_decay_times,
 }

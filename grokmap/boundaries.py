@@ -177,11 +177,16 @@ def _likelihood(side: Side, width: Floats) -> tuple[Floats, Floats]:
     return places, ((side.yes + side.no) * rises - side.no * z).sum(axis=-1)
 
 
+def outcomes(runs: pd.DataFrame, grokked: Sequence[str]) -> tuple[pd.Series, pd.Series]:
+    """[runs] whether each grokked, and whether it was cut short before it could say."""
+    yes = runs["phase"].isin(grokked)
+    return yes, runs["censored"].astype(bool) & ~yes
+
+
 def row_of(runs: pd.DataFrame, x: str, log: bool, grokked: Sequence[str]) -> Row:
     """The runs of one row as counts at each place; x = 0 has none on a log axis."""
     runs = runs[runs[x] > 0] if log else runs
-    yes = runs["phase"].isin(grokked)
-    undecided = runs["censored"].astype(bool) & ~yes
+    yes, undecided = outcomes(runs, grokked)
     table = pd.DataFrame({"x": runs[x], "yes": yes, "undecided": undecided})
     table["no"] = ~yes & ~undecided
     counts = table.groupby("x").sum()
@@ -259,8 +264,7 @@ def critical(
     the cells of x may be missed, and counts as closed. Rows as in `boundaries`, with y
     as x: one of each edge for every point of `by`.
     """
-    yes = runs["phase"].isin(grokked)
-    undecided = runs["censored"].astype(bool) & ~yes
+    yes, undecided = outcomes(runs, grokked)
     flags = runs[[*by, y, "seed"]].assign(yes=yes, undecided=undecided, all=0)
     seeds = flags.groupby([*by, "all", y, "seed"], as_index=False).any()
     phase = np.where(seeds["yes"], grokked[0], "")

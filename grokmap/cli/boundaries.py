@@ -127,4 +127,5 @@ def _print_shifts(shifts: pd.DataFrame, x: str, log: bool) -> None:
         print(f"half of the budget moves {x} at {row['edge']} by {by} ({spread})")
     # What a budget of steps cuts off is decay times: of no other axis is that known.
     if log and x in ("weight_decay", "decay_rate"):
-        print("(an edge that a step budget makes moves by 2; a real one stays at 1)")
+        print("(a real edge stays at 1; one that a step budget makes moves by 2, where")
+        print(" t_grok goes as one over the weight decay)")

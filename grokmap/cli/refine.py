@@ -44,14 +44,12 @@ def refine_result(options: Options, wanted: Wanted, dry_run: bool) -> int:
         _check(sweep, wanted)
         train_missing(path, sweep, options, stop, session)
         while not stop.code and not session.failed:
-            before = store.read_points(path)
-            n_before = 0 if before is None else len(before)
-            # Fewer may be allowed by now than were made before.
-            left = max(0, wanted.max_runs - n_before)
+            before, left = _made(path, wanted)
             points = next_points(path, sweep, wanted)[:left]
             if points.empty:
                 break
             rounds = 1 if before is None else int(before["round"].max()) + 1
+            n_before = wanted.max_runs - left
             say(f"round {rounds}: {len(points)} runs, {n_before} chosen before")
             points = points.assign(round=rounds)
             store.write_points(path, pd.concat([before, points], ignore_index=True))
@@ -70,15 +68,21 @@ def refine_result(options: Options, wanted: Wanted, dry_run: bool) -> int:
     return session.code
 
 
+def _made(path: Path, wanted: Wanted) -> tuple[pd.DataFrame | None, int]:
+    """The points chosen before, and how many more --max-runs leaves; a smaller number
+    than were made leaves none."""
+    before = store.read_points(path)
+    return before, max(0, wanted.max_runs - (0 if before is None else len(before)))
+
+
 def _say_next(options: Options, wanted: Wanted) -> None:
     """Prints the next round; refuses what the round itself would refuse."""
     path = options.spec
     seconds_of(options.time_budget, "--time-budget")
     sweep = store.read_spec(path)
     _check(sweep, wanted)
-    before = store.read_points(path)
+    before, left = _made(path, wanted)
     n_before = 0 if before is None else len(before)
-    left = max(0, wanted.max_runs - n_before)
     others = [k for k in sweep.swept if k not in (wanted.y, wanted.x, "seed")]
     shown = [*others, wanted.y, wanted.x, "seed"]
     points = next_points(path, sweep, wanted)[:left][shown]

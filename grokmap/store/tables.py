@@ -90,8 +90,8 @@ def read_plan(path: Path) -> pd.DataFrame:
 
 
 def write_points(path: Path, points: pd.DataFrame) -> None:
-    """Writes the points beside the grid: one row a run, one column a swept axis, and
-    `round`, in which it was chosen."""
+    """Writes the points beside the grid: one row a run, one column an axis (fixed ones
+    too, since axes may grow later), and `round`, in which it was chosen."""
     write_table(path / POINTS, pa.Table.from_pandas(points, preserve_index=False), {})
 
 

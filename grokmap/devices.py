@@ -21,6 +21,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from grokmap.plan import Planned, Slots
 from grokmap.spec import Control, System
+from grokmap.tasks import TASKS
 from grokmap.train import Program, build, effective_precision
 
 # Rows of a tile on a CPU: the hidden activations of a tile stay in its cache.
@@ -102,7 +103,9 @@ def choose_settings(
     precision = effective_precision(system.precision, platform())
     n_train = max(run.n_train for run in planned)
     if platform() == "cpu":
-        tiles = -(-n_train // (tile or CPU_TILE))
+        # Independent examples are not gathered, so one tile reads them where they are.
+        whole = n_train if not TASKS[system.task].shuffled else CPU_TILE
+        tiles = -(-n_train // (tile or whole))
         tile = tile or -(-n_train // tiles)
         cpu = Settings(1, tile, tiles, "gather", together=False, precision=precision)
         return cpu._replace(lanes=whole_devices(lanes or 1))

@@ -1,4 +1,7 @@
-"""Losses: (logits [n, C], label [n]) -> loss of each example [n]."""
+"""Losses: (outputs [n, C], answer) -> loss of each example [n].
+
+answer: label [n], the class of each example, or target [n, C] (`tasks.Data.answer`).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ import jax
 import jax.numpy as jnp
 
 
-def mse(logits: jax.Array, label: jax.Array) -> jax.Array:
-    """sum_c (f_c - y_c)^2, y one-hot. Range [0, inf); 1 for f = 0."""
-    target = jax.nn.one_hot(label, logits.shape[-1], dtype=logits.dtype)
+def mse(logits: jax.Array, answer: jax.Array) -> jax.Array:
+    """sum_c (f_c - y_c)^2, y the target or one-hot. Range [0, inf); of f = 0, |y|^2."""
+    target = answer
+    if answer.ndim == 1:
+        target = jax.nn.one_hot(answer, logits.shape[-1], dtype=logits.dtype)
     return jnp.sum(jnp.square(logits - target), axis=-1)
 
 
@@ -37,5 +42,28 @@ def _cross_entropy_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Arra
     return cross_entropy(logits, label), jnp.sum(error * tangents[0], axis=-1)
 
 
+def stablemax(logits: jax.Array, label: jax.Array) -> jax.Array:
+    """-log of s(f_label) / sum_c s(f_c), s(x) = x + 1 for x >= 0, 1/(1 - x) below.
+
+    Prieto et al. (arXiv 2501.04697): in float32 its gradient does not vanish, as that
+    of `cross_entropy` does. Range [0, inf); ln C for f = 0.
+    """
+    # log s, without ever dividing by a small number.
+    size = jnp.log1p(jnp.abs(logits))
+    log_s = jnp.where(logits >= 0, size, -size)
+    log_p = log_s - jax.nn.logsumexp(log_s, axis=-1, keepdims=True)
+    return -jnp.take_along_axis(log_p, label[:, None], axis=-1)[:, 0]
+
+
+def logistic(outputs: jax.Array, target: jax.Array) -> jax.Array:
+    """log(1 + exp(-y f)), y = -1 or 1, summed over outputs. ln 2 for f = 0."""
+    return jnp.sum(jax.nn.softplus(-target * outputs), axis=-1)
+
+
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
-LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
+LOSSES: dict[str, Loss] = {
+    "mse": mse,
+    "cross_entropy": cross_entropy,
+    "stablemax": stablemax,
+    "logistic": logistic,
+}

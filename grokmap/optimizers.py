@@ -1,7 +1,8 @@
 """Optimizers on pytrees with traced hyperparameters, checked against optax in tests.
 
-Hand-written because `optax.inject_hyperparams` costs time per step, and because the
-per-step shrinkage of the weights, `decay_rate`, has to be known in closed form.
+gd and adamw are hand-written because `optax.inject_hyperparams` costs time per step,
+and because the per-step shrinkage of the weights, `decay_rate`, has to be known in
+closed form.
 """
 
 from __future__ import annotations
@@ -12,38 +13,63 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from grokmap.models import Scalar, Scale
+from grokmap.models import Scale
 from grokmap.spec import Control
 
 Params = Any  # a pytree of arrays
+TINY = 1e-30
 
 
 class Rates(NamedTuple):
-    """Scalars of one run's update rule, traced.
+    """Of one run's update rule: scalars, traced; or, where arrays of the network have
+    rates of their own, pytrees like params.
 
     step: what multiplies the update direction.
     decay: coefficient of theta (in the gradient if coupled, in the step if decoupled).
     """
 
-    step: Scalar
-    decay: Scalar
+    step: Any
+    decay: Any
+
+
+class Update(NamedTuple):
+    """What an update rule looks at beside gradient, state and weights.
+
+    step: counts from 1. key: of this step's noise.
+    """
+
+    control: Control
+    rates: Rates
+    step: jax.Array
+    key: jax.Array
 
 
 class Optimizer(NamedTuple):
-    """controls: the control parameters it reads beside alpha, lambda and eta.
+    """One entry of the table of update rules.
 
+    controls: the control parameters it reads beside alpha, lambda and eta.
+    rates: (control, scale) -> scalar `Rates`.
     decay_rate: r, the relative shrinkage of the weights per step at zero loss gradient;
     on floats of the host.
+    update: (gradient, state, params, `Update`) -> (params, state).
+    decays: whether it reads lambda at all.
+    needs_hidden: whether it is for matrices between hidden layers.
     """
 
     controls: tuple[str, ...]
     rates: Callable[[Control, Scale], Rates]
     decay_rate: Callable[[Control, Scale], float]
     init: Callable[[Params], Params]
-    update: Callable[
-        [Params, Params, Params, Control, Rates, jax.Array], tuple[Params, Params]
-    ]
+    update: Callable[[Params, Params, Params, Update], tuple[Params, Params]]
+    decays: bool = True
+    needs_hidden: bool = False
+
+
+def _of_each(rate: Any, params: Params) -> Params:
+    """A rate for each array of params: the scalar, or its own."""
+    return jax.tree.broadcast(rate, params)
 
 
 def gd_rates(control: Control, scale: Scale) -> Rates:
@@ -81,22 +107,59 @@ def gd_init(params: Params) -> Params:
 
 
 def gd_update(
-    grads: Params,
-    velocity: Params,
-    params: Params,
-    control: Control,
-    rates: Rates,
-    step: jax.Array,
+    grads: Params, velocity: Params, params: Params, at: Update
 ) -> tuple[Params, Params]:
     """v <- beta v + g + decay theta; theta <- theta - step v. Returns (theta, v)."""
+    momentum = at.control.momentum
     velocity = jax.tree.map(
-        lambda v, g, theta: control.momentum * v + g + rates.decay * theta,
+        lambda v, g, theta, decay: momentum * v + g + decay * theta,
         velocity,
         grads,
         params,
+        _of_each(at.rates.decay, params),
     )
-    params = jax.tree.map(lambda theta, v: theta - rates.step * v, params, velocity)
+    params = jax.tree.map(
+        lambda theta, v, step: theta - step * v,
+        params,
+        velocity,
+        _of_each(at.rates.step, params),
+    )
     return params, velocity
+
+
+def langevin_decay_rate(control: Control, scale: Scale) -> float:
+    """r = eta lambda N^(-2 alpha): that of descent without momentum."""
+    rates = gd_rates(control, scale)
+    return float(rates.step) * float(rates.decay)
+
+
+def langevin_update(
+    grads: Params, state: Params, params: Params, at: Update
+) -> tuple[Params, Params]:
+    """theta <- theta - step (g + decay theta) + sqrt(2 step T) xi, xi ~ N(0, 1).
+
+    Unadjusted Langevin dynamics (Welling and Teh 2011): for small steps it samples
+    exp(-F / T), F = L + (decay/2) |theta|^2; so T is the variance sigma^2 of the
+    posterior of Rubin et al. (arXiv 2310.03789) up to the scale of their loss.
+    """
+    noise = noise_like(params, at.key)
+
+    def move(
+        theta: jax.Array, g: jax.Array, xi: jax.Array, step: Any, decay: Any
+    ) -> jax.Array:
+        kick = jnp.sqrt(2.0 * step * at.control.temperature) * xi
+        return theta - step * (g + decay * theta) + kick
+
+    steps, decays = (_of_each(rate, params) for rate in at.rates)
+    return jax.tree.map(move, params, grads, noise, steps, decays), state
+
+
+def noise_like(tree: Params, key: jax.Array) -> Params:
+    """Independent N(0, 1) in the place of every number of a pytree."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    draws = [jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, draws)
 
 
 def adamw_rates(control: Control, scale: Scale) -> Rates:
@@ -120,17 +183,13 @@ def adamw_init(params: Params) -> Params:
 
 
 def adamw_update(
-    grads: Params,
-    moments: Params,
-    params: Params,
-    control: Control,
-    rates: Rates,
-    step: jax.Array,
+    grads: Params, moments: Params, params: Params, at: Update
 ) -> tuple[Params, Params]:
-    """AdamW (Loshchilov and Hutter, arXiv 1711.05101). `step` counts from 1.
+    """AdamW (Loshchilov and Hutter, arXiv 1711.05101).
 
     theta <- theta - step m_hat / (sqrt(v_hat) + epsilon) - decay theta.
     """
+    control = at.control
     mean = jax.tree.map(
         lambda m, g: control.beta1 * m + (1.0 - control.beta1) * g, moments[0], grads
     )
@@ -139,25 +198,107 @@ def adamw_update(
         moments[1],
         grads,
     )
-    count = step.astype(jnp.float32)
+    count = at.step.astype(jnp.float32)
     mean_correction = 1.0 - control.beta1**count
     square_correction = 1.0 - control.beta2**count
 
-    def move(theta: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
+    def move(
+        theta: jax.Array, m: jax.Array, v: jax.Array, step: Any, decay: Any
+    ) -> jax.Array:
         root = jnp.sqrt(v / square_correction) + control.epsilon
         direction = (m / mean_correction) / root
-        return theta - rates.step * direction - rates.decay * theta
+        return theta - step * direction - decay * theta
 
-    return jax.tree.map(move, params, mean, square), (mean, square)
+    steps, decays = (_of_each(rate, params) for rate in at.rates)
+    return jax.tree.map(move, params, mean, square, steps, decays), (mean, square)
 
 
+def adam_rates(control: Control, scale: Scale) -> Rates:
+    """Learning rate eta * adam_step, no decay."""
+    return adamw_rates(control, scale)._replace(decay=0.0)
+
+
+def _split(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Matrices between hidden layers, and all other arrays."""
+    hidden = {k: v for k, v in tree.items() if k.startswith("hidden_") and v.ndim == 2}
+    return hidden, {k: v for k, v in tree.items() if k not in hidden}
+
+
+def muon_init(params: Params) -> Params:
+    """State of optax's Muon for hidden matrices, AdamW's for all else."""
+    hidden, rest = _split(params)
+    muon = optax.contrib.scale_by_muon()
+    return {k: muon.init(v) for k, v in hidden.items()}, adamw_init(rest)
+
+
+def muon_update(
+    grads: Params, state: Params, params: Params, at: Update
+) -> tuple[Params, Params]:
+    """Muon (Jordan et al. 2024) on hidden matrices, AdamW on all else.
+
+    theta <- theta - step sqrt(max(1, fan_out / fan_in)) O(m) - decay theta, m the
+    average of the gradient at `momentum` (Nesterov's), O the 5 Newton-Schulz steps of
+    `optax.contrib`, which take singular values above 0.005 of the Frobenius norm into
+    [0.68, 1.16]. Everything decays at eta lambda.
+    """
+    (hidden, rest), (of_hidden, of_rest) = _split(params), _split(grads)
+    muon = optax.contrib.scale_by_muon(beta=at.control.momentum)
+    # One array at a time: of a dict, optax 0.2.8 asks for its dimensions.
+    turned = {k: muon.update(g, state[0][k]) for k, g in of_hidden.items()}
+    rates = at.rates
+
+    def move(theta: jax.Array, direction: jax.Array) -> jax.Array:
+        shape = max(1.0, theta.shape[1] / theta.shape[0]) ** 0.5
+        return theta - rates.step * shape * direction - rates.decay * theta
+
+    share = at.control.adam_learning_rate / at.control.learning_rate
+    of_adam = at._replace(rates=rates._replace(step=rates.step * share))
+    rest, moments = adamw_update(of_rest, state[1], rest, of_adam)
+    moved = {k: move(hidden[k], direction) for k, (direction, _) in turned.items()}
+    return {**rest, **moved}, ({k: v for k, (_, v) in turned.items()}, moments)
+
+
+ADAM_CONTROLS = ("beta1", "beta2", "epsilon")
 OPTIMIZERS: dict[str, Optimizer] = {
     "gd": Optimizer(("momentum",), gd_rates, gd_decay_rate, gd_init, gd_update),
     "adamw": Optimizer(
-        ("beta1", "beta2", "epsilon"),
-        adamw_rates,
-        adamw_decay_rate,
+        ADAM_CONTROLS, adamw_rates, adamw_decay_rate, adamw_init, adamw_update
+    ),
+    "adam": Optimizer(
+        ADAM_CONTROLS,
+        adam_rates,
+        lambda control, scale: 0.0,
         adamw_init,
         adamw_update,
+        decays=False,
+    ),
+    "muon": Optimizer(
+        ("momentum", "adam_learning_rate", *ADAM_CONTROLS),
+        adamw_rates,
+        adamw_decay_rate,
+        muon_init,
+        muon_update,
+        needs_hidden=True,
+    ),
+    "langevin": Optimizer(
+        ("temperature",),
+        gd_rates,
+        langevin_decay_rate,
+        lambda params: (),
+        langevin_update,
     ),
 }
+
+
+def without_own_direction(grads: Params, params: Params) -> Params:
+    """Each gradient array without its part along the weights, at its own size.
+
+    g - (w.g / w.w) w, rescaled to |g|: the perpendicular gradient of Prieto et al.
+    (arXiv 2501.04697), which does not move weights along rays of equal predictions.
+    """
+
+    def project(g: jax.Array, w: jax.Array) -> jax.Array:
+        left = g - jnp.vdot(w, g) / (jnp.vdot(w, w) + TINY) * w
+        return left * (jnp.linalg.norm(g) / (jnp.linalg.norm(left) + TINY))
+
+    return jax.tree.map(project, grads, params)

@@ -31,7 +31,7 @@ from grokmap.spec import (
     expand,
     n_train_of,
 )
-from grokmap.spec.words import ALWAYS_READ
+from grokmap.spec.words import ALWAYS_READ, NOISES
 
 
 class Planned(NamedTuple):
@@ -58,16 +58,17 @@ def plan(
     """
     planned: list[Planned] = []
     tail = math.inf if sweep.tail is None else sweep.tail
-    n_examples = vocabulary.task[sweep.task].n_examples
+    shape = vocabulary.task[sweep.task].shape
     with _all_is_kept():
         every = chain(expand(sweep, vocabulary), more)
         for system, runs in groupby(every, attrgetter("system")):
             rate_of = cache(partial(decay_rate, system, vocabulary=vocabulary))
+            n_examples = shape(system).n_examples
             for control, seeds in groupby(runs, attrgetter("control")):
                 # Nothing decays by the train fraction: NaN would show if it did.
                 rate = rate_of(control._replace(train_fraction=math.nan))
                 n_steps = _n_steps(sweep, control, rate)
-                n_train = n_train_of(control.train_fraction, n_examples(system.modulus))
+                n_train = n_train_of(control.train_fraction, n_examples)
                 planned += [Planned(run, rate, n_steps, n_train, tail) for run in seeds]
     return planned
 
@@ -111,10 +112,11 @@ def plan_table(
 
     reads = (*ALWAYS_READ, *controls_read(sweep, vocabulary))
     constant = {field: _only_value(sweep, field) for field in CONTROL_FIELDS}
+    noises = [field for field in NOISES if constant[field] != 0]
     table = _system_table(planned)
     table.insert(0, "run_id", [run.run.run_id for run in planned])
     for field in CONTROL_FIELDS:
-        if field not in reads:
+        if field not in (*reads, *noises):
             table[field] = np.nan
         elif constant[field] is None:
             table[field] = column(f"run.control.{field}", float)
@@ -137,8 +139,8 @@ def _system_table(planned: Sequence[Planned]) -> pd.DataFrame:
     """The fields of each run's system: one row a system, repeated for its runs."""
     rows, lengths = [], []
     for system, runs in groupby(planned, attrgetter("run.system")):
-        names = ",".join(system.order_parameters)
-        rows.append({**vars(system), "order_parameters": names})
+        words = {k: ",".join(getattr(system, k)) for k in ("order_parameters", "noisy")}
+        rows.append({**vars(system), **words})
         lengths.append(len(list(runs)))
     systems = pd.DataFrame(rows)
     return systems.loc[systems.index.repeat(lengths)].reset_index(drop=True)
@@ -149,10 +151,17 @@ def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> floa
 
     At `control.weight_decay`, whether or not a ramp starts from there.
     """
-    convention = vocabulary.alpha_convention[system.alpha_convention]
-    degree = vocabulary.activation[system.activation].degree
-    scale = convention.scale(control.alpha, system.width, degree, 2 * system.modulus)
+    scale = scale_at(system, control, vocabulary)
     return float(vocabulary.optimizer[system.optimizer].decay_rate(control, scale))
+
+
+def scale_at(system: System, control: Control, vocabulary: Vocabulary) -> Any:
+    """What the run's alpha sets (`models.Scale`)."""
+    convention = vocabulary.alpha_convention[system.alpha_convention]
+    sigma = vocabulary.activation[system.activation].degree
+    degree = vocabulary.model[system.model].degree(sigma, system.depth)
+    n_inputs = vocabulary.task[system.task].shape(system).n_inputs
+    return convention.scale(control.alpha, system.width, degree, n_inputs)
 
 
 def weight_decay_at(step: Any, control: Control) -> Any:

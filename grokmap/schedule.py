@@ -214,6 +214,7 @@ def steps_alike(seats: Sequence[Seat | None], flops: float, least: float) -> lis
 
 
 def flops_of_step(planned: Planned) -> float:
-    """Of the products with the readout."""
+    """Of the products with the readout, or about that of other networks."""
     system = planned.run.system
-    return 6.0 * planned.n_train * system.width * system.modulus
+    layers = max(1, system.depth, system.n_inputs // max(system.modulus, 1))
+    return 6.0 * planned.n_train * max(system.width, 1) * max(system.modulus, layers)

@@ -64,7 +64,7 @@ def _limits(sweep: Sweep) -> Iterator[float]:
     runs = itertools.groupby(expand(points, VOCABULARY), lambda run: run.system)
     for system, own in runs:
         curvature = _curvature_of(system)
-        n_examples = TASKS[system.task].n_examples(system.modulus)
+        n_examples = TASKS[system.task].shape(system).n_examples
         for run in own:
             control = run.control
             n_train = n_train_of(control.train_fraction, n_examples)
@@ -81,7 +81,7 @@ def _curvature_of(system: System) -> Any:
     The Gauss-Newton part is what is left of the Hessian once the training set is
     fitted; for mse its eigenvalues are those of the neural tangent kernel, times 2 / n.
     """
-    n_examples = TASKS[system.task].n_examples(system.modulus)
+    n_examples = TASKS[system.task].shape(system).n_examples
     program = build(system, tile=n_examples, max_tiles=1)
 
     @jax.jit
@@ -116,7 +116,7 @@ def _loss_of_logits(program: Program, lane: Lane) -> Any:
     snapshot = program.snapshot(lane)
 
     def loss(logits: jax.Array) -> jax.Array:
-        losses = snapshot.network.loss(logits, snapshot.label)
+        losses = snapshot.network.loss(logits, snapshot.answer)
         return jnp.sum(jnp.where(snapshot.train, losses, 0.0)) / lane.n_train
 
     return loss

@@ -15,19 +15,18 @@ from jax import lax
 from grokmap import order_parameters as op
 from grokmap.errors import SpecError
 from grokmap.losses import LOSSES
-from grokmap.models import (
-    ACTIVATIONS,
-    ALPHA_CONVENTIONS,
-    KERNELS,
-    MODELS,
-    Activity,
-    Scale,
-    first_table,
+from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Scale
+from grokmap.network import Training, build_network, is_finite
+from grokmap.optimizers import (
+    OPTIMIZERS,
+    Rates,
+    Update,
+    noise_like,
+    without_own_direction,
 )
-from grokmap.optimizers import OPTIMIZERS, Rates
-from grokmap.plan import NEVER, Slots, weight_decay_at
+from grokmap.plan import NEVER, Slots, scale_at, weight_decay_at
 from grokmap.spec import Control, System, Vocabulary
-from grokmap.tasks import TASKS, examples, probe
+from grokmap.tasks import TASKS, Data
 
 
 class Precision(NamedTuple):
@@ -57,18 +56,21 @@ VOCABULARY = Vocabulary(
     order_parameters=op.ORDER_PARAMETERS,
 )
 
-SPLIT, INIT = 0, 1  # purposes folded into a run's own key
+# Purposes folded into a run's own key.
+SPLIT, INIT, EXAMPLES, LABELS, STEPS = range(5)
 
 
 class Lane(NamedTuple):
     """Everything of one run in training.
 
+    seed: of the run: examples, split, initial weights, noise.
     step: steps trained so far.
     rows: [m] example indices in the order of the run's own split, its n_train training
       examples first, repeated at the end to fill the last tile.
     train: [n] which examples of the table are training examples.
     offset: [n, C] initial outputs by example, if the system is centred.
     initial_kernel: [k, k] tangent kernel at step 0, if an order parameter needs it.
+    initial_params: the weights at step 0, likewise.
     diverged_step: first step whose gradient is not finite, else NEVER.
     """
 
@@ -77,21 +79,13 @@ class Lane(NamedTuple):
     step: jax.Array
     diverged_step: jax.Array
     control: Control
+    seed: jax.Array
     rows: jax.Array
     n_train: jax.Array
     train: jax.Array
     offset: jax.Array | None
     initial_kernel: jax.Array | None
-
-
-class Training(NamedTuple):
-    """What a run's training loss is made of beside the weights; see `Lane`."""
-
-    rows: jax.Array
-    n_train: jax.Array
-    train: jax.Array
-    offset: jax.Array | None
-    scale: Scale
+    initial_params: Any
 
 
 class Program(NamedTuple):
@@ -138,24 +132,25 @@ def build(
       kernel: how the first layer is computed in training (`models.KERNELS`).
       platform: for which the precision of matrix products is chosen.
     """
-    network = _network(system, tile, max_tiles, kernel)
-    model, (a, b, label) = _model(system), _table(system)
+    made = build_network(system, tile=tile, max_tiles=max_tiles, kernel=kernel)
+    network, task = made.network, TASKS[system.task]
     optimizer = OPTIMIZERS[system.optimizer]
-    n_examples = label.shape[0]
+    n_examples = task.shape(system).n_examples
     names = names_by_cost(system.order_parameters)
-    drifts = "ntk_drift" in system.order_parameters
 
     def training(lane: Lane) -> Training:
-        scale = scale_of(system, lane.control)
-        return Training(lane.rows, lane.n_train, lane.train, lane.offset, scale)
+        return Training(
+            lane.rows,
+            lane.n_train,
+            lane.train,
+            lane.offset,
+            scale_of(system, lane.control),
+            examples_of(system, lane),
+            lane.control.dropout,
+        )
 
-    def on_table(params: Any, scale: Scale) -> Activity:
-        embedded = KERNELS["grid"].embed(first_table(params), a, b)
-        return model.apply({"params": params}, a, b, scale, embedded)
-
-    def snapshot(lane: Lane) -> op.Snapshot:
-        now = training(lane)
-        activity = on_table(lane.params, now.scale)
+    def snapshot_at(lane: Lane, now: Training) -> op.Snapshot:
+        activity, data = made.on_table(lane.params, now), now.data
         logits = activity.logits
         logits = logits if lane.offset is None else logits - lane.offset
         return op.Snapshot(
@@ -163,57 +158,78 @@ def build(
             preactivation=activity.preactivation,
             hidden=activity.hidden,
             logits=logits,
-            label=label,
-            loss=network.loss(logits, label),
+            label=data.label,
+            answer=data.answer,
+            prototypes=data.prototypes,
+            loss=network.loss(logits, data.answer),
             train=lane.train,
             training=now,
             network=network,
             initial_kernel=lane.initial_kernel,
+            initial_params=lane.initial_params,
+            teacher=data.teacher,
         )
 
-    def measure(cost: str) -> Callable[[Lane], jax.Array]:
+    def snapshot(lane: Lane) -> op.Snapshot:
+        return snapshot_at(lane, training(lane))
+
+    def measure_at(cost: str, lane: Lane, now: Training) -> jax.Array:
         table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
-        return lambda lane: op.measure(table, names[cost], snapshot(lane))
+        return op.measure(table, names[cost], snapshot_at(lane, now))
+
+    def measure(cost: str) -> Callable[[Lane], jax.Array]:
+        return lambda lane: measure_at(cost, lane, training(lane))
 
     def init(control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
-        scale = scale_of(system, control)
         key = jax.random.key(seed)
-        order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
-        params = model.init(jax.random.fold_in(key, INIT), a[:1], b[:1], scale)
-        params = params["params"]
+        order = jnp.arange(n_examples)
+        if task.shuffled:
+            order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
         in_train = jnp.arange(n_examples) < n_train
+        params = made.init(jax.random.fold_in(key, INIT), scale_of(system, control))
         lane = Lane(
             params=params,
             opt_state=optimizer.init(params),
             step=jnp.int32(0),
             diverged_step=jnp.int32(NEVER),
             control=control,
+            seed=seed,
             rows=jnp.resize(order, (max(n_examples, tile * max_tiles),)),
             n_train=n_train,
             train=jnp.zeros(n_examples, bool).at[order].set(in_train),
-            offset=on_table(params, scale).logits if system.center else None,
+            offset=None,
             initial_kernel=None,
+            initial_params=None,
         )
-        if drifts:
+        if system.center:
+            now = training(lane)
+            lane = lane._replace(offset=made.on_table(params, now).logits)
+        if "ntk_drift" in system.order_parameters:
             lane = lane._replace(initial_kernel=network.ntk(params, training(lane)))
+        if "weight_motion" in system.order_parameters:
+            lane = lane._replace(initial_params=params)
         return lane
 
     def chunk(lane: Lane, slots: Slots) -> tuple[Lane, jax.Array]:
         now = training(lane)
-        constant = optimizer.rates(lane.control, now.scale)
+        constant = _own_rates(system, optimizer.rates(lane.control, now.scale), lane)
+        key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
 
         def rates_at(step: jax.Array) -> Rates:
             if not system.ramped:
                 return constant
             decay = weight_decay_at(step, lane.control)
-            return optimizer.rates(lane.control._replace(weight_decay=decay), now.scale)
+            control = lane.control._replace(weight_decay=decay)
+            return _own_rates(system, optimizer.rates(control, now.scale), lane)
 
         def step(_: jax.Array, lane: Lane) -> Lane:
-            _, grads = network.gradient(lane.params, now)
+            # Not used, and so not computed, where nothing in the step is random.
+            own_key = jax.random.fold_in(key, lane.step)
+            grads = made.step_gradient(lane.params, now, own_key)
+            grads = _modified(system, grads, lane, own_key)
             rates, following = rates_at(lane.step), lane.step + 1
-            params, opt_state = optimizer.update(
-                grads, lane.opt_state, lane.params, lane.control, rates, following
-            )
+            at = Update(lane.control, rates, following, jax.random.fold_in(own_key, 1))
+            params, opt_state = optimizer.update(grads, lane.opt_state, lane.params, at)
             first = (lane.diverged_step == NEVER) & ~is_finite(grads)
             return lane._replace(
                 params=params,
@@ -224,10 +240,10 @@ def build(
 
         def measured(cost: str, i: jax.Array, lane: Lane) -> jax.Array:
             if cost == "dense":
-                return measure(cost)(lane)
+                return measure_at(cost, lane, now)
             nothing = jnp.full(len(names[cost]), jnp.nan)
             due = getattr(slots, cost)[i]
-            return lax.cond(due, measure(cost), lambda lane: nothing, lane)
+            return lax.cond(due, lambda: measure_at(cost, lane, now), lambda: nothing)
 
         def record(i: jax.Array, state: tuple[Lane, jax.Array]) -> Any:
             lane, records = state
@@ -248,116 +264,58 @@ def build(
     )
 
 
-def _table(system: System) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """a, b, label: [n] of the system's task."""
-    a, b, label = examples(TASKS[system.task], system.modulus)
-    return jnp.asarray(a), jnp.asarray(b), jnp.asarray(label)
+def examples_of(system: System, lane: Lane) -> Data:
+    """The examples of a run, of which labels of training examples may be noise.
 
-
-def _model(system: System) -> Any:
-    return MODELS[system.model].module(
-        modulus=system.modulus,
-        width=system.width,
-        activation=system.activation,
-        bias=system.bias,
-    )
-
-
-def _network(system: System, tile: int, max_tiles: int, kernel: str) -> op.Network:
-    """Loss, gradient and tangent kernel of a system, as order parameters see them."""
-    task, loss = TASKS[system.task], LOSSES[system.loss]
-    model, (a, b, label) = _model(system), _table(system)
-    first_layer = KERNELS[kernel]
-    every = jnp.arange(label.shape[0])
-
-    def part(
-        params: Any, table: jax.Array, rows: jax.Array, train: jax.Array, now: Training
-    ) -> Any:
-        """Training loss of some rows; its gradients in params and in their table."""
-        own_a, own_b, own_label = a[rows], b[rows], label[rows]
-        embedded, again = first_layer.embed(table, own_a, own_b), None
-        if first_layer.anew:
-            # A zero that XLA cannot know: it would merge the two into one that is kept,
-            # and reading [n, N] from memory takes longer than embedding once more.
-            zero = jnp.minimum(now.n_train, 0)
-            again = first_layer.embed(table, own_a + zero, own_b + zero)
-
-        def mean_loss(params: Any, embedded: jax.Array) -> jax.Array:
-            activity = model.apply(
-                {"params": params}, own_a, own_b, now.scale, embedded, again
-            )
-            logits = activity.logits
-            logits = logits if now.offset is None else logits - now.offset[rows]
-            losses = loss(logits, own_label)
-            return jnp.sum(jnp.where(train, losses, 0.0)) / now.n_train
-
-        value, (grads, slope) = jax.value_and_grad(mean_loss, (0, 1))(params, embedded)
-        return (
-            value,
-            grads,
-            lambda total: first_layer.add_gradient(total, own_a, own_b, slope),
-        )
-
-    def gradient(params: Any, now: Training) -> tuple[jax.Array, Any]:
-        table, to_params = jax.vjp(first_table, params)
-
-        def add_tile(i: jax.Array, total: Any) -> Any:
-            own = lax.dynamic_slice(now.rows, (i * tile,), (tile,))
-            train = i * tile + jnp.arange(tile) < now.n_train
-            return add(total, own, train)
-
-        def add(total: Any, rows: jax.Array, train: jax.Array) -> Any:
-            value, grads, add_first = part(params, table, rows, train, now)
-            summed = jax.tree.map(jnp.add, total[1], grads)
-            return total[0] + value, summed, add_first(total[2])
-
-        zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0.0), params, table))
-        if first_layer.whole_table:
-            value, grads, of_table = add(zero, every, now.train)
-        elif max_tiles == 1:
-            value, grads, of_table = add_tile(jnp.int32(0), zero)
-        else:
-            n_tiles = -(-now.n_train // tile)
-            value, grads, of_table = lax.fori_loop(0, n_tiles, add_tile, zero)
-        return value, jax.tree.map(jnp.add, grads, *to_params(of_table))
-
-    probe_rows = probe(task, system.modulus)
-    closed_form = MODELS[system.model].ntk
-
-    def ntk(params: Any, now: Training) -> jax.Array:
-        rows = jnp.asarray(probe_rows)
-        if closed_form:
-            return closed_form(model, params, a[rows], b[rows], now.scale)
-
-        def logits(params: Any, rows: jax.Array) -> jax.Array:
-            apply = model.apply({"params": params}, a[rows], b[rows], now.scale)
-            return apply.logits
-
-        return op.empirical_ntk(logits, params, rows)
-
-    return op.Network(
-        loss=loss,
-        gradient=gradient,
-        ntk=ntk,
-        probe_label=tuple(label[probe_rows].tolist()),
-        cycle=task.cycle(system.modulus),
-    )
-
-
-def is_finite(grads: Any) -> jax.Array:
-    """Whether every training example had finite logits.
-
-    One that is not is in the sums of all neurons of its class, so one neuron shows it;
-    the loss itself would be another pass over all logits in every step.
+    label_noise: share of the training examples whose class is drawn anew from all; of
+    real targets, standard deviation of what is added to them.
     """
-    return jnp.isfinite(jnp.sum(grads["readout"][:, 0]))
+    task, key = TASKS[system.task], jax.random.key(lane.seed)
+    data = task.data(system, jax.random.fold_in(key, EXAMPLES))
+    data = Data(*(x if x is None else jnp.asarray(x) for x in data))
+    if "label_noise" not in system.noisy:
+        return data
+    which, what = jax.random.split(jax.random.fold_in(key, LABELS))
+    share = lane.control.label_noise
+    if data.label is None:
+        noise = share * jax.random.normal(what, data.target.shape)
+        return data._replace(
+            target=data.target + jnp.where(lane.train[:, None], noise, 0.0)
+        )
+    n = data.label.shape[0]
+    classes = task.shape(system).n_outputs
+    classes = classes if data.prototypes is None else data.prototypes.shape[0]
+    wrong = lane.train & jax.random.bernoulli(which, share, (n,))
+    label = jnp.where(wrong, jax.random.randint(what, (n,), 0, classes), data.label)
+    data = data._replace(label=label)
+    if data.prototypes is None:
+        return data
+    return data._replace(target=data.prototypes[label])
+
+
+def _own_rates(system: System, rates: Rates, lane: Lane) -> Rates:
+    """Embeddings with a learning rate of their own do not decay (Liu et al.)."""
+    if "embedding_learning_rate" not in MODELS[system.model].controls:
+        return rates
+    share = lane.control.embedding_learning_rate / lane.control.learning_rate
+    steps = dict.fromkeys(lane.params, rates.step)
+    decays = dict.fromkeys(lane.params, rates.decay)
+    return Rates(steps | {"embedding": rates.step * share}, decays | {"embedding": 0.0})
+
+
+def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
+    """The gradient with noise, and without its part along the weights."""
+    if "gradient_noise" in system.noisy:
+        noise = noise_like(grads, jax.random.fold_in(key, 2))
+        size = lane.control.gradient_noise
+        grads = jax.tree.map(lambda g, xi: g + size * xi, grads, noise)
+    return without_own_direction(grads, lane.params) if system.perp_grad else grads
 
 
 def scale_of(system: System, control: Control) -> Scale:
     """What the run's alpha means; see `models.Scale`."""
-    convention = ALPHA_CONVENTIONS[system.alpha_convention]
-    degree = ACTIVATIONS[system.activation].degree
-    return convention.scale(control.alpha, system.width, degree, 2 * system.modulus)
+    scale: Scale = scale_at(system, control, VOCABULARY)
+    return scale._replace(nonlinearity=control.nonlinearity)
 
 
 def effective_precision(name: str, platform: str) -> str:

@@ -85,7 +85,7 @@ def program(modulus: int, width: int, **changes: Any) -> Program:
     values = {"task": "modular_addition", "alpha_convention": "literal", **changes}
     values["order_parameters"] = ("ntk_drift",)  # so that a lane keeps its first kernel
     system = System(modulus=modulus, width=width, **values)
-    n_examples = TASKS[system.task].n_examples(modulus)
+    n_examples = TASKS[system.task].shape(system).n_examples
     made = build(system, tile=n_examples, max_tiles=1)
     return made._replace(init=jax.jit(made.init), snapshot=jax.jit(made.snapshot))
 
@@ -96,7 +96,8 @@ def lane_of(
     """A lane with these weights at step 0, the table in its own order."""
     modulus, width = first.shape[0] // 2, first.shape[1]
     control = Control(0.0, 0.0, 0.5, 0.1)
-    n_examples = TASKS[changes.get("task", "modular_addition")].n_examples(modulus)
+    task = changes.get("task", "modular_addition")
+    n_examples = TASKS[task].shape(System(task=task, modulus=modulus)).n_examples
     n_train = n_examples // 2 if n_train is None else n_train
     init = program(modulus, width, **changes).init
     lane = init(control, jnp.int32(n_train), jnp.uint32(0))

@@ -14,6 +14,7 @@ from grokmap import transitions
 from grokmap.cli.order_parameters import compared
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+from grokmap.order_parameters.table import GROUP
 from grokmap.spec import sweep_schema
 from grokmap.train import VOCABULARY
 
@@ -35,7 +36,7 @@ def definitions() -> str:
         symbol = entry.symbol.replace("|", r"\|")
         low, high = (f"{x:.3g}".replace("inf", "∞") for x in entry.bounds)
         tasks = "any task" if entry.tasks is None else "group tasks"
-        tasks = tasks if entry.tasks != () else "tasks with a teacher: none yet"
+        tasks = tasks if entry.tasks in (None, GROUP) else "tasks with a teacher"
         cells = [f"`{name}`", f"${symbol}$", entry.meaning, f"{low} to {high}"]
         rows.append([*cells, entry.cost, tasks, entry.reference])
     return markdown(head, rows)

@@ -13,19 +13,20 @@ PACKAGE = ROOT / "grokmap"
 MAY_USE = {
     "errors": set(),
     "spec": {"errors"},
-    "tasks": set(),
-    "models": set(),
+    "tasks": {"spec"},
+    "models": {"spec", "tasks"},
     "losses": set(),
     "optimizers": {"models", "spec"},
     "order_parameters": set(),
     "plan": {"spec"},
     "classify": {"errors"},
     "schedule": {"plan", "classify"},
+    "network": {"tasks", "models", "losses", "order_parameters", "spec"},
     "train": {
-        *("tasks", "models", "losses", "optimizers", "order_parameters"),
+        *("tasks", "models", "losses", "optimizers", "order_parameters", "network"),
         *("plan", "spec", "errors"),
     },
-    "devices": {"train", "plan", "spec"},
+    "devices": {"train", "tasks", "plan", "spec"},
     "execute": {"devices", "schedule", "plan", "spec", "errors"},
     "rates": {"execute", "devices", "schedule", "plan", "spec"},
     "step_size": {"train", "tasks", "optimizers", "order_parameters", "spec"},
@@ -46,7 +47,7 @@ MAY_USE = {
     "plot": {"spec", "errors"},
 }
 JAX = {
-    *("models", "losses", "optimizers", "order_parameters"),
+    *("tasks", "models", "losses", "optimizers", "order_parameters", "network"),
     *("train", "devices", "execute", "rates", "step_size", "cli"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, KERNELS, TwoLayer
-from grokmap.tasks import TASKS, examples
+from grokmap.spec import System
+from grokmap.tasks import TASKS
 
 P = 7
-TABLE = examples(TASKS["modular_addition"], P)
+TASK = TASKS["modular_addition"]
+PAIRS = jnp.asarray(TASK.data(System(task="modular_addition", modulus=P), None).inputs)
 
 
 def outputs(
@@ -20,10 +22,16 @@ def outputs(
     activation = settings.pop("activation", "quadratic")
     degree = ACTIVATIONS[activation].degree
     scale = ALPHA_CONVENTIONS[convention].scale(alpha, width, degree, 2 * P)
-    model = TwoLayer(modulus=P, width=width, activation=activation, **settings)
-    a, b = jnp.asarray(TABLE.a), jnp.asarray(TABLE.b)
-    params = model.init(jax.random.key(0), a, b, scale)
-    activity = model.apply(params, a, b, scale)
+    system = System(
+        task="modular_addition",
+        modulus=P,
+        width=width,
+        activation=activation,
+        **settings,
+    )
+    model = TwoLayer(system, TASK.shape(system))
+    params = model.init(jax.random.key(0), PAIRS, scale)
+    activity = model.apply(params, PAIRS, scale)
     return params["params"], activity.logits, activity.hidden
 
 
@@ -39,10 +47,11 @@ def test_forward_is_the_printed_formula(activation: str, bias: bool) -> None:
         "relu": lambda h: np.maximum(h, 0),
         "erf": erf,
         "tanh": np.tanh,
+        "polynomial": lambda h: h,  # epsilon = 0
     }[activation]
     w, readout = np.float64(params["first"]), np.float64(params["readout"]).T
     expected = np.zeros((P * P, P))
-    for row, (a, b) in enumerate(zip(TABLE.a, TABLE.b, strict=True)):
+    for row, (a, b) in enumerate(np.asarray(PAIRS)):
         for j in range(width):
             expected[row] += readout[j] * sigma(w[a, j] + w[P + b, j])
     np.testing.assert_allclose(logits, width ** (alpha - 1) * expected, atol=2e-5)
@@ -51,7 +60,7 @@ def test_forward_is_the_printed_formula(activation: str, bias: bool) -> None:
 @pytest.mark.parametrize("task", ["modular_addition", "modular_division"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_kernels_are_the_first_layer_and_its_gradient(kernel: str, task: str) -> None:
-    a, b, _ = map(np.asarray, examples(TASKS[task], P))
+    a, b = TASKS[task].data(System(task=task, modulus=P), None).inputs.T
     rng = np.random.default_rng(0)
     first, total = rng.normal(size=(2, 2 * P, 5)).astype(np.float32)
     slope = rng.normal(size=(len(a), 5)).astype(np.float32)

@@ -24,6 +24,7 @@ from grokmap.order_parameters import (
     measure,
     spectra,
 )
+from grokmap.spec import System
 from grokmap.tasks import TASKS
 
 TABLE = {**HEALTH, **ORDER_PARAMETERS}
@@ -383,17 +384,24 @@ def test_marchenko_pastur_median(aspect: float) -> None:
 
 def test_teacher_overlap() -> None:
     first, readout = gaussian(7, 8)
-    snap = snapshot(first, readout)
-    assert np.isnan(value("teacher_overlap", snap))
-    for factor, overlap in ((2.0, 1.0), (-3.0, -1.0)):
-        teacher = jax.tree.map(lambda w, f=factor: f * w, snap.params)
-        found = value("teacher_overlap", replace(snap, teacher=teacher))
-        assert found == pytest.approx(overlap, abs=1e-6)
-    turned = {"first": snap.params["first"], "readout": -snap.params["readout"]}
-    parts = [float(jnp.sum(w**2)) for w in snap.params.values()]
-    expected = (parts[0] - parts[1]) / sum(parts)
-    found = value("teacher_overlap", replace(snap, teacher=turned))
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert np.isnan(value("teacher_overlap", snapshot(first, readout)))
+    teacher = np.random.default_rng(5).normal(size=14).astype(np.float32)
+    along = np.outer(teacher, readout[:, 0])
+    for weights, overlap in ((along, 1.0), (np.eye(14)[:, :1] * 2.0, None)):
+        snap = replace(snapshot(first, readout), params={"first": jnp.asarray(weights)})
+        found = value("teacher_overlap", replace(snap, teacher=jnp.asarray(teacher)))
+        expected = overlap or abs(teacher[0]) / np.linalg.norm(teacher)
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_weight_motion() -> None:
+    snap = snapshot(*gaussian(7, 8))
+    assert np.isnan(value("weight_motion", snap))
+    start = jax.tree.map(lambda w: 2.0 * w, snap.params)
+    still = replace(snap, initial_params=snap.params)
+    assert value("weight_motion", still) == 0.0
+    halved = replace(snap, initial_params=start)
+    assert value("weight_motion", halved) == pytest.approx(0.5, abs=1e-6)
 
 
 # ---- the neural tangent kernel
@@ -404,20 +412,22 @@ def test_teacher_overlap() -> None:
 def test_closed_form_of_the_kernel_is_the_jacobians(
     activation: str, bias: bool
 ) -> None:
-    module = TwoLayer(5, 6, activation, bias)
+    system = System(
+        task="modular_addition", modulus=5, width=6, activation=activation, bias=bias
+    )
+    module = TwoLayer(system, TASKS["modular_addition"].shape(system))
     # A prefactor and a scale of the hidden layer that are not 1.
     scale = (
         ALPHA_CONVENTIONS["survey_code"].scale(0.3, 6, 2, 10)._replace(prefactor=0.7)
     )
-    a, b = np.indices((5, 5), np.int32).reshape(2, -1)[:, :18]
-    params = module.init(jax.random.key(0), a, b, scale)["params"]
+    pairs = jnp.asarray(np.indices((5, 5), np.int32).reshape(2, -1).T[:18])
+    params = module.init(jax.random.key(0), pairs, scale)["params"]
     # Biases away from 0, where they start.
     params = jax.tree.map(lambda w: w + 0.1, params)
-    closed = two_layer_ntk(module, params, a, b, scale)
+    closed = two_layer_ntk(module, params, pairs, scale)
 
     def logits(theta: Any, rows: jax.Array) -> jax.Array:
-        pairs = jnp.asarray(a)[rows], jnp.asarray(b)[rows]
-        return module.apply({"params": theta}, *pairs, scale).logits
+        return module.apply({"params": theta}, pairs[rows], scale).logits
 
     rows = jnp.arange(18)
     for block in (7, 18):
@@ -597,7 +607,7 @@ def reference(snap: Snapshot) -> dict[str, float]:
         np.sum(np.sum((z - y) ** 2, axis=1) * train) / n_train for z in (f, f_moved)
     ]
 
-    probe = tasks.probe(tasks.TASKS["modular_addition"], p)
+    probe = tasks.probe(System(task="modular_addition", modulus=p))
     shared = (a[probe][:, None] == a[probe]) * 1.0 + (b[probe][:, None] == b[probe])
     slope = 2 * h[probe] * np.linalg.norm(readout, axis=1)
     kernel = p * h[probe] ** 2 @ (h[probe] ** 2).T + shared * (slope @ slope.T)
@@ -618,6 +628,7 @@ def reference(snap: Snapshot) -> dict[str, float]:
         "preactivation_kurtosis": np.mean((h - h.mean()) ** 4) / h.var() ** 2 - 3,
         "gini": np.sum((2 * np.arange(1, n + 1) - n - 1) * size) / n / np.sum(size),
         "teacher_overlap": float("nan"),  # test_teacher_overlap
+        "weight_motion": float("nan"),  # test_weight_motion
         "gradient_norm": size_g,
         "sharpness": losses[1] - losses[0],
         "hessian_top": float("nan"),  # tests of curvature
@@ -637,7 +648,8 @@ def test_float32_agrees_with_float64_numpy(weights: Any) -> None:
 
 # ---- invariances
 
-RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, "teacher_overlap"}]
+ABSENT = {"teacher_overlap", "weight_motion"}  # of a network on its own
+RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, *ABSENT}]
 SCALE_FREE = [
     *("rqi", "snr", "ipr", "specialised_fraction", "effective_rank", "bulk_outliers"),
     *("participation_ratio", "preactivation_kurtosis"),
@@ -692,7 +704,7 @@ def test_scalar_in_bounds_under_jit_and_vmap(name: str) -> None:
     plain = np.array([function(s) for s in snaps])
     assert plain.shape == (3,)
     low, high = TABLE[name].bounds
-    assert np.all((plain >= low) & (plain <= high) | (name == "teacher_overlap"))
+    assert np.all((plain >= low) & (plain <= high) | (name in ABSENT))
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *snaps)
     found = jax.jit(jax.vmap(function))(stacked)
     np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-6)

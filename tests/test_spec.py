@@ -18,7 +18,7 @@ from grokmap.spec import Control, Run, Sweep, System, expand, read_sweep, sweep_
 from grokmap.spec.axis import round12
 from grokmap.spec.words import (
     ALWAYS_READ,
-    OPTIMIZER_CONTROLS,
+    CHOSEN_CONTROLS,
     SYSTEM_FIELDS,
     control_identity,
     run_id,
@@ -54,7 +54,7 @@ def test_reads_fixed_and_swept(read: Any) -> None:
     assert sweep.width == (64,)
     # By default all that the task has: no teacher here.
     every = set(VOCABULARY.order_parameters)
-    assert set(sweep.order_parameters) == every - {"teacher_overlap"}
+    assert set(sweep.order_parameters) == every - {"teacher_overlap", "weight_motion"}
 
 
 def test_overrides_replace_fixed_and_swept_keys(read: Any) -> None:
@@ -75,7 +75,11 @@ def test_resolved_document_reads_back_to_the_same_sweep(read: Any) -> None:
 BAD = [
     ("modulus = 17", "modulus = 17\nepochs = 3", "unknown key 'epochs'"),
     ("horizon = 6", "horizon = 6\nactivaton = 'relu'", "did you mean 'activation'"),
-    ('task = "modular_addition"', 'task = "additon"', "did you mean 'modular_addition"),
+    (
+        'task = "modular_addition"',
+        'task = "modular_additon"',
+        "did you mean 'modular_addition",
+    ),
     ("modulus = 17", "modulus = 'p'", "modulus = 'p': 'p' is no number"),
     ("modulus = 17", "modulus = true", "modulus = True"),
     ("horizon = 6", "horizon = 6\ncenter = 1", "center = 1: should be a valid boolean"),
@@ -148,10 +152,14 @@ def test_composite_modulus_for_division(read: Any) -> None:
     assert not any("modulus = 17" in line for line in problems(read, text))
 
 
-@pytest.mark.parametrize("control", OPTIMIZER_CONTROLS)
+@pytest.mark.parametrize("control", CHOSEN_CONTROLS)
 @pytest.mark.parametrize("optimizer", VOCABULARY.optimizer)
 def test_a_swept_control_must_be_read(read: Any, control: str, optimizer: str) -> None:
     overrides = (f"optimizer={optimizer}", f"{control}=0.1,0.2")
+    if not VOCABULARY.optimizer[optimizer].decays:
+        overrides += ("weight_decay=0",)
+    if VOCABULARY.optimizer[optimizer].needs_hidden:
+        overrides += ("model=mlp", "depth=2")
     if control in VOCABULARY.optimizer[optimizer].controls:
         assert control in read(GOOD, *overrides).swept
     else:
@@ -216,7 +224,12 @@ def plain_run_id(run: Run) -> str:
         if k in ("task", "modulus", "width")
         or getattr(run.system, k) != getattr(default, k)
     }
-    reads = (*ALWAYS_READ, *VOCABULARY.optimizer[run.system.optimizer].controls)
+    reads = {
+        *ALWAYS_READ,
+        *VOCABULARY.optimizer[run.system.optimizer].controls,
+        *VOCABULARY.model[run.system.model].controls,
+        *run.system.noisy,
+    }
     control = {k: round12(float(getattr(run.control, k))) + 0.0 for k in reads}
     identity = {"schema": 1, "system": system, "control": control, "seed": run.seed}
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from grokmap.order_parameters.snapshot import Snapshot, ratio, undefined, unit
 
@@ -76,7 +75,7 @@ def _centred(kernel: jax.Array) -> jax.Array:
 
 
 def kernel_alignment(snapshot: Snapshot) -> jax.Array:
-    """Centred alignment of the neural tangent kernel with the labels' y y' (one-hot).
+    """Centred alignment of the neural tangent kernel with the targets' y y'.
 
     The kernel is traced over outputs, on a fixed probe set of train and test examples
     (`tasks.probe`). 1 where examples of one class look alike and of two look
@@ -85,9 +84,8 @@ def kernel_alignment(snapshot: Snapshot) -> jax.Array:
     weights 0.2. Range [0, 1]; NaN where the kernel is 0. Baratin et al. (arXiv
     2008.00938).
     """
-    label = np.array(snapshot.network.probe_label)
-    same = (label[:, None] == label[None, :]).astype(np.float32)
-    return centred_alignment(snapshot.kernel, jnp.asarray(same))
+    same = snapshot.network.similarity(snapshot.training)
+    return centred_alignment(snapshot.kernel, same)
 
 
 def ntk_drift(snapshot: Snapshot) -> jax.Array:

@@ -5,17 +5,43 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from grokmap.order_parameters.snapshot import Snapshot, mean_over, norm
+from grokmap.order_parameters.snapshot import (
+    Snapshot,
+    mean_over,
+    norm,
+    ratio,
+    undefined,
+)
+
+
+def _scores(snapshot: Snapshot) -> jax.Array:
+    """[n, K] of which the largest is the class the network names.
+
+    The outputs themselves; where classes have prototypes, minus half the squared
+    distance to each, but for what all have in common.
+    """
+    prototypes = snapshot.prototypes
+    if prototypes is None:
+        return snapshot.logits
+    return snapshot.logits @ prototypes.T - 0.5 * jnp.sum(prototypes**2, axis=1)[None]
 
 
 def _correct(snapshot: Snapshot) -> jax.Array:
-    """[n] 1.0 where the largest logit is the label's. A tie counts as wrong.
+    """[n] 1.0 where the network names the label's class. A tie counts as wrong.
 
     Otherwise a network that outputs zero would be right wherever the label is class 0.
+    Of real targets: where the squared error, the mean over outputs, is below the
+    tolerance; NaN without one.
     """
-    target = jnp.arange(snapshot.logits.shape[-1])[None, :] == snapshot.label[:, None]
-    own = jnp.max(jnp.where(target, snapshot.logits, -jnp.inf), axis=-1)
-    others = jnp.max(jnp.where(target, -jnp.inf, snapshot.logits), axis=-1)
+    if snapshot.label is None:
+        tolerance = snapshot.network.tolerance
+        error = jnp.mean(jnp.square(snapshot.logits - snapshot.answer), axis=-1)
+        right = (error < tolerance).astype(jnp.float32)
+        return right if tolerance else jnp.full_like(right, jnp.nan)
+    scores = _scores(snapshot)
+    target = jnp.arange(scores.shape[-1])[None, :] == snapshot.label[:, None]
+    own = jnp.max(jnp.where(target, scores, -jnp.inf), axis=-1)
+    others = jnp.max(jnp.where(target, -jnp.inf, scores), axis=-1)
     return (own > others).astype(jnp.float32)
 
 
@@ -59,10 +85,35 @@ def weight_norm(snapshot: Snapshot) -> jax.Array:
 
 
 def weight_norm_first(snapshot: Snapshot) -> jax.Array:
-    """Frobenius norm of the first layer's matrix [2p, N]; sqrt(2pN) at N(0, 1)."""
-    return norm(snapshot.params["first"])
+    """Frobenius norm of the first layer's matrix [2p, N]; sqrt(2pN) at N(0, 1).
+
+    NaN where a network has none.
+    """
+    return _norm_of(snapshot, "first")
 
 
 def weight_norm_readout(snapshot: Snapshot) -> jax.Array:
-    """Frobenius norm of the readout matrix [C, N]; sqrt(NC) at N(0, 1)."""
-    return norm(snapshot.params["readout"])
+    """Frobenius norm of the readout matrix [C, N]; sqrt(NC) at N(0, 1).
+
+    NaN where a network has none.
+    """
+    return _norm_of(snapshot, "readout")
+
+
+def _norm_of(snapshot: Snapshot, name: str) -> jax.Array:
+    found = name in snapshot.params
+    return norm(snapshot.params[name]) if found else undefined()
+
+
+def weight_motion(snapshot: Snapshot) -> jax.Array:
+    """|theta - theta_0| / |theta_0|: how far the weights have moved.
+
+    0 at the start, 1 where they have decayed. At a given fit it goes as 1/K, K the
+    laziness: N^-alpha in the default convention (Chizat et al., arXiv 1812.07956).
+    Range [0, inf).
+    """
+    if snapshot.initial_params is None:
+        return undefined()
+    start = snapshot.initial_params
+    moved = jax.tree.map(jnp.subtract, snapshot.params, start)
+    return ratio(norm(moved), norm(start))

@@ -106,13 +106,14 @@ def preactivation_kurtosis(snapshot: Snapshot) -> jax.Array:
 
 
 def teacher_overlap(snapshot: Snapshot) -> jax.Array:
-    """m = <theta, theta*> / (|theta| |theta*|), theta* the task's teacher.
+    """Root mean square overlap of the first layer's neurons with the teacher.
 
-    1 for the teacher itself at any scale, 0 for an orthogonal or (up to 1/sqrt(n)) a
-    random network. Range [-1, 1]; NaN without a teacher and for theta = 0.
+    sqrt(sum_j (w_j.beta)^2 / (|W|^2 |beta|^2)), beta the direction that the targets
+    depend on; of one neuron the |m| of Saad and Solla (1995). 1 where all weights lie
+    along it, 1/sqrt(d) for random ones. Range [0, 1]; NaN without a teacher and for
+    W = 0.
     """
-    if snapshot.teacher is None:
+    if snapshot.teacher is None or "first" not in snapshot.params:
         return undefined()
-    products = jax.tree.map(jnp.vdot, snapshot.params, snapshot.teacher)
-    overlap = jax.tree.reduce(jnp.add, products)
-    return ratio(overlap, norm(snapshot.params) * norm(snapshot.teacher))
+    along = norm(snapshot.params["first"].T @ snapshot.teacher)
+    return ratio(along, norm(snapshot.params["first"]) * norm(snapshot.teacher))

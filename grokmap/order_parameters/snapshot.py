@@ -18,10 +18,12 @@ TINY = 1e-30
 class Network:
     """The static side of a snapshot: pure functions and structure of one system.
 
-    loss: (logits [n, C], label [n]) -> [n].
+    loss: (logits [n, C], answer) -> [n]; see `losses`.
     gradient: (params, training) -> (training loss, its gradient); no decay term.
     ntk: (params, training) -> [m, m] neural tangent kernel on the probe set.
-    probe_label: [m] classes of the probe set.
+    similarity: training -> [m, m] y y' of the targets of the probe set.
+    tolerance: squared error, the mean over outputs, below which an example with real
+      targets is right; 0: such examples are neither right nor wrong.
     cycle: the residues of the task's cyclic group in the order of its generator;
       empty where the task has no such group.
     """
@@ -29,8 +31,9 @@ class Network:
     loss: Callable[[jax.Array, jax.Array], jax.Array]
     gradient: Callable[[Any, Any], tuple[jax.Array, Any]]
     ntk: Callable[[Any, Any], jax.Array]
-    probe_label: tuple[int, ...] = ()
+    similarity: Callable[[Any], jax.Array]
     cycle: tuple[int, ...] = ()
+    tolerance: float = 0.0
 
 
 @jax.tree_util.register_dataclass
@@ -38,12 +41,16 @@ class Network:
 class Snapshot:
     """One network on the whole table of n examples at one step.
 
-    params: pytree with `first` [2p, N] and `readout` [C, N].
+    params: dict of arrays; where there is a first layer it is `first` [2p, N] or
+      [d, N], and the last one `readout` [C, N].
     preactivation, hidden: [n, N], before and after the activation; logits: [n, C].
-    label: [n]; loss: [n] of each example; train: [n] bool.
+    label: [n] classes, or None; answer: what losses compare with; prototypes: [K, C]
+      targets of classes, or None.
+    loss: [n] of each example; train: [n] bool.
     training: pytree that `network.gradient` and `network.ntk` take beside params.
     initial_kernel: [m, m] `network.ntk` at step 0, where it was asked for.
-    teacher: pytree like params, for tasks that have a known one.
+    initial_params: params at step 0, where they were asked for.
+    teacher: [d] direction, for tasks that have a known one.
 
     What several order parameters need is computed once a snapshot.
     """
@@ -52,13 +59,16 @@ class Snapshot:
     preactivation: jax.Array
     hidden: jax.Array
     logits: jax.Array
-    label: jax.Array
+    label: Any
     loss: jax.Array
     train: jax.Array
     training: Any
     network: Network = field(metadata={"static": True})
+    answer: Any = None
+    prototypes: jax.Array | None = None
     initial_kernel: jax.Array | None = None
-    teacher: Any = None
+    initial_params: Any = None
+    teacher: jax.Array | None = None
 
     @cached_property
     def loss_and_gradient(self) -> tuple[jax.Array, Any]:

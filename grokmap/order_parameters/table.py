@@ -23,6 +23,13 @@ GROUP = (
     "modular_multiplication",
     "modular_division",
 )
+# Those whose first layer is a matrix [2p, N] of one-hot tokens, or [d, N] of reals.
+ON_TOKENS = ("two_layer", "mlp")
+WITH_FIRST = (*ON_TOKENS, "committee", "linear", "transformer")
+OF_TEACHER = (
+    *("linear_teacher", "quadratic_teacher", "squared_teacher", "cubic_teacher"),
+    *("sparse_parity", "sparse_sum", "xor"),
+)
 INFINITY = float("inf")
 Range = tuple[float, float]
 # dense: at every record. cheap: a fraction of a training step. dear: a step or more.
@@ -54,7 +61,8 @@ class OrderParameter(NamedTuple):
     """One entry of a table.
 
     symbol: for plot labels; bounds: closed range; log: whether plots and half-way
-    points are on a log scale; tasks: where it is defined (None: everywhere).
+    points are on a log scale; tasks, models: where it is defined (None: everywhere).
+    on_request: recorded only where a sweep names it.
     """
 
     function: Callable[[Snapshot], jax.Array]
@@ -64,6 +72,8 @@ class OrderParameter(NamedTuple):
     cost: str = "cheap"
     log: bool = False
     tasks: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    on_request: bool = False
     reference: str = ""
     known: Known | None = None
 
@@ -146,6 +156,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "share of phase parallelograms that close, above chance",
         (-1.0, 1.0),
         tasks=GROUP,
+        models=ON_TOKENS,
         reference="after Liu 2205.10343",
         known=Known((-0.05, 0.05), (-0.05, 0.1), (0.9, 1), (-0.1, 0.3)),
     ),
@@ -156,6 +167,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, INFINITY),
         log=True,
         tasks=GROUP,
+        models=ON_TOKENS,
         reference="after Nanda 2301.05217",
         known=Known((0.2, 0.4), (0.2, 0.8), (20, INFINITY), (0.15, 0.6)),
     ),
@@ -175,6 +187,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "concentration of the power spectra",
         (0.0, 1.0),
         tasks=GROUP,
+        models=ON_TOKENS,
         reference="Gromov 2301.02679",
         known=Known((0.13, 0.2), (0.13, 0.3), (0.45, 1), (0.13, 0.2)),
     ),
@@ -184,6 +197,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "share of neurons with half their power at one frequency",
         (0.0, 1.0),
         tasks=GROUP,
+        models=ON_TOKENS,
         reference="this package",
         known=Known((0, 0.05), (0, 0.25), (0.45, 1), (0.0, 0.05)),
     ),
@@ -228,6 +242,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         r"R_{\mathrm{eff}}",
         "entropy rank of the first layer",
         (1.0, INFINITY),
+        models=WITH_FIRST,
         reference="Roy, Vetterli 2007",
         known=Known((37, 40), (36, 42), (33, 38), (1.0, 38.0)),
     ),
@@ -245,6 +260,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         r"n_{\mathrm{out}}",
         "singular values of the first layer beyond the noise bulk",
         (0.0, INFINITY),
+        models=WITH_FIRST,
         reference="Gavish, Donoho 1305.5870",
         known=Known((0, 1), (0, 2), (0, 2), (0.0, 4.0)),
     ),
@@ -268,10 +284,20 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
     "teacher_overlap": OrderParameter(
         matrices.teacher_overlap,
         "m",
-        "cosine between the weights and the teacher's",
-        (-1.0, 1.0),
-        tasks=(),  # no task with a teacher yet
+        "overlap of the first layer with the teacher",
+        (0.0, 1.0),
+        tasks=OF_TEACHER,
+        models=WITH_FIRST,
         reference="Saad, Solla 1995",
+    ),
+    "weight_motion": OrderParameter(
+        learning.weight_motion,
+        r"|\Delta\theta|/|\theta_0|",
+        "motion of the weights over their initial size",
+        (0.0, INFINITY),
+        log=True,
+        on_request=True,
+        reference="Chizat 1812.07956",
     ),
     "gradient_norm": OrderParameter(
         curvature.gradient_norm,

@@ -6,12 +6,12 @@ from grokmap.spec.sweep import (
     AUTO,
     AXES,
     Sweep,
-    Vocabulary,
     controls_read,
     expand,
     run_at,
     sweep_schema,
 )
+from grokmap.spec.vocabulary import Vocabulary
 from grokmap.spec.words import (
     CONTROL_FIELDS,
     SCHEMA_VERSION,

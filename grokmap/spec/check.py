@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 from collections.abc import Collection, Iterator
 
-from grokmap.spec.sweep import MAX_RUNS, Sweep, TaskEntry, Vocabulary
+from grokmap.spec.sweep import MAX_RUNS, Sweep
+from grokmap.spec.vocabulary import ModelEntry, TaskEntry, Vocabulary
 from grokmap.spec.words import (
     ALWAYS_READ,
-    OPTIMIZER_CONTROLS,
+    CHOSEN_CONTROLS,
+    NOISES,
     RAMP_CONTROLS,
+    SYSTEM_SIZES,
+    System,
     n_train_of,
 )
 
@@ -40,16 +43,7 @@ def check(
     yield from _check_budget(sweep, given, bad)
     yield from _check_ramp(sweep, given, bad)
     yield from _check_cadence(sweep, given, bad)
-    optimizer = vocabulary.optimizer.get(sweep.optimizer)
-    for key in OPTIMIZER_CONTROLS:
-        if optimizer and key in given and key not in optimizer.controls:
-            reads = ", ".join((*ALWAYS_READ, *optimizer.controls))
-            yield f"{key}: ignored by optimizer {sweep.optimizer!r} (reads {reads})"
-    if sweep.learning_rate_choice == "auto" and sweep.optimizer != "gd":
-        yield (
-            'learning_rate = "auto": for optimizer "gd" only, whose largest stable '
-            "step follows from the curvature; give a number"
-        )
+    yield from _check_controls(sweep, given, vocabulary)
     convention = vocabulary.alpha_convention.get(sweep.alpha_convention)
     if "alpha" not in bad and convention and convention.multiplies:
         if min(sweep.alpha) <= 0:
@@ -57,9 +51,11 @@ def check(
             yield f"alpha = {min(sweep.alpha)}: above 0 under convention {name!r}"
     elif "alpha" not in bad and convention and max(sweep.alpha) > 2:
         yield f"alpha = {max(sweep.alpha)}: an exponent of the width, at most 2"
-    task = vocabulary.task.get(sweep.task)
-    if "modulus" not in bad:
-        yield from _check_modulus(sweep, task, bad)
+    task, model = vocabulary.task.get(sweep.task), vocabulary.model.get(sweep.model)
+    if task and model:
+        yield from _check_sizes(sweep, bad, (*task.sizes, *model.sizes))
+        yield from _check_fit(sweep, task, model, vocabulary)
+        yield from _check_systems(sweep, task, model, bad)
 
 
 def _check_names(
@@ -135,23 +131,109 @@ def _check_cadence(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterat
             yield f"{seldom} = {value}: at most {often} = {limit}"
 
 
-def _check_modulus(
-    sweep: Sweep, task: TaskEntry | None, bad: frozenset[str]
+def _check_controls(
+    sweep: Sweep, given: set[str], vocabulary: Vocabulary
 ) -> Iterator[str]:
-    for modulus in sweep.modulus:
-        if task and task.prime_modulus and not _is_prime(modulus):
-            yield f"modulus = {modulus}: task {sweep.task!r} needs a prime"
+    """A control that nothing reads is an error, not a flat axis."""
+    optimizer = vocabulary.optimizer.get(sweep.optimizer)
+    model = vocabulary.model.get(sweep.model)
+    activation = vocabulary.activation.get(sweep.activation)
+    if not (optimizer and model and activation):
+        return
+    reads = (*optimizer.controls, *model.controls, *activation.controls)
+    for key in CHOSEN_CONTROLS:
+        if key in given and key not in reads:
+            yield (
+                f"{key}: ignored by optimizer {sweep.optimizer!r}, model "
+                f"{sweep.model!r} and activation {sweep.activation!r} "
+                f"(they read {', '.join((*ALWAYS_READ, *reads, *NOISES))})"
+            )
+    if not optimizer.decays and max(sweep.weight_decay) > 0:
+        yield (
+            f"weight_decay = {max(sweep.weight_decay):g}: optimizer "
+            f"{sweep.optimizer!r} has none; give 0"
+        )
+    if sweep.learning_rate_choice == "auto" and sweep.optimizer != "gd":
+        yield (
+            'learning_rate = "auto": for optimizer "gd" only, whose largest stable '
+            "step follows from the curvature; give a number"
+        )
+
+
+def _check_sizes(
+    sweep: Sweep, bad: frozenset[str], reads: tuple[str, ...]
+) -> Iterator[str]:
+    for key in SYSTEM_SIZES:
+        missing = getattr(sweep, key) == (0,)
+        if key in bad or missing != (key in reads):
             continue
-        n_examples = task.n_examples(modulus) if task else modulus**2
-        for fraction in () if "train_fraction" in bad else sweep.train_fraction:
-            n_train = n_train_of(fraction, n_examples)
-            if not 0 < n_train < n_examples:
-                side = "train" if n_train == 0 else "test"
-                yield (
-                    f"train_fraction = {fraction}: leaves no {side} example of the "
-                    f"{n_examples} of modulus {modulus}"
-                )
+        if missing:
+            yield f"missing key {key!r}"
+        else:
+            yield (
+                f"{key}: ignored by task {sweep.task!r} and model {sweep.model!r} "
+                f"(they read {', '.join(reads)})"
+            )
 
 
-def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % d for d in range(2, math.isqrt(number) + 1))
+def _check_fit(
+    sweep: Sweep, task: TaskEntry, model: ModelEntry, vocabulary: Vocabulary
+) -> Iterator[str]:
+    """Whether task, model, loss, optimizer and convention go together."""
+    if task.inputs not in model.inputs:
+        able = sorted(k for k, m in vocabulary.model.items() if task.inputs in m.inputs)
+        yield (
+            f"model = {sweep.model!r}: takes no {task.inputs}, which task "
+            f"{sweep.task!r} has; models that do: {', '.join(able)}"
+        )
+    if sweep.loss in vocabulary.loss and sweep.loss not in task.losses:
+        yield (
+            f"loss = {sweep.loss!r}: not defined for task {sweep.task!r}; defined: "
+            f"{', '.join(task.losses)}"
+        )
+    known = model.conventions
+    if known and sweep.alpha_convention not in known:
+        yield (
+            f"alpha_convention = {sweep.alpha_convention!r}: model {sweep.model!r} "
+            f"knows {', '.join(known)}"
+        )
+    optimizer = vocabulary.optimizer.get(sweep.optimizer)
+    if optimizer and optimizer.needs_hidden and not model.hidden_matrices:
+        yield (
+            f"optimizer = {sweep.optimizer!r}: model {sweep.model!r} has no matrix "
+            "between hidden layers for it; choose adamw, or mlp, embedding_mlp, "
+            "transformer"
+        )
+
+
+def _check_systems(
+    sweep: Sweep, task: TaskEntry, model: ModelEntry, bad: frozenset[str]
+) -> Iterator[str]:
+    """Every combination of sizes has to make a task, a model and both sets."""
+    sizes = dict.fromkeys((*task.sizes, *model.sizes))
+    if bad & {*sizes, "train_fraction"} or any(
+        getattr(sweep, key) == (0,) for key in sizes
+    ):
+        return
+    for point in itertools.product(*(getattr(sweep, key) for key in sizes)):
+        chosen = dict(zip(sizes, point, strict=True))
+        system = System(task=sweep.task, model=sweep.model, **chosen)
+        problem = task.problem(system) or model.problem(system)
+        if problem:
+            yield problem
+            continue
+        where = ", ".join(f"{k} = {chosen[k]}" for k in task.sizes) or "the task"
+        yield from _check_split(sweep, task.shape(system).n_examples, where)
+        if sweep.batch_size > task.shape(system).n_examples:
+            yield f"batch_size = {sweep.batch_size}: more than {where} has examples"
+
+
+def _check_split(sweep: Sweep, n_examples: int, where: str) -> Iterator[str]:
+    for fraction in sweep.train_fraction:
+        n_train = n_train_of(fraction, n_examples)
+        if not 0 < n_train < n_examples:
+            side = "train" if n_train == 0 else "test"
+            yield (
+                f"train_fraction = {fraction}: leaves no {side} example of the "
+                f"{n_examples} of {where}"
+            )

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from grokmap.errors import SpecError
 from grokmap.spec.axis import expand_axis
 from grokmap.spec.check import check, nearest, short
-from grokmap.spec.sweep import AUTO, AXES, KEYS, Sweep, Vocabulary, default_tail
+from grokmap.spec.sweep import AUTO, AXES, KEYS, Sweep, default_tail
+from grokmap.spec.vocabulary import Vocabulary
 
 RESOLVED = "sweep.toml"  # in a result folder
 MAX_FILE_BYTES = 1 << 20
@@ -64,7 +65,9 @@ def read_sweep(
         chosen = tuple(
             name
             for name, entry in table.items()
-            if entry.tasks is None or sweep.task in entry.tasks
+            if (entry.tasks is None or sweep.task in entry.tasks)
+            and (entry.models is None or sweep.model in entry.models)
+            and not entry.on_request
         )
     tail = default_tail(sweep.horizon) if sweep.tail is None else sweep.tail
     sweep = sweep.model_copy(update={"learning_rate": ()}) if is_auto else sweep

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-)
-from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
+from pydantic import BaseModel, ConfigDict, Field
 
-from grokmap.spec.axis import GRAMMAR, expand_axis, round12
+from grokmap.spec.axis import GRAMMAR, round12
+from grokmap.spec.points import Points
+from grokmap.spec.vocabulary import Vocabulary
 from grokmap.spec.words import (
+    CHOSEN_CONTROLS,
     CONTROL_FIELDS,
+    NOISES,
     RAMP_CONTROLS,
     SYSTEM_FIELDS,
     SYSTEM_SIZES,
@@ -38,145 +32,13 @@ AUTO = "auto"
 AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")
 
 
-class TaskEntry(Protocol):
-    """What the checks need to know of a task."""
-
-    @property
-    def prime_modulus(self) -> bool: ...
-
-    def n_examples(self, modulus: int) -> int: ...
-
-
-class OptimizerEntry(Protocol):
-    """What checks and plan need to know of an optimizer."""
-
-    @property
-    def controls(self) -> tuple[str, ...]: ...
-
-    @property
-    def decay_rate(self) -> Callable[..., float]: ...
-
-
-class ConventionEntry(Protocol):
-    """What checks and plan need to know of an alpha convention."""
-
-    @property
-    def multiplies(self) -> bool: ...
-
-    @property
-    def scale(self) -> Callable[..., Any]: ...
-
-
-class ActivationEntry(Protocol):
-    """What the plan needs to know of an activation."""
-
-    @property
-    def degree(self) -> int: ...
-
-
-class OrderParameterEntry(Protocol):
-    """What the reader needs to know of an order parameter."""
-
-    @property
-    def tasks(self) -> tuple[str, ...] | None: ...
-
-
-class Vocabulary(NamedTuple):
-    """The names a sweep file may use: the literal tables of the rooms below."""
-
-    task: Mapping[str, TaskEntry]
-    model: Collection[str]
-    activation: Mapping[str, ActivationEntry]
-    alpha_convention: Mapping[str, ConventionEntry]
-    loss: Collection[str]
-    optimizer: Mapping[str, OptimizerEntry]
-    precision: Collection[str]
-    order_parameters: Mapping[str, OrderParameterEntry]
-
-
-@dataclass(frozen=True)
-class Points:
-    """An axis field: from a number, an axis string or a list to a tuple of points.
-
-    ge, gt, le, lt: bounds of each point; whole: whole numbers only.
-    """
-
-    whole: bool = False
-    ge: float | None = None
-    gt: float | None = None
-    le: float | None = None
-    lt: float | None = None
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return no_info_before_validator_function(self.expand, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        words = {"ge": "minimum", "gt": "exclusiveMinimum"}
-        words |= {"le": "maximum", "lt": "exclusiveMaximum"}
-        number: dict[str, Any] = {"type": "integer" if self.whole else "number"}
-        number |= {
-            v: getattr(self, k)
-            for k, v in words.items()
-            if getattr(self, k) is not None
-        }
-        return {
-            "anyOf": [number, {"type": "string"}, {"type": "array", "items": number}]
-        }
-
-    def expand(self, value: Any) -> tuple[float | int, ...]:
-        if isinstance(value, str):
-            values: list[Any] = list(expand_axis(value))
-        elif isinstance(value, (list, tuple)):
-            values = list(value)
-        else:
-            values = [value]
-        if not values:
-            raise ValueError(f"an empty axis; write one as {GRAMMAR}")
-        points = tuple(self._point(v) for v in values)
-        # Runs are trained in float32: points it cannot tell apart are one point.
-        seen: set[float] = set()
-        for point in points:
-            place = point if self.whole else float(np.float32(point))
-            if place in seen:
-                raise ValueError(f"{point} is given twice (or equals one in float32)")
-            seen.add(place)
-        return points
-
-    def _point(self, value: Any) -> float | int:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
-        try:
-            with np.errstate(over="ignore"):
-                single = float(np.float32(value))
-        except OverflowError:
-            raise ValueError("a whole number of hundreds of digits") from None
-        if not math.isfinite(value):
-            raise ValueError(f"{value} is not finite")
-        if self.whole and value != int(value):
-            raise ValueError(f"whole numbers only, not {value}")
-        for name, (holds, words) in _BOUNDS.items():
-            bound = getattr(self, name)
-            if bound is not None and not holds(value, bound):
-                raise ValueError(f"should be {words} {bound}, not {value}")
-        if not math.isfinite(single) or (single == 0) != (value == 0):
-            raise ValueError(f"{value} is beyond float32")
-        return int(value) if self.whole else round12(value)
-
-
-_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
-    "ge": (operator.ge, "at least"),
-    "gt": (operator.gt, "above"),
-    "le": (operator.le, "at most"),
-    "lt": (operator.lt, "below"),
-}
-
-
 def _key(text: str, **kwargs: Any) -> Any:
     return Field(description=text, **kwargs)
+
+
+def _size(text: str) -> Any:
+    """A size: 0 where neither task nor model reads it; else it has to be given."""
+    return Field(description=text, default=(0,))
 
 
 class Sweep(BaseModel):
@@ -193,11 +55,26 @@ class Sweep(BaseModel):
         "name of the sweep and of its folder under results/"
     )
     task: str = _key("task to learn")
-    modulus: Annotated[tuple[int, ...], Points(whole=True, ge=2, le=1024)] = _key(
+    modulus: Annotated[tuple[int, ...], Points(whole=True, ge=2, le=1024)] = _size(
         "p: residues 0..p-1, p^2 examples"
     )
-    width: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=65536)] = _key(
-        "N: hidden neurons"
+    width: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=65536)] = _size(
+        "N: neurons of a hidden layer"
+    )
+    depth: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=16)] = _size(
+        "hidden layers of mlp and embedding_mlp"
+    )
+    embedding: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=4096)] = _size(
+        "dimension of the embeddings of embedding_mlp and transformer"
+    )
+    n_inputs: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=65536)] = _size(
+        "d: dimension of real inputs"
+    )
+    n_examples: Annotated[tuple[int, ...], Points(whole=True, ge=2, le=2**22)] = _size(
+        "examples drawn, train and test together, of tasks that draw their own"
+    )
+    n_relevant: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=64)] = _size(
+        "k: inputs that a parity or a sum depends on"
     )
     alpha: Annotated[tuple[float, ...], Points(ge=0, le=1e6)] = _key(
         "initialisation scale; see alpha_convention"
@@ -217,16 +94,16 @@ class Sweep(BaseModel):
         "seeds split and initial weights", default=(0,)
     )
     momentum: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
-        "heavy-ball momentum of gd", default=(0.0,)
+        "heavy-ball momentum of gd; Nesterov's of muon", default=(0.0,)
     )
     beta1: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
-        "adamw: decay of the mean", default=(0.9,)
+        "adam, adamw, muon: decay of the mean", default=(0.9,)
     )
     beta2: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
-        "adamw: decay of the square", default=(0.999,)
+        "adam, adamw, muon: decay of the square", default=(0.999,)
     )
     epsilon: Annotated[tuple[float, ...], Points(gt=0)] = _key(
-        "adamw: added to the root", default=(1e-8,)
+        "adam, adamw, muon: added to the root", default=(1e-8,)
     )
     ramp_factor: Annotated[tuple[float, ...], Points(ge=1, le=1e6)] = _key(
         "weight decay rises to ramp_factor times weight_decay and falls back, both "
@@ -237,6 +114,42 @@ class Sweep(BaseModel):
         _key(
             "steps of the ramp's way up, and of its way down; 0: no ramp", default=(0,)
         )
+    )
+    label_noise: Annotated[tuple[float, ...], Points(ge=0, le=1)] = _key(
+        "xi: share of the training examples whose label is drawn at random",
+        default=(0.0,),
+    )
+    dropout: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
+        "share of the last hidden layer that is silenced in each step", default=(0.0,)
+    )
+    gradient_noise: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "standard deviation of the noise added to every component of the gradient",
+        default=(0.0,),
+    )
+    temperature: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "T of langevin, which samples exp(-F / T)", default=(0.0,)
+    )
+    embedding_learning_rate: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "eta of the embeddings of embedding_mlp, which do not decay", default=(1e-3,)
+    )
+    adam_learning_rate: Annotated[tuple[float, ...], Points(gt=0)] = _key(
+        "muon: eta of what it leaves to adam: all but hidden matrices",
+        default=(1e-3,),
+    )
+    nonlinearity: Annotated[tuple[float, ...], Points()] = _key(
+        "epsilon of the polynomial activation h + (epsilon/2) h^2", default=(0.0,)
+    )
+    batch_size: Annotated[int, Field(ge=0, le=2**22)] = _key(
+        "training examples drawn anew in each step; 0: all of them", default=0
+    )
+    tolerance: Annotated[float, Field(ge=0)] = _key(
+        "squared error (mean over outputs) below which an example with real targets "
+        "counts as right; 0: such tasks have no accuracy",
+        default=0.0,
+    )
+    perp_grad: bool = _key(
+        "take the part along the weights out of the gradient of each array, size kept",
+        default=False,
     )
     model: str = _key("network", default="two_layer")
     activation: str = _key("sigma of the hidden layer", default="quadratic")
@@ -304,7 +217,10 @@ class Sweep(BaseModel):
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, as a document that reads back to this sweep."""
         values = self.model_dump(exclude_none=True)
-        axes = {k: list(values.pop(k)) for k in AXES}
+        for key in (*SYSTEM_SIZES, *_LATER):
+            if values[key] == Sweep.model_fields[key].default:
+                del values[key]
+        axes = {k: list(values.pop(k)) for k in AXES if k in values}
         fixed = {k: v[0] for k, v in axes.items() if len(v) == 1}
         if self.n_steps is not None or self.ramped:
             del values["min_steps"], values["max_steps"]
@@ -323,6 +239,8 @@ class Sweep(BaseModel):
 
 
 KEYS = tuple(Sweep.model_fields)
+# Left out of a resolved spec at their defaults, so that older ones stay what they are.
+_LATER = (*NOISES, *CHOSEN_CONTROLS[4:], "batch_size", "tolerance", "perp_grad")
 
 
 def default_tail(horizon: float | None) -> float:
@@ -336,11 +254,10 @@ def run_at(sweep: Sweep, point: Mapping[str, float], vocabulary: Vocabulary) -> 
     point: values of axes; the others have to be fixed in the sweep.
     """
     values: dict[str, Any] = {k: getattr(sweep, k)[0] for k in AXES} | dict(point)
-    static = {k: getattr(sweep, k) for k in SYSTEM_FIELDS if k not in SYSTEM_SIZES}
-    static |= {k: int(values[k]) for k in SYSTEM_SIZES}
-    system = System(**static)
     control = Control(**{k: float(values[k]) for k in CONTROL_FIELDS})
-    reads = controls_read(sweep, vocabulary)
+    sizes = {k: int(values[k]) for k in SYSTEM_SIZES}
+    system = _system(sweep, sizes, _noisy(control))
+    reads = (*controls_read(sweep, vocabulary), *system.noisy)
     seed = int(values["seed"])
     identity = control_identity(control, reads)
     return Run(run_id(system_identity(system), identity, seed), system, control, seed)
@@ -368,22 +285,42 @@ def sweep_schema(vocabulary: Vocabulary) -> dict[str, Any]:
 
 
 def controls_read(sweep: Sweep, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The controls that the runs of a sweep read beside those that all runs read."""
-    ramp = RAMP_CONTROLS if sweep.ramped else ()
-    return (*vocabulary.optimizer[sweep.optimizer].controls, *ramp)
+    """The controls that all runs of a sweep read beside those that all runs read.
+
+    A run reads those of `NOISES` that are not 0 in it, too.
+    """
+    chosen = (
+        *vocabulary.optimizer[sweep.optimizer].controls,
+        *vocabulary.model[sweep.model].controls,
+        *vocabulary.activation[sweep.activation].controls,
+    )
+    return (*chosen, *(RAMP_CONTROLS if sweep.ramped else ()))
+
+
+def _noisy(control: Control) -> tuple[str, ...]:
+    return tuple(name for name in NOISES if getattr(control, name) > 0)
+
+
+def _system(sweep: Sweep, sizes: Mapping[str, int], noisy: tuple[str, ...]) -> System:
+    others = (k for k in SYSTEM_FIELDS if k not in (*SYSTEM_SIZES, "noisy"))
+    own: dict[str, Any] = {k: getattr(sweep, k) for k in others}
+    return System(**own | dict(sizes), noisy=noisy)
 
 
 def expand(sweep: Sweep, vocabulary: Vocabulary) -> Iterator[Run]:
     """The runs of a sweep: the product of its axes, `sweep.n_runs` of them."""
     reads = controls_read(sweep, vocabulary)
-    static = {k: getattr(sweep, k) for k in SYSTEM_FIELDS if k not in SYSTEM_SIZES}
     axes = [getattr(sweep, k) for k in CONTROL_FIELDS]
     controls = [Control(*point) for point in itertools.product(*axes)]
-    for modulus, width in itertools.product(sweep.modulus, sweep.width):
-        system = System(modulus=modulus, width=width, **static)
-        system_text = system_identity(system)
-        for control in controls:
-            control_text = control_identity(control, reads)
-            for seed in sweep.seed:
-                name = run_id(system_text, control_text, seed)
-                yield Run(name, system, control, seed)
+    # Sorting is stable: runs of one system stay together, in the order of the axes.
+    controls.sort(key=_noisy)
+    for point in itertools.product(*(getattr(sweep, k) for k in SYSTEM_SIZES)):
+        sizes = dict(zip(SYSTEM_SIZES, point, strict=True))
+        for noisy, own in itertools.groupby(controls, key=_noisy):
+            system = _system(sweep, sizes, noisy)
+            system_text = system_identity(system)
+            for control in own:
+                control_text = control_identity(control, (*reads, *noisy))
+                for seed in sweep.seed:
+                    name = run_id(system_text, control_text, seed)
+                    yield Run(name, system, control, seed)

@@ -23,11 +23,13 @@ class System:
 
     Every field that a later version adds has a default, and defaults are left out of
     the hash: so old run ids stay valid. For that reason a default never changes.
+
+    A size of 0 is not read by the task or the model. noisy: which of `NOISES` are on.
     """
 
     task: str
-    modulus: int
-    width: int
+    modulus: int = 0
+    width: int = 0
     model: str = "two_layer"
     activation: str = "quadratic"
     alpha_convention: str = "laziness"
@@ -41,6 +43,15 @@ class System:
     order_parameters_per_octave: int = 8
     dear_order_parameters_per_octave: int = 2
     ramped: bool = False
+    depth: int = 0
+    embedding: int = 0
+    n_inputs: int = 0
+    n_examples: int = 0
+    n_relevant: int = 0
+    batch_size: int = 0
+    tolerance: float = 0.0
+    perp_grad: bool = False
+    noisy: tuple[str, ...] = ()
 
 
 class Control(NamedTuple):
@@ -52,6 +63,7 @@ class Control(NamedTuple):
     weight_decay: lambda; of a ramped run, where the ramp begins and ends (see
     `plan.weight_decay_at`). ramp_factor: its largest weight decay over this, above 1.
     ramp_steps: steps of the way up; the way down takes as many.
+    The rest stands with the keys of a sweep file (`sweep.Sweep`).
     """
 
     alpha: float
@@ -64,15 +76,33 @@ class Control(NamedTuple):
     epsilon: float = 1e-8
     ramp_factor: float = 1.0
     ramp_steps: float = 0.0
+    label_noise: float = 0.0
+    dropout: float = 0.0
+    gradient_noise: float = 0.0
+    temperature: float = 0.0
+    embedding_learning_rate: float = 1e-3
+    adam_learning_rate: float = 1e-3
+    nonlinearity: float = 0.0
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
 SYSTEM_FIELDS = tuple(f.name for f in fields(System))
-SYSTEM_SIZES = ("modulus", "width")
+SYSTEM_SIZES = (
+    "modulus",
+    "width",
+    "depth",
+    "embedding",
+    "n_inputs",
+    "n_examples",
+    "n_relevant",
+)
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
+# Read by every run in which they are not 0, where they change the program.
+NOISES = ("label_noise", "dropout", "gradient_noise")
 CONTROL_FIELDS = Control._fields
-OPTIMIZER_CONTROLS = tuple(
-    f for f in CONTROL_FIELDS if f not in (*ALWAYS_READ, *RAMP_CONTROLS)
+# Read by some optimizers, models or activations.
+CHOSEN_CONTROLS = tuple(
+    f for f in CONTROL_FIELDS if f not in (*ALWAYS_READ, *RAMP_CONTROLS, *NOISES)
 )
 
 

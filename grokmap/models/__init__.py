@@ -1,0 +1,44 @@
+"""Networks as flax modules, and what `alpha` means to them.
+
+scale        the conventions of alpha, the activations
+two_layer    the two-layer network; how its first layer is computed; its kernel
+one_layer    committee, linear, diagonal
+mlp          any depth, on inputs or on embeddings
+transformer  one block of attention
+table        the literal table of names
+"""
+
+from grokmap.models.scale import (
+    ACTIVATIONS,
+    ALPHA_CONVENTIONS,
+    Activation,
+    Scalar,
+    Scale,
+    sigma_of,
+)
+from grokmap.models.table import MODELS, Model
+from grokmap.models.two_layer import (
+    KERNELS,
+    Activity,
+    Drop,
+    TwoLayer,
+    first_table,
+    two_layer_ntk,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "ALPHA_CONVENTIONS",
+    "KERNELS",
+    "MODELS",
+    "Activation",
+    "Activity",
+    "Drop",
+    "Model",
+    "Scalar",
+    "Scale",
+    "TwoLayer",
+    "first_table",
+    "sigma_of",
+    "two_layer_ntk",
+]

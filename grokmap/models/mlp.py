@@ -1,0 +1,118 @@
+"""Networks of any depth: on inputs as they are, and on learned embeddings of tokens.
+
+Two parameterisations, by the alpha convention (`Convention.standard`):
+standard   h = W h + b, W and b uniform within alpha / sqrt(fan_in), as PyTorch draws
+unit       h = W h / sqrt(fan_in) + b, W ~ N(0, 1), b = 0; for the last layer
+           `Scale.prefactor` stands in the place of 1 / sqrt(fan_in)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from grokmap.models.scale import ALPHA_CONVENTIONS, Scalar, Scale, sigma_of
+from grokmap.models.two_layer import Activity, Drop
+from grokmap.spec import System
+from grokmap.tasks import Shape
+
+
+def dense(
+    module: nn.Module,
+    name: str,
+    h: jax.Array,
+    fan_out: int,
+    std: Scalar,
+    *,
+    standard: bool,
+    bias: bool,
+) -> jax.Array:
+    """One layer of `module`: [n, fan_in] -> [n, fan_out]; see the module docstring.
+
+    Parameters: `name` [fan_in, fan_out] and `name`_bias [fan_out]; "readout" is stored
+    as [fan_out, fan_in] and, where not standard, not divided by sqrt(fan_in).
+    """
+    fan_in, is_readout = h.shape[-1], name == "readout"
+    bound = std / fan_in**0.5
+
+    def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        return bound * jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+
+    def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        return std * jax.random.normal(key, shape)
+
+    shape = (fan_out, fan_in) if is_readout else (fan_in, fan_out)
+    weights = module.param(name, uniform if standard else normal, shape)
+    weights = weights if standard or is_readout else weights / fan_in**0.5
+    h = h @ (weights.T if is_readout else weights)
+    if not bias:
+        return h
+    zeros = nn.initializers.zeros
+    drawn = module.param(f"{name}_bias", uniform if standard else zeros, (fan_out,))
+    return h + drawn[None, :]
+
+
+def layers(module: Any, h: jax.Array, scale: Scale, drop: Drop | None) -> Activity:
+    """Hidden layers first, hidden_2, .., of `depth` in all, then readout."""
+    system: System = module.system
+    standard = ALPHA_CONVENTIONS[system.alpha_convention].standard
+    sigma = sigma_of(system.activation, scale)
+    hidden = h
+    for layer in range(1, system.depth + 1):
+        name = "first" if layer == 1 else f"hidden_{layer}"
+        kind = {"standard": standard, "bias": system.bias}
+        h = dense(module, name, hidden, system.width, scale.first_std, **kind)
+        h = scale.hidden_scale * h
+        hidden = sigma(h)
+    hidden = hidden if drop is None else drop(hidden)
+    outputs = dense(
+        module, "readout", hidden, module.shape.n_outputs, scale.readout_std, **kind
+    )
+    return Activity(scale.prefactor * outputs, h, hidden)
+
+
+class Mlp(nn.Module):
+    """`depth` hidden layers of `width` neurons on reals, or on one-hot tokens."""
+
+    system: System
+    shape: Shape
+
+    @nn.compact
+    def __call__(
+        self, inputs: jax.Array, scale: Scale, drop: Drop | None = None
+    ) -> Activity:
+        if self.shape.n_tokens:
+            hot = jax.nn.one_hot(inputs, self.shape.n_tokens, dtype=jnp.float32)
+            inputs = hot.reshape(inputs.shape[0], -1)
+        return layers(self, inputs, scale, drop)
+
+
+class EmbeddingMlp(nn.Module):
+    """An mlp on the sum of its tokens' embeddings (or on all of them, side by side).
+
+    Parameters: embedding [p, embedding], uniform on alpha (-1/2, 1/2) as in Liu et al.
+    (arXiv 2205.10343), and those of the mlp.
+    """
+
+    system: System
+    shape: Shape
+    concatenated: bool = False
+
+    @nn.compact
+    def __call__(
+        self, inputs: jax.Array, scale: Scale, drop: Drop | None = None
+    ) -> Activity:
+        def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+            return scale.first_std * (jax.random.uniform(key, shape) - 0.5)
+
+        shape = (self.shape.n_tokens, self.system.embedding)
+        embedded = self.param("embedding", uniform, shape)[inputs]
+        joined = (
+            embedded.reshape(inputs.shape[0], -1)
+            if self.concatenated
+            else jnp.sum(embedded, axis=1)
+        )
+        return layers(self, joined, scale, drop)

@@ -1,0 +1,106 @@
+"""The literal table of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+
+from grokmap.models.mlp import EmbeddingMlp, Mlp
+from grokmap.models.one_layer import Committee, Diagonal, Linear
+from grokmap.models.transformer import HEADS, Transformer
+from grokmap.models.two_layer import TwoLayer, two_layer_ntk
+from grokmap.spec import System
+from grokmap.tasks import REALS, TOKENS
+
+UNIT = ("laziness", "literal", "output_scale", "init_scale")
+
+
+def _of_depth(sigma: int, depth: int) -> int:
+    """Degree of `depth` hidden layers and a readout, in the weights."""
+    degree = 0
+    for _ in range(depth):
+        degree = (degree + 1) * (sigma - 1)
+    return degree + 1
+
+
+class Model(NamedTuple):
+    """A flax module, what it reads, and what is known of it.
+
+    module: (system, shape) -> flax module; see `two_layer.TwoLayer` for its call.
+    inputs: kinds it takes; sizes: of a sweep, which it reads; controls: likewise.
+    conventions: of alpha, which it knows.
+    degree: (of a sigma(w x), depth) -> that of f, as a form in the weights.
+    hidden_matrices: whether weights lie between hidden layers (names hidden_..).
+    own_first: whether `KERNELS` compute its first layer on tokens.
+    ntk: (module, params, inputs, scale) -> [n, n]; None: by Jacobian contraction.
+    problem: what is wrong with a system's sizes; empty where nothing is.
+    """
+
+    module: Callable[..., Any]
+    inputs: tuple[str, ...]
+    sizes: tuple[str, ...]
+    conventions: tuple[str, ...]
+    degree: Callable[[int, int], int] = lambda sigma, depth: sigma
+    controls: tuple[str, ...] = ()
+    hidden_matrices: bool = False
+    own_first: bool = False
+    ntk: Callable[..., jax.Array] | None = None
+    problem: Callable[[System], str] = lambda system: ""
+
+
+MODELS: dict[str, Model] = {
+    "two_layer": Model(
+        TwoLayer,
+        (TOKENS, REALS),
+        ("width",),
+        (*UNIT, "survey_code", "initial_std"),
+        own_first=True,
+        ntk=two_layer_ntk,
+    ),
+    "committee": Model(
+        Committee, (REALS,), ("width",), UNIT[:3], lambda sigma, depth: sigma - 1
+    ),
+    "linear": Model(Linear, (REALS,), (), ("standard",), lambda sigma, depth: 1),
+    "diagonal": Model(Diagonal, (REALS,), (), ("standard",), lambda sigma, depth: 2),
+    "mlp": Model(
+        Mlp,
+        (TOKENS, REALS),
+        ("width", "depth"),
+        (*UNIT, "standard"),
+        _of_depth,
+        hidden_matrices=True,
+    ),
+    "embedding_mlp": Model(
+        EmbeddingMlp,
+        (TOKENS,),
+        ("width", "depth", "embedding"),
+        ("standard",),
+        _of_depth,
+        ("embedding_learning_rate",),
+        hidden_matrices=True,
+    ),
+    "concatenated_mlp": Model(
+        partial(EmbeddingMlp, concatenated=True),
+        (TOKENS,),
+        ("width", "depth", "embedding"),
+        ("standard",),
+        _of_depth,
+        ("embedding_learning_rate",),
+        hidden_matrices=True,
+    ),
+    "transformer": Model(
+        Transformer,
+        (TOKENS,),
+        ("width", "embedding"),
+        ("standard",),
+        hidden_matrices=True,
+        problem=lambda s: (
+            f"embedding = {s.embedding}: a multiple of the {HEADS} heads"
+            if s.embedding % HEADS
+            else ""
+        ),
+    ),
+}

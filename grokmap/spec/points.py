@@ -1,0 +1,96 @@
+"""An axis as a field of a sweep: from what is written to a tuple of checked points."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
+
+from grokmap.spec.axis import GRAMMAR, expand_axis, round12
+
+
+@dataclass(frozen=True)
+class Points:
+    """An axis field: from a number, an axis string or a list to a tuple of points.
+
+    ge, gt, le, lt: bounds of each point; whole: whole numbers only.
+    """
+
+    whole: bool = False
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        words = {"ge": "minimum", "gt": "exclusiveMinimum"}
+        words |= {"le": "maximum", "lt": "exclusiveMaximum"}
+        number: dict[str, Any] = {"type": "integer" if self.whole else "number"}
+        number |= {
+            v: getattr(self, k)
+            for k, v in words.items()
+            if getattr(self, k) is not None
+        }
+        return {
+            "anyOf": [number, {"type": "string"}, {"type": "array", "items": number}]
+        }
+
+    def expand(self, value: Any) -> tuple[float | int, ...]:
+        if isinstance(value, str):
+            values: list[Any] = list(expand_axis(value))
+        elif isinstance(value, (list, tuple)):
+            values = list(value)
+        else:
+            values = [value]
+        if not values:
+            raise ValueError(f"an empty axis; write one as {GRAMMAR}")
+        points = tuple(self._point(v) for v in values)
+        # Runs are trained in float32: points it cannot tell apart are one point.
+        seen: set[float] = set()
+        for point in points:
+            place = point if self.whole else float(np.float32(point))
+            if place in seen:
+                raise ValueError(f"{point} is given twice (or equals one in float32)")
+            seen.add(place)
+        return points
+
+    def _point(self, value: Any) -> float | int:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
+        try:
+            with np.errstate(over="ignore"):
+                single = float(np.float32(value))
+        except OverflowError:
+            raise ValueError("a whole number of hundreds of digits") from None
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not finite")
+        if self.whole and value != int(value):
+            raise ValueError(f"whole numbers only, not {value}")
+        for name, (holds, words) in _BOUNDS.items():
+            bound = getattr(self, name)
+            if bound is not None and not holds(value, bound):
+                raise ValueError(f"should be {words} {bound}, not {value}")
+        if not math.isfinite(single) or (single == 0) != (value == 0):
+            raise ValueError(f"{value} is beyond float32")
+        return int(value) if self.whole else round12(value)
+
+
+_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "ge": (operator.ge, "at least"),
+    "gt": (operator.gt, "above"),
+    "le": (operator.le, "at most"),
+    "lt": (operator.lt, "below"),
+}

@@ -1,0 +1,128 @@
+"""Every task, model and optimizer that is listed trains through the one road."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import trajectories
+from test_tasks import NO_IMAGES
+
+from grokmap.losses import LOSSES
+from grokmap.models import MODELS
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.spec import Sweep, read_sweep
+from grokmap.tasks import REALS, TASKS
+from grokmap.train import VOCABULARY
+
+SIZES = {
+    "modulus": 5,
+    "width": 32,
+    "depth": 2,
+    "embedding": 8,
+    "n_inputs": 6,
+    "n_examples": 60,
+    "n_relevant": 3,
+}
+
+
+def sweep_of(**keys: Any) -> Sweep:
+    """A sweep of one short run, read and checked as from a file."""
+    task, model = TASKS[keys["task"]], MODELS[keys["model"]]
+    values: dict[str, Any] = {
+        k: v for k, v in SIZES.items() if k in (*task.sizes, *model.sizes)
+    }
+    convention = model.conventions[0]
+    values |= {
+        "name": "system",
+        "alpha": 1.0 if convention == "standard" else 0.25,
+        "alpha_convention": convention,
+        "activation": "relu",
+        "loss": task.losses[0],
+        "optimizer": "adamw",
+        "learning_rate": 0.01,
+        "weight_decay": 1e-3,
+        "train_fraction": 0.6,
+        "n_steps": 300,
+        "order_parameters": [],
+        **keys,
+    }
+    lines = [f"{k} = {v!r}".replace("True", "true") for k, v in values.items()]
+    return _read("\n".join(lines))
+
+
+def _read(text: str) -> Sweep:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "system.toml")
+        path.write_text(text)
+        return read_sweep(path, vocabulary=VOCABULARY)
+
+
+def fall(**keys: Any) -> float:
+    """Training loss at the end of a run over that at its beginning."""
+    loss = trajectories(sweep_of(**keys))["train_loss"]
+    return float(loss.iloc[-1] / loss.iloc[0])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_learned(task: str) -> None:
+    if task == "digits" and NO_IMAGES:
+        pytest.skip(NO_IMAGES)
+    if task.startswith("s5"):
+        pytest.skip("14,400 examples: the same code as S3, whose table is tested")
+    assert fall(task=task, model="two_layer", width=64, n_steps=600) < 0.5
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_learns(model: str) -> None:
+    on_reals = REALS in MODELS[model].inputs
+    task = "linear_teacher" if on_reals else "plain_addition"
+    keys = {"bias": True} if model == "mlp" else {}
+    activation = "polynomial" if model == "committee" else "tanh"
+    assert fall(task=task, model=model, activation=activation, **keys) < 0.5
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_learns(optimizer: str) -> None:
+    own = {
+        "gd": {"learning_rate": 0.3, "momentum": 0.9},
+        "langevin": {"learning_rate": 0.3, "temperature": 1e-8},
+        "adam": {"weight_decay": 0.0},
+        "muon": {"momentum": 0.95, "adam_learning_rate": 0.01},
+    }
+    keys = {"alpha_convention": "standard", "alpha": 1.0, **own.get(optimizer, {})}
+    assert fall(task="modular_addition", model="mlp", optimizer=optimizer, **keys) < 0.7
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_falls(loss: str) -> None:
+    task = "xor" if loss == "logistic" else "modular_addition"
+    assert fall(task=task, model="two_layer", loss=loss) < 0.5
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"batch_size": 8},
+        {"dropout": 0.2},
+        {"gradient_noise": 1e-4},
+        {"perp_grad": True},
+        {"label_noise": 0.3},
+    ],
+    ids=lambda n: next(iter(n)),
+)
+@pytest.mark.parametrize("model", ["two_layer", "mlp"])
+def test_every_noise_trains_otherwise_and_still_learns(
+    model: str, noise: dict[str, Any]
+) -> None:
+    keys = {"task": "modular_addition", "model": model}
+    plain, noisy = (trajectories(sweep_of(**keys, **own)) for own in ({}, noise))
+    loss = noisy["train_loss"]
+    assert loss.iloc[-1] < 0.7 * loss.iloc[0]
+    assert not np.allclose(loss, plain["train_loss"], rtol=1e-3)
+    again = trajectories(sweep_of(**keys, **noise))
+    np.testing.assert_array_equal(loss, again["train_loss"])

@@ -34,7 +34,8 @@ class Moments(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Moments and training loss (mean of squared residuals) before each step [n + 1]."""
+    """Moments at the end; losses (mean of squared residuals) before each step and
+    at the end, [n + 1]."""
 
     end: Moments
     train_loss: Floats

@@ -33,8 +33,8 @@ def marchenko_pastur(ratio: float) -> tuple[Floats, Floats]:
     """(nu [n], weight [n]): E[h(nu)] = sum weight * h(nu), for smooth h.
 
     nu = 1 + ratio + 2 sqrt(ratio) cos(phi) turns the density into
-    2 sin^2(phi) / (pi nu), phi in (0, pi). For ratio > 1 the last node is the atom at 0,
-    of weight 1 - 1/ratio. Raises ValueError for ratio <= 0.
+    2 sin^2(phi) / (pi nu), phi in (0, pi). For ratio > 1 the last node is the atom at
+    0, of weight 1 - 1/ratio. Raises ValueError for ratio <= 0.
     """
     if not ratio > 0:
         raise ValueError(f"ratio d_in / N_tr must be above 0, not {ratio}")
@@ -118,8 +118,8 @@ def decayed_test_loss(ratio: float, rate: float, decay: float, time: float) -> f
     """Test loss under (decay / 2) |student|^2, from a student of 0.
 
     dD/dt = -2 rate [Sigma D + (decay / 2) (D + teacher)]; with g = decay / 2 the factor
-    of a mode is (nu exp(-2 rate (nu + g) t) + g) / (nu + g). Requires decay > 0. At late
-    times g^2 E[(nu + g)^-2], about decay^2 / (4 (1 - ratio)^3) for decay -> 0.
+    of a mode is (nu exp(-2 rate (nu + g) t) + g) / (nu + g). Requires decay > 0. At
+    late times g^2 E[(nu + g)^-2], about decay^2 / (4 (1 - ratio)^3) for decay -> 0.
     """
     nu, weight = marchenko_pastur(ratio)
     g = decay / 2

@@ -2,9 +2,9 @@
 
 Liu et al., arXiv 2205.10343. p symbols with scalar representations E_k, k = 0..p-1;
 samples are unordered pairs (i, j), i <= j, with sum i + j; a training set D is a choice
-of them. Each two samples of D with equal sums make a parallelogram (i, j, m, n), and the
-loss asks E_i + E_j = E_m + E_n of it. The line E_k = a + b k solves all; a
-training set whose parallelograms have no other solution makes the network generalise.
+of them. Each two samples of D with equal sums make a parallelogram (i, j, m, n), and
+the loss asks E_i + E_j = E_m + E_n of it. The line E_k = a + b k solves all; a training
+set whose parallelograms have no other solution makes the network generalise.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def structure_rate(pairs: Ints, p: int, z0: float = 1.0) -> float:
 
 
 def structure_steps(rate: float, learning_rate: float) -> float:
-    """n_h = 1 / (lambda_3 eta) steps; structure takes about 3 of them. inf at rate 0."""
+    """n_h = 1 / (lambda_3 eta) steps; structure takes about 3 n_h. inf at rate 0."""
     return 1 / (rate * learning_rate) if rate > 0 else float("inf")
 
 

@@ -79,7 +79,7 @@ def test_population_loss_is_the_mean_over_fresh_inputs() -> None:
     seen = [start]
     for _ in range(2):
         moments = kumar.train(
-            moments, case.x, case.t, alpha, epsilon, 1 / alpha, 100, False
+            moments, case.x, case.t, alpha, epsilon, 1 / alpha, 40, False
         ).end
         seen.append(moments)
     for one in [*seen, moments - start]:

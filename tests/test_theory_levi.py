@@ -72,30 +72,29 @@ def test_decay_as_gradient_descent_has_it() -> None:
     # All unit teachers at once, so that only the inputs fluctuate.
     x = np.random.default_rng(3).standard_normal((600, 180))
     sigma, teacher = x.T @ x / 600, np.eye(180)
-    student, rate, decay = 0 * teacher, 2e-3, 0.2
-    for _ in range(1000):
+    student, rate, decay = 0 * teacher, 1e-2, 0.2
+    for _ in range(200):
         student -= rate * (2 * sigma @ (student - teacher) + decay * student)
     loss = np.sum((student - teacher) ** 2) / 180
-    assert loss == pytest.approx(levi.decayed_test_loss(0.3, rate, decay, 1000), 0.02)
+    assert loss == pytest.approx(levi.decayed_test_loss(0.3, rate, decay, 200), 0.03)
 
 
 def test_gradient_descent_has_the_same_curves() -> None:
     # Drawn inputs: the averages fluctuate by about 1/d.
-    rate, n_steps = 0.05, 400
-    runs = [levi.simulate(300, 0.4, rate, n_steps, seed) for seed in range(4)]
+    rate, at = 0.05, np.array([0, 10, 50, 100])
+    runs = [levi.simulate(300, 0.4, rate, at, seed) for seed in range(4)]
     train, test = np.mean(runs, axis=0)
-    at = np.array([0, 10, 50, 100])
     for found, loss in ((train, levi.train_loss), (test, levi.test_loss)):
         exact = [loss(0.4, rate, float(t), discrete=True) for t in at]
-        np.testing.assert_allclose(found[at], exact, rtol=0.15)
+        np.testing.assert_allclose(found, exact, rtol=0.15)
 
 
 def test_simulation_is_gradient_descent() -> None:
-    train, test = levi.simulate(5, 0.5, 0.1, 3, seed=2)
+    train, test = levi.simulate(5, 0.5, 0.1, [3], seed=2)
     rng = np.random.default_rng(2)
     x = rng.standard_normal((10, 5))
     error = rng.standard_normal(5)
     for _ in range(3):
         error -= 0.1 * 2 / 10 * x.T @ (x @ error)
-    assert test[3] == pytest.approx(error @ error / 5)
-    assert train[3] == pytest.approx(np.mean((x @ error) ** 2) / 5)
+    assert test[0] == pytest.approx(error @ error / 5)
+    assert train[0] == pytest.approx(np.mean((x @ error) ** 2) / 5)

@@ -128,15 +128,15 @@ def decayed_test_loss(ratio: float, rate: float, decay: float, time: float) -> f
 
 
 def simulate(
-    n_inputs: int, ratio: float, rate: float, n_steps: int, seed: int
+    n_inputs: int, ratio: float, rate: float, steps: npt.ArrayLike, seed: int
 ) -> tuple[Floats, Floats]:
-    """(L_train, L_gen), [n_steps + 1] each, of gradient descent on drawn inputs.
+    """(L_train, L_gen) at steps [n] of gradient descent on drawn inputs.
 
-    Exact in the number of steps, by the eigenvectors of Sigma.
+    Exact, by the eigenvectors of Sigma.
     """
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((round(n_inputs / ratio), n_inputs))
     nu, vectors = np.linalg.eigh(x.T @ x / len(x))
     start = (vectors.T @ rng.standard_normal(n_inputs)) ** 2 / n_inputs
-    left = (1 - 2 * rate * nu) ** (2 * np.arange(n_steps + 1)[:, None])
+    left = (1 - 2 * rate * nu) ** (2 * np.asarray(steps)[:, None])
     return left @ (start * nu), left @ start

@@ -115,14 +115,14 @@ def avalanche_sizes(gradients: Floats, share: csr_array) -> Floats:
     return sizes
 
 
-def dimension(sizes: Floats, avalanches: Floats) -> Floats:
-    """D [...]: least-squares slope of ln s over ln N; sizes [S], avalanches [..., S]."""
+def dimension(sizes: Floats | Ints, avalanches: Floats) -> Floats:
+    """D [...], least-squares slope of ln s over ln N: sizes [S], s [..., S]."""
     x = np.log(sizes) - np.log(sizes).mean()
     return np.asarray(np.log(avalanches) @ x / (x @ x))
 
 
 def bootstrap_dimension(
-    sizes: Floats, avalanches: Floats, n_resamples: int, seed: int
+    sizes: Floats | Ints, avalanches: Floats, n_resamples: int, seed: int
 ) -> tuple[float, float, float]:
     """(D, low, high), 95%, of seeds' avalanches [R, S]: D of the means of ln s.
 

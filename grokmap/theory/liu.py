@@ -108,7 +108,7 @@ def effective_loss(representation: Floats, rows: Floats | Ints) -> float:
 def effective_hessian(rows: Floats | Ints, z0: float = 1.0) -> Floats:
     """H [p, p] = (2 / (m Z_0)) sum of row row^T: dE/dt = -H E at frozen Z_0.
 
-    H of two flat directions or more: translation and scale.
+    Flat along 1 and along k, translation and scale, and along any other solution.
     """
     return 2 * np.asarray(rows, float).T @ rows / (max(len(rows), 1) * z0)
 

@@ -113,7 +113,8 @@ def teacher_transition(teacher: Teacher) -> tuple[float, float]:
     """(u, phi) at which a well at finite phi is as deep as the one at 0.
 
     S <= 0 somewhere iff u >= (pi / 4 s) min over phi of q / (b - 2 c phi^2/q)^2. Of
-    first order if that minimum lies at phi > 0; else phi = 0 and u is the spinodal.
+    first order if that minimum lies at phi > 0 (searched up to 3); else phi = 0 and u
+    is the spinodal.
     """
 
     def needed(z: float) -> float:

@@ -45,10 +45,13 @@ MAY_USE = {
     "forecast": {"laws", "transitions", "classify", "errors"},
     "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"spec", "errors"},
+    "theory": {"losses"},
+    "reproduce": {"theory"},
 }
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "network"),
     *("train", "devices", "execute", "rates", "step_size", "cli"),
+    "theory",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,296 @@
+"""Reproductions that need no training: equations and exact flows against the papers.
+
+Each function stands for one claim; tolerances and seeds are fixed here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from grokmap.reproduce.finding import Finding
+from grokmap.theory import gromov, levi, liu, lyu, muon, rubin, softmax, wang
+
+Floats = npt.NDArray[np.float64]
+SOLVED = " (the paper's integrals)"
+
+
+def near(
+    quantity: str, published: float, tolerance: float, values: Floats | float, note: str
+) -> Finding:
+    """Whether the mean of values lies within published +- tolerance.
+
+    note: of the published number, where it has one. Spread: lowest to highest value.
+    """
+    found = np.atleast_1d(values)
+    mean = float(found.mean())
+    return Finding(
+        quantity,
+        f"{published:.4g}{note}",
+        f"± {tolerance:.3g}",
+        f"{mean:.4g}",
+        f"{found.min():.4g} to {found.max():.4g}" if len(found) > 1 else "",
+        bool(abs(mean - published) <= tolerance),
+    )
+
+
+def levi_integrals() -> list[Finding]:
+    """Times to 95%, arXiv 2310.16441: linear estimator, step 0.01, threshold 1e-3."""
+    level = levi.loss_at_accuracy(0.95, 1e-3)
+    known = {0.1: (272, 295), 0.3: (437, 557), 0.5: (718, 1147)}
+    findings = []
+    for ratio, times in known.items():
+        found = levi.crossing_times(ratio, 0.01, level)
+        for name, time, own in zip(("t_train", "t_test"), times, found, strict=True):
+            quantity = f"{name} at d/N = {ratio}, steps"
+            findings.append(near(quantity, time, 0.005 * time, own, SOLVED))
+    floor = levi.test_loss(1.5, 0.01, 1e6)
+    return [*findings, near("test loss at rest, d/N = 1.5", 1 / 3, 0.03, floor, "")]
+
+
+def levi_simulation() -> list[Finding]:
+    """The same by gradient descent in d = 1000 dimensions, 5 draws."""
+    findings = []
+    for ratio, delay in {0.1: 23.3, 0.3: 120.0, 0.5: 429.0}.items():
+        delays = np.array([simulated_delay(ratio, seed) for seed in range(5)])
+        quantity = f"t_test - t_train at d/N = {ratio}, steps, simulated"
+        findings.append(near(quantity, delay, 0.1 * delay, delays, SOLVED))
+    floors = [levi.simulate(1000, 1.5, 0.01, [20_000], s)[1][0] for s in range(5)]
+    quantity = "test loss at rest, d/N = 1.5, simulated"
+    return [*findings, near(quantity, 1 / 3, 0.03, np.array(floors), "")]
+
+
+def simulated_delay(ratio: float, seed: int) -> int:
+    """Steps between the losses' falls to 95%, of one draw."""
+    level = levi.loss_at_accuracy(0.95, 1e-3)
+    train, test = levi.simulate(1000, ratio, 0.01, np.arange(2000), seed)
+    return first_below(test, level) - first_below(train, level)
+
+
+def first_below(losses: Floats, level: float) -> int:
+    """First step at which losses are below level; they must get there."""
+    return int(np.flatnonzero(losses < level)[0])
+
+
+def liu_unique() -> list[Finding]:
+    """P(only linear solutions), arXiv 2205.10343, Fig. 4a: p = 10."""
+    sizes = np.arange(1, 56)
+    shares = np.array([liu.probability_unique(10, int(n), 1000, 0) for n in sizes])
+    half = liu.half_point(sizes / 55, shares)
+    ends = shares[:10].max() <= 0.01 and shares[44:].min() >= 0.99
+    rises = bool(ends and np.diff(shares).min() > -0.03)
+    measured = f"0 at n/55 <= {sizes[shares == 0].max() / 55:.2f}, 1/2 at {half:.3f}, "
+    measured += f"1 from {(sizes[shares < 1].max() + 1) / 55:.2f}"
+    return [
+        Finding(
+            "P(unique linear solution) over the share n/55 of pairs, 1000 splits each",
+            "rises from 0 to 1 around the critical training set size (no number)",
+            "<= 0.01 at n <= 10, >= 0.99 at n >= 45, no fall by 0.03 between",
+            measured,
+            "",
+            rises,
+        )
+    ]
+
+
+def rubin_modular() -> list[Finding]:
+    """Noise at which mixed Gaussians take over, arXiv 2310.03789: modular network."""
+    gamma = 1e-4
+    coupling = rubin.modular_transition(gamma)
+    closed = rubin.modular_transition_formula(gamma)
+    setting = "P = 401, N = 1000"
+    note = " (own closed form)"
+    findings = [near("u a^2 at equal wells", closed, 0.01 * closed, coupling, note)]
+    for name, residual, published in (("I", -1.0, 0.227), ("II", -0.7, 0.175)):
+        noise = rubin.modular_noise(coupling, residual, 401, 1000, 0.002 / 1000)
+        quantity = f"sigma^2 at equal wells, a = {residual}: GMFL-{name}, {setting}"
+        findings.append(near(quantity, published, 0.06 * published, noise, ""))
+    return findings
+
+
+def gromov_accuracies() -> list[Finding]:
+    """Accuracy of analytic weights, arXiv 2301.02679: p = 97, 3 draws of phases."""
+    ranges = {50: (0.84, 0.94), 100: (0.98, 1.0), 500: (0.999, 1.0)}
+    found = {
+        n: [gromov.accuracy(*gromov.analytic_weights(97, n, seed)) for seed in range(3)]
+        for n in (50, 100, 200, 500)
+    }
+    findings = [
+        Finding(
+            f"accuracy of analytic weights, p = 97, N = {n}",
+            "1 as N grows; " + ("1" if n == 500 else "no number at this N"),
+            f"{low} to {high}",
+            f"{np.mean(found[n]):.4f}",
+            f"{min(found[n]):.4f} to {max(found[n]):.4f}",
+            bool(low <= min(found[n]) and max(found[n]) <= high),
+        )
+        for n, (low, high) in ranges.items()
+    ]
+    means = [float(np.mean(values)) for values in found.values()]
+    return [*findings, rising("accuracy over N = 50, 100, 200, 500", means)]
+
+
+def rising(quantity: str, values: list[float]) -> Finding:
+    """Whether values never fall."""
+    text = ", ".join(f"{v:.4f}" for v in values)
+    return Finding(quantity, "increases", "no fall", text, "", values == sorted(values))
+
+
+def gaussian_baselines() -> list[Finding]:
+    """Participation and Gini of cosines and of Gaussian rows: p = 97, 1e4 rows."""
+    rows = gromov.analytic_weights(97, 96, 0)[0][:, :97]
+    half, full = np.fft.rfft(rows), np.fft.fft(rows)
+    noise_half, noise_full, gini = gromov.gaussian_baselines(97, 10_000, 0)
+    known = (
+        ("IPR (rfft) of cosines", 1.0, gromov.inverse_participation(half).mean(), ""),
+        ("IPR (fft) of cosines", 0.5, gromov.inverse_participation(full).mean(), ""),
+        ("IPR (rfft) of Gaussian rows", 0.0405, noise_half, " (sampled before)"),
+        ("IPR (fft) of Gaussian rows", 0.0203, noise_full, " (sampled before)"),
+        ("Gini of |rfft| of Gaussian rows", 0.287, gini, " (sampled before)"),
+    )
+    return [
+        near(f"{name}, p = 97", published, 0.05 * published, float(own), note)
+        for name, published, own, note in known
+    ]
+
+
+def muon_singular_values() -> list[Finding]:
+    """Singular values after Muon's five steps, from inputs of 0.005 |G|_F and more."""
+    note = " (polynomial, scanned before)"
+    low, high = muon.bounds(0.005)
+    findings = [
+        near("least singular value, inputs >= 0.005", 0.682, 0.01, low, note),
+        near("largest singular value, inputs >= 0.005", 1.154, 0.01, high, note),
+        near(
+            "largest singular value, inputs >= 0.01",
+            1.134,
+            0.01,
+            muon.bounds(0.01)[1],
+            note,
+        ),
+    ]
+    return findings + [optax_range(shape) for shape in ((64, 256), (256, 64))]
+
+
+def optax_range(shape: tuple[int, int]) -> Finding:
+    """Singular values of optax's update on a matrix of spread singular values."""
+    values = muon.spectrum(min(shape), 0.005)
+    found = muon.optax_singular_values(muon.matrix_with(values, shape, seed=0))
+    return Finding(
+        f"singular values of optax's update, {shape[0]} x {shape[1]}, "
+        f"inputs {values[0]:.3f} to {values[-1]:.3f}",
+        "within 0.68 to 1.15",
+        "± 0.01",
+        f"{found.min():.4f} to {found.max():.4f}",
+        "",
+        bool(found.min() >= 0.67 and found.max() <= 1.16),
+    )
+
+
+def wang_null() -> list[Finding]:
+    """D of independent Gaussian gradients, arXiv 2604.04655: 8 sizes, 5 graphs."""
+    sizes = 4 * np.geomspace(20, 500, 8).round().astype(np.int64) + 1
+    return [f for kept in (0.5, 0.9) for f in null_dimensions(sizes, kept)]
+
+
+def null_dimensions(sizes: npt.NDArray[np.int64], kept: float) -> list[Finding]:
+    """D on each graph, 6 draws of 51 snapshots, and how much it varies over graphs."""
+    findings, found = [], []
+    for graph in wang.GRAPHS:
+        sample = wang.null_avalanches(graph, sizes, kept, 6, 51, seed=0)
+        d, low, high = wang.bootstrap_dimension(sizes, sample, 10_000, 0)
+        found.append(d)
+        quantity = f"D of Gaussian gradients, {graph}, alpha_diff {kept} (ours)"
+        finding = near(quantity, 1.0, 0.03, d, " (0.99 to 1)")
+        findings.append(finding._replace(spread=f"{low:.4f} to {high:.4f} (95%)"))
+    variation = float(np.std(found, ddof=1) / np.mean(found))
+    return [
+        *findings,
+        Finding(
+            f"D over five graphs, standard deviation over mean, alpha_diff {kept}",
+            "< 0.3%",
+            "< 1%",
+            f"{variation:.2%}",
+            "",
+            variation < 0.01,
+        ),
+    ]
+
+
+def softmax_collapse() -> list[Finding]:
+    """Margins at which the loss is exactly 0, arXiv 2501.04697: two classes."""
+    findings = []
+    for dtype in ("float32", "float64"):
+        found = softmax.vanishing_margin(partial(softmax.numpy_loss, dtype=dtype))
+        published = softmax.collapse_margin(dtype)
+        quantity = f"margin of exactly zero loss, {dtype}"
+        note = f" ({softmax.BITS[dtype]} ln 2)"
+        findings.append(near(quantity, published, 0.1, found, note))
+    own = softmax.vanishing_margin(softmax.own_loss)
+    quantity = "margin of exactly zero loss, float32, own cross_entropy"
+    published = softmax.collapse_margin("float32")
+    return [*findings, near(quantity, published, 0.1, own, " (24 ln 2)")]
+
+
+def lyu_diagonal() -> list[Finding]:
+    """lambda t_grok against ln alpha, arXiv 2311.18817: d = 100, n = 40, 5 draws.
+
+    A draw whose sparse predictor stays below 95% has no t_grok, and is left out.
+    """
+    log_alpha = np.log([1e2, 1e3, 1e4, 1e6])
+    findings = []
+    for lambda_ in (1e-3, 1e-5):
+        places = np.array(
+            [[lyu_place(a, lambda_, s) for a in np.exp(log_alpha)] for s in range(5)]
+        )
+        known = places[np.isfinite(places).all(axis=1)]
+        slopes = np.array([lyu.slope(log_alpha, own)[0] for own in known])
+        quantity = (
+            f"slope of lambda t_grok over ln alpha, alpha = 1e2 to 1e6, "
+            f"lambda = {lambda_:g}; {len(known)} of 5 draws reach 95%"
+        )
+        findings += [
+            near(quantity, 1.0, 0.1, slopes, ""),
+            falling_to_one(
+                f"lambda t_grok / ln alpha at alpha = 1e2, 1e3, 1e4, 1e6, "
+                f"lambda = {lambda_:g}",
+                (known / log_alpha).mean(axis=0),
+            ),
+        ]
+    return findings
+
+
+def lyu_place(alpha: float, lambda_: float, seed: int) -> float:
+    """lambda t_grok, at accuracy 95% on 2e4 fresh inputs; inf past ln alpha + 8."""
+    data = lyu.sparse_sign(40, 100, seed)
+    test = lyu.sparse_sign(20_000, 100, [seed, 1])
+    end = float(np.log(alpha)) + 8
+    return lyu.grok_place(lyu.flow(data, alpha, lambda_, end), test, end, 0.95)
+
+
+def falling_to_one(quantity: str, values: Floats) -> Finding:
+    """Whether values fall and stay above 1."""
+    return Finding(
+        quantity,
+        "within 1 ± c as alpha grows",
+        "falls, above 1",
+        ", ".join(f"{v:.3f}" for v in values),
+        "",
+        bool(np.all(np.diff(values) < 0) and values[-1] > 1),
+    )
+
+
+REPRODUCTIONS = {
+    "levi_integrals": levi_integrals,
+    "levi_simulation": levi_simulation,
+    "liu_unique": liu_unique,
+    "rubin_modular": rubin_modular,
+    "gromov_accuracies": gromov_accuracies,
+    "gaussian_baselines": gaussian_baselines,
+    "muon_singular_values": muon_singular_values,
+    "wang_null": wang_null,
+    "softmax_collapse": softmax_collapse,
+    "lyu_diagonal": lyu_diagonal,
+}

@@ -1,0 +1,1 @@
+"""Exact references of the grokking literature: one module a system, no training."""

@@ -1,0 +1,42 @@
+"""Published results against the exact references: what holds, and the known miss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grokmap.reproduce import theory
+
+SLOW = {"levi_simulation", "wang_null", "lyu_diagonal"}
+# Large avalanches differ between graphs, by more than published.
+MISSES = {"wang_null": ["standard deviation over mean, alpha_diff 0.9"]}
+
+
+@pytest.mark.parametrize("name", sorted(set(theory.REPRODUCTIONS) - SLOW))
+def test_reproductions_hold(name: str) -> None:
+    findings = theory.REPRODUCTIONS[name]()
+    assert findings and all(f.holds for f in findings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SLOW))
+def test_dear_reproductions_hold_but_for_known_misses(name: str) -> None:
+    missed = [f.quantity for f in theory.REPRODUCTIONS[name]() if not f.holds]
+    known = MISSES.get(name, [])
+    assert len(missed) == len(known)
+    assert all(m.endswith(k) for m, k in zip(missed, known, strict=True))
+
+
+def test_near_tells_misses() -> None:
+    hit = theory.near("x", 1.0, 0.1, np.array([1.05, 1.11]), "")
+    assert hit.holds and hit.measured == "1.08" and hit.spread == "1.05 to 1.11"
+    assert not theory.near("x", 1.0, 0.1, 1.11, "").holds
+    assert not theory.near("x", 1.0, 0.1, float("nan"), "").holds
+
+
+def test_order_is_judged() -> None:
+    assert theory.rising("x", [0.1, 0.1, 0.2]).holds
+    assert not theory.rising("x", [0.1, 0.2, 0.15]).holds
+    assert theory.falling_to_one("x", np.array([1.4, 1.2])).holds
+    assert not theory.falling_to_one("x", np.array([1.2, 0.9])).holds
+    assert not theory.falling_to_one("x", np.array([1.2, 1.3])).holds

@@ -44,6 +44,7 @@ MAY_USE = {
     "forecast": {"laws", "transitions", "classify", "errors"},
     "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"spec", "errors"},
+    "reproduce": {"classify", "plot", "theory", "errors"},
 }
 JAX = {
     *("models", "losses", "optimizers", "order_parameters"),

@@ -71,6 +71,24 @@ def totals(found: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
     }
 
 
+def totals_text(found: Mapping[str, Sequence[Finding]]) -> str:
+    counts = totals(found)
+    return (
+        f"{counts['reproductions_hold']} of {counts['reproductions']} reproductions "
+        f"hold; {counts['findings_hold']} findings of {counts['findings']} within "
+        "tolerance"
+    )
+
+
+def verdict(findings: Sequence[Finding] | None) -> str:
+    """In a few words; None where it was not run."""
+    if findings is None:
+        return "not run"
+    held = sum(finding.holds for finding in findings)
+    word = "holds" if held == len(findings) else "MISSED"
+    return f"{word}, {held} of {len(findings)} findings within tolerance"
+
+
 def list_reproductions(out: Path, budget: str | None, as_json: bool) -> None:
     """Prints every reproduction, its cost, and its verdict kept under `out`.
 
@@ -106,22 +124,17 @@ def _facts(name: str, entry: Reproduction, out: Path) -> dict[str, Any]:
 
 def _last(folder: Path) -> dict[str, Any] | None:
     try:
-        found = store.read_comparison(folder)
+        kept = store.read_comparison(folder)
     except ResultError as error:
         return {"problem": str(error)}
-    if found is None:
+    if kept is None:
         return None
-    holding = sum(row["holds"] for row in found["findings"])
-    counts = {"findings": len(found["findings"]), "findings_hold": holding}
-    kept = {key: found.get(key) for key in ("ended", "commit", "device", "seconds")}
-    return counts | kept
+    own = [Finding(*(row[key] for key in Finding._fields)) for row in kept["findings"]]
+    facts = {key: kept.get(key) for key in ("ended", "commit", "device", "seconds")}
+    return {"verdict": verdict(own), "holds": all_hold(own), **facts}
 
 
 def _last_text(last: Mapping[str, Any] | None) -> str:
     if last is None:
-        return "not run here"
-    if "problem" in last:
-        return str(last["problem"])
-    held, n = last["findings_hold"], last["findings"]
-    verdict = "holds" if held == n else "MISSED"
-    return f"{verdict}, {held} of {n} findings within tolerance, {last['ended']}"
+        return verdict(None)
+    return str(last.get("problem") or f"{last['verdict']}, {last['ended']}")

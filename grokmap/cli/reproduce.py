@@ -18,6 +18,7 @@ from grokmap.cli.comparisons import (
     all_hold,
     explanation,
     totals,
+    totals_text,
     verdict_markdown,
     verdict_text,
 )
@@ -246,15 +247,10 @@ def _say_failed(name: str, problems: Sequence[str], as_json: bool) -> int:
 def _say_totals(
     found: Mapping[str, Sequence[Finding]], choice: Choice, code: int, as_json: bool
 ) -> None:
-    counts = totals(found)
     open_ = [name for name in choice.costs if name not in found]
     if as_json:
-        print_event("result", **counts, not_compared=open_, exit_code=code)
+        print_event("result", **totals(found), not_compared=open_, exit_code=code)
         return
-    print(
-        f"{counts['reproductions_hold']} of {counts['reproductions']} reproductions "
-        f"hold; {counts['findings_hold']} findings of {counts['findings']} within "
-        "tolerance"
-    )
+    print(totals_text(found))
     if open_:
         print(f"not compared: {', '.join(open_)}")

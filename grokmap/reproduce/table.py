@@ -51,7 +51,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="p = 23, 90% of the pairs, N = 100, quadratic, mse, gd, no weight "
         "decay, s = 0.5, 1, 1.5, 2",
         compare=kumar.compare,
-        cpu_s=90,
+        cpu_s=97,
         sweeps=("kumar-modular",),
         criteria=kumar.CRITERIA,
         figure=kumar.figure,

@@ -230,7 +230,7 @@ def trained_files() -> dict[Path, int]:
 
 def test_trains_once_and_goes_on_where_it_was(grokmap: Any) -> None:
     code, out, err = grokmap("reproduce", "tiny-steps", "--time-budget", "0s")
-    assert code == 75 and "not compared: tiny-steps" in out
+    assert code == 75 and "unfinished: tiny-steps" in out
     assert not Path("results/reproduce/tiny-steps/comparison.json").exists()
     code, out, err = grokmap("reproduce", "tiny-steps")
     assert code == 0 and "2/2 runs" in err and "about 30s" in err
@@ -257,7 +257,7 @@ def test_failed_runs_are_not_compared_and_done_next_time(
         unlucky.setattr(execute, "_run_chunk", fails)
         code, out, err = grokmap("reproduce", "tiny-steps")
     assert code == 3 and "tiny-steps: " in err and "2 runs failed" in err
-    assert "0 of 0 reproductions hold" in out and "not compared: tiny-steps" in out
+    assert "0 of 0 reproductions hold" in out and "unfinished: tiny-steps" in out
     assert grokmap("reproduce", "tiny-steps")[0] == 0
 
 
@@ -268,7 +268,7 @@ def test_an_error_in_one_does_not_stop_the_others(grokmap: Any) -> None:
     assert "broken-form: ZeroDivisionError: nothing to divide by" in err
     assert "tiny-steps: results/reproduce/tiny-steps: being written by" in err
     assert "1 of 1 reproductions hold" in out
-    assert "not compared: broken-form, tiny-steps" in out
+    assert "unfinished: broken-form, tiny-steps" in out
 
 
 def test_alone_an_error_keeps_its_exit_code(
@@ -300,7 +300,7 @@ def test_json_is_a_line_an_event(grokmap: Any) -> None:
         "reproductions_hold": 1,
         "findings": 3,
         "findings_hold": 2,
-        "not_compared": ["broken-form"],
+        "unfinished": ["broken-form"],
         "exit_code": 3,
     }
 

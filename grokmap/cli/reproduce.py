@@ -249,8 +249,8 @@ def _say_totals(
 ) -> None:
     open_ = [name for name in choice.costs if name not in found]
     if as_json:
-        print_event("result", **totals(found), not_compared=open_, exit_code=code)
+        print_event("result", **totals(found), unfinished=open_, exit_code=code)
         return
     print(totals_text(found))
     if open_:
-        print(f"not compared: {', '.join(open_)}")
+        print(f"unfinished: {', '.join(open_)}")

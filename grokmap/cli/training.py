@@ -119,8 +119,10 @@ def reproduce(
 ) -> None:
     """Published results against ours: trains what is missing, prints verdicts.
 
-    Without a name it lists the reproductions, their cost and their last verdict. Exit
-    code 0 if all were compared, whatever the verdicts; 3 if runs or comparisons failed.
+    Without a name it lists the reproductions, their cost and their last verdict.
+
+    Exit code 0 if all were compared, whatever the verdicts; 3 if runs or comparisons
+    failed.
     """
     if name or every:
         from grokmap.cli.reproduce import Wanted, reproduce_results

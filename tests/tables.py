@@ -6,15 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from conftest import ROOT
 from edge_tables import EDGE_TABLES
 from law_tables import LAW_TABLES
 from table_format import Stored, markdown, number, spread, stored
 
-from grokmap import transitions
+from grokmap import store, transitions
+from grokmap.cli import comparisons
 from grokmap.cli.order_parameters import compared
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.order_parameters.table import GROUP
+from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.table import REPRODUCTIONS
 from grokmap.spec import sweep_schema
 from grokmap.train import VOCABULARY
 
@@ -208,10 +212,44 @@ def survey_times() -> str:
     return markdown(["", "t_mem", "t_grok", "t_grok / t_mem"], rows)
 
 
+def kept_findings() -> dict[str, list[Finding]]:
+    """The committed findings of each reproduction that was run."""
+    folder = ROOT / "results/reproduce"
+    kept = {name: store.read_comparison(folder / name) for name in REPRODUCTIONS}
+    return {
+        name: [Finding(*(row[key] for key in Finding._fields)) for row in k["findings"]]
+        for name, k in kept.items()
+        if k is not None
+    }
+
+
+def reproductions() -> str:
+    head = ["name", "published in", "claim", "setting", "cost", "verdict"]
+    kept, rows = kept_findings(), []
+    for name, entry in REPRODUCTIONS.items():
+        cells = [f"`{name}`", entry.reference, entry.claim, entry.setting]
+        cells += [comparisons.cost_text(entry), comparisons.verdict(kept.get(name))]
+        rows.append(cells)
+    counts = comparisons.totals_text(kept)
+    return f"{counts}.\n\n{markdown(head, rows)}"
+
+
+def findings() -> str:
+    rows, notes = [], []
+    for name, own in kept_findings().items():
+        rows += [[f"`{name}`", *comparisons.cells(finding)] for finding in own]
+        why = comparisons.explanation(REPRODUCTIONS[name], own)
+        notes += [f"\n`{name}` misses: {why}"] * bool(why)
+    table = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return "\n".join([markdown(["", *comparisons.HEAD], table), *notes])
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "order parameters"): order_parameter_names,
     ("docs/sweep-files.md", "keys"): keys,
     ("docs/sweep-files.md", "conventions"): conventions,
+    ("docs/reproductions.md", "reproductions"): reproductions,
+    ("docs/reproductions.md", "findings"): findings,
     ("docs/reproductions.md", "survey2026"): survey_times,
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_networks,

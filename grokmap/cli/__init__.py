@@ -1,5 +1,6 @@
 """The command line: parse, call, print, exit code. Results on stdout, the rest on
-stderr. Heavy imports stand inside the commands, so that --help starts at once."""
+stderr. Heavy imports stand inside the commands, so that --help starts at once. The
+commands that train are in `training`."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from typing import Annotated
 import typer
 
 from grokmap import __version__
+from grokmap.cli import training
+from grokmap.cli.options import Formats, Json, Out, Result, Rules
 from grokmap.errors import GrokmapError
 
 app = typer.Typer(
@@ -20,80 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Result = Annotated[Path, typer.Argument(help="Folder of a sweep's results.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Rules = Annotated[
-    str,
-    typer.Option("--criteria", help="default, liu2022, survey2026, or a .toml file."),
-]
-Formats = Annotated[
-    str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")
-]
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", help="Figure path without suffix [figures/ of RESULT]"),
-]
-
-
-@app.command()
-def sweep(
-    spec: Annotated[
-        Path,
-        typer.Argument(help="Sweep file (TOML), or a result folder to go on with."),
-    ],
-    override: Annotated[
-        list[str] | None,
-        typer.Option("-s", "--set", help="key=value in place of the file's."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Result folder [results/NAME].")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
-    ] = False,
-    time_budget: Annotated[
-        str | None,
-        typer.Option(help="Stop in good order after e.g. 90s, 45m, 3h (exit 75)."),
-    ] = None,
-    checkpoint: Annotated[
-        str, typer.Option(help="Time between checkpoints of the runs in training.")
-    ] = "2m",
-    lanes: Annotated[
-        int | None, typer.Option(min=1, help="Runs trained together [chosen].")
-    ] = None,
-    tile: Annotated[
-        int | None, typer.Option(min=1, help="Examples per gradient tile [chosen].")
-    ] = None,
-    extend: Annotated[
-        bool,
-        typer.Option("--extend", help="Allow a larger budget; go on with cut runs."),
-    ] = False,
-    keep_going: Annotated[
-        bool,
-        typer.Option(help="After a run fails, train the others (exit 3 at the end)."),
-    ] = True,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print events as lines of JSON.")
-    ] = False,
-) -> None:
-    """Train every run of SPEC; run again to do what is missing."""
-    from grokmap.cli.dry_run import dry_run_sweep
-    from grokmap.cli.sweep import Options, run_sweep
-
-    overrides = tuple(override or ())
-    options = Options(
-        spec,
-        overrides,
-        out,
-        time_budget=time_budget,
-        checkpoint=checkpoint,
-        lanes=lanes,
-        tile=tile,
-        extend=extend,
-        keep_going=keep_going,
-        as_json=as_json,
-    )
-    raise typer.Exit(dry_run_sweep(options) if dry_run else run_sweep(options))
+app.command()(training.sweep)
 
 
 @app.command("phase-diagram")
@@ -134,39 +64,8 @@ def boundaries(
     find_boundaries(result, x, y, criteria, budget, as_json)
 
 
-@app.command()
-def refine(
-    result: Result,
-    precision: Annotated[
-        float,
-        typer.Option(help="Half-width of each edge's 95% interval (decades if log)."),
-    ] = 0.08,
-    max_runs: Annotated[int, typer.Option(help="Runs beside the grid, at most.")] = 500,
-    x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
-    y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
-    y_precision: Annotated[
-        float | None, typer.Option(help="Closest distance of rows [its span / 24].")
-    ] = None,
-    criteria: Rules = "default",
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Runs a round, about [the lanes].")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the next round; train nothing.")
-    ] = False,
-    time_budget: Annotated[
-        str | None,
-        typer.Option(help="Stop in good order after e.g. 90s, 45m, 3h (exit 75)."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Train where the edges of the wedge are uncertain, until they are known."""
-    from grokmap.cli.refine import Wanted, refine_result
-    from grokmap.cli.sweep import Options
-
-    options = Options(result, (), result, time_budget=time_budget, as_json=as_json)
-    wanted = Wanted(x, y, precision, y_precision, max_runs, batch, criteria)
-    raise typer.Exit(refine_result(options, wanted, dry_run))
+app.command()(training.refine)
+app.command()(training.reproduce)
 
 
 @app.command()

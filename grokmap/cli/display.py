@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from rich.console import Console
@@ -15,8 +15,10 @@ from rich.text import Text
 
 from grokmap.classify import PHASES
 from grokmap.cli.results import phase_counts
-from grokmap.execute import Progress
 from grokmap.plan import Planned
+
+if TYPE_CHECKING:  # jax takes seconds to load, and lists of results need none
+    from grokmap.execute import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -383,18 +383,21 @@ def _signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
 def seconds_of(text: str | None, option: str) -> float:
-    """Seconds of a time such as 90s, 45m, 3h; without one, no end.
+    """Seconds of a time such as 90s, 45m or 45min, 3h; without one, no end.
 
     Raises:
       SpecError: not of that form.
     """
     if text is None:
         return float("inf")
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", text.strip())
     if not match:
         raise SpecError(f"{option} {text}: write 90s, 45m or 3h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def _report(

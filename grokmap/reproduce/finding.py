@@ -8,9 +8,9 @@ from typing import NamedTuple
 class Finding(NamedTuple):
     """One published number, its tolerance, and what was measured.
 
-    quantity: what, and at which setting; published, tolerance: as stated before the run;
-    measured: the number or words; spread: over seeds ("" where there is none); holds:
-    whether it is within the tolerance.
+    quantity: what, and at which setting; published, tolerance: as stated before the
+    run; measured: the number or words; spread: over seeds ("" where there is none);
+    holds: whether it is within the tolerance.
     """
 
     quantity: str

@@ -13,8 +13,8 @@ from grokmap.spec.axis import GRAMMAR, round12
 from grokmap.spec.points import Points
 from grokmap.spec.vocabulary import Vocabulary
 from grokmap.spec.words import (
-    CHOSEN_CONTROLS,
     CONTROL_FIELDS,
+    LATER_CONTROLS,
     NOISES,
     RAMP_CONTROLS,
     SYSTEM_FIELDS,
@@ -240,7 +240,10 @@ class Sweep(BaseModel):
 
 KEYS = tuple(Sweep.model_fields)
 # Left out of a resolved spec at their defaults, so that older ones stay what they are.
-_LATER = (*NOISES, *CHOSEN_CONTROLS[4:], "batch_size", "tolerance", "perp_grad")
+_LATER = (
+    *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
+    *("batch_size", "tolerance", "perp_grad"),
+)
 
 
 def default_tail(horizon: float | None) -> float:

@@ -100,6 +100,8 @@ RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
 # Read by every run in which they are not 0, where they change the program.
 NOISES = ("label_noise", "dropout", "gradient_noise")
 CONTROL_FIELDS = Control._fields
+# Absent from results of earlier versions.
+LATER_CONTROLS = CONTROL_FIELDS[CONTROL_FIELDS.index("ramp_factor") :]
 # Read by some optimizers, models or activations.
 CHOSEN_CONTROLS = tuple(
     f for f in CONTROL_FIELDS if f not in (*ALWAYS_READ, *RAMP_CONTROLS, *NOISES)

@@ -16,11 +16,20 @@
     early-stopping.parquet  one row a patience and phase: what a stop would have lost
     early-stopping-warnings.parquet   one row a patience, quantity and measure: AUC
 
+Beside the sweeps that a reproduction trained, in its own folder:
+
+    comparison.json, .csv, .md   published numbers against ours; see `comparisons`
+
 Done = run ids present in readable trajectory files; nothing else is authoritative.
 Every file is written under a temporary name, synced, then renamed: a name that exists
 is a file that is whole.
 """
 
+from grokmap.store.comparisons import (
+    COMPARISON,
+    read_comparison,
+    write_comparison,
+)
 from grokmap.store.files import (
     FAILED,
     PLAN,
@@ -68,6 +77,7 @@ from grokmap.store.trajectories import (
 __all__ = [
     "BYTES_A_RUN",
     "BYTES_A_VALUE",
+    "COMPARISON",
     "FAILED",
     "LABELS_READ",
     "PLAN",
@@ -86,6 +96,7 @@ __all__ = [
     "content_digest",
     "digest_of",
     "keep_longest",
+    "read_comparison",
     "read_plan",
     "read_points",
     "read_spec",
@@ -97,6 +108,7 @@ __all__ = [
     "stored",
     "trajectory_parts",
     "write_batch",
+    "write_comparison",
     "write_export",
     "write_file",
     "write_found",

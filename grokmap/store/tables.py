@@ -15,7 +15,7 @@ import tomli_w
 
 from grokmap.errors import ResultError
 from grokmap.spec import AXES, CONTROL_FIELDS, SCHEMA_VERSION, Sweep
-from grokmap.spec.words import RAMP_CONTROLS
+from grokmap.spec.words import LATER_CONTROLS
 from grokmap.store.files import (
     PLAN,
     POINTS,
@@ -30,8 +30,7 @@ from grokmap.store.files import (
 )
 
 # Those that came later are absent from older plans, which stay readable.
-_LATER = RAMP_CONTROLS
-_CONTROLS = tuple(name for name in CONTROL_FIELDS if name not in _LATER)
+_CONTROLS = tuple(name for name in CONTROL_FIELDS if name not in LATER_CONTROLS)
 PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *_CONTROLS)
 
 

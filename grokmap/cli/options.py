@@ -1,0 +1,26 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Result = Annotated[Path, typer.Argument(help="Folder of a sweep's results.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Rules = Annotated[
+    str,
+    typer.Option("--criteria", help="default, liu2022, survey2026, or a .toml file."),
+]
+Formats = Annotated[
+    str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Figure path without suffix [figures/ of RESULT]"),
+]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(help="Stop in good order after e.g. 90s, 45m, 3h (exit 75)."),
+]

@@ -1,0 +1,256 @@
+"""`grokmap reproduce`: trains what a published result needs, compares, keeps it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from grokmap import devices, store
+from grokmap.cli.comparisons import (
+    all_hold,
+    explanation,
+    totals,
+    totals_text,
+    verdict_markdown,
+    verdict_text,
+)
+from grokmap.cli.display import human_time, print_event
+from grokmap.cli.doctor import versions
+from grokmap.cli.figures import save_figure
+from grokmap.cli.results import label_runs
+from grokmap.cli.sweep import (
+    EXIT_SOME_FAILED,
+    Options,
+    now,
+    say,
+    seconds_of,
+    session_in,
+    train_missing,
+)
+from grokmap.errors import GrokmapError, ResultError, SpecError
+from grokmap.lock import locked
+from grokmap.reproduce import table
+from grokmap.reproduce.budget import within
+from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.reproduction import Reproduction
+from grokmap.reproduce.trained import Trained
+from grokmap.spec.check import nearest, short
+
+SWEEPS = resources.files("grokmap.reproduce") / "sweeps"
+
+
+class Wanted(NamedTuple):
+    """Of `grokmap reproduce`, as typed."""
+
+    names: tuple[str, ...]
+    every: bool
+    max_cost: str | None
+    out: Path
+    time_budget: str | None = None
+    as_json: bool = False
+
+
+class Choice(NamedTuple):
+    """costs: seconds of those to run, in order; left_out: why, by name."""
+
+    costs: dict[str, float]
+    left_out: dict[str, str]
+
+
+class _Stopped(Exception):
+    """A signal or the time budget ended the training; `code` is the exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def reproduce_results(wanted: Wanted) -> int:
+    """Runs the reproductions wanted, one after another; the exit code."""
+    deadline = time.monotonic() + seconds_of(wanted.time_budget, "--time-budget")
+    devices.use_all_cores()
+    devices.use_compile_cache()
+    choice = choose(wanted, table.REPRODUCTIONS, devices.platform() != "cpu")
+    _say_choice(choice, wanted.as_json)
+    found: dict[str, Sequence[Finding]] = {}
+    code = 0
+    for place, (name, cost) in enumerate(choice.costs.items(), 1):
+        say(f"{name}: {place} of {len(choice.costs)}, about {human_time(cost)}")
+        try:
+            found[name] = _reproduce(name, wanted, deadline)
+        except _Stopped as stop:
+            code = stop.code
+            break
+        except GrokmapError as error:
+            if len(choice.costs) == 1 and not isinstance(error, _RunsFailedError):
+                raise  # with its own exit code
+            code = _say_failed(name, error.problems, wanted.as_json)
+        except Exception as error:
+            print(traceback.format_exc(), file=sys.stderr)
+            reason = f"{type(error).__name__}: {error}"
+            code = _say_failed(name, [reason], wanted.as_json)
+    _say_totals(found, choice, code, wanted.as_json)
+    return code
+
+
+def choose(wanted: Wanted, known: Mapping[str, Reproduction], on_gpu: bool) -> Choice:
+    """The reproductions to run, cheapest first.
+
+    Raises:
+      SpecError: a name that is not known; names and --all; a budget nothing fits in.
+    """
+    budget = seconds_of(wanted.max_cost, "--max-cost")
+    if wanted.names and wanted.every:
+        raise SpecError("--all: with names; give one or the other")
+    problems = [
+        f"no reproduction {short(name)!r}; {nearest(name, known)}"
+        for name in wanted.names
+        if name not in known
+    ]
+    if problems:
+        raise SpecError(problems)
+    left = {}
+    if wanted.every and not on_gpu:
+        why = "needs a GPU to be practical; its name runs it anyway"
+        left = {name: why for name, entry in known.items() if entry.gpu}
+    names = [name for name in wanted.names or known if name not in left]
+    costs = {name: known[name].seconds(on_gpu) for name in names}
+    chosen, beyond = within(costs, budget)
+    left |= {name: f"{human_time(costs[name])}, beyond --max-cost" for name in beyond}
+    if not chosen:
+        reasons = [f"{name}: {why}" for name, why in left.items()]
+        raise SpecError(["no reproduction is left to run", *reasons])
+    return Choice({name: costs[name] for name in chosen}, left)
+
+
+class _RunsFailedError(ResultError):
+    """Runs of a sweep raised, so that there is nothing whole to compare."""
+
+
+def _reproduce(name: str, wanted: Wanted, deadline: float) -> list[Finding]:
+    """Trains, compares, writes and prints one reproduction; its findings."""
+    entry, folder = table.REPRODUCTIONS[name], wanted.out / name
+    with locked(folder, say):
+        for sweep in entry.sweeps:
+            _train(sweep, folder / sweep, deadline, wanted.as_json)
+        started = time.perf_counter()
+        trained = {sweep: _trained(folder / sweep, entry) for sweep in entry.sweeps}
+        findings = [_plain(finding) for finding in entry.compare(trained)]
+        if not findings:
+            raise ResultError(f"{folder}: the comparison has no finding")
+        facts = _facts(name, entry, findings)
+        facts["seconds"] = {
+            "training": round(sum(_seconds(folder / s) for s in entry.sweeps), 1),
+            "comparison": round(time.perf_counter() - started, 1),
+        }
+        text = verdict_markdown(name, entry, findings)
+        file = store.write_comparison(
+            folder, facts | {"ended": now()} | versions(), text
+        )
+        _print(name, entry, findings, facts | {"file": str(file)}, wanted.as_json)
+        if entry.figure is not None:
+            place = folder / "figures" / name
+            figure = entry.figure(trained)
+            save_figure(figure, pd.DataFrame(), place, ["png"], quiet=wanted.as_json)
+    return findings
+
+
+def _train(name: str, path: Path, deadline: float, as_json: bool) -> None:
+    """Trains what is missing of a sweep of the package, by the road of any sweep.
+
+    Raises:
+      _Stopped: before it was over. _RunsFailedError: some runs raised.
+    """
+    left = max(0.0, deadline - time.monotonic())
+    budget = f"{left:.3f}s" if math.isfinite(left) else None
+    with resources.as_file(SWEEPS / f"{name}.toml") as spec:
+        options = Options(spec, (), path, time_budget=budget, as_json=as_json)
+        with session_in(options) as (path, sweep, stop, session):
+            train_missing(path, sweep, options, stop, session)
+    if stop.code:
+        raise _Stopped(stop.code)
+    if session.failed:
+        raise _RunsFailedError(
+            f"{path}: {len(session.failed)} runs failed, see {store.FAILED}; the same "
+            "command goes on"
+        )
+
+
+def _trained(path: Path, entry: Reproduction) -> Trained:
+    runs, _ = label_runs(path, entry.criteria)
+    return Trained(runs, store.read_trajectories(path)[0])
+
+
+def _seconds(path: Path) -> float:
+    """Of training a sweep, in whatever sessions, without compiling."""
+    return sum(kept.get("seconds", 0.0) for _, kept in store.batch_metadata(path))
+
+
+def _plain(finding: Finding) -> Finding:
+    """With a verdict that JSON can hold, whatever numpy made of it."""
+    return finding._replace(holds=bool(finding.holds))
+
+
+def _facts(
+    name: str, entry: Reproduction, findings: Sequence[Finding]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "reference": entry.reference,
+        "claim": entry.claim,
+        "setting": entry.setting,
+        "criteria": entry.criteria.name,
+        "holds": all_hold(findings),
+        "explained": explanation(entry, findings),
+        "findings": [finding._asdict() for finding in findings],
+    }
+
+
+def _print(
+    name: str,
+    entry: Reproduction,
+    findings: Sequence[Finding],
+    facts: Mapping[str, Any],
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_event("reproduction", **facts)
+    else:
+        print(verdict_text(name, entry, findings), facts["file"], sep="\n")
+
+
+def _say_choice(choice: Choice, as_json: bool) -> None:
+    if as_json:
+        print_event("choice", **choice._asdict())
+        return
+    for name, why in choice.left_out.items():
+        say(f"{name}: left out: {why}")
+
+
+def _say_failed(name: str, problems: Sequence[str], as_json: bool) -> int:
+    """Names the reproduction that could not be compared; the exit code."""
+    if as_json:
+        print_event("error", name=name, problems=list(problems))
+    for problem in problems:
+        say(f"{name}: {problem}")
+    return EXIT_SOME_FAILED
+
+
+def _say_totals(
+    found: Mapping[str, Sequence[Finding]], choice: Choice, code: int, as_json: bool
+) -> None:
+    open_ = [name for name in choice.costs if name not in found]
+    if as_json:
+        print_event("result", **totals(found), unfinished=open_, exit_code=code)
+        return
+    print(totals_text(found))
+    if open_:
+        print(f"unfinished: {', '.join(open_)}")

@@ -1,0 +1,134 @@
+"""The commands that train: sweep, refine, reproduce."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grokmap.cli.options import Json, Result, Rules, TimeBudget
+
+
+def sweep(
+    spec: Annotated[
+        Path,
+        typer.Argument(help="Sweep file (TOML), or a result folder to go on with."),
+    ],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--set", help="key=value in place of the file's."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Result folder [results/NAME].")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    time_budget: TimeBudget = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="Time between checkpoints of the runs in training.")
+    ] = "2m",
+    lanes: Annotated[
+        int | None, typer.Option(min=1, help="Runs trained together [chosen].")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Examples per gradient tile [chosen].")
+    ] = None,
+    extend: Annotated[
+        bool,
+        typer.Option("--extend", help="Allow a larger budget; go on with cut runs."),
+    ] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(help="After a run fails, train the others (exit 3 at the end)."),
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events as lines of JSON.")
+    ] = False,
+) -> None:
+    """Train every run of SPEC; run again to do what is missing."""
+    from grokmap.cli.dry_run import dry_run_sweep
+    from grokmap.cli.sweep import Options, run_sweep
+
+    overrides = tuple(override or ())
+    options = Options(
+        spec,
+        overrides,
+        out,
+        time_budget=time_budget,
+        checkpoint=checkpoint,
+        lanes=lanes,
+        tile=tile,
+        extend=extend,
+        keep_going=keep_going,
+        as_json=as_json,
+    )
+    raise typer.Exit(dry_run_sweep(options) if dry_run else run_sweep(options))
+
+
+def refine(
+    result: Result,
+    precision: Annotated[
+        float,
+        typer.Option(help="Half-width of each edge's 95% interval (decades if log)."),
+    ] = 0.08,
+    max_runs: Annotated[int, typer.Option(help="Runs beside the grid, at most.")] = 500,
+    x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
+    y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
+    y_precision: Annotated[
+        float | None, typer.Option(help="Closest distance of rows [its span / 24].")
+    ] = None,
+    criteria: Rules = "default",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Runs a round, about [the lanes].")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the next round; train nothing.")
+    ] = False,
+    time_budget: TimeBudget = None,
+    as_json: Json = False,
+) -> None:
+    """Train where the edges of the wedge are uncertain, until they are known."""
+    from grokmap.cli.refine import Wanted, refine_result
+    from grokmap.cli.sweep import Options
+
+    options = Options(result, (), result, time_budget=time_budget, as_json=as_json)
+    wanted = Wanted(x, y, precision, y_precision, max_runs, batch, criteria)
+    raise typer.Exit(refine_result(options, wanted, dry_run))
+
+
+def reproduce(
+    name: Annotated[
+        list[str] | None, typer.Argument(help="Of the list; without one, the list.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that need no GPU, or all where one is.")
+    ] = False,
+    max_cost: Annotated[
+        str | None,
+        typer.Option(
+            help="The cheapest that fit together in e.g. 30min; names the rest."
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of what is trained and found.")
+    ] = Path("results/reproduce"),
+    time_budget: TimeBudget = None,
+    as_json: Json = False,
+) -> None:
+    """Published results against ours: trains what is missing, prints verdicts.
+
+    Without a name it lists the reproductions, their cost and their last verdict.
+
+    Exit code 0 if all were compared, whatever the verdicts; 3 if runs or comparisons
+    failed.
+    """
+    if name or every:
+        from grokmap.cli.reproduce import Wanted, reproduce_results
+
+        wanted = Wanted(tuple(name or ()), every, max_cost, out, time_budget, as_json)
+        raise typer.Exit(reproduce_results(wanted))
+    from grokmap.cli.comparisons import list_reproductions
+
+    list_reproductions(out, max_cost or time_budget, as_json)

@@ -30,6 +30,9 @@ class Criteria:
     """Rules by which a run is labelled. Times in steps, accuracies in [0, 1].
 
     train_bar, test_bar: accuracies that count as learned and as generalised.
+    train_loss_bar, test_loss_bar: losses that count as the same, at or below, where
+      there is no accuracy (real targets), or everywhere with `by_loss`.
+    relative_loss: whether they are shares of the run's initial losses.
     strict: whether an accuracy has to exceed its bar (else: reach it).
     sustained: whether a crossing has to hold at every later record (else: the first).
     last_step: crossings after this step do not count, and a run that reached it is
@@ -48,6 +51,10 @@ class Criteria:
     name: str = "default"
     train_bar: float = 0.99
     test_bar: float = 0.95
+    train_loss_bar: float = 0.1
+    test_loss_bar: float = 0.1
+    relative_loss: bool = True
+    by_loss: bool = False
     strict: bool = False
     sustained: bool = True
     last_step: int | None = None
@@ -82,6 +89,8 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _BOUNDS = {
     "train_bar": (1e-6, 1.0),
     "test_bar": (1e-6, 1.0),
+    "train_loss_bar": (0.0, 1e12),
+    "test_loss_bar": (0.0, 1e12),
     "last_step": (1, 1e12),
     "horizon": (1e-6, 1e9),
     "comprehension_ratio": (1.0, 1e9),
@@ -191,8 +200,8 @@ def classify(
     """Labels every run that has a trajectory.
 
     Args:
-      trajectories: run_id, step, train_accuracy, test_accuracy, zero_loss_fraction
-        and any other quantities, in any order of rows.
+      trajectories: run_id, step, accuracies and losses of train and test,
+        zero_loss_fraction and any other quantities, in any order of rows.
       plan: one row a run: run_id, its system and control fields, seed, decay_rate,
         horizon (decay times; null for a fixed budget).
       criteria: the rules.
@@ -231,8 +240,7 @@ def _label(trajectories: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """One row a run, in order of run_id: all that needs no plan."""
     table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
     runs = _Runs(table)
-    train = _passes(table["train_accuracy"], criteria.train_bar, criteria)
-    test = _passes(table["test_accuracy"], criteria.test_bar, criteria)
+    train, test = (_learned(table, runs, name, criteria) for name in ("train", "test"))
     until = criteria.last_step
     mem, grok = (_crossing(runs, x, criteria.sustained, until) for x in (train, test))
     mem_first, grok_first = (_crossing(runs, x, False, until) for x in (train, test))
@@ -276,6 +284,21 @@ def _label(trajectories: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         **_finals(table, runs),
     }
     return _nullable(pd.DataFrame(result))
+
+
+def _learned(table: pd.DataFrame, runs: _Runs, name: str, criteria: Criteria) -> Bools:
+    """Records at which a run has learned its "train" or "test" examples."""
+    accuracy = table[f"{name}_accuracy"]
+    high = _passes(accuracy, getattr(criteria, f"{name}_bar"), criteria)
+    by_loss = accuracy.isna().to_numpy() | criteria.by_loss
+    if not by_loss.any() or f"{name}_loss" not in table:
+        return high
+    loss = table[f"{name}_loss"].to_numpy()
+    if criteria.relative_loss:
+        first = loss[runs.start][runs.segment]
+        loss = np.divide(loss, first, out=np.full_like(loss, np.nan), where=first > 0)
+    low = loss <= np.float32(getattr(criteria, f"{name}_loss_bar"))
+    return np.where(by_loss, low, high)
 
 
 def _dead(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> Bools:

@@ -6,6 +6,7 @@ is compared on a log scale, so that half-way is the geometric mean.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -36,8 +37,8 @@ def series(trajectories: pd.DataFrame, name: str) -> Iterator[tuple[str, Series]
     steps = known["step"].to_numpy(np.float64)
     values = known[name].to_numpy(np.float64)
     new = np.append(True, ids[1:] != ids[:-1])[: len(ids)]
-    starts: list[int] = np.flatnonzero(new).tolist()
-    for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
+    bounds: list[int] = [*np.flatnonzero(new).tolist(), len(ids)]
+    for start, end in itertools.pairwise(bounds):
         yield str(ids[start]), Series(steps[start:end], values[start:end])
 
 

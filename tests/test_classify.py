@@ -208,3 +208,41 @@ def test_bad_criteria_are_one_line(tmp_path: Path, text: str, message: str) -> N
 def test_unknown_criteria_name() -> None:
     with pytest.raises(SpecError, match="known: default, liu2022, survey2026"):
         read_criteria("liu2023")
+
+
+def by_loss(train: list[float], test: list[float], **rules: Any) -> Any:
+    """One run of a task with real targets, which has no accuracies."""
+    table = pd.DataFrame({"run_id": "run", "step": STEPS, "zero_loss_fraction": 0.0})
+    table["train_accuracy"] = table["test_accuracy"] = np.nan
+    table["train_loss"], table["test_loss"] = np.float32(train), np.float32(test)
+    plan = pd.DataFrame({"run_id": ["run"], "decay_rate": 0.01, "horizon": 6.0})
+    return classify(table, plan, Criteria(name="own", **rules)).iloc[0]
+
+
+def test_real_targets_are_judged_by_their_losses() -> None:
+    train, test = [4, 4, 0.3, 0.1, 0.1, 0.1], [3, 5, 5, 2, 0.3, 0.2]
+    run = by_loss(train, test)
+    assert (run["phase"], run["t_mem"], run["t_grok"]) == ("grok", 100, 2000)
+    # Shares of the initial loss, or the loss itself.
+    run = by_loss(train, test, relative_loss=False)
+    assert (run["phase"], run["t_mem"]) == ("memorize-only", 1000)
+    assert pd.isna(run["t_grok"])
+    run = by_loss(train, test, test_loss_bar=0.7)
+    assert run["t_grok"] == 1000
+
+
+def test_a_loss_that_rises_again_is_not_sustained_and_a_diverged_one_is_none() -> None:
+    train = [4, 0.1, 0.1, 0.1, 0.1, 0.1]
+    run = by_loss(train, [3, 0.1, 0.1, 3, 0.1, 0.1])
+    assert run["t_grok"] == 2000 and run["t_grok_first"] == 10
+    gone = by_loss([4, 0.1, np.nan, np.nan, np.nan, np.nan], [3.0] * 2 + [np.nan] * 4)
+    assert gone["diverged"] and gone["phase"] == "no-learning"
+
+
+def test_losses_may_judge_where_there_are_accuracies() -> None:
+    by_accuracy = label(UP, LATE, loss=[1, 1, 1, 0.5, 0.05, 0.05])
+    rules = Criteria(name="own", by_loss=True)
+    run = label(UP, LATE, rules, loss=[1, 1, 1, 0.5, 0.05, 0.05])
+    assert (by_accuracy["t_mem"], run["t_mem"]) == (100, 2000)
+    # This table has no test loss: the accuracy stands.
+    assert run["t_grok"] == 2000

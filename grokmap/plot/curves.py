@@ -61,6 +61,9 @@ def _draw_run(
         for name, colour in zip(pair, ("#000000", "#D55E00"), strict=True):
             label = name.split("_")[0]
             axes.plot(time, own[name], color=colour, linewidth=1.1, label=label)
+    if own["train_accuracy"].isna().all():
+        words = {"ha": "center", "transform": column[0].transAxes, "fontsize": 7}
+        column[0].text(0.5, 0.5, "real targets: no accuracy", **words)
     column[1].set_yscale("log")
     column[2].plot(time, own["weight_norm"], color="#000000", linewidth=1.1)
     for axes, (name, log) in zip(column[3:], order_parameters.items(), strict=True):

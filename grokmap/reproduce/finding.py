@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import pandas as pd
+
 
 class Finding(NamedTuple):
     """One published number, its tolerance, and what was measured.
@@ -19,3 +21,13 @@ class Finding(NamedTuple):
     measured: str
     spread: str
     holds: bool
+
+
+def spread(values: pd.Series) -> str:
+    """Lowest to highest over runs; how many are never."""
+    if values.isna().any():
+        return f"{int(values.isna().sum())} of {len(values)} never"
+    if values.empty:
+        return ""
+    low, high = values.min(), values.max()
+    return " to ".join(f"{x:.3g}" if x < 1000 else f"{x:.0f}" for x in (low, high))

@@ -9,6 +9,7 @@ import pandas as pd
 from conftest import ROOT
 from edge_tables import EDGE_TABLES
 from law_tables import LAW_TABLES
+from system_tables import SYSTEM_TABLES
 from table_format import Stored, markdown, number, spread, stored
 
 from grokmap import store, transitions
@@ -259,4 +260,5 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/order-parameters.md", "survey"): survey_claims,
     **EDGE_TABLES,
     **LAW_TABLES,
+    **SYSTEM_TABLES,
 }

@@ -306,3 +306,78 @@ def test_shipped_sweeps_are_valid_and_say_what_they_are_for(path: Path) -> None:
     comment = path.read_text().split("\nname")[0]
     assert comment.startswith("# ") and "Expect" in comment
     assert f"{sweep.n_runs:,} runs" in comment.replace("\n# ", " ")
+
+
+SYSTEM_TEXT = """
+name = "system"
+task = "linear_teacher"
+model = "mlp"
+n_inputs = 5
+n_examples = 40
+width = 8
+depth = 2
+alpha = 0.5
+weight_decay = 0.1
+train_fraction = 0.5
+learning_rate = 0.1
+n_steps = 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("depth = 2", "", "missing key 'depth'"),
+        ("n_inputs = 5", "", "missing key 'n_inputs'"),
+        ("depth = 2", "depth = 0", "depth = 0: should be at least 1"),
+        ("depth = 2", "depth = 2\nmodulus = 7", "modulus: ignored by task"),
+        ("depth = 2", "depth = 2\nembedding = 4", "embedding: ignored by task"),
+        ('"mlp"', '"transformer"\nembedding = 8', "takes no reals"),
+        ("n_steps", 'loss = "cross_entropy"\nn_steps', "not defined for task"),
+        ("n_steps", 'alpha_convention = "survey_code"\nn_steps', "model 'mlp' knows"),
+        ("n_steps", 'optimizer = "adam"\nn_steps', "optimizer 'adam' has none"),
+        ('"mlp"', '"two_layer"\noptimizer = "muon"', "no matrix between hidden layers"),
+        ("n_steps", "batch_size = 41\nn_steps", "batch_size = 41: more than"),
+        ("n_steps", "temperature = 0.1\nn_steps", "temperature: ignored by"),
+        ("n_steps", "nonlinearity = 0.1\nn_steps", "nonlinearity: ignored by"),
+        ("n_steps", "dropout = 1\nn_steps", "should be below 1"),
+        ("n_examples = 40", "n_examples = 1", "should be at least 2"),
+        ("= 0.5\nlearning", "= 0.999\nlearning", "leaves no test example of the 40"),
+        ('"linear_teacher"', '"sparse_parity"\nn_relevant = 6', "below the 6"),
+    ],
+)
+def test_a_system_that_does_not_go_together(
+    read: Any, old: str, new: str, message: str
+) -> None:
+    assert read(SYSTEM_TEXT).n_runs == 1
+    text = SYSTEM_TEXT.replace(old, new)
+    assert text != SYSTEM_TEXT
+    assert any(message in line for line in problems(read, text)), problems(read, text)
+
+
+def test_sizes_of_systems_may_be_swept(read: Any) -> None:
+    text = SYSTEM_TEXT.replace("depth = 2\n", "") + '[axes]\ndepth = "1,2,3"\n'
+    runs = list(expand(read(text), VOCABULARY))
+    assert [run.system.depth for run in runs] == [1, 2, 3]
+    assert len({run.run_id for run in runs}) == 3
+
+
+def test_noises_name_runs_only_where_they_are_on(read: Any) -> None:
+    text = SYSTEM_TEXT + '[axes]\ndropout = "0.2,0,0.1"\n'
+    runs = list(expand(read(text), VOCABULARY))
+    plain = list(expand(read(SYSTEM_TEXT), VOCABULARY))
+    assert [run.control.dropout for run in runs] == [0.0, 0.2, 0.1]
+    assert [run.system.noisy for run in runs] == [(), ("dropout",), ("dropout",)]
+    assert runs[0].run_id == plain[0].run_id
+    assert len({run.run_id for run in runs}) == 3
+    # Another noise at 0 is no other run.
+    more = list(expand(read(text + "label_noise = 0.0\n"), VOCABULARY))
+    assert [run.run_id for run in more] == [run.run_id for run in runs]
+
+
+def test_resolved_specs_of_systems_read_back(read: Any) -> None:
+    sweep = read(SYSTEM_TEXT + '[axes]\ndropout = "0,0.1"\n')
+    document = sweep.resolved()
+    assert Sweep.from_resolved(document) == sweep
+    assert "modulus" not in document and "label_noise" not in document
+    assert document["n_inputs"] == 5 and document["axes"] == {"dropout": [0.0, 0.1]}

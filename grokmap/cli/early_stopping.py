@@ -42,6 +42,11 @@ def judge_early_stopping(
         raise ResultError(f"{path}: {error}") from None
     runs = runs.assign(system=laws.system_of(runs))
     trajectories, _ = store.read_trajectories(path)
+    if trajectories["test_accuracy"].isna().all():
+        raise ResultError(
+            f"{path}: no run has a test accuracy, by which stopping is judged; with "
+            "real targets, train with a tolerance"
+        )
     lost = early_stopping.losses(trajectories, runs, multiples, unit)
     warned = early_stopping.warnings(trajectories, runs, compared(), multiples, unit)
     name = file_name("early-stopping", rules.name)

@@ -65,6 +65,7 @@ def test_labels_solve_their_equation() -> None:
         "modular_subtraction": lambda a, b, c: c + b - a,
         "modular_multiplication": lambda a, b, c: a * b - c,
         "modular_division": lambda a, b, c: c * b - a,
+        "modular_weighted_sum": lambda a, b, c: 2 * a + 3 * b - c,
         "modular_squares": lambda a, b, c: a**2 + b**2 - c,
         "modular_quadratic": lambda a, b, c: a**2 + a * b + b**2 - c,
         "modular_quadratic_skew": lambda a, b, c: a**2 + a * b + b**2 + a - c,

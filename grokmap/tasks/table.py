@@ -60,6 +60,9 @@ TASKS: dict[str, Task] = {
         "a^3 + a b^2 + b mod p",
         lambda a, b, p: (a * a % p * a + b * b % p * a + b) % p,
     ),
+    "modular_weighted_sum": modular(
+        "2 a + 3 b mod p", lambda a, b, p: (2 * a + 3 * b) % p
+    ),
     "s3_composition": permutations("a b in S3", 3, compose),
     "s5_composition": permutations("a b in S5", 5, compose),
     "s5_conjugation": permutations("a b a^-1 in S5", 5, conjugate),

@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, KERNELS, TwoLayer
+from grokmap.models import (
+    ACTIVATIONS,
+    ALPHA_CONVENTIONS,
+    KERNELS,
+    MODELS,
+    TwoLayer,
+)
 from grokmap.spec import System
 from grokmap.tasks import TASKS
 
@@ -116,3 +122,16 @@ def test_a_wider_network_keeps_its_first_neurons() -> None:
     narrow, wide = outputs(8, 0.0)[0], outputs(16, 0.0)[0]
     np.testing.assert_array_equal(narrow["first"], wide["first"][:, :8])
     np.testing.assert_array_equal(narrow["readout"], wide["readout"][:, :8])
+
+
+def test_tensor_is_the_sum_of_products() -> None:
+    system = System(task="modular_addition", modulus=P, width=5, model="tensor")
+    scale = ALPHA_CONVENTIONS["output_scale"].scale(2.0, 5, 3, 2 * P)
+    model = MODELS["tensor"].module(system, TASK.shape(system))
+    params = model.init(jax.random.key(0), PAIRS, scale)["params"]
+    u, v = np.float64(params["first"]).reshape(2, P, 5)
+    table = np.einsum("cj,aj,bj->abc", np.float64(params["readout"]), u, v)
+    found = model.apply({"params": params}, PAIRS, scale).logits
+    np.testing.assert_allclose(
+        found, 0.4 * table.reshape(P * P, P), rtol=1e-4, atol=1e-5
+    )

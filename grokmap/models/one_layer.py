@@ -71,6 +71,31 @@ def with_same_moments(weights: jax.Array) -> jax.Array:
     return ((d + 1) ** 0.5 * factor @ turn)[1:]
 
 
+class Tensor(nn.Module):
+    """f_c(a, b) = prefactor * sum_j readout[c, j] u_j[a] v_j[b]: a sum of N products.
+
+    The operation's table as a tensor of rank N (canonical polyadic decomposition,
+    Hitchcock 1927). Parameters: first [2p, N] (u, then v), readout [C, N].
+    """
+
+    system: System
+    shape: Shape
+
+    @nn.compact
+    def __call__(
+        self, inputs: jax.Array, scale: Scale, drop: Drop | None = None
+    ) -> Activity:
+        def draw(key: jax.Array, std: Scalar, rows: int) -> jax.Array:
+            return std * jax.random.normal(key, (rows, self.system.width))
+
+        first = self.param("first", draw, scale.first_std, self.shape.n_inputs)
+        readout = self.param("readout", draw, scale.readout_std, self.shape.n_outputs)
+        u, v = first[inputs[:, 0]], first[self.shape.n_tokens + inputs[:, 1]]
+        h = scale.hidden_scale * u * v
+        hidden = h if drop is None else drop(h)
+        return Activity(scale.prefactor * (hidden @ readout.T), h, hidden)
+
+
 class Linear(nn.Module):
     """f(x) = prefactor * W x / sqrt(d): Levi et al. (arXiv 2310.16441).
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from grokmap.models.mlp import EmbeddingMlp, Mlp
-from grokmap.models.one_layer import Committee, Diagonal, Linear
+from grokmap.models.one_layer import Committee, Diagonal, Linear, Tensor
 from grokmap.models.transformer import HEADS, Transformer
 from grokmap.models.two_layer import TwoLayer, two_layer_ntk
 from grokmap.spec import System
@@ -63,6 +63,7 @@ MODELS: dict[str, Model] = {
     "committee": Model(
         Committee, (REALS,), ("width",), UNIT[:3], lambda sigma, depth: sigma - 1
     ),
+    "tensor": Model(Tensor, (TOKENS,), ("width",), UNIT, lambda sigma, depth: 3),
     "linear": Model(Linear, (REALS,), (), ("standard",), lambda sigma, depth: 1),
     "diagonal": Model(Diagonal, (REALS,), (), ("standard",), lambda sigma, depth: 2),
     "mlp": Model(

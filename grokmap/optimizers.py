@@ -258,6 +258,24 @@ def muon_update(
     return {**rest, **moved}, ({k: v for k, (_, v) in turned.items()}, moments)
 
 
+def lion_update(
+    grads: Params, state: Params, params: Params, at: Update
+) -> tuple[Params, Params]:
+    """Lion (Chen et al., arXiv 2302.06675): the sign of an average of gradients.
+
+    theta <- theta - step sign(beta1 m + (1 - beta1) g) - decay theta, m the average of
+    g at beta2.
+    """
+    lion = optax.scale_by_lion(at.control.beta1, at.control.beta2)
+    direction, state = lion.update(grads, state)
+
+    def move(theta: jax.Array, sign: jax.Array, step: Any, decay: Any) -> jax.Array:
+        return theta - step * sign - decay * theta
+
+    steps, decays = (_of_each(rate, params) for rate in at.rates)
+    return jax.tree.map(move, params, direction, steps, decays), state
+
+
 ADAM_CONTROLS = ("beta1", "beta2", "epsilon")
 OPTIMIZERS: dict[str, Optimizer] = {
     "gd": Optimizer(("momentum",), gd_rates, gd_decay_rate, gd_init, gd_update),
@@ -279,6 +297,13 @@ OPTIMIZERS: dict[str, Optimizer] = {
         muon_init,
         muon_update,
         needs_hidden=True,
+    ),
+    "lion": Optimizer(
+        ("beta1", "beta2"),
+        adamw_rates,
+        adamw_decay_rate,
+        optax.scale_by_lion().init,
+        lion_update,
     ),
     "langevin": Optimizer(
         ("temperature",),

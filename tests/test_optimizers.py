@@ -40,6 +40,8 @@ def reference(name: str, rates: Rates) -> optax.GradientTransformation:
             optax.add_decayed_weights(rates.decay), optax.sgd(rates.step)
         )
     betas = (CONTROL.beta1, CONTROL.beta2)
+    if name == "lion":
+        return optax.lion(rates.step, *betas, weight_decay=rates.decay / rates.step)
     if name == "muon":
         return muon_by_optax(rates)
     decay = rates.decay / rates.step

@@ -97,10 +97,11 @@ class Sweep(BaseModel):
         "heavy-ball momentum of gd; Nesterov's of muon", default=(0.0,)
     )
     beta1: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
-        "adam, adamw, muon: decay of the mean", default=(0.9,)
+        "adam, adamw, muon, lion: decay of the mean", default=(0.9,)
     )
     beta2: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
-        "adam, adamw, muon: decay of the square", default=(0.999,)
+        "adam, adamw, muon: decay of the square; lion: of the mean that is kept",
+        default=(0.999,),
     )
     epsilon: Annotated[tuple[float, ...], Points(gt=0)] = _key(
         "adam, adamw, muon: added to the root", default=(1e-8,)

@@ -24,7 +24,7 @@ GROUP = (
     "modular_division",
 )
 # Those whose first layer is a matrix [2p, N] of one-hot tokens, or [d, N] of reals.
-ON_TOKENS = ("two_layer", "mlp")
+ON_TOKENS = ("two_layer", "mlp", "tensor")
 WITH_FIRST = (*ON_TOKENS, "committee", "linear", "transformer")
 OF_TEACHER = (
     *("linear_teacher", "quadratic_teacher", "squared_teacher", "cubic_teacher"),

@@ -111,7 +111,8 @@ def test_order_parameters_are_worth_what_they_claim(name: str, result: str) -> N
     known = ORDER_PARAMETERS[name].known
     if known is None:
         entry = ORDER_PARAMETERS[name]
-        assert entry.tasks == () or entry.on_request
+        elsewhere = entry.tasks and not any("modular" in x for x in entry.tasks)
+        assert elsewhere or entry.on_request
         return
     values = tables.values_of_known_networks(name, tables.stored(result))
     for kind, own in values.items():

@@ -17,7 +17,7 @@ from grokmap.cli import comparisons
 from grokmap.cli.order_parameters import compared
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
-from grokmap.order_parameters.table import GROUP
+from grokmap.order_parameters.table import GROUP, OF_TEACHER, PLAIN_ADDITION
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.table import REPRODUCTIONS
 from grokmap.spec import sweep_schema
@@ -34,14 +34,21 @@ def order_parameter_names() -> str:
     )
 
 
+DEFINED_ON = {
+    None: "any task",
+    GROUP: "group tasks",
+    OF_TEACHER: "tasks with a teacher",
+    PLAIN_ADDITION: "embeddings on plain addition",
+}
+
+
 def definitions() -> str:
     head = ["name", "symbol", "meaning", "range", "cost", "defined on", "reference"]
     rows = []
     for name, entry in ORDER_PARAMETERS.items():
         symbol = entry.symbol.replace("|", r"\|")
         low, high = (f"{x:.3g}".replace("inf", "∞") for x in entry.bounds)
-        tasks = "any task" if entry.tasks is None else "group tasks"
-        tasks = tasks if entry.tasks in (None, GROUP) else "tasks with a teacher"
+        tasks = DEFINED_ON[entry.tasks]
         cells = [f"`{name}`", f"${symbol}$", entry.meaning, f"{low} to {high}"]
         rows.append([*cells, entry.cost, tasks, entry.reference])
     return markdown(head, rows)

@@ -17,7 +17,7 @@ MAY_USE = {
     "models": {"spec", "tasks"},
     "losses": set(),
     "optimizers": {"models", "spec"},
-    "order_parameters": set(),
+    "order_parameters": {"theory"},
     "plan": {"spec"},
     "classify": {"errors"},
     "schedule": {"plan", "classify"},

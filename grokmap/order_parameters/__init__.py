@@ -3,6 +3,7 @@
 learning    losses, accuracies, norms, numerical health
 spectra     Fourier structure over the task's cyclic group
 matrices    ranks, outliers and shapes of weights and activations
+representations  embeddings of numbers that are added
 kernels     the empirical neural tangent kernel
 curvature   gradient and Hessian of the training loss
 table       the literal tables of names, and `measure`

@@ -13,6 +13,7 @@ from grokmap.order_parameters import (
     kernels,
     learning,
     matrices,
+    representations,
     spectra,
 )
 from grokmap.order_parameters.snapshot import Snapshot
@@ -30,6 +31,8 @@ OF_TEACHER = (
     *("linear_teacher", "quadratic_teacher", "squared_teacher", "cubic_teacher"),
     *("sparse_parity", "sparse_sum", "xor"),
 )
+PLAIN_ADDITION = ("plain_addition", "plain_addition_classes")
+WITH_EMBEDDING = ("embedding_mlp", "concatenated_mlp")
 INFINITY = float("inf")
 Range = tuple[float, float]
 # dense: at every record. cheap: a fraction of a training step. dear: a step or more.
@@ -298,6 +301,26 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         log=True,
         on_request=True,
         reference="Chizat 1812.07956",
+    ),
+    "parallelogram_share": OrderParameter(
+        representations.parallelogram_share,
+        r"\mathrm{RQI}_{\mathrm{Liu}}",
+        "share of the parallelograms that embeddings of numbers close",
+        (0.0, 1.0),
+        tasks=PLAIN_ADDITION,
+        models=WITH_EMBEDDING,
+        on_request=True,
+        reference="Liu 2205.10343",
+    ),
+    "predicted_accuracy": OrderParameter(
+        representations.predicted_accuracy,
+        r"A_{\mathrm{pred}}",
+        "accuracy on all pairs that the embeddings allow",
+        (0.0, 1.0),
+        tasks=PLAIN_ADDITION,
+        models=WITH_EMBEDDING,
+        on_request=True,
+        reference="Liu 2205.10343",
     ),
     "gradient_norm": OrderParameter(
         curvature.gradient_norm,

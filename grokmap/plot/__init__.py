@@ -15,6 +15,7 @@ from grokmap.plot.phase_diagram import (
     multiples,
     phase_diagram,
 )
+from grokmap.plot.phase_grids import phase_grids
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.style import COLOURS, GENERALISED
 from grokmap.plot.transition_order import order_panels
@@ -46,6 +47,7 @@ __all__ = [
     "multiples",
     "order_panels",
     "phase_diagram",
+    "phase_grids",
     "scaling_figure",
     "transition_panels",
     "transition_table",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from grokmap.reproduce import kumar, modular, theory
+from grokmap.reproduce import kumar, liu, modular, theory
 from grokmap.reproduce.reproduction import Reproduction
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     **theory.REPRODUCTIONS,
+    **liu.REPRODUCTIONS,
     **kumar.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
 }

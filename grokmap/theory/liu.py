@@ -148,7 +148,7 @@ def predicted_accuracy(representation: Floats, pairs: Ints) -> float:
     TOLERANCE. Range [n / (p (p + 1) / 2), 1].
     """
     e = representation.reshape(len(representation), -1)
-    e = (e - e.mean(axis=0)) / e.std(axis=0)
+    e = (e - e.mean(axis=0)) / e.std(axis=0, ddof=1)
     every = all_pairs(len(e))
     gap = e[every].sum(axis=1)[:, None] - e[pairs].sum(axis=1)[None, :]
     equal = every.sum(axis=1)[:, None] == pairs.sum(axis=1)[None, :]

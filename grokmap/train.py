@@ -183,7 +183,7 @@ def build(
     def init(control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
         key = jax.random.key(seed)
         order = jnp.arange(n_examples)
-        if task.shuffled:
+        if task.shuffled and system.published_seed < 0:
             order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
         in_train = jnp.arange(n_examples) < n_train
         params = made.init(jax.random.fold_in(key, INIT), scale_of(system, control))

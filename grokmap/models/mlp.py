@@ -8,12 +8,14 @@ unit       h = W h / sqrt(fan_in) + b, W ~ N(0, 1), b = 0; for the last layer
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from grokmap.models.published import embedding_mlp_weights
 from grokmap.models.scale import ALPHA_CONVENTIONS, Scalar, Scale, sigma_of
 from grokmap.models.two_layer import Activity, Drop
 from grokmap.spec import System
@@ -29,11 +31,13 @@ def dense(
     *,
     standard: bool,
     bias: bool,
+    drawn: Mapping[str, Any] | None = None,
 ) -> jax.Array:
     """One layer of `module`: [n, fan_in] -> [n, fan_out]; see the module docstring.
 
     Parameters: `name` [fan_in, fan_out] and `name`_bias [fan_out]; "readout" is stored
     as [fan_out, fan_in] and, where not standard, not divided by sqrt(fan_in).
+    drawn: arrays of a published run, in the place of random ones.
     """
     fan_in, is_readout = h.shape[-1], name == "readout"
     bound = std / fan_in**0.5
@@ -44,18 +48,29 @@ def dense(
     def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         return std * jax.random.normal(key, shape)
 
+    def start(name: str, otherwise: Any) -> Any:
+        if drawn is None:
+            return otherwise
+        return lambda key, shape: std * jnp.asarray(drawn[name])
+
     shape = (fan_out, fan_in) if is_readout else (fan_in, fan_out)
-    weights = module.param(name, uniform if standard else normal, shape)
+    weights = module.param(name, start(name, uniform if standard else normal), shape)
     weights = weights if standard or is_readout else weights / fan_in**0.5
     h = h @ (weights.T if is_readout else weights)
     if not bias:
         return h
     zeros = nn.initializers.zeros
-    drawn = module.param(f"{name}_bias", uniform if standard else zeros, (fan_out,))
-    return h + drawn[None, :]
+    first_biases = start(f"{name}_bias", uniform if standard else zeros)
+    return h + module.param(f"{name}_bias", first_biases, (fan_out,))[None, :]
 
 
-def layers(module: Any, h: jax.Array, scale: Scale, drop: Drop | None) -> Activity:
+def layers(
+    module: Any,
+    h: jax.Array,
+    scale: Scale,
+    drop: Drop | None,
+    drawn: Mapping[str, Any] | None = None,
+) -> Activity:
     """Hidden layers first, hidden_2, .., of `depth` in all, then readout."""
     system: System = module.system
     standard = ALPHA_CONVENTIONS[system.alpha_convention].standard
@@ -63,7 +78,11 @@ def layers(module: Any, h: jax.Array, scale: Scale, drop: Drop | None) -> Activi
     hidden = h
     for layer in range(1, system.depth + 1):
         name = "first" if layer == 1 else f"hidden_{layer}"
-        kind = {"standard": standard, "bias": system.bias}
+        kind: dict[str, Any] = {
+            "standard": standard,
+            "bias": system.bias,
+            "drawn": drawn,
+        }
         h = dense(module, name, hidden, system.width, scale.first_std, **kind)
         h = scale.hidden_scale * h
         hidden = sigma(h)
@@ -105,7 +124,13 @@ class EmbeddingMlp(nn.Module):
     def __call__(
         self, inputs: jax.Array, scale: Scale, drop: Drop | None = None
     ) -> Activity:
+        drawn = None
+        if self.system.published_seed >= 0:
+            drawn = embedding_mlp_weights(self.system, self.shape)
+
         def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+            if drawn is not None:
+                return scale.first_std * jnp.asarray(drawn["embedding"])
             return scale.first_std * (jax.random.uniform(key, shape) - 0.5)
 
         shape = (self.shape.n_tokens, self.system.embedding)
@@ -115,4 +140,4 @@ class EmbeddingMlp(nn.Module):
             if self.concatenated
             else jnp.sum(embedded, axis=1)
         )
-        return layers(self, joined, scale, drop)
+        return layers(self, joined, scale, drop, drawn)

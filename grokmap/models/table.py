@@ -36,6 +36,7 @@ class Model(NamedTuple):
     hidden_matrices: whether weights lie between hidden layers (names hidden_..).
     own_first: whether `KERNELS` compute its first layer on tokens.
     ntk: (module, params, inputs, scale) -> [n, n]; None: by Jacobian contraction.
+    published: whether it can start from the weights of a published run.
     problem: what is wrong with a system's sizes; empty where nothing is.
     """
 
@@ -48,6 +49,7 @@ class Model(NamedTuple):
     hidden_matrices: bool = False
     own_first: bool = False
     ntk: Callable[..., jax.Array] | None = None
+    published: bool = False
     problem: Callable[[System], str] = lambda system: ""
 
 
@@ -82,6 +84,7 @@ MODELS: dict[str, Model] = {
         _of_depth,
         ("embedding_learning_rate",),
         hidden_matrices=True,
+        published=True,
     ),
     "concatenated_mlp": Model(
         partial(EmbeddingMlp, concatenated=True),

@@ -197,6 +197,11 @@ def _check_fit(
             f"alpha_convention = {sweep.alpha_convention!r}: model {sweep.model!r} "
             f"knows {', '.join(known)}"
         )
+    if sweep.published_seed >= 0 and not (task.published and model.published):
+        yield (
+            f"published_seed = {sweep.published_seed}: only for task 'plain_addition' "
+            "with model 'embedding_mlp'; leave it out"
+        )
     optimizer = vocabulary.optimizer.get(sweep.optimizer)
     if optimizer and optimizer.needs_hidden and not model.hidden_matrices:
         yield (

@@ -152,6 +152,11 @@ class Sweep(BaseModel):
         "take the part along the weights out of the gradient of each array, size kept",
         default=False,
     )
+    published_seed: Annotated[int, Field(ge=-1, le=2**32 - 1)] = _key(
+        "draw examples, split and initial weights as the authors' code does at this "
+        "seed (plain_addition with embedding_mlp); -1: by the run's own seed",
+        default=-1,
+    )
     model: str = _key("network", default="two_layer")
     activation: str = _key("sigma of the hidden layer", default="quadratic")
     alpha_convention: str = _key("what alpha means", default="laziness")
@@ -243,7 +248,7 @@ KEYS = tuple(Sweep.model_fields)
 # Left out of a resolved spec at their defaults, so that older ones stay what they are.
 _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
-    *("batch_size", "tolerance", "perp_grad"),
+    *("batch_size", "tolerance", "perp_grad", "published_seed"),
 )
 
 

@@ -21,6 +21,9 @@ class TaskEntry(Protocol):
     def losses(self) -> tuple[str, ...]: ...
 
     @property
+    def published(self) -> bool: ...
+
+    @property
     def shape(self) -> Callable[[System], Any]: ...
 
     @property
@@ -44,6 +47,9 @@ class ModelEntry(Protocol):
 
     @property
     def hidden_matrices(self) -> bool: ...
+
+    @property
+    def published(self) -> bool: ...
 
     @property
     def problem(self) -> Callable[[System], str]: ...

@@ -52,6 +52,7 @@ class System:
     tolerance: float = 0.0
     perp_grad: bool = False
     noisy: tuple[str, ...] = ()
+    published_seed: int = -1
 
 
 class Control(NamedTuple):

@@ -54,6 +54,7 @@ class Task(NamedTuple):
 
     inputs: TOKENS or REALS; sizes: of a sweep, which it reads; losses: defined for it.
     data: (system, key of the run) -> its examples; the key is read where `drawn`.
+    published: whether it can be drawn as in a published run; its own split then.
     shuffled: whether a split takes examples in random order; independent draws are.
     problem: what is wrong with a system's sizes; empty where nothing is.
     cycle: the tokens on which the operation is that of a cyclic group, in the order of
@@ -67,6 +68,7 @@ class Task(NamedTuple):
     data: Callable[[System, Any], Data]
     losses: tuple[str, ...] = CLASSES
     drawn: bool = False
+    published: bool = False
     shuffled: bool = True
     problem: Callable[[System], str] = lambda system: ""
     cycle: Callable[[System], tuple[int, ...]] = lambda system: ()

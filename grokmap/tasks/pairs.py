@@ -90,7 +90,7 @@ def plain_addition() -> Task:
     return Task("a + b, a <= b < p", TOKENS, ("modulus",), shape, data)
 
 
-def with_templates(task: Task) -> Task:
+def with_templates(task: Task, *, published: bool = False) -> Task:
     """The same as a regression: each class has a target of 30 draws from N(0, 1).
 
     Liu et al. (arXiv 2205.10343): an example is right where the outputs are nearest to
@@ -100,6 +100,8 @@ def with_templates(task: Task) -> Task:
     def data(system: System, key: Any) -> Data:
         table = task.data(system, key)
         n_classes = task.shape(system).n_outputs
+        if system.published_seed >= 0:
+            return _published(table, n_classes, system.published_seed)
         templates = jax.random.normal(key, (n_classes, TEMPLATE_SIZE))
         return table._replace(target=templates[table.label], prototypes=templates)
 
@@ -109,7 +111,20 @@ def with_templates(task: Task) -> Task:
         data=data,
         losses=REAL_TARGETS,
         drawn=True,
+        published=published,
     )
+
+
+def _published(table: Data, n_classes: int, seed: int) -> Data:
+    """Templates and split as the code of Liu et al. draws them (toy/train_add.py).
+
+    numpy's legacy generator; examples in the order of their split.
+    """
+    random = np.random.RandomState(seed)
+    templates = random.normal(0, 1, (n_classes, TEMPLATE_SIZE)).astype(np.float32)
+    order = random.permutation(len(table.label))
+    label = table.label[order]
+    return Data(table.inputs[order], label, templates[label], templates)
 
 
 def powers_of_generator(modulus: int) -> tuple[int, ...]:

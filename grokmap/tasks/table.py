@@ -66,7 +66,7 @@ TASKS: dict[str, Task] = {
     "s3_composition": permutations("a b in S3", 3, compose),
     "s5_composition": permutations("a b in S5", 5, compose),
     "s5_conjugation": permutations("a b a^-1 in S5", 5, conjugate),
-    "plain_addition": with_templates(plain_addition()),
+    "plain_addition": with_templates(plain_addition(), published=True),
     "plain_addition_classes": plain_addition(),
     "s3_templates": with_templates(permutations("a b in S3", 3, compose)),
     "sparse_parity": of_signs("y = x_1 .. x_k", None, lambda x: jnp.prod(x, axis=1)),

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from grokmap.reproduce import kumar, theory
+from grokmap.reproduce import (
+    conventions,
+    kumar,
+    kumar_engine,
+    kumar_regression,
+    theory,
+)
 from grokmap.reproduce.reproduction import Reproduction
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     **theory.REPRODUCTIONS,
     **kumar.REPRODUCTIONS,
+    **kumar_engine.REPRODUCTIONS,
+    **kumar_regression.REPRODUCTIONS,
+    **conventions.REPRODUCTIONS,
 }

@@ -6,7 +6,7 @@ from there and follows (w_bar, M) in float64.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -61,8 +61,18 @@ class Run(NamedTuple):
     places: list[Place]
 
 
-def engine_run(setting: Setting, alpha: float, steps: tuple[int, ...]) -> Run:
-    """Seed 0 trained by the engine, looked at after some steps, in rising order."""
+class Engine(NamedTuple):
+    """The engine's own functions for a setting, compiled once for every alpha."""
+
+    setting: Setting
+    system: System
+    init: Callable[..., train.Lane]
+    chunk: Callable[..., tuple[train.Lane, jax.Array]]
+    names: tuple[str, ...]
+
+
+def engine_of(setting: Setting) -> Engine:
+    """Of Fig. 3a's system in these sizes."""
     system = System(
         task="squared_teacher",
         model="committee",
@@ -74,35 +84,41 @@ def engine_run(setting: Setting, alpha: float, steps: tuple[int, ...]) -> Run:
         n_examples=setting.n_train + setting.n_test,
         order_parameters=(),
     )
+    program = train.build(system, tile=setting.n_train, max_tiles=1)
+    init, chunk = jax.jit(program.init), jax.jit(program.chunk)
+    return Engine(setting, system, init, chunk, program.names["dense"])
+
+
+def engine_run(engine: Engine, alpha: float, steps: tuple[int, ...]) -> Run:
+    """Seed 0 trained by the engine, looked at after some steps, in rising order."""
+    n_inputs, n_train, n_test, _ = engine.setting
     control = Control(
         alpha=alpha,
         weight_decay=0.0,
-        train_fraction=setting.n_train / (setting.n_train + setting.n_test),
+        train_fraction=n_train / (n_train + n_test),
         learning_rate=LEARNING_RATE,
         nonlinearity=EPSILON,
     )
-    program = train.build(system, tile=setting.n_train, max_tiles=1)
-    lane = jax.jit(program.init)(control, jnp.int32(setting.n_train), jnp.uint32(0))
-    data = train.examples_of(system, lane)
-    rows = np.asarray(lane.rows)[: setting.n_train]
+    lane = engine.init(control, jnp.int32(n_train), jnp.uint32(0))
+    data = train.examples_of(engine.system, lane)
+    rows = np.asarray(lane.rows)[:n_train]
     beta = np.asarray(data.teacher, np.float64)
-    x = np.asarray(data.inputs, np.float64)[rows] / np.sqrt(setting.n_inputs)
-    start = moments_of(lane, setting.width)
-    places = list(_places(program, lane, setting.width, steps))
-    return Run(x, 2 * np.outer(beta, beta), start, places)
+    x = np.asarray(data.inputs[rows], np.float64) / np.sqrt(n_inputs)
+    start = moments_of(lane, engine.setting.width)
+    return Run(x, 2 * np.outer(beta, beta), start, list(_places(engine, lane, steps)))
 
 
 def _places(
-    program: train.Program, lane: train.Lane, width: int, steps: tuple[int, ...]
+    engine: Engine, lane: train.Lane, steps: tuple[int, ...]
 ) -> Iterator[Place]:
     """Trains a lane from step to step."""
-    chunk = jax.jit(program.chunk)
-    start, never = moments_of(lane, width), jnp.zeros(1, bool)
-    names = program.names["dense"]
+    width, never = engine.setting.width, jnp.zeros(1, bool)
+    start = moments_of(lane, width)
     for before, step in zip((0, *steps), steps, strict=False):
         slots = Slots(jnp.array([step - before]), never, never, jnp.int32(1))
-        lane, records = chunk(lane, slots)
-        found = dict(zip(names, np.asarray(records[0], np.float64), strict=True))
+        lane, records = engine.chunk(lane, slots)
+        row = np.asarray(records[0], np.float64)
+        found = dict(zip(engine.names, row, strict=True))
         moved = moments_of(lane, width) - start
         yield Place(step, moved, found["train_loss"], found["test_loss"])
 
@@ -117,10 +133,10 @@ def compare_recursion(
     setting: Setting = FIG_3A, places: tuple[int, ...] = PLACES
 ) -> list[Finding]:
     """Losses after `places[1]` steps, and the loss identity on the way."""
-    findings = []
+    engine, findings = engine_of(setting), []
     for alpha in (0.25, 1.0, 4.0):
         steps = places if alpha == 1.0 else places[:2]
-        run = engine_run(setting, alpha, steps)
+        run = engine_run(engine, alpha, steps)
         path = kumar.train(
             run.start, run.x, run.t, alpha, EPSILON, 1 / alpha, steps[1], centred=True
         )
@@ -164,6 +180,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="Fig. 3a: D = 100, P = 450, N = 500, epsilon = 0.25, alpha = 0.25, 1, "
         "4, 1000 steps; the identity at alpha = 1, 100000 fresh inputs",
         compare=lambda trained: compare_recursion(),
-        cpu_s=60,
+        cpu_s=15,
     ),
 }

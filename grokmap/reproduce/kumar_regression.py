@@ -316,7 +316,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="y = (beta.x)^2 / 2, D = 100, P = 550, N = 500, epsilon = 0.02, "
         "alpha = 1, gd, no weight decay, 100000 steps, 2 seeds, 1000 test inputs",
         compare=compare_1,
-        cpu_s=100,
+        cpu_s=75,
         sweeps=("kumar-fig1",),
         figure=figure_1,
     ),

@@ -46,12 +46,12 @@ MAY_USE = {
     "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"spec", "errors"},
     "theory": {"losses"},
-    "reproduce": {"classify", "plot", "theory", "errors"},
+    "reproduce": {"train", "plan", "spec", "classify", "plot", "theory", "errors"},
 }
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "network"),
     *("train", "devices", "execute", "rates", "step_size", "cli"),
-    "theory",
+    *("theory", "reproduce"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from grokmap.models.scale import Scalar, Scale, sigma_of
 from grokmap.models.two_layer import Activity, Drop
@@ -41,12 +42,15 @@ class Committee(nn.Module):
             return size * with_same_moments(weights) if compressed else weights
 
         first = self.param("first", draw, scale.first_std)
-        h = scale.hidden_scale * (inputs @ (first / (size * n_inputs**0.5)))
+        # A row a neuron: then no product, of the gradient neither, has its long side
+        # transposed. The barrier keeps XLA from turning it back.
+        rows = lax.optimization_barrier((first / (size * n_inputs**0.5)).T)
+        h = scale.hidden_scale * (rows @ inputs.T)
         hidden = sigma_of(self.system.activation, scale)(h)
         hidden = hidden if drop is None else drop(hidden)
         # As a mean, so that the fewer neurons of a compressed one stand for N.
-        mean = jnp.mean(hidden, axis=1, keepdims=True)
-        return Activity(scale.prefactor * width * mean, h, hidden)
+        mean = jnp.mean(hidden, axis=0)[:, None]
+        return Activity(scale.prefactor * width * mean, h.T, hidden.T)
 
 
 def is_compressed(system: System, shape: Shape) -> bool:

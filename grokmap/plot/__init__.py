@@ -6,6 +6,7 @@ from grokmap.plot.early_stopping import early_stopping
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
+from grokmap.plot.loss_curves import loss_curves
 from grokmap.plot.phase_diagram import (
     AXES,
     DELAY,
@@ -44,6 +45,7 @@ __all__ = [
     "master_curve",
     "hysteresis_loops",
     "loop_table",
+    "loss_curves",
     "multiples",
     "order_panels",
     "phase_diagram",

@@ -1,10 +1,14 @@
-"""One compared number of a reproduction."""
+"""One compared number of a reproduction, and what several comparisons say alike."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+Floats = npt.NDArray[np.float64]
 
 
 class Finding(NamedTuple):
@@ -23,8 +27,33 @@ class Finding(NamedTuple):
     holds: bool
 
 
+def near(
+    quantity: str, published: float, tolerance: float, values: Floats | float, note: str
+) -> Finding:
+    """Whether the mean of values lies within published +- tolerance.
+
+    note: of the published number, where it has one. Spread: lowest to highest value.
+    """
+    found = np.atleast_1d(values)
+    mean = float(found.mean())
+    return Finding(
+        quantity,
+        f"{published:.4g}{note}",
+        f"± {tolerance:.3g}",
+        f"{mean:.4g}",
+        f"{found.min():.4g} to {found.max():.4g}" if len(found) > 1 else "",
+        bool(abs(mean - published) <= tolerance),
+    )
+
+
+def rising(quantity: str, values: list[float]) -> Finding:
+    """Whether values never fall."""
+    text = ", ".join(f"{v:.4f}" for v in values)
+    return Finding(quantity, "increases", "no fall", text, "", values == sorted(values))
+
+
 def spread(values: pd.Series) -> str:
-    """Lowest to highest over runs; how many are never."""
+    """Lowest to highest value; or how many are null, where some are."""
     if values.isna().any():
         return f"{int(values.isna().sum())} of {len(values)} never"
     if values.empty:

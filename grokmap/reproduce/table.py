@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from grokmap.reproduce import kumar, liu, modular, theory
+from grokmap.reproduce import (
+    conventions,
+    kumar,
+    kumar_engine,
+    kumar_regression,
+    liu,
+    modular,
+    theory,
+)
 from grokmap.reproduce.reproduction import Reproduction
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     **theory.REPRODUCTIONS,
     **liu.REPRODUCTIONS,
     **kumar.REPRODUCTIONS,
+    **kumar_engine.REPRODUCTIONS,
+    **kumar_regression.REPRODUCTIONS,
+    **conventions.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
 }

@@ -1,8 +1,14 @@
-"""One compared number of a reproduction."""
+"""One compared number of a reproduction, and how the common ones are written."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
 
 
 class Finding(NamedTuple):
@@ -19,3 +25,30 @@ class Finding(NamedTuple):
     measured: str
     spread: str
     holds: bool
+
+
+def near(
+    quantity: str, published: float, tolerance: float, values: Floats | float, note: str
+) -> Finding:
+    """Whether the mean of values lies within published +- tolerance.
+
+    note: of the published number, where it has one. Spread: lowest to highest value.
+    """
+    found = np.atleast_1d(values)
+    mean = float(found.mean())
+    return Finding(
+        quantity,
+        f"{published:.4g}{note}",
+        f"± {tolerance:.3g}",
+        f"{mean:.4g}",
+        f"{found.min():.4g} to {found.max():.4g}" if len(found) > 1 else "",
+        bool(abs(mean - published) <= tolerance),
+    )
+
+
+def extent(values: pd.Series) -> str:
+    """From the lowest to the highest of some seeds' values, or how many have none."""
+    if values.isna().any():
+        return f"{int(values.isna().sum())} of {len(values)} never"
+    low, high = values.min(), values.max()
+    return " to ".join(f"{x:.3g}" if x < 1000 else f"{x:.0f}" for x in (low, high))

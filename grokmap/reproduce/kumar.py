@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from grokmap import plot
 from grokmap.classify import Criteria
-from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.finding import Finding, extent
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -40,7 +40,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
             "grows, without weight decay",
             "> 2 in every run",
             f"{norm.median():.3g}",
-            _range(norm),
+            extent(norm),
             bool((norm > 2).all()),
         ),
     ]
@@ -81,7 +81,7 @@ def _time(runs: pd.DataFrame, column: str, what: str) -> Finding:
         f"within {STEPS}",
         f"10000 to {STEPS} in every run",
         f"{steps.median():.0f}",
-        _range(steps),
+        extent(steps),
         bool(steps.between(10_000, STEPS).all()),
     )
 
@@ -97,7 +97,7 @@ def _earlier(runs: pd.DataFrame) -> Finding:
         "later at larger s",
         ">= 3 for any two runs",
         f"{ratio:.3g}",
-        _range(pd.Series([low, high])),
+        extent(pd.Series([low, high])),
         known and bool(low >= 3),
     )
 
@@ -111,16 +111,9 @@ def _never(trajectories: pd.DataFrame, runs: pd.DataFrame) -> Finding:
         "no grokking yet",
         "< 0.95 in every run",
         f"{highest.max():.3g}",
-        _range(highest),
+        extent(highest),
         bool((highest < 0.95).all()),
     )
-
-
-def _range(values: pd.Series) -> str:
-    if values.isna().any():
-        return f"{int(values.isna().sum())} of {len(values)} never"
-    low, high = values.min(), values.max()
-    return " to ".join(f"{x:.3g}" if x < 1000 else f"{x:.0f}" for x in (low, high))
 
 
 REPRODUCTIONS: dict[str, Reproduction] = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from grokmap.reproduce import kumar, theory
+from grokmap.reproduce import kumar, levi, omnigrok, theory
 from grokmap.reproduce.reproduction import Reproduction
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     **theory.REPRODUCTIONS,
     **kumar.REPRODUCTIONS,
+    **levi.REPRODUCTIONS,
+    **omnigrok.REPRODUCTIONS,
 }

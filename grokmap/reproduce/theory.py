@@ -11,31 +11,12 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.finding import Finding, near
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.theory import gromov, levi, liu, lyu, muon, rubin, softmax, wang
 
 Floats = npt.NDArray[np.float64]
 SOLVED = " (the paper's integrals)"
-
-
-def near(
-    quantity: str, published: float, tolerance: float, values: Floats | float, note: str
-) -> Finding:
-    """Whether the mean of values lies within published +- tolerance.
-
-    note: of the published number, where it has one. Spread: lowest to highest value.
-    """
-    found = np.atleast_1d(values)
-    mean = float(found.mean())
-    return Finding(
-        quantity,
-        f"{published:.4g}{note}",
-        f"± {tolerance:.3g}",
-        f"{mean:.4g}",
-        f"{found.min():.4g} to {found.max():.4g}" if len(found) > 1 else "",
-        bool(abs(mean - published) <= tolerance),
-    )
 
 
 def levi_integrals() -> list[Finding]:

@@ -112,7 +112,7 @@ def test_the_example_order_parameter_works() -> None:
 def test_readme_is_short_and_links_hold() -> None:
     text = README.read_text()
     assert len(text.splitlines()) <= 150
-    pages = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "results/README.md"]
+    pages = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "results/README.md"]
     for page in pages:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -73,6 +73,7 @@ def distance_to_kernel_regression(width: int) -> tuple[float, float]:
     return float(np.exp(np.mean(np.log(gaps)))), max(losses)
 
 
+@pytest.mark.slow
 def test_wide_lazy_networks_are_kernel_regression() -> None:
     # Each weight moves by N^(-1/2), so the kernel by at most as much; but to first
     # order its change is a mean over neurons of terms odd in their readouts, of both

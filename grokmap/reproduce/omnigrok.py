@@ -114,7 +114,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         cpu_s=120,
         sweeps=tuple(TEACHERS.values()),
         explained="at theta = 0.01 a run generalises in 0.07 to 0.2 of a decay time "
-        "1 / (eta lambda), at lambda = 1 within 640 steps, of which it takes 160 to fit "
+        "1 / (eta lambda), at lambda = 1 within 640 steps, 160 of them to fit "
         "its training set. Means over seeds are 290 + 310 / lambda within 8%: a part "
         "that does not depend on lambda bends the power law. At their code's theta = "
         "0.001 it takes 3 to 6 times as long, and the exponent holds.",

@@ -7,8 +7,10 @@ from grokmap.reproduce import (
     kumar,
     kumar_engine,
     kumar_regression,
+    levi,
     liu,
     modular,
+    omnigrok,
     theory,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -20,5 +22,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **kumar_engine.REPRODUCTIONS,
     **kumar_regression.REPRODUCTIONS,
     **conventions.REPRODUCTIONS,
+    **levi.REPRODUCTIONS,
+    **omnigrok.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
 }

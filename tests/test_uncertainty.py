@@ -172,10 +172,9 @@ def test_a_ratio_of_medians_pairs_its_seeds() -> None:
     # Seeds differ by far more than optimizers do: pairing takes their spread out.
     same = median_ratio_interval(np.stack([3 * second, second]), yes)
     np.testing.assert_allclose(same, (3, 3, 3))
-    shuffled = median_ratio_interval(
-        np.stack([3 * rng.permutation(second), second]), yes
-    )
-    assert shuffled[1] < 1 < 3 < shuffled[2]
+    other = np.stack([3 * rng.permutation(second), second])
+    _, low, high = median_ratio_interval(other, yes)
+    assert low < 1.5 and high > 5
 
 
 def test_a_ratio_covers_as_often_as_it_says() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from comparison_tables import COMPARISON_TABLES
 from conftest import ROOT
 from edge_tables import EDGE_TABLES
 from law_tables import LAW_TABLES
@@ -259,4 +260,5 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/order-parameters.md", "survey"): survey_claims,
     **EDGE_TABLES,
     **LAW_TABLES,
+    **COMPARISON_TABLES,
 }

@@ -46,7 +46,7 @@ MAY_USE = {
     "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"spec", "errors"},
     "theory": {"losses"},
-    "reproduce": {"classify", "plot", "theory", "errors"},
+    "reproduce": {"classify", "plot", "theory", "uncertainty", "errors"},
 }
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "network"),

@@ -21,9 +21,10 @@ POINT = ["learning_rate", "weight_decay"]
 # In the order of the page: folder of results/, words.
 NO_DECAY = {
     "no-decay-control": "weight decay 0.5, for comparison",
-    "no-decay": "dropout",
-    "no-decay-noise": "gradient noise",
+    "no-decay": "as it is",
+    "no-decay-epsilon": "epsilon 1e-8",
     "no-decay-batch": "batches of 32",
+    "no-decay-noise": "gradient noise of 0.001",
     "no-decay-stablemax": "StableMax",
     "no-decay-perp": "perpendicular gradient",
     "no-decay-perp-stablemax": "perpendicular gradient, StableMax",
@@ -93,6 +94,15 @@ def tuning() -> str:
     return markdown([*head, "t_grok / t_mem", "t_grok r", "peak test accuracy"], rows)
 
 
+def held_out() -> str:
+    """What `grokmap reproduce tveit-muon` found."""
+    kept = store.read_comparison(ROOT / "results/reproduce/tveit-muon")
+    assert kept is not None
+    keys = ("quantity", "published", "measured", "spread")
+    rows = [[row[key] for key in keys] for row in kept["findings"]]
+    return markdown(["", "published", "measured", "95% interval, pairs"], rows)
+
+
 def depths() -> str:
     rows = []
     for (depth, decay), own in runs_of("depth").groupby(["depth", "weight_decay"]):
@@ -109,11 +119,9 @@ def depths() -> str:
 def no_decay() -> str:
     rows = []
     for name, words in NO_DECAY.items():
-        for values, own in runs_of(name).groupby(
-            ["dropout", "gradient_noise"], dropna=False
-        ):
-            size = max(np.nan_to_num(values))
-            cells = [f"{words} {size:g}" if size else _plain(words), share(own)]
+        for dropout, own in runs_of(name).groupby("dropout", dropna=False):
+            name = f"{words}, dropout {dropout:g}" if dropout > 0 else words
+            cells = [name, share(own)]
             cells += [shown(own["t_mem"].astype(float).median())]
             cells += [shown(median_of(own, "t_grok"))]
             cells += [f"{own['peak_test_accuracy'].mean():.2f}"]
@@ -124,10 +132,6 @@ def no_decay() -> str:
             )
     head = ["", "grok (95%)", "t_mem", "t_grok", "peak test accuracy", "at the end"]
     return markdown([*head, "loss exactly 0", "largest logit"], rows)
-
-
-def _plain(words: str) -> str:
-    return "nothing" if words == NO_DECAY["no-decay"] else words
 
 
 def formulas(text: str) -> str:
@@ -157,6 +161,7 @@ def modifiers() -> str:
 
 COMPARISON_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/comparisons.md", "tuning"): tuning,
+    ("docs/comparisons.md", "muon"): held_out,
     ("docs/comparisons.md", "depths"): depths,
     ("docs/comparisons.md", "no decay"): no_decay,
     ("docs/optimizers.md", "optimizers"): optimizers,

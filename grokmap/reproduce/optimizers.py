@@ -166,7 +166,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "float32 groks without weight decay.",
         setting=NETWORK,
         compare=compare_perp,
-        cpu_s=180,
+        cpu_s=45,
         gpu_s=10,
         sweeps=(PERP,),
         criteria=FIRST,

@@ -45,14 +45,16 @@ def _cross_entropy_jvp(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Arra
 def stablemax(logits: jax.Array, label: jax.Array) -> jax.Array:
     """-log of s(f_label) / sum_c s(f_c), s(x) = x + 1 for x >= 0, 1/(1 - x) below.
 
-    Prieto et al. (arXiv 2501.04697): in float32 its gradient does not vanish, as that
-    of `cross_entropy` does. Range [0, inf); ln C for f = 0.
+    Prieto et al. (arXiv 2501.04697), whose code takes it in float64. Here it is
+    log(1 + odds), odds those of all other classes, which float32 does not round to 0
+    as 1 - p: neither loss nor gradient vanishes. Range (0, inf); ln C for f = 0.
     """
     # log s, without ever dividing by a small number.
     size = jnp.log1p(jnp.abs(logits))
     log_s = jnp.where(logits >= 0, size, -size)
-    log_p = log_s - jax.nn.logsumexp(log_s, axis=-1, keepdims=True)
-    return -jnp.take_along_axis(log_p, label[:, None], axis=-1)[:, 0]
+    own = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
+    others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, log_s), axis=-1)
+    return jax.nn.softplus(others - jnp.sum(jnp.where(own, log_s, 0.0), axis=-1))
 
 
 def logistic(outputs: jax.Array, target: jax.Array) -> jax.Array:

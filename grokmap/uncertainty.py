@@ -99,6 +99,41 @@ def median_interval(
     return middle, float(low), float(high)
 
 
+def median_ratio_interval(
+    times: Floats, happened: npt.NDArray[np.bool_], level: float = LEVEL
+) -> tuple[float, float, float]:
+    """(ratio, low, high) of two medians over the same seeds: the first by the second.
+
+    Seeds are resampled, each with both of its runs, which share split and initial
+    weights; expanded percentiles. Where both medians are out of reach the ratio is
+    NaN, which counts as 0 for low and as infinite for high.
+
+    Args:
+      times, happened: [2, n], as of `median_survival`.
+
+    Returns:
+      NaN for low, high of fewer than FEWEST seeds.
+    """
+
+    def ratio(chosen: Any) -> Floats:
+        medians = median_survival(times[:, chosen], happened[:, chosen])
+        with np.errstate(invalid="ignore"):
+            return np.asarray(medians[0] / medians[1])
+
+    n = times.shape[-1]
+    middle = float(ratio(np.arange(n)))
+    if n < FEWEST:
+        return middle, np.nan, np.nan
+    drawn = ratio(np.random.default_rng(0).integers(n, size=(RESAMPLES, n)))
+    tail = expanded_tail(n, level)
+
+    def bound(unknown: float, share: float) -> float:
+        known = np.where(np.isnan(drawn), unknown, drawn)
+        return float(np.quantile(known, share, method="inverted_cdf"))
+
+    return middle, bound(0.0, tail), bound(np.inf, 1 - tail)
+
+
 def probabilities(
     runs: pd.DataFrame,
     axes: Sequence[str],

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from comparison_tables import COMPARISON_TABLES
 from conftest import ROOT
 from edge_tables import EDGE_TABLES
 from law_tables import LAW_TABLES
@@ -268,4 +269,5 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     **EDGE_TABLES,
     **LAW_TABLES,
     **SYSTEM_TABLES,
+    **COMPARISON_TABLES,
 }

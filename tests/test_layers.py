@@ -46,7 +46,10 @@ MAY_USE = {
     "early_stopping": {"transitions", "classify", "errors"},
     "plot": {"spec", "errors"},
     "theory": {"losses"},
-    "reproduce": {"train", "plan", "spec", "classify", "plot", "theory", "errors"},
+    "reproduce": {
+        *("train", "plan", "spec", "classify", "plot", "theory", "uncertainty"),
+        "errors",
+    },
 }
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "network"),

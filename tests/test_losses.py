@@ -62,6 +62,15 @@ def test_stablemax_matches_its_formula_and_never_loses_its_gradient() -> None:
     # Where cross-entropy is exactly 0 (test above): -1 / (m + 1) / (m + 2).
     slope = float(jax.grad(loss)(jnp.float32(40.0)))
     assert slope == pytest.approx(-1 / 41 / 42, rel=1e-3)
+    # Where 1 - p rounds to 0: odds (1 + m)^-2 of logits m and -m.
+
+    def far(margin: jax.Array) -> jax.Array:
+        logits = jnp.stack([margin, -margin])[None]
+        return LOSSES["stablemax"](logits, jnp.array([0]))[0]
+
+    value, slope = jax.value_and_grad(far)(jnp.float32(1e5))
+    assert float(value) == pytest.approx(1e-10, rel=1e-3)
+    assert float(slope) == pytest.approx(-2e-15, rel=1e-3)
 
 
 def test_logistic_loss() -> None:

@@ -14,6 +14,7 @@ from scipy import stats
 
 from grokmap.uncertainty import (
     median_interval,
+    median_ratio_interval,
     median_survival,
     probabilities,
     sensitivity,
@@ -162,3 +163,36 @@ def test_rules_without_a_phase_that_generalised_are_refused(
     code, out, err = command_line(command, result, "--criteria", "own.toml")
     assert code == 2 and not out and "have no phase 'grok'" in err
     assert "without `phases`" in err
+
+
+def test_a_ratio_of_medians_pairs_its_seeds() -> None:
+    rng = np.random.default_rng(1)
+    second = rng.lognormal(sigma=2, size=12)
+    yes = np.ones((2, 12), bool)
+    # Seeds differ by far more than optimizers do: pairing takes their spread out.
+    same = median_ratio_interval(np.stack([3 * second, second]), yes)
+    np.testing.assert_allclose(same, (3, 3, 3))
+    other = np.stack([3 * rng.permutation(second), second])
+    _, low, high = median_ratio_interval(other, yes)
+    assert low < 1.5 and high > 5
+
+
+def test_a_ratio_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    held = 0
+    for _ in range(200):
+        times = rng.lognormal(sigma=0.5, size=(2, 12)) * [[2.0], [1.0]]
+        _, low, high = median_ratio_interval(times, np.ones((2, 12), bool))
+        held += low <= 2 <= high
+    assert 0.9 <= held / 200 <= 1.0
+
+
+def test_censored_seeds_open_a_ratio_to_one_side() -> None:
+    times = np.stack([np.full(12, 100.0), np.arange(10.0, 22.0)])
+    happened = np.stack([np.zeros(12, bool), np.ones(12, bool)])
+    ratio, low, high = median_ratio_interval(times, happened)
+    assert ratio == low == high == np.inf
+    ratio, low, high = median_ratio_interval(times, np.zeros((2, 12), bool))
+    assert np.isnan(ratio) and (low, high) == (0, np.inf)
+    few = median_ratio_interval(times[:, :4], np.ones((2, 4), bool))
+    assert few[0] == pytest.approx(100 / 11.5) and np.isnan(few[1:]).all()

@@ -11,6 +11,7 @@ from grokmap.reproduce import (
     liu,
     modular,
     omnigrok,
+    optimizers,
     theory,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -24,5 +25,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **conventions.REPRODUCTIONS,
     **levi.REPRODUCTIONS,
     **omnigrok.REPRODUCTIONS,
+    **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
 }

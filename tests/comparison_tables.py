@@ -1,0 +1,169 @@
+"""The generated tables of docs/comparisons.md and docs/optimizers.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from conftest import ROOT
+from table_format import markdown, number
+
+from grokmap import store
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.reproduce.optimizers import survival
+from grokmap.spec import sweep_schema
+from grokmap.train import VOCABULARY
+from grokmap.uncertainty import median_survival, wilson
+
+POINT = ["learning_rate", "weight_decay"]
+# In the order of the page: folder of results/, words.
+NO_DECAY = {
+    "no-decay-control": "weight decay 0.5, for comparison",
+    "no-decay": "as it is",
+    "no-decay-epsilon": "epsilon 1e-8",
+    "no-decay-batch": "batches of 32",
+    "no-decay-noise": "gradient noise of 0.001",
+    "no-decay-stablemax": "StableMax",
+    "no-decay-perp": "perpendicular gradient",
+    "no-decay-perp-stablemax": "perpendicular gradient, StableMax",
+}
+
+
+def runs_of(name: str) -> pd.DataFrame:
+    return pd.read_parquet(ROOT / "results" / name / store.RUNS)
+
+
+def median_of(runs: pd.DataFrame, column: str) -> float:
+    return float(median_survival(*survival(runs, column)))
+
+
+def shown(value: float) -> str:
+    """A median; "-" where half of the runs or more are censored."""
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.0f}" if value >= 100 else number(value)
+
+
+def share(runs: pd.DataFrame) -> str:
+    k, n = int(runs["t_grok"].notna().sum()), len(runs)
+    low, high = (float(x) for x in wilson(k, n))
+    return f"{k} of {n} ({low:.2f} to {high:.2f})"
+
+
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a point of the grid: how many grok, medians, mean peak accuracy."""
+    rows = [
+        {
+            **dict(zip(POINT, point, strict=True)),
+            "grokked": int(own["t_grok"].notna().sum()),
+            "t_grok": median_of(own, "t_grok"),
+            "t_mem": own["t_mem"].astype(float).median(),
+            "delay_ratio": median_of(own, "delay_ratio"),
+            "peak": own["peak_test_accuracy"].mean(),
+            "decay_times": median_of(own, "t_grok") * own["decay_rate"].iloc[0],
+        }
+        for point, own in runs.groupby(POINT)
+    ]
+    return pd.DataFrame(rows)
+
+
+def best_point(runs: pd.DataFrame) -> pd.Series:
+    """The rule: lowest median t_grok; without one, most that grok, highest peak."""
+    table = points(runs)
+    order = ["t_grok", "grokked", "peak"]
+    return table.sort_values(order, ascending=[True, False, False]).iloc[0]
+
+
+def tuning() -> str:
+    """Of each optimizer and learning rate the best weight decay; the best of all."""
+    rows = []
+    for name in ("adamw", "muon"):
+        runs = runs_of(name)
+        best = best_point(runs)
+        for rate, own in runs.groupby("learning_rate"):
+            row = best_point(own)
+            chosen = rate == best["learning_rate"]
+            cells = [f"`{name}`", number(rate), number(row["weight_decay"])]
+            cells += [share(own[own["weight_decay"] == row["weight_decay"]])]
+            cells += [shown(row[k]) for k in ("t_mem", "t_grok", "delay_ratio")]
+            cells += [shown(row["decay_times"]), f"{row['peak']:.2f}"]
+            rows.append([f"**{x}**" for x in cells] if chosen else cells)
+    head = ["", "learning rate", "lambda", "grok (95%)", "t_mem", "t_grok"]
+    return markdown([*head, "t_grok / t_mem", "t_grok r", "peak test accuracy"], rows)
+
+
+def held_out() -> str:
+    """What `grokmap reproduce tveit-muon` found."""
+    kept = store.read_comparison(ROOT / "results/reproduce/tveit-muon")
+    assert kept is not None
+    keys = ("quantity", "published", "measured", "spread")
+    rows = [[row[key] for key in keys] for row in kept["findings"]]
+    return markdown(["", "published", "measured", "95% interval, pairs"], rows)
+
+
+def depths() -> str:
+    rows = []
+    for (depth, decay), own in runs_of("depth").groupby(["depth", "weight_decay"]):
+        times = [median_of(own, k) for k in ("t_grok", "delay_ratio")]
+        cells = [str(depth), number(decay), share(own)]
+        cells += [shown(own["t_mem"].astype(float).median()), *map(shown, times)]
+        cells += [shown(times[0] * own["decay_rate"].iloc[0])]
+        cells += [f"{own['peak_test_accuracy'].mean():.2f}"]
+        rows.append([*cells, str(int(own["collapsed"].sum()))])
+    head = ["depth", "lambda", "grok (95%)", "t_mem", "t_grok", "t_grok / t_mem"]
+    return markdown([*head, "t_grok r", "peak test accuracy", "collapsed"], rows)
+
+
+def no_decay() -> str:
+    rows = []
+    for name, words in NO_DECAY.items():
+        for dropout, own in runs_of(name).groupby("dropout", dropna=False):
+            name = f"{words}, dropout {dropout:g}" if dropout > 0 else words
+            cells = [name, share(own)]
+            cells += [shown(own["t_mem"].astype(float).median())]
+            cells += [shown(median_of(own, "t_grok"))]
+            cells += [f"{own['peak_test_accuracy'].mean():.2f}"]
+            cells += [f"{own['final_test_accuracy'].mean():.2f}"]
+            zero = own["final_zero_loss_fraction"].median()
+            rows.append(
+                [*cells, f"{zero:.2f}", number(own["final_max_logit"].median())]
+            )
+    head = ["", "grok (95%)", "t_mem", "t_grok", "peak test accuracy", "at the end"]
+    return markdown([*head, "loss exactly 0", "largest logit"], rows)
+
+
+def formulas(text: str) -> str:
+    """The sentences of a docstring that say how weights move."""
+    sentences = re.split(r"\.\s", " ".join(text.split()) + " ")
+    return "; ".join(s.strip() for s in sentences if "<-" in s)
+
+
+def optimizers() -> str:
+    rows = []
+    for name, entry in OPTIMIZERS.items():
+        rate = (entry.decay_rate.__doc__ or "r = 0").splitlines()[0].rstrip(".")
+        controls = ", ".join(f"`{c}`" for c in entry.controls)
+        rule = formulas(entry.update.__doc__ or "")
+        rows.append([f"`{name}`", controls, rule, rate])
+    return markdown(["", "reads", "a step", "shrinkage of the weights"], rows)
+
+
+MODIFIERS = ("batch_size", "dropout", "label_noise", "gradient_noise", "perp_grad")
+
+
+def modifiers() -> str:
+    properties = sweep_schema(VOCABULARY)["properties"]
+    rows = [[f"`{key}`", properties[key]["description"]] for key in MODIFIERS]
+    return markdown(["key", "meaning"], rows)
+
+
+COMPARISON_TABLES: dict[tuple[str, str], Callable[[], str]] = {
+    ("docs/comparisons.md", "tuning"): tuning,
+    ("docs/comparisons.md", "muon"): held_out,
+    ("docs/comparisons.md", "depths"): depths,
+    ("docs/comparisons.md", "no decay"): no_decay,
+    ("docs/optimizers.md", "optimizers"): optimizers,
+    ("docs/optimizers.md", "modifiers"): modifiers,
+}

@@ -55,7 +55,9 @@ def test_reads_fixed_and_swept(read: Any) -> None:
     assert sweep.width == (64,)
     # By default all that the task has: no teacher here.
     every = set(VOCABULARY.order_parameters)
-    assert set(sweep.order_parameters) == every - {"teacher_overlap", "weight_motion"}
+    asked = {k for k, v in VOCABULARY.order_parameters.items() if v.on_request}
+    assert "weight_motion" in asked
+    assert set(sweep.order_parameters) == every - asked - {"teacher_overlap"}
 
 
 def test_overrides_replace_fixed_and_swept_keys(read: Any) -> None:
@@ -342,6 +344,7 @@ n_steps = 10
         ('"mlp"', '"two_layer"\noptimizer = "muon"', "no matrix between hidden layers"),
         ("n_steps", "batch_size = 41\nn_steps", "batch_size = 41: more than"),
         ("n_steps", "temperature = 0.1\nn_steps", "temperature: ignored by"),
+        ("n_steps", "published_seed = 58\nn_steps", "only for task 'plain_addition'"),
         ("n_steps", "nonlinearity = 0.1\nn_steps", "nonlinearity: ignored by"),
         ("n_steps", "dropout = 1\nn_steps", "should be below 1"),
         ("n_examples = 40", "n_examples = 1", "should be at least 2"),

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from grokmap import plot
 from grokmap.classify import CRITERIA, Criteria
-from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.finding import Finding, near
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.theory import liu
@@ -27,6 +27,8 @@ Names = npt.NDArray[np.str_]
 Floats = npt.NDArray[np.float64]
 
 TOY, GRID = "liu-toy", "liu-grid-5a"
+# The same from the authors' own draws, at the one seed they published.
+TOY_DRAWN, GRID_DRAWN = "liu-published", "liu-grid-published"
 AS_CODED: Criteria = dataclasses.replace(
     CRITERIA["liu2022"], name="liu2022-code", strict=False, last_step=10_000
 )
@@ -70,11 +72,23 @@ GROKKING_ROWS = (7, 10)
 
 def compare_toy(trained: Mapping[str, Trained]) -> list[Finding]:
     """Order and times of structure, memorisation and generalisation; the ends."""
+    drawn = crossings(trained[TOY_DRAWN].trajectories).iloc[0]
     trajectories = trained[TOY].trajectories
     steps = crossings(trajectories)
     ends = trajectories.sort_values("step").groupby("run_id")[list(BARS)].last()
     good = as_published(steps) & (ends.loc[steps.index] == 1).all(axis=1)
     return [
+        *(
+            near(
+                f"step of {STATED[name]}, the authors' draw",
+                PUBLISHED_STEPS[name],
+                # A record every 8 or 16 steps, and counting from 0 or 1.
+                0.02 * PUBLISHED_STEPS[name],
+                float(drawn[name]),
+                "",
+            )
+            for name in BARS
+        ),
         Finding(
             "runs with RQI > 0.95, then training accuracy 0.9, then test accuracy 0.9, "
             f"all within steps {EARLIEST} to {LATEST}, and all three 1 at the end",
@@ -173,31 +187,29 @@ def _among(quantity: str, published: float, values: Floats) -> Finding:
 
 def compare_grid(trained: Mapping[str, Trained]) -> list[Finding]:
     """Agreement of the cells with the published ones, and of seeds with each other."""
+    (drawn,) = phases_by_seed(trained[GRID_DRAWN].runs)
     grids, published = phases_by_seed(trained[GRID].runs), published_phases()
     each = [float(np.mean(grid == published)) for grid in grids]
     pairs = [float(np.mean(a == b)) for a, b in combinations(grids, 2)]
-    common, _ = majority(grids)
-    agreed, between = float(np.mean(common == published)), float(np.mean(pairs))
+    agreed, between = float(np.mean(drawn == published)), float(np.mean(pairs))
     return [
         Finding(
-            f"cells of 100 whose phase in most of {len(grids)} seeds is the published "
-            "one",
-            "one run a cell",
+            "cells of 100 with the published phase, the authors' draw",
+            "one run a cell, one seed",
             ">= 70%",
             f"{agreed:.0%}",
             "",
             agreed >= 0.7,
         ),
+        _grokking_rows(drawn),
         Finding(
-            "cells with the published phase, one seed (range over seeds)",
-            f"{between:.0%} between two of ours (mean of pairs, "
-            f"{min(pairs):.0%} to {max(pairs):.0%})",
+            "cells with the published phase, one of our seeds",
+            f"{between:.0%} between two of our seeds",
             "not below that by more than 10 points",
             f"{np.mean(each):.0%}",
             f"{min(each):.0%} to {max(each):.0%}",
             bool(np.mean(each) >= between - 0.1),
         ),
-        _grokking_rows(common),
     ]
 
 
@@ -232,7 +244,7 @@ def _grokking_rows(common: Names) -> Finding:
     rows = 1 + np.flatnonzero((common == "grokking").any(axis=1))
     low, high = GROKKING_ROWS
     return Finding(
-        "rows with grokking in most seeds, from the top",
+        "rows with grokking, from the top, the authors' draw",
         "8 and 9 (decoder learning rates 4.6e-5, 2.2e-5)",
         f"some, and only within {low} to {high}",
         ", ".join(map(str, rows)) or "none",
@@ -244,12 +256,16 @@ def _grokking_rows(common: Names) -> Finding:
 def grid_figure(trained: Mapping[str, Trained]) -> Figure:
     """Published and ours side by side, and where our seeds agree."""
     runs = trained[GRID].runs
-    grids = phases_by_seed(runs)
-    common, share = majority(grids)
+    (drawn,), grids = phases_by_seed(trained[GRID_DRAWN].runs), phases_by_seed(runs)
+    _, share = majority(grids)
     rates = np.sort(runs["learning_rate"].unique())[::-1]
     columns = np.sort(runs["embedding_learning_rate"].unique())
     return plot.phase_grids(
-        {"published": published_phases(), f"most of our {len(grids)} seeds": common},
+        {
+            "published": published_phases(),
+            "ours, the authors' draw": drawn,
+            **{f"ours, seed {i}": grid for i, grid in enumerate(grids)},
+        },
         share,
         (rates.tolist(), columns.tolist()),
         ("learning rate of the decoder", "learning rate of the representation"),
@@ -261,11 +277,11 @@ SETTING = (
     "adamw without decay, "
 )
 TOY_MISS = (
-    "the published run is one chosen seed, not the typical one. The same setting "
-    "written independently in PyTorch gives that seed's 800, 1130, 1530 exactly, and "
-    "over its seeds 0 to 34: 24 of 35 reach RQI > 0.95, and 10 of 35 all three in "
-    "order by step 2500 (ours, seeds 0 to 39: 22 and 9 of 40, median RQI step 780). "
-    "From our initial weights PyTorch's losses are ours to 3e-5 over 512 steps. "
+    "the published run is one seed, not the typical one. From the authors' own draw at "
+    "that seed (58) the engine gives its three steps. The same setting written in "
+    "PyTorch gives, over seeds 0 to 34: 24 of 35 reach RQI > 0.95, and 10 of 35 all "
+    "three in order by step 2500 (ours, seeds 0 to 39: 22 and 9 of 40, median RQI step "
+    "780). From our initial weights PyTorch's losses are ours to 3e-5 over 512 steps. "
     "Decay 0.01 (PyTorch's default) instead of 0: 3 of 9 seeds reach both, with either."
 )
 REPRODUCTIONS: dict[str, Reproduction] = {
@@ -288,7 +304,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         compare=compare_toy,
         cpu_s=25,
         explained=TOY_MISS,
-        sweeps=(TOY,),
+        sweeps=(TOY_DRAWN, TOY),
         criteria=dataclasses.replace(AS_CODED, last_step=5_000),
         figure=toy_figure,
     ),
@@ -298,8 +314,11 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "rates of decoder and representation.",
         setting=SETTING + "1e4 steps",
         compare=compare_grid,
-        cpu_s=560,
-        sweeps=(GRID,),
+        cpu_s=480,
+        explained="with other draws than the authors' the embeddings often get stuck "
+        "and nothing generalises in the slow rows, so seeds differ from the published "
+        "grid, and from one another.",
+        sweeps=(GRID_DRAWN, GRID),
         criteria=AS_CODED,
         figure=grid_figure,
     ),

@@ -15,6 +15,7 @@ from grokmap.cli.sweep import (
     seconds_of,
 )
 from grokmap.plan import Planned
+from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.train import VOCABULARY, names_by_cost
 
 
@@ -88,10 +89,9 @@ def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
     seconds = {"compile": 0.0, "steps": 0.0, "dense": 0.0, "cheap": 0.0, "dear": 0.0}
     alone: dict[str, float] = {}
     for system, runs in systems.items():
-        print(
-            f"grokmap: measuring width {system.width}, p {system.modulus}",
-            file=sys.stderr,
-        )
+        sizes = [f"{k} {getattr(system, k)}" for k in SYSTEM_SIZES]
+        named = ", ".join(size for size in sizes if not size.endswith(" 0"))
+        print(f"grokmap: measuring {system.task}, {named}", file=sys.stderr)
         settings = devices.choose_settings(system, runs, lanes)
         compiled = devices.compile_system(system, settings)
         rate = rates.measure_rate(compiled, settings, runs)

@@ -68,7 +68,16 @@ def fall(**keys: Any) -> float:
     return float(loss.iloc[-1] / loss.iloc[0])
 
 
-@pytest.mark.parametrize("task", TASKS)
+# One of each kind is trained by `make test`, all of them by `make test-slow`; the
+# table of every task is tested in test_tasks.py.
+KINDS = ("s3_composition", "plain_addition", "sparse_parity", "cubic_teacher")
+SHOWN = [
+    name if name in KINDS else pytest.param(name, marks=pytest.mark.slow)
+    for name in TASKS
+]
+
+
+@pytest.mark.parametrize("task", SHOWN)
 def test_every_task_is_learned(task: str) -> None:
     if task == "digits" and NO_IMAGES:
         pytest.skip(NO_IMAGES)
@@ -115,7 +124,9 @@ def test_every_loss_falls(loss: str) -> None:
     ],
     ids=lambda n: next(iter(n)),
 )
-@pytest.mark.parametrize("model", ["two_layer", "mlp"])
+@pytest.mark.parametrize(
+    "model", ["two_layer", pytest.param("mlp", marks=pytest.mark.slow)]
+)
 def test_every_noise_trains_otherwise_and_still_learns(
     model: str, noise: dict[str, Any]
 ) -> None:

@@ -68,7 +68,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="a + b mod 7, quadratic, centred, gd without decay, half the training "
         "loss, N = 64 to 4096, alpha = 0, 0.25, 0.5, 3 seeds",
         compare=compare,
-        cpu_s=60,
+        cpu_s=4,
         sweeps=("weight-motion-laziness", "weight-motion-literal"),
     ),
 }

@@ -124,7 +124,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="p = 23, 90% of the pairs, N = 100, quadratic, mse, gd, no weight "
         "decay, s = 0.5, 1, 1.5, 2",
         compare=compare,
-        cpu_s=97,
+        cpu_s=84,
         sweeps=("kumar-modular",),
         criteria=CRITERIA,
         figure=figure,

@@ -180,6 +180,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="Fig. 3a: D = 100, P = 450, N = 500, epsilon = 0.25, alpha = 0.25, 1, "
         "4, 1000 steps; the identity at alpha = 1, 100000 fresh inputs",
         compare=lambda trained: compare_recursion(),
-        cpu_s=15,
+        cpu_s=12,
     ),
 }

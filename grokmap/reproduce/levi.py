@@ -100,7 +100,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="d = 1000, d/N = 0.1, 0.3, 0.5, 1.5, gd, eta = 0.01, threshold 1e-3, "
         "5 seeds; times at a loss of threshold / 3.84",
         compare=compare,
-        cpu_s=45,
+        cpu_s=31,
         sweeps=SWEEPS,
         criteria=CRITERIA,
         figure=figure,

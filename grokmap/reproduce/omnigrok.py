@@ -111,7 +111,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "3e-4, lambda = 0.1 to 1, 3 seeds; right where the squared error, a mean over "
         "outputs, is below theta",
         compare=compare_times,
-        cpu_s=120,
+        cpu_s=114,
         sweeps=tuple(TEACHERS.values()),
         explained="at theta = 0.01 a run generalises in 0.07 to 0.2 of a decay time "
         "1 / (eta lambda), at lambda = 1 within 640 steps, 160 of them to fit "
@@ -126,7 +126,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         claim="Past the fit the weight norm decays as exp(-eta lambda t).",
         setting="as omnigrok-teacher, lambda = 0.05, 3 seeds",
         compare=compare_norm,
-        cpu_s=15,
+        cpu_s=8,
         sweeps=(NORM,),
         criteria=CRITERIA,
         figure=figure_norm,

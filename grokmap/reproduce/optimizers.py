@@ -153,7 +153,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="ours, small: p = 23, 80% of the pairs, two hidden layers of 64, "
         "cross-entropy, 12 seeds that tuning has not seen",
         compare=compare_muon,
-        cpu_s=60,
+        cpu_s=19,
         sweeps=(ADAMW, MUON),
         explained="AdamW loses what it has learned and finds it again in 5 of 12 "
         "seeds, so the times from which accuracy holds spread by a factor 17. By first "
@@ -166,7 +166,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "float32 groks without weight decay.",
         setting=NETWORK,
         compare=compare_perp,
-        cpu_s=45,
+        cpu_s=17,
         gpu_s=10,
         sweeps=(PERP,),
         criteria=FIRST,

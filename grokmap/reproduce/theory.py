@@ -286,7 +286,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         claim="Five Newton-Schulz steps take singular values near 1, not to 1.",
         setting="the polynomial, and optax's update, wide and tall",
         compare=_alone(muon_singular_values),
-        cpu_s=3,
+        cpu_s=2,
     ),
     "wang-null": Reproduction(
         reference="Wang (arXiv 2604.04655)",
@@ -294,7 +294,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "every graph.",
         setting="8 sizes N = 81 to 2001, 5 graphs, 6 draws, alpha_diff 0.5, 0.9 (ours)",
         compare=_alone(wang_null),
-        cpu_s=10,
+        cpu_s=6,
         explained="the spread over graphs at alpha_diff = 0.9 is partly that of 6 "
         "draws: 12 other draws gave 0.5%. The paper's alpha_diff is not known.",
     ),
@@ -311,6 +311,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="d = 100, n = 40, y of three inputs, alpha = 1e2 to 1e6, "
         "lambda = 1e-3, 1e-5; the exact flow",
         compare=_alone(lyu_diagonal),
-        cpu_s=30,
+        cpu_s=24,
     ),
 }

@@ -134,7 +134,7 @@ def test_the_figure_shows_letters_and_rates() -> None:
         "ours, the authors' draw",
         "ours, seed 0",
         "ours, seed 1",
-        "seeds that agree",
+        "agreement of our seeds",
     ]
     for panel in panels[:4]:
         letters = [text.get_text() for text in panel.texts]

@@ -41,8 +41,10 @@ def phase_grids(
             _draw_phases(panel, phases)
             panel.set_title(title)
         image = panels[-1].imshow(agreement, cmap=GREYS.reversed(), vmin=0, vmax=1)
-        panels[-1].set_title("seeds that agree")
-        figure.colorbar(image, ax=panels[-1], shrink=0.6, ticks=[0, 1 / 3, 2 / 3, 1])
+        panels[-1].set_title("agreement of our seeds")
+        bar = figure.colorbar(image, ax=panels[-1], shrink=0.6)
+        bar.set_ticks([0, 1 / 3, 2 / 3, 1], labels=["0", "1/3", "2/3", "1"])
+        bar.set_label("share with the commonest phase")
         for panel in panels:
             _label_axes(panel, axes, labels[1])
         panels[0].set_ylabel(labels[0])

@@ -98,7 +98,9 @@ def families(plan: pd.DataFrame) -> list[str]:
     others = [
         name
         for name in numbers
-        if name not in (*always, "ramp_steps") and plan[name].nunique() > 1
+        if name in plan
+        and name not in (*always, "ramp_steps")
+        and plan[name].nunique() > 1
     ]
     return [*always, *others]
 

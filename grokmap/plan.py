@@ -31,7 +31,13 @@ from grokmap.spec import (
     expand,
     n_train_of,
 )
-from grokmap.spec.words import ALWAYS_READ, NOISES
+from grokmap.spec.words import (
+    ALWAYS_READ,
+    LATER_CONTROLS,
+    LATER_FIELDS,
+    NOISES,
+    RAMP_CONTROLS,
+)
 
 
 class Planned(NamedTuple):
@@ -104,8 +110,11 @@ def _n_steps(sweep: Sweep, control: Control, rate: float) -> int:
 def plan_table(
     planned: Sequence[Planned], sweep: Sweep, vocabulary: Vocabulary
 ) -> pd.DataFrame:
-    """One row a run: run_id, system and control fields (null where they are
-    not read), seed, decay_rate (at weight_decay), horizon, budget_steps."""
+    """One row a run: run_id, system and control fields, seed, decay_rate (at
+    weight_decay), horizon, budget_steps.
+
+    Fields that are not read are null, or, of later versions, absent.
+    """
 
     def column(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.fromiter(map(attrgetter(name), planned), dtype, len(planned))
@@ -117,7 +126,8 @@ def plan_table(
     table.insert(0, "run_id", [run.run.run_id for run in planned])
     for field in CONTROL_FIELDS:
         if field not in (*reads, *noises):
-            table[field] = np.nan
+            if field not in LATER_CONTROLS or field in RAMP_CONTROLS:
+                table[field] = np.nan
         elif constant[field] is None:
             table[field] = column(f"run.control.{field}", float)
         else:
@@ -143,6 +153,8 @@ def _system_table(planned: Sequence[Planned]) -> pd.DataFrame:
         rows.append({**vars(system), **words})
         lengths.append(len(list(runs)))
     systems = pd.DataFrame(rows)
+    unused = [k for k, v in LATER_FIELDS.items() if (systems[k] == v).all()]
+    systems = systems.drop(columns=unused)
     return systems.loc[systems.index.repeat(lengths)].reset_index(drop=True)
 
 

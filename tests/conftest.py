@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ SMALL = {
     "n_steps": 100,
     "order_parameters": (),  # they cost compile time; tests that need them say so
 }
+
+
+def mostly_slow(names: Iterable[str], kept: Collection[str]) -> list[Any]:
+    """Parameters of which `make test` runs those kept, `make test-slow` the others."""
+    slow = pytest.mark.slow
+    return [n if n in kept else pytest.param(n, marks=slow) for n in names]
 
 
 def small_sweep(**changes: Any) -> Sweep:

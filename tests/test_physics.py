@@ -27,7 +27,7 @@ def stored(name: str, criteria: str = "default") -> pd.DataFrame:
 
 def shipped(name: str, **changes: object) -> Sweep:
     sweep = read_sweep(ROOT / "sweeps" / f"{name}.toml", vocabulary=VOCABULARY)
-    return Sweep.model_validate({**sweep.model_dump(), **changes})
+    return Sweep.model_validate({**sweep.model_dump(exclude_defaults=True), **changes})
 
 
 def check_quickstart(runs: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tomli_w
-from conftest import ROOT, labelled, small_sweep, trajectories
+from conftest import ROOT, labelled, mostly_slow, small_sweep, trajectories
 
 from grokmap import execute, plan, store
 from grokmap.errors import SpecError
@@ -65,7 +65,10 @@ def test_weights_without_gradient_shrink_by_the_product(
         np.testing.assert_allclose(ratio, expected, rtol=2e-5)
 
 
-@pytest.mark.parametrize("optimizer", VOCABULARY.optimizer)
+DECAYING = [k for k, v in VOCABULARY.optimizer.items() if v.decays]
+
+
+@pytest.mark.parametrize("optimizer", mostly_slow(DECAYING, ("gd", "adamw")))
 def test_a_flat_ramp_is_a_constant_weight_decay(optimizer: str) -> None:
     ramp = {"ramp_factor": 1 + 1e-6, "ramp_steps": 30, "n_steps": None}
     flat = trajectories(small_sweep(optimizer=optimizer, **ramp))

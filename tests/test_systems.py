@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import trajectories
+from conftest import mostly_slow, trajectories
 from test_tasks import NO_IMAGES
 
 from grokmap.losses import LOSSES
@@ -71,13 +71,9 @@ def fall(**keys: Any) -> float:
 # One of each kind is trained by `make test`, all of them by `make test-slow`; the
 # table of every task is tested in test_tasks.py.
 KINDS = ("s3_composition", "plain_addition", "sparse_parity", "cubic_teacher")
-SHOWN = [
-    name if name in KINDS else pytest.param(name, marks=pytest.mark.slow)
-    for name in TASKS
-]
 
 
-@pytest.mark.parametrize("task", SHOWN)
+@pytest.mark.parametrize("task", mostly_slow(TASKS, KINDS))
 def test_every_task_is_learned(task: str) -> None:
     if task == "digits" and NO_IMAGES:
         pytest.skip(NO_IMAGES)
@@ -86,7 +82,10 @@ def test_every_task_is_learned(task: str) -> None:
     assert fall(task=task, model="two_layer", width=64, n_steps=600) < 0.5
 
 
-@pytest.mark.parametrize("model", MODELS)
+SHOWN = ("mlp", "embedding_mlp", "committee", "diagonal", "transformer")
+
+
+@pytest.mark.parametrize("model", mostly_slow(MODELS, SHOWN))
 def test_every_model_learns(model: str) -> None:
     on_reals = REALS in MODELS[model].inputs
     task = "linear_teacher" if on_reals else "plain_addition"
@@ -95,7 +94,7 @@ def test_every_model_learns(model: str) -> None:
     assert fall(task=task, model=model, activation=activation, **keys) < 0.5
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", mostly_slow(OPTIMIZERS, ("muon",)))
 def test_every_optimizer_learns(optimizer: str) -> None:
     own = {
         "gd": {"learning_rate": 0.3, "momentum": 0.9},
@@ -107,29 +106,25 @@ def test_every_optimizer_learns(optimizer: str) -> None:
     assert fall(task="modular_addition", model="mlp", optimizer=optimizer, **keys) < 0.7
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", mostly_slow(LOSSES, ("logistic",)))
 def test_every_loss_falls(loss: str) -> None:
     task = "xor" if loss == "logistic" else "modular_addition"
     assert fall(task=task, model="two_layer", loss=loss) < 0.5
 
 
-@pytest.mark.parametrize(
-    "noise",
-    [
-        {"batch_size": 8},
-        {"dropout": 0.2},
-        {"gradient_noise": 1e-4},
-        {"perp_grad": True},
-        {"label_noise": 0.3},
-    ],
-    ids=lambda n: next(iter(n)),
-)
-@pytest.mark.parametrize(
-    "model", ["two_layer", pytest.param("mlp", marks=pytest.mark.slow)]
-)
-def test_every_noise_trains_otherwise_and_still_learns(
-    model: str, noise: dict[str, Any]
-) -> None:
+NOISES = {
+    "batch_size": 8,
+    "dropout": 0.2,
+    "gradient_noise": 1e-4,
+    "perp_grad": True,
+    "label_noise": 0.3,
+}
+
+
+@pytest.mark.parametrize("name", mostly_slow(NOISES, ("batch_size", "dropout")))
+@pytest.mark.parametrize("model", mostly_slow(["two_layer", "mlp"], ("two_layer",)))
+def test_every_noise_trains_otherwise_and_still_learns(model: str, name: str) -> None:
+    noise = {name: NOISES[name]}
     keys = {"task": "modular_addition", "model": model}
     plain, noisy = (trajectories(sweep_of(**keys, **own)) for own in ({}, noise))
     loss = noisy["train_loss"]

@@ -77,9 +77,11 @@ def outside(runs: pd.DataFrame) -> dict[str, int]:
 
 def log_scale(runs: pd.DataFrame) -> Floats:
     """[runs] ln(K) / L: log of the factor of the initial weights that makes a network
-    as lazy as its K does, f being a form of degree L in them; NaN where it is none."""
+    as lazy as its K does, f being a form of degree L in them; NaN where it is none, and
+    for networks of other degrees than the two-layer one."""
     degree = runs["activation"].map(DEGREES).to_numpy(float)
-    return np.log(laziness(runs)) / degree
+    known = runs.get("model", "two_layer") == "two_layer"
+    return np.where(known, np.log(laziness(runs)) / degree, np.nan)
 
 
 def laziness(runs: pd.DataFrame) -> Floats:
@@ -93,6 +95,8 @@ def laziness(runs: pd.DataFrame) -> Floats:
         "output_scale": alpha,
         "init_scale": alpha**degree,
         "survey_code": width ** (0.5 - (degree - 1) * alpha),
+        "standard": alpha**degree,
+        "initial_std": width * alpha**degree,
     }
     rows = runs["alpha_convention"].map(list(scales).index).to_numpy(int)
     return np.array(list(scales.values()))[rows, np.arange(len(runs))]

@@ -84,6 +84,8 @@ def kernel_alignment(snapshot: Snapshot) -> jax.Array:
     weights 0.2. Range [0, 1]; NaN where the kernel is 0. Baratin et al. (arXiv
     2008.00938).
     """
+    if snapshot.network.similarity is None:
+        return undefined()
     same = snapshot.network.similarity(snapshot.training)
     return centred_alignment(snapshot.kernel, same)
 

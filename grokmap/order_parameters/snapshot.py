@@ -31,7 +31,7 @@ class Network:
     loss: Callable[[jax.Array, jax.Array], jax.Array]
     gradient: Callable[[Any, Any], tuple[jax.Array, Any]]
     ntk: Callable[[Any, Any], jax.Array]
-    similarity: Callable[[Any], jax.Array]
+    similarity: Callable[[Any], jax.Array] | None = None
     cycle: tuple[int, ...] = ()
     tolerance: float = 0.0
 

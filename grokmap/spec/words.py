@@ -88,6 +88,12 @@ class Control(NamedTuple):
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
 SYSTEM_FIELDS = tuple(f.name for f in fields(System))
+# Absent from tables where every system has the default, as from those of earlier
+# versions; as they are written there.
+LATER_FIELDS = {
+    f.name: "" if f.default == () else f.default
+    for f in fields(System)[SYSTEM_FIELDS.index("depth") :]
+}
 SYSTEM_SIZES = (
     "modulus",
     "width",

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import mostly_slow
 
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.optimizers import (
@@ -107,7 +108,7 @@ def test_every_step_equals_optax(name: str) -> None:
         ours = theirs
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", mostly_slow(OPTIMIZERS, set(OPTIMIZERS) - {"muon"}))
 def test_decay_rate_is_the_shrinkage_at_zero_gradient(name: str) -> None:
     optimizer = OPTIMIZERS[name]
     control = CONTROL._replace(weight_decay=0.05)

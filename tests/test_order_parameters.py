@@ -184,6 +184,7 @@ def test_zero_loss_fraction_counts_exact_zeros() -> None:
     assert value("zero_loss_fraction", replace(snap, loss=loss)) == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_rqi_of_gaussian_weights_is_0_at_any_modulus() -> None:
     for modulus in (5, 8, 23):
         values = [value("rqi", snapshot(*gaussian(modulus, 400, s))) for s in range(3)]

@@ -46,7 +46,7 @@ def control_of(**changes: float) -> Control:
     return Control(**{**values, **changes})
 
 
-@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("center", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     "changes", [{}, {"weight_decay": 0.3}, {"momentum": 0.5}], ids=str
 )

@@ -57,10 +57,6 @@ class Functions(NamedTuple):
     network: op.Network
 
 
-# (params, rows [k], which of them count [k], training, drop, tile's own key)
-Part = Callable[..., tuple[jax.Array, Any]]
-
-
 def build_network(
     system: System, *, tile: int, max_tiles: int, kernel: str
 ) -> Functions:

@@ -54,6 +54,7 @@ class Optimizer(NamedTuple):
     decay_rate: r, the relative shrinkage of the weights per step at zero loss gradient;
     on floats of the host.
     update: (gradient, state, params, `Update`) -> (params, state).
+    own_rates: (rates, params, control) -> rates array by array; None: all alike.
     decays: whether it reads lambda at all.
     needs_hidden: whether it is for matrices between hidden layers.
     """
@@ -63,6 +64,7 @@ class Optimizer(NamedTuple):
     decay_rate: Callable[[Control, Scale], float]
     init: Callable[[Params], Params]
     update: Callable[[Params, Params, Params, Update], tuple[Params, Params]]
+    own_rates: Callable[[Rates, Params, Control], Rates] | None = None
     decays: bool = True
     needs_hidden: bool = False
 
@@ -231,6 +233,14 @@ def muon_init(params: Params) -> Params:
     return {k: muon.init(v) for k, v in hidden.items()}, adamw_init(rest)
 
 
+def muon_own_rates(rates: Rates, params: Params, control: Control) -> Rates:
+    """Array by array: what is no hidden matrix steps at `adam_learning_rate`."""
+    steps, decays = (_of_each(rate, params) for rate in rates)
+    share = control.adam_learning_rate / control.learning_rate
+    _, rest = _split(params)
+    return Rates({k: v * share if k in rest else v for k, v in steps.items()}, decays)
+
+
 def muon_update(
     grads: Params, state: Params, params: Params, at: Update
 ) -> tuple[Params, Params]:
@@ -239,22 +249,23 @@ def muon_update(
     theta <- theta - step sqrt(max(1, fan_out / fan_in)) O(m) - decay theta, m the
     average of the gradient at `momentum` (Nesterov's), O the 5 Newton-Schulz steps of
     `optax.contrib`, which take singular values above 0.005 of the Frobenius norm into
-    [0.68, 1.16]. Everything decays at eta lambda.
+    [0.68, 1.16]. Rates are those of `muon_own_rates`; everything decays at eta lambda.
     """
     (hidden, rest), (of_hidden, of_rest) = _split(params), _split(grads)
     muon = optax.contrib.scale_by_muon(beta=at.control.momentum)
     # One array at a time: of a dict, optax 0.2.8 asks for its dimensions.
     turned = {k: muon.update(g, state[0][k]) for k, g in of_hidden.items()}
-    rates = at.rates
+    steps, decays = (_of_each(rate, params) for rate in at.rates)
 
-    def move(theta: jax.Array, direction: jax.Array) -> jax.Array:
+    def move(name: str, direction: jax.Array) -> jax.Array:
+        theta = hidden[name]
         shape = max(1.0, theta.shape[1] / theta.shape[0]) ** 0.5
-        return theta - rates.step * shape * direction - rates.decay * theta
+        return theta - steps[name] * shape * direction - decays[name] * theta
 
-    share = at.control.adam_learning_rate / at.control.learning_rate
-    of_adam = at._replace(rates=rates._replace(step=rates.step * share))
+    own = Rates(*({k: rates[k] for k in rest} for rates in (steps, decays)))
+    of_adam = at._replace(rates=own)
     rest, moments = adamw_update(of_rest, state[1], rest, of_adam)
-    moved = {k: move(hidden[k], direction) for k, (direction, _) in turned.items()}
+    moved = {k: move(k, direction) for k, (direction, _) in turned.items()}
     return {**rest, **moved}, ({k: v for k, (_, v) in turned.items()}, moments)
 
 
@@ -296,6 +307,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         adamw_decay_rate,
         muon_init,
         muon_update,
+        own_rates=muon_own_rates,
         needs_hidden=True,
     ),
     "lion": Optimizer(

@@ -294,13 +294,18 @@ def examples_of(system: System, lane: Lane) -> Data:
 
 
 def _own_rates(system: System, rates: Rates, lane: Lane) -> Rates:
-    """Embeddings with a learning rate of their own do not decay (Liu et al.)."""
+    """Rates array by array, where the optimizer or the model has more than one.
+
+    Embeddings with a learning rate of their own do not decay (Liu et al.).
+    """
+    plain, own_rates = rates, OPTIMIZERS[system.optimizer].own_rates
+    if own_rates is not None:
+        rates = own_rates(plain, lane.params, lane.control)
     if "embedding_learning_rate" not in MODELS[system.model].controls:
         return rates
     share = lane.control.embedding_learning_rate / lane.control.learning_rate
-    steps = dict.fromkeys(lane.params, rates.step)
-    decays = dict.fromkeys(lane.params, rates.decay)
-    return Rates(steps | {"embedding": rates.step * share}, decays | {"embedding": 0.0})
+    steps, decays = (jax.tree.broadcast(rate, lane.params) for rate in rates)
+    return Rates(steps | {"embedding": plain.step * share}, decays | {"embedding": 0.0})
 
 
 def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:

@@ -78,6 +78,12 @@ def start() -> dict[str, jax.Array]:
     return {"first": first, "readout": readout, "hidden_2": hidden}
 
 
+def own(name: str, rates: Rates, control: Control) -> Rates:
+    """Rates as an optimizer wants them."""
+    own_rates = OPTIMIZERS[name].own_rates
+    return rates if own_rates is None else own_rates(rates, start(), control)
+
+
 def at(step: int, control: Control, rates: Rates) -> Update:
     return Update(control, rates, jnp.int32(step + 1), jax.random.key(step))
 
@@ -96,7 +102,10 @@ def test_every_step_equals_optax(name: str) -> None:
     their_state = transform.init(theirs)
     for step in range(30):
         ours, state = optimizer.update(
-            gradient(ours, step), state, ours, at(step, CONTROL, rates)
+            gradient(ours, step),
+            state,
+            ours,
+            at(step, CONTROL, own(name, rates, CONTROL)),
         )
         updates, their_state = transform.update(
             gradient(theirs, step), their_state, theirs
@@ -112,7 +121,7 @@ def test_every_step_equals_optax(name: str) -> None:
 def test_decay_rate_is_the_shrinkage_at_zero_gradient(name: str) -> None:
     optimizer = OPTIMIZERS[name]
     control = CONTROL._replace(weight_decay=0.05)
-    rates = optimizer.rates(control, SCALE)
+    rates = own(name, optimizer.rates(control, SCALE), control)
     params = start()
     state = optimizer.init(params)
     zero = jax.tree.map(jnp.zeros_like, params)

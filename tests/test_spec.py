@@ -342,6 +342,11 @@ n_steps = 10
         ("n_steps", 'alpha_convention = "survey_code"\nn_steps', "model 'mlp' knows"),
         ("n_steps", 'optimizer = "adam"\nn_steps', "optimizer 'adam' has none"),
         ('"mlp"', '"two_layer"\noptimizer = "muon"', "no matrix between hidden layers"),
+        (
+            "depth = 2",
+            'depth = 1\noptimizer = "muon"\nmomentum = 0.9',
+            "no matrix between hidden layers",
+        ),
         ("n_steps", "batch_size = 41\nn_steps", "batch_size = 41: more than"),
         ("n_steps", "temperature = 0.1\nn_steps", "temperature: ignored by"),
         ("n_steps", "published_seed = 58\nn_steps", "only for task 'plain_addition'"),

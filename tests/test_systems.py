@@ -106,6 +106,19 @@ def test_every_optimizer_learns(optimizer: str) -> None:
     assert fall(task="modular_addition", model="mlp", optimizer=optimizer, **keys) < 0.7
 
 
+def test_muon_leaves_embeddings_their_own_rate() -> None:
+    keys = {"task": "plain_addition", "model": "embedding_mlp", "n_steps": 1}
+    keys |= {"optimizer": "muon", "momentum": 0.9, "weight_decay": 0.5}
+    keys |= {"order_parameters": ["weight_motion"]}
+    # With all other rates tiny, Adam's first step moves each embedding by its rate.
+    rates = {"learning_rate": 1e-12, "adam_learning_rate": 1e-12}
+    found = []
+    for own in (1e-3, 1e-2):
+        table = trajectories(sweep_of(**keys, **rates, embedding_learning_rate=own))
+        found.append(float(table["weight_motion"].iloc[-1]))
+    assert found[1] / found[0] == pytest.approx(10, rel=1e-2)
+
+
 @pytest.mark.parametrize("loss", mostly_slow(LOSSES, ("logistic",)))
 def test_every_loss_falls(loss: str) -> None:
     task = "xor" if loss == "logistic" else "modular_addition"

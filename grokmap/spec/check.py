@@ -203,11 +203,12 @@ def _check_fit(
             "with model 'embedding_mlp'; leave it out"
         )
     optimizer = vocabulary.optimizer.get(sweep.optimizer)
-    if optimizer and optimizer.needs_hidden and not model.hidden_matrices:
+    flat = "depth" in model.sizes and min(sweep.depth) < 2
+    if optimizer and optimizer.needs_hidden and (flat or not model.hidden_matrices):
         yield (
             f"optimizer = {sweep.optimizer!r}: model {sweep.model!r} has no matrix "
-            "between hidden layers for it; choose adamw, or mlp, embedding_mlp, "
-            "transformer"
+            "between hidden layers for it; choose adamw, a depth of 2 or more in mlp "
+            "or embedding_mlp, or transformer"
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -397,3 +399,8 @@ def test_kumars_late_grokking_is_missed_when_it_is_early() -> None:
     early = records.assign(test_accuracy=1.0)
     found = kumar.compare({kumar.SWEEP: Trained(runs, early)})
     assert [i for i, own in enumerate(found) if not own.holds] == [4]
+
+
+def test_the_list_does_not_wait_for_jax() -> None:
+    code = "import sys, grokmap.cli.comparisons; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

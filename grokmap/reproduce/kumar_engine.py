@@ -17,7 +17,6 @@ import numpy.typing as npt
 from grokmap import train
 from grokmap.plan import Slots
 from grokmap.reproduce.finding import Finding, near
-from grokmap.reproduce.reproduction import Reproduction
 from grokmap.spec import Control, System
 from grokmap.theory import kumar
 
@@ -170,16 +169,3 @@ def _identity(run: Run, place: Place, alpha: float) -> Finding:
     exact = kumar.population_loss(place.moved, run.t, alpha, EPSILON)
     quantity = f"loss over fresh inputs over the closed form, step {place.step}"
     return near(quantity, 1.0, 0.03, place.test_loss / exact, " (Eq. 6)")
-
-
-REPRODUCTIONS: dict[str, Reproduction] = {
-    "kumar-recursion": Reproduction(
-        reference="Kumar, Bordelon, Gershman, Pehlevan (arXiv 2310.06110), Eq. 6",
-        claim="Gradient descent of the quadratic committee closes on the mean and the "
-        "second moments of its neurons, which also give the population loss.",
-        setting="Fig. 3a: D = 100, P = 450, N = 500, epsilon = 0.25, alpha = 0.25, 1, "
-        "4, 1000 steps; the identity at alpha = 1, 100000 fresh inputs",
-        compare=lambda trained: compare_recursion(),
-        cpu_s=12,
-    ),
-}

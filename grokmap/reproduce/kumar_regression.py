@@ -296,8 +296,25 @@ def figure_1(trained: Mapping[str, Trained]) -> Figure:
     return plot.loss_curves(trajectories, runs.sort_values("seed"), "seed")
 
 
+def compare_engine(trained: Mapping[str, Trained]) -> list[Finding]:
+    """The engine against the exact recursion, by functions of its own."""
+    # Late: a list of reproductions must not wait for jax.
+    from grokmap.reproduce.kumar_engine import compare_recursion
+
+    return compare_recursion()
+
+
 PAPER = "Kumar, Bordelon, Gershman, Pehlevan (arXiv 2310.06110)"
 REPRODUCTIONS: dict[str, Reproduction] = {
+    "kumar-recursion": Reproduction(
+        reference=f"{PAPER}, Eq. 6",
+        claim="Gradient descent of the quadratic committee closes on the mean and the "
+        "second moments of its neurons, which also give the population loss.",
+        setting="Fig. 3a: D = 100, P = 450, N = 500, epsilon = 0.25, alpha = 0.25, 1, "
+        "4, 1000 steps; the identity at alpha = 1, 100000 fresh inputs",
+        compare=compare_engine,
+        cpu_s=12,
+    ),
     "kumar-fig3a": Reproduction(
         reference=f"{PAPER}, Fig. 3a",
         claim="On polynomial regression delay and final test loss grow with the output "

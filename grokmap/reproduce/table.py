@@ -5,7 +5,6 @@ from __future__ import annotations
 from grokmap.reproduce import (
     conventions,
     kumar,
-    kumar_engine,
     kumar_regression,
     levi,
     liu,
@@ -20,7 +19,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **theory.REPRODUCTIONS,
     **liu.REPRODUCTIONS,
     **kumar.REPRODUCTIONS,
-    **kumar_engine.REPRODUCTIONS,
     **kumar_regression.REPRODUCTIONS,
     **conventions.REPRODUCTIONS,
     **levi.REPRODUCTIONS,

@@ -7,10 +7,8 @@ polynomial a s + b s^3 + c s^5 and leaves singular vectors alone.
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import optax
 from scipy.optimize import brentq
 
 Floats = npt.NDArray[np.float64]
@@ -61,6 +59,10 @@ def optax_singular_values(matrix: Floats) -> Floats:
 
     float32; without momentum and shape factors, so it is the orthogonalisation alone.
     """
+    # Late: a list of reproductions must not wait for jax.
+    import jax.numpy as jnp
+    import optax
+
     muon = optax.contrib.scale_by_muon(
         ns_coeffs=COEFFICIENTS, ns_steps=STEPS, beta=0.0, nesterov=False
     )

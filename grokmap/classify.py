@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from grokmap import disk
 from grokmap.errors import SpecError
 
 NO_LEARNING, MEMORIZE_ONLY, GROK = "no-learning", "memorize-only", "grok"
 PHASES = (NO_LEARNING, MEMORIZE_ONLY, GROK)
+MAX_CRITERIA_BYTES = 1 << 16
+MAX_PHASE = 40  # letters of a phase's name
 FLAGS = ("censored", "diverged", "stalled", "collapsed", "dead")
 
 Bools = npt.NDArray[np.bool_]
@@ -114,9 +116,10 @@ def read_criteria(name: str) -> Criteria:
             f"unknown criteria {name!r}; known: {', '.join(CRITERIA)}, or a .toml file"
         )
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = disk.read_toml(path, MAX_CRITERIA_BYTES)
     except (OSError, ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: unreadable criteria: {str(error)[:80]}") from None
+        why = disk.reason(error)[:80]
+        raise SpecError(f"{path}: unreadable criteria: {why}") from None
     return _criteria_of({"name": path.stem, **table}, path)
 
 
@@ -144,8 +147,11 @@ def _criteria_of(table: dict[str, Any], path: Path) -> Criteria:
             f"{path}: name = {criteria.name[:60]!r}: letters, digits, '.', '_', '-'; "
             f"not {', '.join(CRITERIA)}"
         )
-    if not set(criteria.phases).isdisjoint(FLAGS) or "" in criteria.phases:
-        problems.append(f"{path}: phases: not empty, and not {', '.join(FLAGS)}")
+    if not all(map(_is_phase, criteria.phases)):
+        problems.append(
+            f"{path}: phases: printable, 1 to {MAX_PHASE} letters, and not "
+            f"{', '.join(FLAGS)}"
+        )
     for field, (low, high) in _BOUNDS.items():
         given = getattr(criteria, field)
         if given is not None and not low <= given <= high:
@@ -155,6 +161,11 @@ def _criteria_of(table: dict[str, Any], path: Path) -> Criteria:
     if problems:
         raise SpecError(problems)
     return criteria
+
+
+def _is_phase(name: str) -> bool:
+    """Whether a phase may have this name: it is printed, and drawn."""
+    return name not in FLAGS and name.isprintable() and 0 < len(name) <= MAX_PHASE
 
 
 class _Runs:

@@ -27,7 +27,7 @@ from grokmap.devices import (
     made_by_of,
     whole_devices,
 )
-from grokmap.errors import SpecError
+from grokmap.errors import GrokmapError
 from grokmap.plan import Planned, Slots
 from grokmap.schedule import Kept, Seat, Trajectory, slots_of, steps_alike
 from grokmap.spec import Control, System
@@ -84,12 +84,14 @@ class Hooks(NamedTuple):
 
     keep: given all runs in training, every `keep_seconds` and before a stop; what it
       was given before is over or in it again. kept: a run as it was kept, if it was.
+    refused: told why a run that was kept starts anew.
     """
 
     on_progress: Callable[[Progress], None] = lambda progress: None
     should_stop: Callable[[], bool] = lambda: False
     keep: Callable[[list[Kept]], None] | None = None
     kept: Callable[[str], Kept | None] = lambda run_id: None
+    refused: Callable[[str], None] = lambda why: None
     keep_seconds: float = KEEP_SECONDS
 
 
@@ -147,8 +149,8 @@ def _execute_system(
             settings = settings or choose()
             compiled = compile_system(system, settings)
             return (yield from _train(compiled, settings, hall, hooks))
-        except SpecError:
-            raise
+        except GrokmapError:
+            raise  # such as a full disk: no outcome of these runs
         except Exception as error:  # whatever it is, it is these runs' outcome
             trace = traceback.format_exc()
             if settings:
@@ -227,7 +229,7 @@ def keep(settings: Settings, lanes: Any, seats: Sequence[Seat | None]) -> list[K
     return [
         seat.keep(tuple(leaf[i].copy() for leaf in leaves), made_by)
         for i, seat in enumerate(seats)
-        if seat
+        if seat and seat.step
     ]
 
 
@@ -249,11 +251,15 @@ def resume(
     for i in fresh:
         seat = seats[i]
         kept = hooks.kept(seat.planned.run.run_id) if seat else None
-        if seat is None or kept is None or kept.made_by != made_by_of(settings):
+        if seat is None or kept is None:
             continue
         same = [(leaf.shape, leaf.dtype) for leaf in kept.state] == shapes
-        if same and seat.resume(kept):
+        if kept.made_by != made_by_of(settings):
+            hooks.refused("settings, versions or a device that differ from today's")
+        elif same and seat.resume(kept):
             states[i] = kept.state
+        else:
+            hooks.refused("records or weights that do not fit")
     if not states:
         return lanes
     hosts = [np.array(leaf) for leaf in leaves]

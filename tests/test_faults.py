@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import CACHE, ROOT
 
-from grokmap import checkpoint, execute, lock, store
-from grokmap.errors import LockedError
+from grokmap import checkpoint, disk, execute, lock, store
+from grokmap.errors import LockedError, ResultError
 
 # By its name: in the package, `sweep` is the command.
 cli_sweep = importlib.import_module("grokmap.cli.sweep")
@@ -110,7 +110,7 @@ def assert_same(path: Path, reference: Path) -> None:
     """Bitwise the same tables, each run in one file."""
     for own, other in zip(tables(path), tables(reference), strict=True):
         pd.testing.assert_frame_equal(own, other, check_exact=True)
-    stored = [run for ids, _ in store.batch_metadata(path) for run in ids]
+    stored = [run for ids, _ in store.origins(path) for run in ids]
     assert len(stored) == len(set(stored))
 
 
@@ -354,7 +354,7 @@ def test_a_lock_without_its_holder_is_taken_over_when_stale(
         with lock.locked(tmp_path, said.append):
             assert json.loads(file.read_text())["pid"] == os.getpid()
         assert f"taking over the lock of process 4711 on {host}" in said[0]
-        assert file.read_text() == ""
+        assert set(json.loads(file.read_text())) == {"token"}
     else:
         with pytest.raises(LockedError, match="process 4711 on elsewhere"):
             with lock.locked(tmp_path):
@@ -575,18 +575,28 @@ def test_nothing_is_written_through_links(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     secret = tmp_path / "secret"
     secret.write_text("keep me")
-    file = tmp_path / "real/file"
-    (tmp_path / f"real/.file.{os.getpid()}.tmp").symlink_to(secret)
+    root, file = tmp_path / "link", tmp_path / "real/file"
+    root.symlink_to(tmp_path / "real")  # a root may be a link: the user named it
+    disk.write_file(root, "file", b"data")
+    assert file.read_bytes() == b"data"
+    file.unlink()
     file.symlink_to(secret)
-    store.write_file(file, b"data")
-    assert secret.read_text() == "keep me" and not file.is_symlink()
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(Exception, match="a link"):
-        store.write_file(tmp_path / "link/file", b"data")
+    (tmp_path / "real/inside").symlink_to(tmp_path)
+    for name in ("file", "inside/secret", "inside/new"):
+        for act in (
+            lambda name: disk.write_file(root, name, b"data"),
+            lambda name: disk.rename(root, name, "other"),
+            lambda name: disk.remove(root, name),
+        ):
+            with pytest.raises(ResultError, match="a link"):
+                act(name)
     (tmp_path / "real" / lock.LOCK).symlink_to(secret)
-    with pytest.raises(Exception, match="cannot be written"):
-        with lock.locked(tmp_path / "real"):
+    with pytest.raises(ResultError, match="a link"):
+        with lock.locked(root):
             pass
+    assert secret.read_text() == "keep me" and file.is_symlink()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"real", "link", "secret"}
 
 
 def test_provenance_is_in_every_parquet_file(whole: Path) -> None:
@@ -600,9 +610,9 @@ def test_provenance_is_in_every_parquet_file(whole: Path) -> None:
         assert kept["spec_hash"] == store.spec_hash(whole)
         if file.name != store.PLAN:
             assert kept["started"] <= kept["ended"] <= session["ended"]
-    for _, kept in store.batch_metadata(whole):
-        assert kept["precision"] == "float32" and kept["kernel"] == "gather"
-        assert kept["lanes"] >= 1 and kept["tile"] > 0
+    for _, made in store.origins(whole):
+        assert made.facts["precision"] == "float32" and made.facts["kernel"] == "gather"
+        assert made.lanes >= 1 and made.tile > 0 and made.seconds > 0
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "tests/golden").iterdir()))

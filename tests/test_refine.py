@@ -186,7 +186,7 @@ WITHIN = ("--criteria", "within.toml", "--precision", "0.05")
 
 
 def trained() -> list[str]:
-    ids = [ids for ids, _ in store.batch_metadata(RESULT)]
+    ids = [ids for ids, _ in store.origins(RESULT)]
     return sorted(run for batch in ids for run in batch)
 
 

@@ -174,7 +174,10 @@ def test_a_swept_control_must_be_read(read: Any, control: str, optimizer: str) -
     [
         (b"alpha = ", "not TOML"),
         (b"\xff\xfe", "not a text file"),
-        (b"x = " + b"[" * 5000, "not TOML"),
+        (b"x = " + b"[" * 5000, "5000 lists and tables; at most 1000"),
+        (b"x = " + b"[" * 900, "not TOML"),
+        (b"x." * 5000 + b"x = 1", "5001 parts of a key; at most 16"),
+        (b'x = ["""a"""", {' + b'"'.join([b"b."] * 20) + b"b = 1}]", "not TOML|parts"),
         (b"#" * (1 << 21), "no sweep file"),
     ],
 )

@@ -234,9 +234,9 @@ def test_spec_and_plan_round_trip(result: Path) -> None:
 
 def test_metadata_carries_the_schema_version(result: Path) -> None:
     write(result, ["a"])
-    ((ids, metadata),) = store.batch_metadata(result)
+    ((ids, made),) = store.origins(result)
     assert ids == ["a"]
-    assert metadata["schema_version"] == 1 and metadata["seconds"] == 2.0
+    assert made.facts["schema_version"] == 1 and made.seconds == 2.0
 
 
 def broken(path: Path) -> dict[str, Any]:
@@ -293,7 +293,7 @@ def test_of_a_run_in_two_files_the_longer_counts_and_stays(result: Path) -> None
     after, _ = store.read_trajectories(result)
     pd.testing.assert_frame_equal(after, before)
     assert store.stored(result).twice == set() and not store.stored(result).damaged
-    assert sorted(ids for ids, _ in store.batch_metadata(result)) == [["a"], ["b"]]
+    assert sorted(ids for ids, _ in store.origins(result)) == [["a"], ["b"]]
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path, result: Path) -> None:

@@ -56,12 +56,13 @@ def boundaries(
     budget: Annotated[
         bool, typer.Option(help="Say how far half of the budget moves each edge.")
     ] = True,
+    out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Where the grok wedge begins and ends in each row, with intervals."""
     from grokmap.cli.boundaries import find_boundaries
 
-    find_boundaries(result, x, y, criteria, budget, as_json)
+    find_boundaries(result, x, y, criteria, budget, as_json, out)
 
 
 app.command()(training.refine)
@@ -242,12 +243,15 @@ def curves(
 
 @app.command()
 def classify(
-    result: Result, criteria: Rules = "default", as_json: Json = False
+    result: Result,
+    criteria: Rules = "default",
+    out: Out = None,
+    as_json: Json = False,
 ) -> None:
     """Label the runs of RESULT by CRITERIA; nothing is trained again."""
     from grokmap.cli.results import classify_result
 
-    classify_result(result, criteria, as_json)
+    classify_result(result, criteria, as_json, out)
 
 
 @app.command()

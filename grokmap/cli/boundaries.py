@@ -12,7 +12,8 @@ import pandas as pd
 from grokmap import boundaries as wedge
 from grokmap import plot, store
 from grokmap.classify import Criteria, classify_parts
-from grokmap.cli.results import criteria_with, load_runs
+from grokmap.cli.outputs import name_of, outputs, print_files
+from grokmap.cli.results import criteria_with, load_runs, plan_of
 from grokmap.errors import ResultError
 from grokmap.spec import is_log
 
@@ -20,12 +21,19 @@ NAME = "boundaries"
 
 
 def find_boundaries(
-    path: Path, x: str, y: str, criteria: str, budget: bool, as_json: bool
+    path: Path,
+    x: str,
+    y: str,
+    criteria: str,
+    budget: bool,
+    as_json: bool,
+    out: Path | None = None,
 ) -> None:
     """Prints the edges, alpha_c and the shift at half the budget; writes the table.
 
     budget: whether to label everything again at half of every budget.
     """
+    to = outputs(path, out)
     rules = criteria_with(criteria, plot.GENERALISED)
     runs = load_runs(path, rules)
     by = plot.multiples(runs, x, y)
@@ -41,18 +49,16 @@ def find_boundaries(
         moved = wedge.shifts(edges, before, log)
     table = edges.merge(moved, how="left", on=[*by, y, "edge"])
     name = table_name(NAME, x, y, rules)
-    files = [path / f"{name}.{kind}" for kind in ("parquet", "csv")]
-    for file in files:
-        store.write_export(file, table)
+    files = [to.table(table, name, kind) for kind in ("parquet", "csv")]
     if as_json:
         found = {"edges": table, "critical": closing, "shifts": summary(moved, log)}
         rows = {k: json.loads(v.to_json(orient="records")) for k, v in found.items()}
-        print(json.dumps({"files": list(map(str, files)), **rows}))
+        print(json.dumps({"files": list(map(name_of, files)), **rows}))
         return
     _print(table, closing, x, y, by)
     if budget:
         _print_shifts(summary(moved, log), x, log)
-    print(*files, sep="\n")
+    print_files(*files)
 
 
 def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:
@@ -71,7 +77,7 @@ def table_name(name: str, x: str, y: str, rules: Criteria) -> str:
 
 def at_half_budget(path: Path, rules: Criteria) -> pd.DataFrame:
     """The runs, labelled by what half of each budget would have shown."""
-    plan = store.read_plan(path)
+    plan = plan_of(path)
     halved = wedge.halved(rules), plan.assign(horizon=plan["horizon"] / 2)
     parts = store.trajectory_parts(path, [], store.LABELS_READ)
     cut = (wedge.at_half_budget(part, plan) for part in parts)

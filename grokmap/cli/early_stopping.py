@@ -9,9 +9,9 @@ import pandas as pd
 
 from grokmap import early_stopping, laws, plot, store
 from grokmap.classify import GROK
-from grokmap.cli.figures import figure_formats, save_figure
 from grokmap.cli.forecast import file_name, sound
 from grokmap.cli.order_parameters import compared
+from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs
 from grokmap.errors import ResultError, SpecError
 from grokmap.spec.check import nearest, short
@@ -29,7 +29,7 @@ def judge_early_stopping(
     as_json: bool,
 ) -> None:
     """Prints and writes both tables, and draws the figure."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     if unit not in early_stopping.UNITS:
         known = nearest(unit, early_stopping.UNITS)
         raise SpecError(f"--unit {short(unit)!r}; {known}")
@@ -51,20 +51,20 @@ def judge_early_stopping(
     warned = early_stopping.warnings(trajectories, runs, compared(), multiples, unit)
     name = file_name("early-stopping", rules.name)
     other = file_name("early-stopping-warnings", rules.name)
-    file = store.write_found(path, lost, f"{name}.parquet")
-    warned_file = store.write_found(path, warned, f"{other}.parquet")
+    file = to.table(lost, name)
+    warned_file = to.table(warned, other)
     best = best_warnings(warned)
     if as_json:
-        facts = {"file": str(file), "warnings_file": str(warned_file)}
+        facts = {"file": name_of(file), "warnings_file": name_of(warned_file)}
         tables = {"losses": lost, "warnings": warned}
         rows = {k: [sound(r) for r in t.to_dict("records")] for k, t in tables.items()}
         print(json.dumps(facts | rows))
     else:
         _print(lost, best)
-        print(file, warned_file, sep="\n")
+        print_files(file, warned_file)
     figure = plot.early_stopping(lost, best)
     drawn = pd.concat([lost, best], ignore_index=True)
-    save_figure(figure, drawn, out or path / "figures" / name, kinds, quiet=as_json)
+    to.figure(figure, drawn, name)
 
 
 def _multiples(text: str | None) -> list[float]:

@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from grokmap import plot, store, transitions
 from grokmap.boundaries import boundaries
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import axis_is_log
+from grokmap.cli.outputs import outputs
 from grokmap.cli.results import criteria_with, find_run, load_runs
 from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
 
-FORMATS = ("png", "pdf", "svg")
-TABLES = ("csv", "parquet")  # what a figure shows, as a table
 MOST_CURVES = 6  # order parameters drawn unless more are asked for
 DELAY_RATIO = plot.DELAY.column
 
@@ -51,7 +49,7 @@ class Diagram(NamedTuple):
 def draw_phase_diagram(
     path: Path, diagram: Diagram, criteria: str, formats: str, out: Path | None
 ) -> None:
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, figure_only=True)
     colour = diagram.colour
     _check_colour(colour, diagram.at)
     wanted = (
@@ -69,7 +67,7 @@ def draw_phase_diagram(
     if rules.name != "default":
         name += f"-{rules.name}"
     cells = plot.diagram_cells(runs, diagram.x, diagram.y, shading)
-    save_figure(figure, cells, out or path / "figures" / name, kinds)
+    to.figure(figure, cells, name)
 
 
 def _edges(path: Path, runs: pd.DataFrame, diagram: Diagram) -> pd.DataFrame | None:
@@ -120,7 +118,7 @@ def draw_curves(
     formats: str,
     out: Path | None,
 ) -> None:
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, figure_only=True)
     rules = read_criteria(criteria)
     ids = [find_run(path, prefix) for prefix in wanted]
     runs = load_runs(path, rules)
@@ -133,7 +131,7 @@ def draw_curves(
         name += f"-{rules.name}"
     shown = [*plot.CURVES, *logs]
     drawn = trajectories[["run_id", "step", *(n for n in shown if n in trajectories)]]
-    save_figure(figure, drawn, out or path / "figures" / name, kinds)
+    to.figure(figure, drawn, name)
 
 
 def _shown(show: str | None, trajectories: pd.DataFrame) -> list[str]:
@@ -169,67 +167,3 @@ def _one_per_phase(runs: pd.DataFrame, phases: tuple[str, ...]) -> pd.DataFrame:
         if len(own):
             rows.append(own.iloc[[len(own) // 2]])
     return pd.concat(rows)
-
-
-def figure_formats(text: str, out: Path | None) -> list[str]:
-    """Suffixes of a comma-separated list; `out` is refused here, before any work.
-
-    Raises:
-      SpecError: a suffix that is not known, or `out` names a folder.
-    """
-    if out is not None:
-        figure_path(out)
-    kinds = [kind.strip().lower() for kind in text.split(",")]
-    for kind in kinds:
-        if kind not in (*FORMATS, *TABLES):
-            known = ", ".join((*FORMATS, *TABLES))
-            raise SpecError(f"--format {short(kind)!r}; known: {known}")
-    return kinds
-
-
-def figure_path(out: Path) -> Path:
-    """`out` without a suffix that names a format.
-
-    Raises:
-      SpecError: a folder. ResultError: no file can have such a name.
-    """
-    if out.suffix.removeprefix(".") in (*FORMATS, *TABLES):
-        out = out.with_suffix("")
-    try:
-        folder = out.name in ("", "..") or out.is_dir()
-    except OSError as error:
-        raise ResultError(f"--out {short(str(out))}: {error.strerror}") from None
-    if folder:
-        raise SpecError(f"--out {out}: a folder; name the figure, without suffix")
-    return out
-
-
-def save_figure(
-    figure: Figure,
-    data: pd.DataFrame,
-    path: Path,
-    kinds: list[str],
-    quiet: bool = False,
-) -> None:
-    """Writes a figure in each format and names the files, unless quiet.
-
-    data: what it shows, written where csv or parquet is among `kinds`.
-
-    Raises:
-      SpecError: `path` names a folder. ResultError: it cannot be written.
-    """
-    path = figure_path(path)
-    for kind in kinds:
-        file = path.with_name(f"{path.name}.{kind}")
-        # No dates: the same table then gives the same file.
-        metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if kind in TABLES:
-                store.write_export(file, data)
-            else:
-                figure.savefig(file, metadata=metadata.get(kind, {"Date": None}))
-        except OSError as error:
-            raise ResultError(f"{file}: cannot be written: {error.strerror}") from None
-        if not quiet:
-            print(file)

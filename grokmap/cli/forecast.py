@@ -11,7 +11,7 @@ import pandas as pd
 
 from grokmap import forecast, plot, store
 from grokmap.classify import GROK
-from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
 from grokmap.errors import ResultError
 
@@ -22,7 +22,7 @@ def forecast_result(
     path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints the score and forecasts, writes both tables, and draws the score."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     rules = criteria_with(criteria, [GROK])
     every = load_runs(path, rules)
     refuse_ramps(path, every)
@@ -35,19 +35,19 @@ def forecast_result(
         raise ResultError(f"{path}: {error}") from None
     name = file_name("forecast", rules.name)
     score_name = file_name("forecast-score", rules.name)
-    file = store.write_found(path, ahead, f"{name}.parquet")
-    score_file = store.write_found(path, known, f"{score_name}.parquet")
+    file = to.table(ahead, name)
+    score_file = to.table(known, score_name)
     score = forecast.score(known)
     if as_json:
-        facts = {"file": str(file), "score_file": str(score_file)}
+        facts = {"file": name_of(file), "score_file": name_of(score_file)}
         tables = {"score": score, "forecasts": ahead}
         rows = {k: [sound(r) for r in t.to_dict("records")] for k, t in tables.items()}
         print(json.dumps(facts | rows))
     else:
         _print(score, ahead)
-        print(file, score_file, sep="\n")
+        print_files(file, score_file)
     figure = plot.forecast_panels(known)
-    save_figure(figure, known, out or path / "figures" / name, kinds, quiet=as_json)
+    to.figure(figure, known, name)
 
 
 def _print(score: pd.DataFrame, ahead: pd.DataFrame) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from grokmap import laws, plot, store
 from grokmap.classify import GROK
-from grokmap.cli.figures import figure_formats, save_figure
 from grokmap.cli.forecast import file_name, sound
+from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
 from grokmap.errors import ResultError
 
@@ -29,7 +29,7 @@ def compare_laws(
     path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes the table, and draws residuals and the master curve."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     rules = criteria_with(criteria, [GROK])
     runs = load_runs(path, rules)
     refuse_ramps(path, runs)
@@ -40,23 +40,21 @@ def compare_laws(
     except ResultError as error:
         raise ResultError(f"{path}: {error}") from None
     name = file_name("laws", rules.name)
-    file = store.write_found(path, found, f"{name}.parquet")
+    file = to.table(found, name)
     decay = laws.pure_decay(table)
     left = laws.outside(runs)
     if as_json:
         rows = [sound(row) for row in found.to_dict("records")]
-        facts = {"file": str(file), "outside": left, "skipped": skipped(found)}
+        facts = {"file": name_of(file), "outside": left, "skipped": skipped(found)}
         measured = {"laws": rows, "pure_decay": sound(decay_facts(decay))}
         print(json.dumps(facts | measured))
     else:
         _print(found, left, decay)
-        print(file)
+        print_files(file)
     drawn = laws.residuals(table, found)
-    target = out or path / "figures" / name
-    save_figure(plot.law_residuals(drawn), drawn, target, kinds, quiet=as_json)
+    to.figure(plot.law_residuals(drawn), drawn, name)
     curve = master_table(table)
-    target = target.with_name(f"{target.name}-collapse")
-    save_figure(plot.master_curve(curve), curve, target, kinds, quiet=as_json)
+    to.figure(plot.master_curve(curve), curve, name, "-collapse")
 
 
 def skipped(found: pd.DataFrame) -> list[str]:

@@ -18,7 +18,7 @@ Formats = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Figure path without suffix [figures/ of RESULT]"),
+    typer.Option("--out", "-o", help="Path without suffix [names inside RESULT]."),
 ]
 TimeBudget = Annotated[
     str | None,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from grokmap import plot, store, transitions
 from grokmap.classify import GROK, PHASES, read_criteria
-from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
@@ -32,7 +32,7 @@ def compare_order_parameters(
     path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes the table, and draws the figure."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     rules = read_criteria(criteria)
     runs = load_runs(path, rules, None)
     if not set(rules.phases) >= set(PHASES):
@@ -46,19 +46,19 @@ def compare_order_parameters(
     name = "order-parameters"
     if rules.name != "default":
         name += f"-{rules.name}"
-    file = store.write_found(path, moves, f"{name}.parquet")
+    file = to.table(moves, name)
     if as_json:
         rows = [
             {k: _plain(v) for k, v in row.items()} for row in moves.to_dict("records")
         ]
-        print(json.dumps({"file": str(file), "quantities": rows}))
+        print(json.dumps({"file": name_of(file), "quantities": rows}))
     else:
         _print(moves)
-        print(file)
+        print_files(file)
     panels = _panels(trajectories, runs, moves)
     figure = plot.transition_panels(panels, TIMES, moves)
     data = plot.transition_table(panels, TIMES)
-    save_figure(figure, data, out or path / "figures" / name, kinds, quiet=as_json)
+    to.figure(figure, data, name)
 
 
 def _plain(value: object) -> object:

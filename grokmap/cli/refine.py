@@ -112,7 +112,7 @@ def next_points(path: Path, sweep: Sweep, wanted: Wanted) -> pd.DataFrame:
 def _aim(path: Path, runs: pd.DataFrame, wanted: Wanted) -> choice.Aim:
     log = axis_is_log(path, runs, wanted.x)
     span = float(runs[wanted.y].max() - runs[wanted.y].min())
-    lanes = [metadata.get("lanes", 1) for _, metadata in store.batch_metadata(path)]
+    lanes = [made.lanes or 1 for _, made in store.origins(path)]
     return choice.Aim(
         x=wanted.x,
         y=wanted.y,

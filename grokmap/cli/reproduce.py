@@ -24,7 +24,7 @@ from grokmap.cli.comparisons import (
 )
 from grokmap.cli.display import human_time, print_event
 from grokmap.cli.doctor import versions
-from grokmap.cli.figures import save_figure
+from grokmap.cli.outputs import Outputs
 from grokmap.cli.results import label_runs
 from grokmap.cli.sweep import (
     EXIT_SOME_FAILED,
@@ -157,9 +157,8 @@ def _reproduce(name: str, wanted: Wanted, deadline: float) -> list[Finding]:
         )
         _print(name, entry, findings, facts | {"file": str(file)}, wanted.as_json)
         if entry.figure is not None:
-            place = folder / "figures" / name
-            figure = entry.figure(trained)
-            save_figure(figure, pd.DataFrame(), place, ["png"], quiet=wanted.as_json)
+            to = Outputs(folder, None, ("png",), quiet=wanted.as_json)
+            to.figure(entry.figure(trained), pd.DataFrame(), name)
     return findings
 
 
@@ -191,7 +190,7 @@ def _trained(path: Path, entry: Reproduction) -> Trained:
 
 def _seconds(path: Path) -> float:
     """Of training a sweep, in whatever sessions, without compiling."""
-    return sum(kept.get("seconds", 0.0) for _, kept in store.batch_metadata(path))
+    return sum(made.seconds for _, made in store.origins(path))
 
 
 def _plain(finding: Finding) -> Finding:

@@ -14,6 +14,20 @@ import pandas as pd
 from grokmap import store
 from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
 from grokmap.errors import ResultError, SpecError
+from grokmap.spec import read_sweep
+
+
+def plan_of(path: Path) -> pd.DataFrame:
+    """The planned runs of a result whose spec is as sound as a sweep file has to be.
+
+    Raises:
+      SpecError, ResultError: it is not, or the plan is not its plan.
+    """
+    # Late: names are checked against the tables of what is trained.
+    from grokmap.train import VOCABULARY
+
+    read_sweep(store.result_dir(path), vocabulary=VOCABULARY)
+    return store.read_plan(path)
 
 
 def label_runs(
@@ -24,7 +38,7 @@ def label_runs(
     Args:
       columns: quantities whose final values are wanted (default: all).
     """
-    table = store.read_plan(path)
+    table = plan_of(path)
     unreadable: list[str] = []
     parts = store.trajectory_parts(path, unreadable, columns)
     return classify_parts(parts, table, criteria), unreadable
@@ -77,9 +91,9 @@ def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     """`runs` with cost_s: each run's share of its batch's wall time, by steps."""
     steps = runs.set_index("run_id")["n_steps"].astype(float)
     cost = pd.Series(float("nan"), index=steps.index)
-    for ids, metadata in store.batch_metadata(path):
+    for ids, made in store.origins(path):
         own = steps.reindex(ids).dropna()
-        cost[own.index] = metadata.get("seconds", float("nan")) * own / own.sum()
+        cost[own.index] = made.seconds * own / own.sum()
     return runs.assign(cost_s=cost.reindex(runs["run_id"]).to_numpy())
 
 
@@ -99,23 +113,26 @@ def print_counts(counts: dict[str, int]) -> None:
         print("  (censored: the budget ended before the label could be decided)")
 
 
-def classify_result(path: Path, name: str, as_json: bool) -> None:
+def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> None:
     """Labels every run and writes runs.parquet (runs-NAME.parquet but for default)."""
+    from grokmap.cli.outputs import name_of, outputs
+
+    to = outputs(path, out)
     criteria = read_criteria(name)
     runs = load_runs(path, criteria, None)
     default = criteria.name == "default"
-    file_name = store.RUNS if default else f"runs-{criteria.name}.parquet"
-    file = store.write_found(path, with_costs(path, runs), file_name)
+    file_name = "runs" if default else f"runs-{criteria.name}"
+    file = to.table(with_costs(path, runs), file_name)
     counts = phase_counts(runs, criteria.phases)
     if as_json:
-        print(json.dumps({"criteria": criteria.name, "file": str(file), **counts}))
+        print(json.dumps({"criteria": criteria.name, "file": name_of(file), **counts}))
         return
-    print(f"{file}: {len(runs)} runs by {criteria.name}")
+    print(f"{file or path}: {len(runs)} runs by {criteria.name}")
     print_counts(counts)
 
 
 def print_status(path: Path, as_json: bool) -> None:
-    table = store.read_plan(path)
+    table = plan_of(path)
     found = store.stored(path)
     unreadable = [f"{file}: {reason}" for file, reason in found.damaged.items()]
     known = found.steps.keys() & set(table["run_id"])
@@ -152,7 +169,7 @@ def find_run(path: Path, prefix: str) -> str:
     Raises:
       SpecError: none does, or several.
     """
-    ids = store.read_plan(path)["run_id"]
+    ids = plan_of(path)["run_id"]
     found = ids[ids.str.startswith(prefix)].tolist()
     if len(found) == 1:
         return str(found[0])
@@ -169,16 +186,16 @@ def print_command(path: Path, prefix: str) -> None:
       ResultError: the run is not done, so nothing is known of how it was made.
     """
     run_id = find_run(path, prefix)
-    made = [m for ids, m in store.batch_metadata(path) if run_id in ids]
+    made = [origin for ids, origin in store.origins(path) if run_id in ids]
     if not made:
         raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
-    table = store.read_plan(path).set_index("run_id")
+    table = plan_of(path).set_index("run_id")
     point = [
         word
         for key in store.read_spec(path).swept
         for word in ("-s", f"{key}={_plain(table.at[run_id, key])!r}")
     ]
-    tile = [] if made[-1].get("tile") is None else ["--tile", str(made[-1]["tile"])]
+    tile = [] if made[-1].tile is None else ["--tile", str(made[-1].tile)]
     out = ["--out", f"{path}-{run_id}"]
     command = ["grokmap", "sweep", str(path), *point, *tile, *out]
     print(shlex.join(command))
@@ -189,7 +206,7 @@ def show_run(path: Path, prefix: str, name: str, as_json: bool) -> None:
     trajectories, _ = store.read_trajectories(path, None, [run_id])
     if len(trajectories) == 0:
         raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
-    plan = store.read_plan(path)
+    plan = plan_of(path)
     row = classify(trajectories, plan, read_criteria(name)).iloc[0]
     facts = {key: _plain(value) for key, value in row.items()}
     facts["records"] = len(trajectories)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from grokmap import plot, scaling, store
 from grokmap.classify import GROK
-from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs
 from grokmap.errors import SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
@@ -58,7 +58,7 @@ def scale_result(
     as_json: bool,
 ) -> None:
     """Prints and writes the table, and draws the figure."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     rules = criteria_with(criteria, [GROK])
     if question.quantity not in TABLE:
         near = nearest(question.quantity, TABLE)
@@ -70,17 +70,16 @@ def scale_result(
     name = question.name
     if rules.name != "default":
         name += f"-{rules.name}"
-    file = store.write_found(path, found.table, f"{name}.parquet")
+    file = to.table(found.table, name)
     if as_json:
-        print(json.dumps({"file": str(file), "found": _records(found.table)}))
+        print(json.dumps({"file": name_of(file), "found": _records(found.table)}))
     else:
         _print(path, found)
-        print(file)
+        print_files(file)
     label = quantity.replace("_", " ")
     scales = plot.Scales(size, x, ensemble.log, label, clock)
     figure = plot.scaling_figure(found.table, scales)
-    where = out or path / "figures" / name
-    save_figure(figure, found.table, where, kinds, quiet=as_json)
+    to.figure(figure, found.table, name)
 
 
 def _columns(question: Question) -> tuple[str, ...]:

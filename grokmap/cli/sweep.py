@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap import checkpoint, devices, execute, plan, store
+from grokmap import checkpoint, devices, disk, execute, plan, store
 from grokmap.classify import CRITERIA, PHASES, classify, classify_parts
 from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import versions
 from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
-from grokmap.errors import OtherSweepError, ResultError, SpecError
+from grokmap.errors import GrokmapError, OtherSweepError, ResultError, SpecError
 from grokmap.lock import locked
 from grokmap.plan import Planned
 from grokmap.schedule import Kept
@@ -52,13 +52,17 @@ class Options(NamedTuple):
 
 @dataclass
 class Stop:
-    """Why to stop at the next chunk: a signal's exit code, or the time budget."""
+    """Why to stop at the next chunk: a signal's exit code, the time budget, or that
+    the result folder was moved or deleted."""
 
     deadline: float = float("inf")
     code: int | None = None
+    path: Path | None = None
 
     def __call__(self) -> bool:
         if self.code is None and time.monotonic() > self.deadline:
+            self.code = EXIT_STOPPED
+        if self.code is None and self.path and disk.is_gone(self.path):
             self.code = EXIT_STOPPED
         return self.code is not None
 
@@ -125,15 +129,35 @@ def session_in(options: Options) -> Iterator[tuple[Path, Sweep, Stop, Session]]:
     stop = Stop(time.monotonic() + seconds_of(options.time_budget, "--time-budget"))
     seconds_of(options.checkpoint, "--checkpoint")  # refused before anything is done
     path, sweep = read_options(options)
-    session = Session()
-    with _signals(stop), locked(path, say):
+    stop.path, session = path, Session()
+    with _signals(stop), locked(path, say), _while_there(path):
         # Again, now that no other process can change the folder.
         check_folder(path, sweep, options.extend)
-        store.remove_leftovers(path)
+        disk.remove_leftovers(path, store.FOLDERS)
         store.write_spec(path, sweep)
         yield path, sweep, stop, session
         session.code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
         store.add_session(path, session.record(session.code))
+
+
+@contextmanager
+def _while_there(path: Path) -> Iterator[None]:
+    """Raises ResultError where the folder was moved or deleted meanwhile.
+
+    What was written went where the folder is now.
+    """
+    try:
+        yield
+        is_gone = disk.is_gone(path)
+    except (GrokmapError, OSError):
+        is_gone = disk.is_gone(path)
+        if not is_gone:
+            raise
+    if is_gone:
+        raise ResultError(
+            f"{path}: moved or deleted while it was being written; what there was went "
+            "with it: `grokmap sweep FOLDER` goes on where it is now"
+        )
 
 
 def train_missing(
@@ -147,7 +171,7 @@ def train_missing(
     found = store.stored(path)
     session.steps = dict(found.steps)
     for file, reason in found.damaged.items():
-        aside = store.set_aside(file)
+        aside = store.set_aside(path, file)
         say(f"{file}: {reason}; set aside as {aside.name}, its runs are done again")
     missing = missing_of(path, planned, table, session.steps)
     _train(path, table, planned, missing, options, stop, session)
@@ -185,10 +209,11 @@ def read_options(options: Options) -> tuple[Path, Sweep]:
     devices.use_all_cores()
     devices.use_compile_cache()
     sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
-    own = options.spec if options.spec.is_dir() else Path("results") / sweep.name
+    is_folder = os.path.isdir(options.spec)
+    own = options.spec if is_folder else Path("results") / sweep.name
     path = options.out or own
     effective_precision(sweep.precision, devices.platform())
-    if sweep.is_open and (path / store.SPEC).is_file():
+    if sweep.is_open and disk.exists(path / store.SPEC):
         # Chosen when the sweep began: the same number, whatever this machine finds.
         before = store.read_spec(path)
         if before.learning_rate_choice == AUTO:
@@ -211,12 +236,24 @@ def _chosen(sweep: Sweep) -> float:
 def _write_failed(path: Path, table: pd.DataFrame, failed: dict[str, str]) -> None:
     """The runs that failed in this session, with their tracebacks; no file if none."""
     if not failed:
-        (path / store.FAILED).unlink(missing_ok=True)
+        _remove_failed(path)
         return
     found = table[table["run_id"].isin(list(failed))]
     store.write_found(
         path, found.assign(traceback=found["run_id"].map(failed)), store.FAILED
     )
+
+
+def _remove_failed(path: Path) -> None:
+    """Removes the table of runs that failed before, if it is ours."""
+    file = path / store.FAILED
+    if disk.exists(file):
+        try:
+            ours = "schema_version" in store.metadata_of(store.read_schema(file))
+        except store.UNREADABLE:
+            ours = False
+        if ours:
+            disk.remove(path, store.FAILED)
 
 
 def write_runs(path: Path, origin: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -241,7 +278,7 @@ def _train(
     done = {run.run.run_id for run in planned} - ids
     table = table.set_index("run_id")
     display = Display(missing, len(table), options.as_json)
-    with display, store.Writer(path) as writer, checkpoint.Shelf(path) as shelf:
+    with display, store.Writer(path) as writer, checkpoint.Shelf(path, say) as shelf:
         kept_ids = ids & shelf.places.keys()
         display.run_steps -= sum(shelf.places[run].step for run in kept_ids)
 
@@ -254,6 +291,7 @@ def _train(
             stop,
             keep,
             shelf.read,
+            _say_once(f"{path / store.CHECKPOINTS}: some runs were kept under "),
             seconds_of(options.checkpoint, "--checkpoint"),
         )
         for outcome in execute.execute(
@@ -266,6 +304,18 @@ def _train(
                 stop.code = stop.code if options.keep_going else EXIT_SOME_FAILED
             else:
                 display.done(_write_done(writer, path, outcome, table, origin, session))
+
+
+def _say_once(before: str) -> Callable[[str], None]:
+    """Says why kept runs start anew, once for each reason."""
+    said: set[str] = set()
+
+    def refused(why: str) -> None:
+        if why not in said:
+            said.add(why)
+            say(f"{before}{why}; they train from their beginning")
+
+    return refused
 
 
 def _write_done(
@@ -334,13 +384,14 @@ def check_folder(path: Path, sweep: Sweep, extend: bool = False) -> None:
 
     extend: larger budgets than before are allowed.
     """
-    if not path.exists():
+    if not disk.exists(path):
         return
-    if not (path / store.SPEC).exists():
+    if not disk.exists(path / store.SPEC):
         # A sweep that was killed at once leaves its lock and half a file at most.
-        if not path.is_dir() or any(p.name[0] != "." for p in path.iterdir()):
+        if not path.is_dir() or any(name[0] != "." for name in disk.names_in(path)):
             raise ResultError(f"{path}: exists and is no sweep result; choose --out")
         return
+    store.refuse_links(path)
     problems = list(_differences(store.read_spec(path), sweep, extend))
     if problems:
         raise OtherSweepError(

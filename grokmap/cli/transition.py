@@ -12,8 +12,8 @@ import pandas as pd
 from grokmap import hysteresis, plot, store
 from grokmap import transition_order as order
 from grokmap.classify import CRITERIA
-from grokmap.cli.figures import figure_formats, save_figure
-from grokmap.cli.results import load_runs
+from grokmap.cli.outputs import name_of, outputs, print_files
+from grokmap.cli.results import load_runs, plan_of
 from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
@@ -27,23 +27,23 @@ def measure_hysteresis(
     path: Path, quantity: str, formats: str, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes the loop of every ramped run, and draws them."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     runs, loops, family = _loops(path, quantity)
     name = "hysteresis" + ("" if quantity == DEFAULT else f"-{quantity}")
-    file = store.write_found(path, runs, f"{name}.parquet")
+    file = to.table(runs, name)
     rates = hysteresis.by_rate(runs, family)
     trends = hysteresis.trends(runs, family)
     if as_json:
         tables = {"rates": _records(rates), "trends": _records(trends)}
-        print(json.dumps({"file": str(file), "quantity": quantity, **tables}))
+        print(json.dumps({"file": name_of(file), "quantity": quantity, **tables}))
     else:
         _print_rates(rates, trends, family)
-        print(file)
+        print_files(file)
     branches = {k: plot.Branches(*loop) for k, loop in loops.items()}
     label = f"${TABLE[quantity].symbol}$"
     figure = plot.hysteresis_loops(runs, branches, rates, family, label)
     data = plot.loop_table(runs, branches, family)
-    save_figure(figure, data, out or path / "figures" / name, kinds, quiet=as_json)
+    to.figure(figure, data, name)
 
 
 def _loops(
@@ -55,7 +55,7 @@ def _loops(
       SpecError: no such quantity. ResultError: no ramps, or it was not recorded.
     """
     _check(quantity)
-    table = store.read_plan(path)
+    table = plan_of(path)
     if "ramp_steps" not in table or table["ramp_steps"].isna().all():
         raise ResultError(
             f"{path}: no ramped runs; sweep with ramp_factor and ramp_steps, as "
@@ -104,7 +104,7 @@ def judge_transition(
     as_json: bool,
 ) -> None:
     """Prints and writes evidence and verdict, and draws what they are made of."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     wanted = [name.strip() for name in quantity.split(",")]
     for name in wanted:
         _check(name)
@@ -116,16 +116,16 @@ def judge_transition(
     for name in wanted if ramps is not None else ():
         assert ramps is not None
         rows += _loop_rows(ramps, name, order.falls(cells, x, name))
-    file = store.write_found(path, cells, "transition.parquet")
-    store.write_found(path, pd.DataFrame(rows), "transition-evidence.parquet")
+    file = to.table(cells, "transition")
+    to.table(pd.DataFrame(rows), "transition-evidence")
     own = [row for row in rows if row.quantity in wanted]
     if as_json:
         facts = {"verdict": order.verdict(own)[1], "all": _verdicts(rows)}
         listed = [row._asdict() for row in own]
-        print(json.dumps({"file": str(file), **facts, "evidence": listed}))
+        print(json.dumps({"file": name_of(file), **facts, "evidence": listed}))
     else:
         _print_evidence(own, _verdicts(rows))
-        print(file)
+        print_files(file)
     values = {
         name: order.boundary_values(cells, runs, x, name, known[name])
         for name in wanted
@@ -134,7 +134,7 @@ def judge_transition(
     figure = plot.order_panels(cells, values, x, labels, plot.axis_label(x, runs))
     name = "transition" + ("" if quantity == DEFAULT else "-" + "-".join(wanted[:3]))
     data = cells[cells["quantity"].isin(wanted)]
-    save_figure(figure, data, out or path / "figures" / name, kinds, quiet=as_json)
+    to.figure(figure, data, name)
 
 
 def _label(name: str, log: bool) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import plot, store
+from grokmap import plot
 from grokmap.classify import CRITERIA, Criteria
 from grokmap.cli.boundaries import table_name
-from grokmap.cli.figures import figure_formats, save_figure
+from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs
 from grokmap.uncertainty import probabilities, sensitivity
 
@@ -30,7 +30,7 @@ def map_uncertainty(
     as_json: bool,
 ) -> None:
     """Prints a summary, writes the table, draws the maps."""
-    kinds = figure_formats(formats, out)
+    to = outputs(path, out, formats, as_json)
     rules = criteria_with(criteria, plot.GENERALISED)
     labels = {name: load_runs(path, other) for name, other in _others(rules).items()}
     runs = labels[rules.name]
@@ -39,17 +39,17 @@ def map_uncertainty(
     cells = probabilities(runs, axes, plot.GENERALISED)
     cells = cells.merge(sensitivity(labels, axes), on=axes)
     name = table_name(NAME, x, y, rules)
-    file = store.write_found(path, cells, f"{name}.parquet")
+    file = to.table(cells, name)
     if as_json:
         rows = json.loads(cells.to_json(orient="records"))
-        print(json.dumps({"file": str(file), "cells": rows}))
+        print(json.dumps({"file": name_of(file), "cells": rows}))
     else:
         _print(cells)
-        print(file)
+        print_files(file)
     groups = runs.groupby(by) if by else [((), runs)]
     maps = [_map(point, by, own, cells) for point, own in groups]
     figure = plot.uncertainty_maps(maps, x, y)
-    save_figure(figure, cells, out or path / "figures" / name, kinds, quiet=as_json)
+    to.figure(figure, cells, name)
 
 
 def _others(rules: Criteria) -> dict[str, Criteria]:

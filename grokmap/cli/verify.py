@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from grokmap import checkpoint, plan, store
+from grokmap import checkpoint, disk, plan, store
 from grokmap.classify import CRITERIA
 from grokmap.cli.results import label_runs
 from grokmap.cli.sweep import missing_of, planned_in
@@ -85,11 +83,10 @@ def _schema_problems(path: Path) -> Iterator[str]:
     """Files that a later version wrote."""
     for file in store.batch_files(path):
         try:
-            kept = json.loads((pq.read_schema(file).metadata or {})[b"grokmap"])
-            version = kept["schema_version"]
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            version = store.metadata_of(store.read_schema(file)).get("schema_version")
+        except store.UNREADABLE:
             continue  # damaged or foreign: said already
-        if version > SCHEMA_VERSION:
+        if isinstance(version, int) and version > SCHEMA_VERSION:
             newer = f"schema {version}, newer than {SCHEMA_VERSION}"
             yield f"{file}: {newer}; update grokmap"
 
@@ -97,13 +94,15 @@ def _schema_problems(path: Path) -> Iterator[str]:
 def _label_problems(path: Path) -> Iterator[str]:
     """Whether runs.parquet is what the trajectories say."""
     file = path / store.RUNS
-    if not file.is_file():
+    if not disk.exists(file):
         return
     try:
-        written = pd.read_parquet(file, columns=["run_id", "phase", "n_steps"])
+        written = store.read_table(file, ["run_id", "phase", "n_steps"]).to_pandas()
+        written = written.astype({"run_id": str, "phase": str, "n_steps": "Int64"})
         labelled, _ = label_runs(path, CRITERIA["default"], store.LABELS_READ)
-    except (OSError, ValueError, pa.ArrowException, ResultError) as error:
-        yield f"{file}: damaged: {error}; `grokmap classify` writes it again"
+    except (*store.UNREADABLE, ResultError) as error:
+        why = disk.reason(error)
+        yield f"{file}: damaged: {why}; `grokmap classify` writes it again"
         return
     both = written.merge(labelled, on="run_id", how="outer", suffixes=("", "_now"))
     same = (both["phase"] == both["phase_now"]) & (

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
@@ -67,6 +68,29 @@ class Points:
             seen.add(place)
         return points
 
+    def allows(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Which of an array of numbers the axis may have."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            single = values.astype(np.float32)
+            fine = np.isfinite(single) & ((single == 0) == (values == 0))
+            if self.whole:
+                fine &= values == np.floor(values)
+            for name, (holds, _) in _BOUNDS.items():
+                if (bound := getattr(self, name)) is not None:
+                    fine &= holds(values, bound)
+        return fine
+
+    @property
+    def words(self) -> str:
+        """What a point has to be, for a message."""
+        bounds = [
+            f"{words} {getattr(self, name)}"
+            for name, (_, words) in _BOUNDS.items()
+            if getattr(self, name) is not None
+        ]
+        kind = "a whole number" if self.whole else "a number"
+        return " ".join([kind, " and ".join(bounds)]).strip()
+
     def _point(self, value: Any) -> float | int:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
@@ -88,7 +112,7 @@ class Points:
         return int(value) if self.whole else round12(value)
 
 
-_BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+_BOUNDS: dict[str, tuple[Callable[[Any, float], Any], str]] = {
     "ge": (operator.ge, "at least"),
     "gt": (operator.gt, "above"),
     "le": (operator.le, "at most"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from grokmap import disk
 from grokmap.errors import SpecError
 from grokmap.spec.axis import expand_axis
 from grokmap.spec.check import check, nearest, short
@@ -18,6 +19,7 @@ from grokmap.spec.vocabulary import Vocabulary
 
 RESOLVED = "sweep.toml"  # in a result folder
 MAX_FILE_BYTES = 1 << 20
+MAX_RESOLVED_BYTES = 1 << 24  # axes as lists, a million points at most
 MAX_PROBLEMS = 30
 _ALL_KEYS = (*KEYS, "axes")
 
@@ -75,19 +77,19 @@ def read_sweep(
 
 
 def _load(path: Path) -> dict[str, Any]:
+    limit = MAX_RESOLVED_BYTES if path.name == RESOLVED else MAX_FILE_BYTES
     try:
-        if path.exists() and not path.is_file():
-            kind = "a folder" if path.is_dir() else "a device or pipe"
-            raise SpecError(f"{path}: {kind}, not a sweep file")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise SpecError(f"{path}: over {MAX_FILE_BYTES} bytes; no sweep file")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+        return disk.read_toml(path, limit)
     except UnicodeDecodeError:
         raise SpecError(f"{path}: not a text file in UTF-8") from None
+    except IsADirectoryError:
+        raise SpecError(f"{path}: a folder, not a sweep file") from None
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: not TOML: {short(str(error))}") from None
+        is_toml = not isinstance(error, tomllib.TOMLDecodeError)
+        what = "no sweep file" if is_toml else "not TOML"
+        raise SpecError(f"{path}: {what}: {short(str(error))}") from None
 
 
 def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:

@@ -245,6 +245,14 @@ class Sweep(BaseModel):
 
 
 KEYS = tuple(Sweep.model_fields)
+
+
+def points_of(axis: str) -> Points:
+    """What the points of an axis may be."""
+    found = Sweep.model_fields[axis].metadata
+    return next(points for points in found if isinstance(points, Points))
+
+
 # Left out of a resolved spec at their defaults, so that older ones stay what they are.
 _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),

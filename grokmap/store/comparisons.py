@@ -8,12 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from grokmap import disk
+from grokmap.disk import reason
 from grokmap.errors import ResultError
 from grokmap.spec import SCHEMA_VERSION
-from grokmap.store.files import reason, write_file
+from grokmap.store.files import UNREADABLE
 from grokmap.store.tables import write_export
 
 COMPARISON = "comparison.json"
+MAX_BYTES = 1 << 22
 FINDING = ("quantity", "published", "tolerance", "measured", "spread", "holds")
 
 
@@ -25,12 +28,11 @@ def write_comparison(folder: Path, facts: dict[str, Any], text: str) -> Path:
       text: the same as markdown.
     """
     table = pd.DataFrame(facts["findings"], columns=list(FINDING))
-    file = folder / COMPARISON
-    write_export(file.with_suffix(".csv"), table)
-    write_file(file.with_suffix(".md"), text.encode())
+    write_export(folder, "comparison.csv", table)
+    disk.write_file(folder, "comparison.md", text.encode())
     document = {"schema_version": SCHEMA_VERSION, **facts}
-    write_file(file, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
-    return file
+    data = (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+    return disk.write_file(folder, COMPARISON, data)
 
 
 def read_comparison(folder: Path) -> dict[str, Any] | None:
@@ -40,15 +42,15 @@ def read_comparison(folder: Path) -> dict[str, Any] | None:
       ResultError: the file is damaged.
     """
     file = folder / COMPARISON
-    if not file.is_file():
+    if not disk.exists(file):
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(disk.read_bytes(file, MAX_BYTES))
         sound = all(set(FINDING) <= set(row) for row in found["findings"])
         if sound and found["findings"]:
             return dict(found)
         why = "no findings in it"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except UNREADABLE as error:
         why = reason(error)
     raise ResultError(
         f"{file}: damaged: {why}; the same `grokmap reproduce` writes it again"

@@ -1,18 +1,19 @@
-"""Names in a result folder, and how a file gets there: whole or not at all."""
+"""Names in a result folder, and Parquet files: read within bounds, written whole."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import stat
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from grokmap import disk
+from grokmap.disk import reason
 from grokmap.errors import ResultError
 from grokmap.spec import SCHEMA_VERSION
 from grokmap.spec.read import RESOLVED
@@ -24,6 +25,25 @@ TRAJECTORIES = "trajectories"
 RUNS = "runs.parquet"
 FAILED = "failed.parquet"
 POINTS = "points.parquet"
+CHECKPOINTS = "checkpoints"
+ENDS = f"{CHECKPOINTS}/ends"
+FIGURES = "figures"
+FOLDERS = ("", TRAJECTORIES, CHECKPOINTS, ENDS, FIGURES)  # that we write into
+
+MAX_FILE_BYTES = 2**30
+# A small file may say that it holds very much: values are bounded by these, or by what
+# an honest file of its size could hold (about one byte a value).
+MAX_VALUES, VALUES_A_BYTE = 2**25, 4
+MAX_UNPACKED_BYTES, UNPACKED_A_BYTE = 2**28, 16
+MAX_COLUMNS = 1000
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+    pa.ArrowException,
+)
 
 
 def result_dir(path: Path) -> Path:
@@ -32,57 +52,39 @@ def result_dir(path: Path) -> Path:
     Raises:
       ResultError: nothing there, not a folder, or a folder of something else.
     """
-    if not path.exists():
+    if not disk.exists(path):
         raise ResultError(f"{path}: no such folder; `grokmap sweep` makes results")
     if not path.is_dir():
         raise ResultError(f"{path}: a file; name the folder of a sweep's results")
-    if not (path / SPEC).is_file():
+    if not disk.exists(path / SPEC):
         raise ResultError(f"{path}: no {SPEC} in it, so not the result of a sweep")
     return path
 
 
-def write_file(file: Path, data: bytes) -> None:
-    """Writes `file` so that its name only ever shows a whole file.
+def refuse_links(path: Path) -> None:
+    """Refuses a result folder in which one of our own folders is a link or no folder.
 
     Raises:
-      ResultError: it cannot be written.
+      ResultError: naming it.
     """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    # Never through a link that somebody else laid there.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.parent.is_symlink():
-            raise ResultError(
-                f"{file.parent}: a link; results are written into folders"
-            )
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        with os.fdopen(os.open(temporary, flags, 0o644), "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, file)
-        folder = os.open(file.parent, os.O_RDONLY)
+    for inside in FOLDERS[1:]:
+        parts = inside.split("/")
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise ResultError(f"{file}: cannot be written: {reason(error)}") from None
+            with disk.folder(path, parts[:-1]) as handle:
+                disk.refuse_link(handle, parts[-1], path / inside)
+                kind = disk.kind_of(handle, parts[-1])
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ResultError(f"{path / inside}: {reason(error)}") from None
+        if kind not in (None, stat.S_IFDIR):
+            raise ResultError(f"{path / inside}: not a folder")
 
 
-def remove_leftovers(path: Path) -> None:
-    """Removes what killed processes had not finished writing. Hold the lock."""
-    for file in path.rglob(".*.tmp"):
-        with suppress(OSError):
-            file.unlink()
-
-
-def write_table(file: Path, table: pa.Table, metadata: dict[str, Any]) -> None:
-    write_file(file, parquet_bytes(table, metadata))
+def write_table(
+    root: Path, name: str, table: pa.Table, metadata: dict[str, Any]
+) -> Path:
+    return disk.write_file(root, name, parquet_bytes(table, metadata))
 
 
 def parquet_bytes(table: pa.Table, metadata: dict[str, Any]) -> bytes:
@@ -94,17 +96,118 @@ def parquet_bytes(table: pa.Table, metadata: dict[str, Any]) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
+def read_table(
+    file: Path,
+    columns: Sequence[str] | None = None,
+    filters: Any = None,
+    most_rows: int | None = None,
+) -> pa.Table:
+    """A Parquet file, its texts as dictionaries, page checksums checked.
+
+    Args:
+      columns: those wanted (default: all); filters: as of `pyarrow.parquet`.
+      most_rows: rows allowed beside the bound on values.
+
+    Raises:
+      OSError, pa.ArrowException: not readable as Parquet.
+      ValueError: not a regular file, or more than the bounds of this module.
+    """
+    with disk.opened(file, MAX_FILE_BYTES) as content:
+        schema = checked_schema(content, most_rows)
+        texts = [field.name for field in schema if is_text(field.type)]
+        table = pq.read_table(
+            content,
+            columns=columns,
+            filters=filters,
+            read_dictionary=texts,
+            page_checksum_verification=True,
+        )
+    table.validate(full=True)
+    return table
+
+
+def read_schema(file: Path) -> pa.Schema:
+    """The schema of a Parquet file, its metadata with it; raises as `read_table`."""
+    with disk.opened(file, MAX_FILE_BYTES) as content:
+        return checked_schema(content)
+
+
+def checked_schema(content: BinaryIO, most_rows: int | None = None) -> pa.Schema:
+    """The schema of an open Parquet file, if what it says of its size is within bounds.
+
+    Raises:
+      ValueError: more rows, columns, values or bytes; or a name given twice.
+    """
+    size = content.seek(0, 2)
+    facts = pq.ParquetFile(content)
+    n_rows, n_columns = facts.metadata.num_rows, facts.metadata.num_columns
+    if n_columns > MAX_COLUMNS:
+        raise ValueError(f"{n_columns} columns; at most {MAX_COLUMNS}")
+    most = max(MAX_VALUES, VALUES_A_BYTE * size)
+    if n_rows * n_columns > most or (most_rows is not None and n_rows > most_rows):
+        raise ValueError(f"{n_rows} rows of {n_columns} columns; too many to be read")
+    groups = map(facts.metadata.row_group, range(facts.metadata.num_row_groups))
+    unpacked = sum(group.total_byte_size for group in groups)
+    if unpacked > max(MAX_UNPACKED_BYTES, UNPACKED_A_BYTE * size):
+        raise ValueError(f"{unpacked} bytes when decompressed; too many to be read")
+    schema = facts.schema_arrow
+    if len(set(schema.names)) < len(schema.names):
+        twice = next(n for n in schema.names if schema.names.count(n) > 1)
+        raise ValueError(f"column {twice!r} is there twice")
+    content.seek(0)
+    return schema
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds strings, as they are or as a dictionary."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def with_plain_texts(table: pa.Table) -> pa.Table:
+    """The table with strings in place of dictionaries of them.
+
+    Raises:
+      ValueError: strings that are long and repeated, more than the bound in all.
+    """
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            column = table.column(place).unify_dictionaries()
+            words = column.chunk(0).dictionary if column.num_chunks else pa.array([])
+            longest = max((len(word.as_py() or "") for word in words), default=0)
+            if longest * len(column) > MAX_UNPACKED_BYTES:
+                raise ValueError(
+                    f"column {field.name!r}: over {MAX_UNPACKED_BYTES} bytes"
+                )
+            plain = column.cast(field.type.value_type).cast(pa.large_string())
+            table = table.set_column(place, field.name, plain)
+    return table
+
+
+def metadata_of(schema: pa.Schema) -> dict[str, Any]:
+    """What grokmap wrote of a Parquet file's origin; empty if it did not write it."""
+    try:
+        kept = json.loads((schema.metadata or {}).get(b"grokmap", b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
 def content_digest(data: bytes) -> str:
     """16 hex digits of a file's bytes."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
+def file_digest(content: BinaryIO) -> str:
+    """`content_digest` of an open file, a part at a time."""
+    found = hashlib.blake2b(digest_size=8)
+    while part := content.read(1 << 20):
+        found.update(part)
+    content.seek(0)
+    return found.hexdigest()
+
+
 def digest_of(run_ids: Sequence[str]) -> str:
     """16 hex digits that name a file of these runs."""
     return hashlib.blake2b("".join(run_ids).encode(), digest_size=8).hexdigest()
-
-
-def reason(error: BaseException) -> str:
-    """The first line of an error's own words."""
-    text = getattr(error, "strerror", None) or str(error)
-    return text.strip().splitlines()[0] if text.strip() else type(error).__name__

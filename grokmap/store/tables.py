@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import tomli_w
 
+from grokmap import disk
+from grokmap.disk import reason
 from grokmap.errors import ResultError
-from grokmap.spec import AXES, CONTROL_FIELDS, SCHEMA_VERSION, Sweep
+from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
+from grokmap.spec.read import MAX_RESOLVED_BYTES
+from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import LATER_CONTROLS
+from grokmap.store.contents import wrong_plan, wrong_points
 from grokmap.store.files import (
     PLAN,
     POINTS,
     PROVENANCE,
     RUNS,
     SPEC,
+    UNREADABLE,
     content_digest,
-    reason,
+    read_table,
     result_dir,
-    write_file,
+    with_plain_texts,
     write_table,
 )
 
+MAX_PROVENANCE_BYTES = 1 << 26
 # Those that came later are absent from older plans, which stay readable.
 _CONTROLS = tuple(name for name in CONTROL_FIELDS if name not in LATER_CONTROLS)
 PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *_CONTROLS)
@@ -36,7 +40,7 @@ PLAN_COLUMNS = ("run_id", "decay_rate", "horizon", "seed", *_CONTROLS)
 
 def write_spec(path: Path, sweep: Sweep) -> None:
     """Writes the resolved spec: every key, axes as lists."""
-    write_file(path / SPEC, tomli_w.dumps(sweep.resolved()).encode())
+    disk.write_file(path, SPEC, tomli_w.dumps(sweep.resolved()).encode())
 
 
 def read_spec(path: Path) -> Sweep:
@@ -47,14 +51,14 @@ def read_spec(path: Path) -> Sweep:
     """
     file = result_dir(path) / SPEC
     try:
-        return Sweep.from_resolved(tomllib.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError, OverflowError) as error:
+        return Sweep.from_resolved(disk.read_toml(file, MAX_RESOLVED_BYTES))
+    except (*UNREADABLE, OverflowError, AttributeError) as error:
         raise ResultError(f"{file}: damaged: {reason(error)}") from None
 
 
 def spec_hash(path: Path) -> str:
     """16 hex digits of the resolved spec's bytes."""
-    return content_digest((path / SPEC).read_bytes())
+    return content_digest(disk.read_bytes(path / SPEC, MAX_RESOLVED_BYTES))
 
 
 def write_plan(
@@ -65,7 +69,7 @@ def write_plan(
     origin: kept as JSON in the file's schema, beside the schema version.
     """
     table = pa.Table.from_pandas(plan, preserve_index=False)
-    write_table(path / PLAN, table, origin or {})
+    write_table(path, PLAN, table, origin or {})
 
 
 def read_plan(path: Path) -> pd.DataFrame:
@@ -75,23 +79,36 @@ def read_plan(path: Path) -> pd.DataFrame:
       ResultError: no result folder, or no sound plan in it.
     """
     file = result_dir(path) / PLAN
-    if not file.is_file():
+    if not disk.exists(file):
         raise ResultError(f"{file}: missing; the same `grokmap sweep` writes it again")
-    try:
-        plan = pq.read_table(file, page_checksum_verification=True).to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        raise ResultError(f"{file}: damaged: {reason(error)}") from None
+    plan = _read_frame(file, MENDS)
     lost = [name for name in PLAN_COLUMNS if name not in plan]
-    if lost or plan["run_id"].duplicated().any():
-        what = f"has no {', '.join(lost)}" if lost else "has runs twice"
-        raise ResultError(f"{file}: {what}; the same `grokmap sweep` mends it")
+    wrong = f"has no {', '.join(lost)}" if lost else wrong_plan(plan, read_spec(path))
+    if wrong:
+        raise ResultError(f"{file}: {wrong}; {MENDS}")
     return plan
+
+
+def _read_frame(file: Path, way_out: str) -> pd.DataFrame:
+    """A table of a result folder; way_out: what to do if it is damaged.
+
+    Raises:
+      ResultError: it is damaged, or larger than any of ours.
+    """
+    try:
+        table = with_plain_texts(read_table(file, most_rows=2 * MAX_RUNS))
+        return table.to_pandas()
+    except UNREADABLE as error:
+        raise ResultError(f"{file}: damaged: {reason(error)}; {way_out}") from None
+
+
+MENDS = "the same `grokmap sweep` mends it"
 
 
 def write_points(path: Path, points: pd.DataFrame) -> None:
     """Writes the points beside the grid: one row a run, one column an axis (fixed ones
     too, since axes may grow later), and `round`, in which it was chosen."""
-    write_table(path / POINTS, pa.Table.from_pandas(points, preserve_index=False), {})
+    write_table(path, POINTS, pa.Table.from_pandas(points, preserve_index=False), {})
 
 
 def read_points(path: Path) -> pd.DataFrame | None:
@@ -101,37 +118,16 @@ def read_points(path: Path) -> pd.DataFrame | None:
       ResultError: the file is damaged.
     """
     file = path / POINTS
-    if not file.is_file():
+    if not disk.exists(file):
         return None
-    try:
-        points = pq.read_table(file, page_checksum_verification=True).to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        raise ResultError(f"{file}: damaged: {reason(error)}; {_AGAIN}") from None
-    wrong = _wrong_points(points, read_spec(path))
+    points = _read_frame(file, _AGAIN)
+    wrong = wrong_points(points, read_spec(path))
     if wrong:
         raise ResultError(f"{file}: {wrong}; {_AGAIN}")
     return points
 
 
 _AGAIN = "remove it, and the same `grokmap refine` chooses the same runs again"
-
-
-def _wrong_points(points: pd.DataFrame, sweep: Sweep) -> str:
-    """Why these are no points of the sweep; empty if they are."""
-    swept = ["round", *sweep.swept]
-    lost = [name for name in swept if name not in points]
-    if lost:
-        return f"has no {', '.join(lost)}"
-    axes = [axis for axis in AXES if axis in points]
-    fixed = [axis for axis in axes if axis not in swept]
-    for name in (*swept, *fixed):
-        numbers = pd.to_numeric(points[name], errors="coerce")
-        if not np.isfinite(numbers.to_numpy(float, na_value=np.nan)).all():
-            return f"{name} is not a number in every row"
-    for name in fixed:
-        if (points[name] != getattr(sweep, name)[0]).any():
-            return f"{name} is not the sweep's {getattr(sweep, name)[0]:g}"
-    return "has runs twice" if points.duplicated(axes).any() else ""
 
 
 def write_found(
@@ -145,30 +141,36 @@ def write_found(
     origin: as in `write_plan`.
     """
     table = pa.Table.from_pandas(found, preserve_index=False)
-    write_table(path / name, table, origin or {})
-    return path / name
+    return write_table(path, name, table, origin or {})
 
 
-def write_export(file: Path, table: pd.DataFrame) -> None:
-    """Writes a table where the user wants it, as CSV or Parquet by the file's suffix.
+def write_export(root: Path, name: str, table: pd.DataFrame) -> Path:
+    """Writes a table where the user wants it, as CSV or Parquet by the name's suffix.
 
     Numbers are written in full: they read back as they are.
     """
-    if file.suffix == ".csv":
-        write_file(file, table.to_csv(index=False, lineterminator="\n").encode())
-    else:
-        write_found(file.parent, table, file.name)
+    if name.endswith(".csv"):
+        text = table.to_csv(index=False, lineterminator="\n")
+        return disk.write_file(root, name, text.encode())
+    return write_found(root, table, name)
 
 
 def add_session(path: Path, session: dict[str, Any]) -> None:
-    """Adds one session to provenance.json."""
-    file = path / PROVENANCE
-    sessions = []
-    if file.is_file():
+    """Adds one session to provenance.json; what cannot be read is kept beside it."""
+    sessions: list[Any] = []
+    if disk.exists(path / PROVENANCE):
         try:
-            sessions = json.loads(file.read_text(encoding="utf-8"))["sessions"]
-        except (OSError, ValueError, KeyError):
-            # Not ours to delete: kept beside the new file.
-            file.rename(file.with_suffix(".unreadable.json"))
+            sessions = _sessions(path / PROVENANCE)
+        except UNREADABLE:
+            disk.rename(path, PROVENANCE, "provenance.unreadable.json")
     document = {"schema_version": SCHEMA_VERSION, "sessions": [*sessions, session]}
-    write_file(file, (json.dumps(document, indent=2) + "\n").encode())
+    data = (json.dumps(document, indent=2) + "\n").encode()
+    disk.write_file(path, PROVENANCE, data)
+
+
+def _sessions(file: Path) -> list[Any]:
+    """Raises as `disk.read_bytes`; KeyError, TypeError, ValueError: other contents."""
+    sessions = json.loads(disk.read_bytes(file, MAX_PROVENANCE_BYTES))["sessions"]
+    if not isinstance(sessions, list) or not all(isinstance(s, dict) for s in sessions):
+        raise TypeError("sessions are a list of tables")
+    return sessions

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
+import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,17 +15,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
+from grokmap import disk
+from grokmap.disk import reason
 from grokmap.errors import ResultError
+from grokmap.store.contents import RUN_ID
 from grokmap.store.files import (
+    MAX_FILE_BYTES,
     TRAJECTORIES,
+    UNREADABLE,
+    VALUES_A_BYTE,
     content_digest,
     digest_of,
+    file_digest,
+    is_text,
+    metadata_of,
     parquet_bytes,
-    reason,
+    read_schema,
+    read_table,
     result_dir,
-    write_file,
 )
 
 # What labels are made of: a file without them is no trajectory file.
@@ -35,7 +44,10 @@ WAITING = 2  # batches a writer holds before it makes its caller wait
 PART_ROWS = 2**19  # of trajectories held at once where all of a sweep is read
 BYTES_A_RUN = 500  # of plan.parquet and runs.parquet together; measured
 BYTES_A_VALUE = 4  # of a trajectory file, compressed; measured on the quickstart
+MOST_AT_ONCE = 2**26  # values read at once, unless the files are as large themselves
+MOST_RUNS, MOST_RUNS_A_FILE = 2**21, 2**18
 _FILE = "_file"
+_RUN_ID = re.compile(RUN_ID)
 
 
 def write_batch(
@@ -59,16 +71,15 @@ def write_batch(
     for column in values.T:
         arrays.append(pa.array(column, pa.float32(), mask=~np.isfinite(column)))
     table = pa.table(arrays, names=["run_id", "step", *columns])
-    return _write_trajectories(path / TRAJECTORIES, run_ids, table, metadata)
+    return _write_trajectories(path, run_ids, table, metadata)
 
 
 def _write_trajectories(
-    folder: Path, run_ids: Sequence[str], table: pa.Table, metadata: dict[str, Any]
+    path: Path, run_ids: Sequence[str], table: pa.Table, metadata: dict[str, Any]
 ) -> Path:
     data = parquet_bytes(table, metadata)
-    file = folder / f"{digest_of(run_ids)}-{content_digest(data)}.parquet"
-    write_file(file, data)
-    return file
+    name = f"{digest_of(run_ids)}-{content_digest(data)}.parquet"
+    return disk.write_file(path, f"{TRAJECTORIES}/{name}", data)
 
 
 class Writer:
@@ -137,7 +148,14 @@ def read_trajectories(
       file that could not be read.
     """
     unreadable: list[str] = []
-    tables = list(_read_batches(path, unreadable, columns, run_ids))
+    tables = []
+    values, size = 0, 0
+    for file, table in _read_batches(path, unreadable, columns, run_ids):
+        tables.append(table)
+        values += table.num_rows * table.num_columns
+        size += file.stat().st_size
+        if values > max(MOST_AT_ONCE, VALUES_A_BYTE * size):
+            raise ResultError(f"{path}: over {values} values; too many at once")
     if not tables:
         names = ["run_id", "step", *(columns or REQUIRED)]
         return pd.DataFrame({name: [] for name in names}), unreadable
@@ -156,10 +174,11 @@ def trajectory_parts(
     tables: list[pa.Table] = []
     seen: set[str] = set()
     again: set[str] = set()
-    for table in _read_batches(path, unreadable, columns):
+    for _, table in _read_batches(path, unreadable, columns):
         ids = _run_ids(table)
         again.update(seen.intersection(ids))
         seen.update(ids)
+        _refuse_crowd(path, len(seen))
         tables.append(table)
         if sum(map(len, tables)) >= PART_ROWS:
             yield _frame(tables)
@@ -207,13 +226,21 @@ def stored(path: Path) -> Stored:
     for file in batch_files(path):
         try:
             own = _last_steps(_read_batch(file, whole=True))
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             found.damaged[file] = reason(error)
             continue
         found.twice.update(own.keys() & found.steps.keys())
         for run_id, step in own.items():
             found.steps[run_id] = max(step, found.steps.get(run_id, step))
+        _refuse_crowd(path, len(found.steps))
     return found
+
+
+def _refuse_crowd(path: Path, n_runs: int) -> None:
+    """Raises ResultError where there are more runs than sweeps may have."""
+    if n_runs > MOST_RUNS:
+        folder = path / TRAJECTORIES
+        raise ResultError(f"{folder}: over {MOST_RUNS} runs, more than any sweep has")
 
 
 def _last_steps(table: pa.Table) -> dict[str, int]:
@@ -229,38 +256,36 @@ def keep_longest(path: Path) -> None:
     """Takes runs out of the files where others of them go further, or as far.
 
     So that every run stands once, also for those who read the files themselves. The
-    longer trajectory is on disk before the shorter one goes.
+    longer trajectory is on disk before the shorter one goes. Files of other programs
+    stay as they are.
     """
     best: dict[str, tuple[int, Path]] = {}
     held: dict[Path, dict[str, int]] = {}
-    for file in batch_files(path):
-        held[file] = _last_steps(_read_batch(file, ["step"]))
-        for run_id, step in held[file].items():
+    for file, table in _read_batches(path, [], []):
+        found = _last_steps(table)
+        if "schema_version" in metadata_of(table.schema):
+            held[file] = found
+        for run_id, step in found.items():
             if run_id not in best or step > best[run_id][0]:
                 best[run_id] = (step, file)
     for file, runs in held.items():
         own = [run_id for run_id in runs if best[run_id][1] == file]
         if len(own) < len(runs):
             if own:
-                _write_part(file, own)
-            file.unlink()
+                _write_part(path, file, own)
+            disk.remove(path, f"{TRAJECTORIES}/{file.name}")
 
 
-def _write_part(file: Path, run_ids: Sequence[str]) -> None:
+def _write_part(path: Path, file: Path, run_ids: Sequence[str]) -> None:
     """Some runs of a trajectory file as a file of their own, beside it."""
     table = _read_batch(file, run_ids=run_ids)
-    known = json.loads((table.schema.metadata or {}).get(b"grokmap", b"{}"))
-    _write_trajectories(file.parent, run_ids, table, known)
+    _write_trajectories(path, run_ids, table, metadata_of(table.schema))
 
 
-def set_aside(file: Path) -> Path:
+def set_aside(path: Path, file: Path) -> Path:
     """Renames a damaged trajectory file so that no reader sees it; returns where."""
-    aside = file.with_name(f"_damaged-{file.name}")
-    try:
-        os.replace(file, aside)
-    except OSError as error:
-        raise ResultError(f"{file}: cannot be set aside: {reason(error)}") from None
-    return aside
+    aside = f"_damaged-{file.name}"
+    return file.with_name(disk.rename(path, f"{TRAJECTORIES}/{file.name}", aside))
 
 
 def _run_ids(table: pa.Table) -> list[str]:
@@ -272,15 +297,15 @@ def _read_batches(
     unreadable: list[str],
     columns: Sequence[str] | None = None,
     run_ids: Sequence[str] | None = None,
-) -> Iterator[pa.Table]:
+) -> Iterator[tuple[Path, pa.Table]]:
     """Each readable trajectory file; into `unreadable`, a line for each other one."""
     for file in batch_files(path):
         try:
             table = _read_batch(file, columns, run_ids)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             unreadable.append(f"{file}: left out: {reason(error)}")
         else:
-            yield table
+            yield file, table
 
 
 def _read_batch(
@@ -300,33 +325,43 @@ def _read_batch(
     """
     if whole:
         _, dash, digest = file.stem.partition("-")
-        if dash and digest != content_digest(file.read_bytes()):
-            raise ValueError("not as it was written (checksum)")
-    schema = pq.read_schema(file)
+        with disk.opened(file, MAX_FILE_BYTES) as content:
+            if dash and digest != file_digest(content):
+                raise ValueError("not as it was written (checksum)")
+    schema = read_schema(file)
+    _check_schema(schema)
+    wanted = None if columns is None else {"run_id", "step", *columns}
+    keep = [name for name in schema.names if wanted is None or name in wanted]
+    filters = None if run_ids is None else [("run_id", "in", list(run_ids))]
+    table = read_table(file, keep, filters)
+    _check_places(table)
+    return table
+
+
+def _check_schema(schema: pa.Schema) -> None:
+    """Raises ValueError: not the columns of trajectories."""
     lost = [name for name in ("run_id", "step", *REQUIRED) if name not in schema.names]
     if lost:
         raise ValueError(f"no column {lost[0]}, so not trajectories")
-    ids = schema.field("run_id").type
-    text = ids.value_type if pa.types.is_dictionary(ids) else ids
-    numbers = [
-        schema.field(n).type for n in schema.names if n not in ("run_id", "step")
-    ]
+    numbers = [field.type for field in schema if field.name not in ("run_id", "step")]
     if not (
-        (pa.types.is_string(text) or pa.types.is_large_string(text))
+        is_text(schema.field("run_id").type)
         and pa.types.is_integer(schema.field("step").type)
         and all(map(pa.types.is_floating, numbers))
     ):
         raise ValueError("columns of other types than trajectories have")
-    wanted = None if columns is None else {"run_id", "step", *columns}
-    keep = [name for name in schema.names if wanted is None or name in wanted]
-    filters = None if run_ids is None else [("run_id", "in", list(run_ids))]
-    return pq.read_table(
-        file,
-        columns=keep,
-        filters=filters,
-        read_dictionary=["run_id"],
-        page_checksum_verification=True,
-    )
+
+
+def _check_places(table: pa.Table) -> None:
+    """Raises ValueError: rows without a run or a step, or of what can be neither."""
+    steps = table["step"].cast(pa.int64())
+    if table["run_id"].null_count or steps.null_count:
+        raise ValueError("rows without run_id or step")
+    ids = _run_ids(table)
+    if len(ids) > MOST_RUNS_A_FILE or not all(map(_RUN_ID.fullmatch, ids)):
+        raise ValueError("run ids that no run can have")
+    if len(steps) and pc.min(steps).as_py() < 0:
+        raise ValueError("steps below 0")
 
 
 def batch_files(path: Path) -> list[Path]:
@@ -336,30 +371,49 @@ def batch_files(path: Path) -> list[Path]:
       ResultError: no result folder, or its trajectories cannot be listed.
     """
     folder = result_dir(path) / TRAJECTORIES
-    try:
-        names = os.listdir(folder) if folder.exists() else []
-    except OSError as error:
-        raise ResultError(f"{folder}: cannot be read: {reason(error)}") from None
     return [
         folder / name
-        for name in sorted(names)
+        for name in disk.names_in(folder)
         if name.endswith(".parquet") and not name.startswith((".", "_"))
     ]
 
 
 def aside_files(path: Path) -> list[Path]:
     """Damaged trajectory files that were set aside."""
-    return sorted((result_dir(path) / TRAJECTORIES).glob("_damaged-*"))
+    folder = result_dir(path) / TRAJECTORIES
+    return [folder / n for n in disk.names_in(folder) if n.startswith("_damaged-")]
 
 
-def batch_metadata(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Run ids and metadata of each readable trajectory file."""
-    for file in batch_files(path):
-        try:
-            table = _read_batch(file, [])
-            kept = (table.schema.metadata or {}).get(b"grokmap", b"{}")
-            metadata = json.loads(kept)
-        except (OSError, ValueError, pa.ArrowException):
-            continue
-        if isinstance(metadata, dict):
-            yield _run_ids(table), metadata
+class Origin(NamedTuple):
+    """What a trajectory file says of how it was made.
+
+    seconds: wall time of training its runs, NaN if not said; lanes, tile: None if not;
+    facts: all of it, as it stands there.
+    """
+
+    seconds: float
+    lanes: int | None
+    tile: int | None
+    facts: dict[str, Any]
+
+
+def origins(path: Path) -> Iterator[tuple[list[str], Origin]]:
+    """Run ids and origin of each readable trajectory file."""
+    for _, table in _read_batches(path, [], []):
+        yield _run_ids(table), _origin_of(metadata_of(table.schema))
+
+
+def _origin_of(facts: dict[str, Any]) -> Origin:
+    """The facts that are read again, each only if it can be what it says."""
+    seconds = facts.get("seconds")
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        seconds = math.nan
+    return Origin(
+        float(seconds), _whole(facts.get("lanes")), _whole(facts.get("tile")), facts
+    )
+
+
+def _whole(value: Any) -> int | None:
+    """A count of a file's origin; None for what is none."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_count and 0 < value < 2**31 else None

@@ -1,0 +1,152 @@
+"""Where an analysis writes its tables and figures: into the result, or beside --out."""
+
+from __future__ import annotations
+
+import functools
+import io
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grokmap import disk, store
+from grokmap.errors import ResultError, SpecError
+from grokmap.spec.check import short
+
+FORMATS = ("png", "pdf", "svg")
+TABLES = ("csv", "parquet")  # what a figure shows, as a table
+# No dates: the same table then gives the same file.
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+}
+
+
+class Outputs(NamedTuple):
+    """Where a command writes.
+
+    result: the folder of a sweep; out: a path without suffix in place of it; kinds: of
+    figures; quiet: whether the names of figures stay unprinted; writes: False where
+    nothing can be written, so that results are printed only.
+    """
+
+    result: Path
+    out: Path | None
+    kinds: tuple[str, ...] = ()
+    quiet: bool = False
+    writes: bool = True
+
+    def table(
+        self, found: pd.DataFrame, name: str, kind: str = "parquet"
+    ) -> Path | None:
+        """Writes a table of the result, or beside --out; its file, if it is written.
+
+        Raises:
+          ResultError: it cannot be written.
+        """
+        if not self.writes:
+            _say_nothing_written(self.result)
+            return None
+        root, stem = self._place("")
+        stem = name if self.out is None else f"{stem}-{name}"
+        return store.write_export(root, f"{stem}.{kind}", found)
+
+    def figure(
+        self, figure: Figure, data: pd.DataFrame, name: str, more: str = ""
+    ) -> None:
+        """Writes a figure in each format, and prints the names of the files.
+
+        data: what it shows, written where csv or parquet is among the formats.
+        name: of the file in the result, without suffix; more: put behind any name.
+
+        Raises:
+          ResultError: it cannot be written.
+        """
+        if not self.writes:
+            _say_nothing_written(self.result)
+            return
+        root, stem = self._place(f"{store.FIGURES}/{name}")
+        for kind in self.kinds:
+            own = f"{stem}{more}.{kind}"
+            if kind in TABLES:
+                file = store.write_export(root, own, data)
+            else:
+                file = disk.write_file(root, own, _drawn(figure, kind))
+            if not self.quiet:
+                print(file)
+
+    def _place(self, own: str) -> tuple[Path, str]:
+        """The root to write below, and the path from there, without suffix."""
+        if self.out is None:
+            return self.result, own
+        if self.out.is_relative_to(self.result):
+            return self.result, self.out.relative_to(self.result).as_posix()
+        disk.make_root(self.out.parent)
+        return self.out.parent, self.out.name
+
+
+def _drawn(figure: Figure, kind: str) -> bytes:
+    sink = io.BytesIO()
+    figure.savefig(sink, format=kind, metadata=METADATA[kind])
+    return sink.getvalue()
+
+
+def outputs(
+    result: Path,
+    out: Path | None,
+    formats: str | None = None,
+    quiet: bool = False,
+    figure_only: bool = False,
+) -> Outputs:
+    """Checks what a user asked for, before any work.
+
+    Args:
+      formats: comma-separated suffixes, of commands that draw.
+      figure_only: the figure is all that the command makes.
+
+    Raises:
+      SpecError: a suffix that is not known, or `out` names a folder.
+      ResultError: no file can have such a name; nowhere to write a figure to.
+    """
+    place = None if out is None else _without_suffix(out)
+    kinds = tuple(kind.strip().lower() for kind in (formats or "").split(","))
+    for kind in kinds if formats is not None else ():
+        if kind not in (*FORMATS, *TABLES):
+            known = ", ".join((*FORMATS, *TABLES))
+            raise SpecError(f"--format {short(kind)!r}; known: {known}")
+    writes = out is not None or not result.is_dir() or disk.is_writable(result)
+    if not writes and figure_only:
+        raise ResultError(f"{result}: {CLOSED}")
+    return Outputs(result, place, kinds, quiet, writes)
+
+
+CLOSED = "cannot be written; --out FILE writes elsewhere"
+
+
+@functools.cache
+def _say_nothing_written(result: Path) -> None:
+    """Once a result, however many tables and figures there would be."""
+    print(f"grokmap: {result}: {CLOSED}; nothing was written", file=sys.stderr)
+
+
+def _without_suffix(out: Path) -> Path:
+    if out.suffix.removeprefix(".") in (*FORMATS, *TABLES):
+        out = out.with_suffix("")
+    if out.name in ("", "..") or (disk.exists(out) and out.is_dir()):
+        raise SpecError(f"--out {out}: a folder; name the file, without suffix")
+    return out
+
+
+def name_of(file: Path | None) -> str | None:
+    """Of a file, for JSON; null where it was not written."""
+    return None if file is None else str(file)
+
+
+def print_files(*files: Path | None) -> None:
+    """The names of those that were written, one a line."""
+    for file in files:
+        if file is not None:
+            print(file)

@@ -1,0 +1,96 @@
+"""Whether what stands in a table can be what grokmap writes there.
+
+Tables are checked as strictly as a sweep file: a width of 1.5 in one would be trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from grokmap.spec import AXES, Sweep
+from grokmap.spec.points import Points
+from grokmap.spec.sweep import points_of
+from grokmap.spec.words import SYSTEM_FIELDS, SYSTEM_SIZES
+
+RUN_ID = r"[0-9A-Za-z_.-]{1,64}"
+# What is neither on an axis nor a word of the sweep. Whole: a number of steps.
+OWN = {
+    "decay_rate": Points(ge=0),
+    "horizon": Points(gt=0),
+    "budget_steps": Points(whole=True, ge=0, le=10**12),
+}
+_ROUND = Points(whole=True, ge=1, le=10**9)
+
+
+def wrong_plan(plan: pd.DataFrame, sweep: Sweep) -> str:
+    """Why these are no runs of the sweep; empty if they are."""
+    return next(_wrong_in_plan(plan, sweep), "")
+
+
+def _wrong_in_plan(plan: pd.DataFrame, sweep: Sweep) -> Iterator[str]:
+    ids = plan["run_id"]
+    if not pd.api.types.is_string_dtype(ids) or ids.isna().any():
+        yield "run_id is not a text in every row"
+        return
+    if not ids.str.fullmatch(RUN_ID).all():
+        yield "run ids that no run can have"
+    if ids.duplicated().any():
+        yield "has runs twice"
+    for name, expected in _words(sweep).items():
+        if name in plan and not (plan[name] == expected).fillna(False).all():
+            yield f"{name} is not the sweep's {expected!r} in every row"
+    for name in AXES:
+        # Null, or a size of 0: not read by this system.
+        unread = name in plan and plan[name].isna().all() and name != "seed"
+        unread |= name in SYSTEM_SIZES and getattr(sweep, name) == (0,)
+        if name in plan and not unread:
+            yield from wrong_values(plan[name], points_of(name))
+    for name, points in OWN.items():
+        if name in plan and not (name == "horizon" and plan[name].isna().all()):
+            yield from wrong_values(plan[name], points)
+
+
+def _words(sweep: Sweep) -> dict[str, object]:
+    """Of every run's system, what a sweep fixes, as it is written in a table."""
+    words = {
+        name: getattr(sweep, name)
+        for name in SYSTEM_FIELDS
+        if name not in (*SYSTEM_SIZES, "noisy")
+    }
+    return words | {"order_parameters": ",".join(sweep.order_parameters or ())}
+
+
+def wrong_values(values: pd.Series, points: Points) -> Iterator[str]:
+    """Why these are no points of an axis; nothing if they are."""
+    kind = values.dtype
+    if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+        yield f"{values.name} is not a number in every row"
+        return
+    numbers = values.to_numpy(float, na_value=np.nan)
+    wrong = ~points.allows(numbers)
+    if wrong.any():
+        yield f"{values.name} = {numbers[wrong][0]:g}: should be {points.words}"
+
+
+def wrong_points(points: pd.DataFrame, sweep: Sweep) -> str:
+    """Why these are no points of the sweep; empty if they are."""
+    return next(_wrong_in_points(points, sweep), "")
+
+
+def _wrong_in_points(points: pd.DataFrame, sweep: Sweep) -> Iterator[str]:
+    lost = [name for name in ("round", *sweep.swept) if name not in points]
+    if lost:
+        yield f"has no {', '.join(lost)}"
+        return
+    yield from wrong_values(points["round"], _ROUND)
+    axes = [axis for axis in AXES if axis in points]
+    for name in axes:
+        if name in sweep.swept:
+            yield from wrong_values(points[name], points_of(name))
+        elif not (points[name] == getattr(sweep, name)[0]).fillna(False).all():
+            yield f"{name} is not the sweep's {getattr(sweep, name)[0]:g}"
+    if points.duplicated(axes).any():
+        yield "has runs twice"

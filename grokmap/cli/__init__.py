@@ -5,18 +5,46 @@ commands that train are in `training`."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from grokmap import __version__
 from grokmap.cli import training
 from grokmap.cli.options import Formats, Json, Out, Result, Rules
-from grokmap.errors import GrokmapError
+from grokmap.errors import GrokmapError, shown
+
+USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
+
+
+@contextmanager
+def _usage_errors_shown() -> Iterator[None]:
+    try:
+        yield
+    except USAGE_ERROR as error:
+        error.message = shown(error.message)
+        raise
+
+
+class _Commands(TyperGroup):
+    """The commands; what a user typed stands `shown` in their usage errors."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _usage_errors_shown():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _usage_errors_shown():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="grokmap",
+    cls=_Commands,
     help="Phase diagrams of grokking.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from grokmap import store
 from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
-from grokmap.errors import ResultError, SpecError
+from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.spec import read_sweep
 
 
@@ -71,7 +71,7 @@ def load_runs(
     """
     runs, unreadable = label_runs(path, criteria, columns)
     for line in unreadable:
-        print(f"grokmap: {line}", file=sys.stderr)
+        print(f"grokmap: {shown(line)}", file=sys.stderr)
     if len(runs) == 0:
         raise ResultError(f"{path}: no finished run in it yet")
     return runs
@@ -169,14 +169,15 @@ def find_run(path: Path, prefix: str) -> str:
     Raises:
       SpecError: none does, or several.
     """
-    ids = plan_of(path)["run_id"]
-    found = ids[ids.str.startswith(prefix)].tolist()
+    # Not by pandas: its text holds no prefix with bytes that are no UTF-8.
+    found = [i for i in plan_of(path)["run_id"] if str(i).startswith(prefix)]
     if len(found) == 1:
         return str(found[0])
     if not found:
-        raise SpecError(f"{path}: no run {prefix!r}; run ids stand in {store.RUNS}")
-    shown = ", ".join(found[:3])
-    raise SpecError(f"{path}: {len(found)} runs begin with {prefix!r}: {shown}, ...")
+        given = short(repr(prefix))
+        raise SpecError(f"{path}: no run {given}; run ids stand in {store.RUNS}")
+    first = ", ".join(found[:3])
+    raise SpecError(f"{path}: {len(found)} runs begin with {prefix!r}: {first}, ...")
 
 
 def print_command(path: Path, prefix: str) -> None:

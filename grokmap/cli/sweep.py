@@ -22,7 +22,13 @@ from grokmap.classify import CRITERIA, PHASES, classify, classify_parts
 from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import versions
 from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
-from grokmap.errors import GrokmapError, OtherSweepError, ResultError, SpecError
+from grokmap.errors import (
+    GrokmapError,
+    OtherSweepError,
+    ResultError,
+    SpecError,
+    shown,
+)
 from grokmap.lock import locked
 from grokmap.plan import Planned
 from grokmap.schedule import Kept
@@ -197,7 +203,7 @@ def planned_in(path: Path, sweep: Sweep) -> list[Planned]:
 
 
 def say(line: str) -> None:
-    print(f"grokmap: {line}", file=sys.stderr)
+    print(f"grokmap: {shown(line)}", file=sys.stderr)
 
 
 def read_options(options: Options) -> tuple[Path, Sweep]:

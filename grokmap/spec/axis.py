@@ -19,6 +19,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from grokmap.errors import short
+
 MAX_POINTS = 1_000_000
 GRAMMAR = "0.3 | 0.1,0.2 | 0:0.5:11 | log:1e-4:1:20 | logint:32:1024:6 | range:0:8:1"
 
@@ -105,10 +107,10 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         raise ValueError(
-            f"{text.strip()!r} is no number; write axes as {GRAMMAR}"
+            f"{short(repr(text.strip()))} is no number; write axes as {GRAMMAR}"
         ) from None
     if not math.isfinite(value):
-        raise ValueError(f"{text.strip()} is not finite")
+        raise ValueError(f"{short(text.strip())} is not finite")
     return round12(value)
 
 

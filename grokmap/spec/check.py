@@ -6,6 +6,7 @@ import difflib
 import itertools
 from collections.abc import Collection, Iterator
 
+from grokmap.errors import short as short
 from grokmap.spec.sweep import MAX_RUNS, Sweep
 from grokmap.spec.vocabulary import ModelEntry, TaskEntry, Vocabulary
 from grokmap.spec.words import (
@@ -17,11 +18,6 @@ from grokmap.spec.words import (
     System,
     n_train_of,
 )
-
-
-def short(text: str) -> str:
-    """At most 80 characters of a user's own text, for a message."""
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def nearest(word: str, known: Collection[str]) -> str:

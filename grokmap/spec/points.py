@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
+from grokmap.errors import short
 from grokmap.spec.axis import GRAMMAR, expand_axis, round12
 
 
@@ -93,7 +94,8 @@ class Points:
 
     def _point(self, value: Any) -> float | int:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{value!r} is no number; write axes as {GRAMMAR}")
+            text = short(repr(value))
+            raise ValueError(f"{text} is no number; write axes as {GRAMMAR}")
         try:
             with np.errstate(over="ignore"):
                 single = float(np.float32(value))

@@ -101,9 +101,12 @@ def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         return values
     for key, value in values.items():
         if key in AXES and isinstance(value, (str, list)) and len(_peek(value)) > 1:
-            problems.append(f"{key} = {value!r}: several values; put it under [axes]")
+            text = short(repr(value))
+            problems.append(f"{key} = {text}: several values; put it under [axes]")
         if key in axes:
-            problems.append(f"{key} stands at the top and under [axes]; keep one")
+            problems.append(
+                f"{short(key)} stands at the top and under [axes]; keep one"
+            )
     for key in axes:
         if key in KEYS and key not in AXES:
             problems.append(

@@ -52,6 +52,23 @@ SMALL = {
     "order_parameters": (),  # they cost compile time; tests that need them say so
 }
 
+# The one place for the sizes of systems that tests make of any task and model.
+SIZES = {
+    "modulus": 5,
+    "width": 32,
+    "depth": 2,
+    "embedding": 8,
+    "n_inputs": 6,
+    "n_examples": 60,
+    "n_relevant": 3,
+}
+
+
+def sizes_of(*entries: Any, **other: int) -> dict[str, int]:
+    """`SIZES` that these tasks and models read, of which `other` replaces some."""
+    reads = {size for entry in entries for size in entry.sizes}
+    return {k: v for k, v in {**SIZES, **other}.items() if k in reads}
+
 
 def mostly_slow(names: Iterable[str], kept: Collection[str]) -> list[Any]:
     """Parameters of which `make test` runs those kept, `make test-slow` the others."""

@@ -7,33 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import mostly_slow, trajectories
+from conftest import SIZES, mostly_slow, sizes_of, trajectories
 from test_tasks import NO_IMAGES
 
 from grokmap.losses import LOSSES
 from grokmap.models import MODELS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.spec import Sweep, read_sweep
+from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.tasks import REALS, TASKS
 from grokmap.train import VOCABULARY
 
-SIZES = {
-    "modulus": 5,
-    "width": 32,
-    "depth": 2,
-    "embedding": 8,
-    "n_inputs": 6,
-    "n_examples": 60,
-    "n_relevant": 3,
-}
+
+def test_the_sizes_that_tests_use_are_all_there_are() -> None:
+    assert set(SIZES) == set(SYSTEM_SIZES)
 
 
 def sweep_of(**keys: Any) -> Sweep:
     """A sweep of one short run, read and checked as from a file."""
     task, model = TASKS[keys["task"]], MODELS[keys["model"]]
-    values: dict[str, Any] = {
-        k: v for k, v in SIZES.items() if k in (*task.sizes, *model.sizes)
-    }
+    values: dict[str, Any] = {**sizes_of(task, model)}
     convention = model.conventions[0]
     values |= {
         "name": "system",

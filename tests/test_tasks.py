@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from conftest import sizes_of
 
 from grokmap.spec import System
 from grokmap.tasks import TASKS, TOKENS, Data
 
-SIZES = {"modulus": 7, "n_inputs": 12, "n_examples": 4000, "n_relevant": 3}
+ENOUGH = {"modulus": 7, "n_inputs": 12, "n_examples": 4000}  # for statistics
 NO_IMAGES = TASKS["digits"].problem(System(task="digits"))
 IMAGES = pytest.param(
     "digits", marks=pytest.mark.skipif(bool(NO_IMAGES), reason=NO_IMAGES)
@@ -19,8 +20,7 @@ EVERY = [IMAGES if name == "digits" else name for name in TASKS]
 
 
 def system(name: str, **sizes: int) -> System:
-    own = {k: v for k, v in SIZES.items() if k in TASKS[name].sizes}
-    return System(task=name, **{**own, **sizes})
+    return System(task=name, **sizes_of(TASKS[name], **{**ENOUGH, **sizes}))
 
 
 def table(name: str, seed: int = 0, **sizes: int) -> Data:

@@ -188,7 +188,8 @@ def _check_fit(
             f"{', '.join(task.losses)}"
         )
     known = model.conventions
-    if known and sweep.alpha_convention not in known:
+    exists = sweep.alpha_convention in vocabulary.alpha_convention
+    if known and exists and sweep.alpha_convention not in known:
         yield (
             f"alpha_convention = {sweep.alpha_convention!r}: model {sweep.model!r} "
             f"knows {', '.join(known)}"

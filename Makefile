@@ -33,7 +33,7 @@ test: $(STAMP) ## all tests but the slow ones
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP) ## evidence that takes minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

@@ -22,9 +22,9 @@ def test_reproductions_hold(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SLOW))
 def test_dear_reproductions_hold_but_for_known_misses(name: str) -> None:
     missed = [f.quantity for f in theory.REPRODUCTIONS[name].compare({}) if not f.holds]
-    known = MISSES.get(name, [])
-    assert len(missed) == len(known)
-    assert all(m.endswith(k) for m, k in zip(missed, known, strict=True))
+    # A known miss may also hold: it is one by 1.08% against 1%, and the last bits of
+    # another processor start other avalanches.
+    assert all(m.endswith(tuple(MISSES.get(name, []))) for m in missed)
 
 
 def test_near_tells_misses() -> None:

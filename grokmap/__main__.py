@@ -1,4 +1,25 @@
-from grokmap.cli import main
+"""The `grokmap` program: a process of its own around the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from grokmap.process import environment, signals, streams
+
+
+def run() -> None:
+    """Runs the command line as typed, and exits with its code."""
+    signals.handle(signals.end_at_once)
+    output = streams.guard()
+    environment.isolate()
+    from grokmap.cli import main  # with the libraries, which see what is left
+
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+        sys.exit(streams.exit_code(code, output))
+
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -19,8 +19,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from grokmap.errors import SpecError
 from grokmap.plan import Planned, Slots
+from grokmap.process import environment
 from grokmap.spec import Control, System
+from grokmap.spec.check import short
 from grokmap.tasks import TASKS
 from grokmap.train import Program, build, effective_precision
 
@@ -30,6 +33,16 @@ GPU_MEMORY_SHARE = 0.8
 FEW = 8  # lanes of a device from which memory is linear in them
 SLOTS = 512  # records that a chunk can hold
 COMPILE_CACHE = "jax_compilation_cache_dir"
+# What the numbers of a run depend on, of all that jax can be told: fixed here, since
+# its id says nothing of them.
+PINNED = {
+    "jax_enable_x64": False,  # runs are float32, their counters int32
+    "jax_default_prng_impl": "threefry2x32",  # what a seed draws
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_disable_jit": False,
+}
 
 
 class Settings(NamedTuple):
@@ -60,6 +73,36 @@ class Compiled(NamedTuple):
     names: dict[str, tuple[str, ...]]
     empty: Callable[[], Any]
     seconds: float
+
+
+def prepare() -> None:
+    """Settings of jax for this process. Call before its first computation.
+
+    Raises:
+      SpecError: the devices that JAX_PLATFORMS asks for are not there.
+    """
+    for name, value in PINNED.items():
+        jax.config.update(name, value)
+    use_all_cores()
+    use_compile_cache()
+    if not str(getattr(jax.config, COMPILE_CACHE)).isprintable():
+        jax.config.update(COMPILE_CACHE, None)  # XLA takes no folder that is not UTF-8
+    try:
+        platform()
+    except Exception as error:  # of any kind: each platform fails in its own way
+        reason = short(str(error).partition("\n")[0] or type(error).__name__)
+        asked = {k: v for k, v in environment.kept().items() if "PLATFORM" in k}
+        names = " and ".join(f"{k}={short(v)!r}" for k, v in asked.items())
+        raise SpecError(
+            f"{names}: no such device here ({reason}); unset it to use what there is"
+            if asked
+            else f"jax finds no device to compute on: {reason}"
+        ) from None
+
+
+def pinned() -> dict[str, Any]:
+    """The values in force of what `PINNED` names."""
+    return {name: getattr(jax.config, name) for name in PINNED}
 
 
 def use_all_cores() -> None:

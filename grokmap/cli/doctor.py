@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from grokmap.process import environment
 
 PACKAGES = (
     "grokmap",
@@ -26,7 +28,6 @@ PACKAGES = (
 # Their float32 scatter-add on NVIDIA GPUs is hundreds of times too slow
 # (openxla/xla#46225, jax-ml/jax#38806).
 SLOW_SCATTER = ("0.10.2", "0.11.0")
-WATCHED = ("XLA_FLAGS", "JAX_")
 
 
 def _version(package: str) -> str | None:
@@ -41,6 +42,8 @@ def versions() -> dict[str, Any]:
     """Versions, commit, device and flags of this process, for provenance."""
     import jax
 
+    from grokmap.devices import pinned
+
     devices = jax.local_devices()
     return {
         "versions": {name: _version(name) for name in PACKAGES},
@@ -50,8 +53,9 @@ def versions() -> dict[str, Any]:
         "device": devices[0].device_kind,
         "backend": devices[0].platform,
         "n_devices": len(devices),
-        "flags": {k: v for k, v in os.environ.items() if k.startswith(WATCHED)},
-        "prng": str(getattr(jax.config, "jax_default_prng_impl", None)),
+        "flags": environment.kept(),
+        "ignored": dict(environment.ignored),
+        "settings": pinned(),
     }
 
 
@@ -77,17 +81,34 @@ def warnings(facts: dict[str, Any]) -> list[str]:
             f"jaxlib {jaxlib} on a GPU: float32 scatter-add is hundreds of times "
             "too slow; grokmap avoids it (kernel one_hot); prefer jaxlib >= 0.11.1"
         )
-    for flag in facts["flags"]:
-        found.append(f"{flag} is set: results may differ from those without it")
     return found
 
 
-def print_report(as_json: bool) -> None:
+def start_jax() -> None:
+    """Prepares jax, and says once which variables have no effect on it.
+
+    Raises:
+      SpecError: the devices that were asked for are not there.
+    """
     from grokmap import devices
 
-    devices.use_all_cores()
-    devices.use_compile_cache()
+    devices.prepare()
+    _say_ignored()
+
+
+@functools.cache
+def _say_ignored() -> None:
+    if environment.ignored:
+        names = ", ".join(sorted(environment.ignored))
+        line = f"{names}: no effect here; a run's numbers follow from its id alone"
+        print(f"grokmap: {line}", file=sys.stderr)
+
+
+def print_report(as_json: bool) -> None:
+    start_jax()
     import jax
+
+    from grokmap import devices
 
     facts = versions() | {
         "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None)
@@ -102,6 +123,12 @@ def print_report(as_json: bool) -> None:
     print(f"{'device':<12} {facts['n_devices']} x {facts['device']}")
     print(f"{'precision':<12} float32 matrix products in true float32")
     print(f"{'compiled':<12} kept in {facts['compile_cache']}")
+    for name, value in facts["settings"].items():
+        print(f"{'fixed':<12} {name} = {value}")
+    for name, value in facts["flags"].items():
+        print(f"{'in force':<12} {name}={value!r}")
+    for name, value in facts["ignored"].items():
+        print(f"{'no effect':<12} {name}={value!r}")
     for problem in problems:
         print(f"warning: {problem}")
     if not problems:

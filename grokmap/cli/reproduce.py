@@ -23,7 +23,7 @@ from grokmap.cli.comparisons import (
     verdict_text,
 )
 from grokmap.cli.display import human_time, print_event
-from grokmap.cli.doctor import versions
+from grokmap.cli.doctor import start_jax, versions
 from grokmap.cli.outputs import Outputs
 from grokmap.cli.results import label_runs
 from grokmap.cli.sweep import (
@@ -76,8 +76,7 @@ class _Stopped(Exception):
 def reproduce_results(wanted: Wanted) -> int:
     """Runs the reproductions wanted, one after another; the exit code."""
     deadline = time.monotonic() + seconds_of(wanted.time_budget, "--time-budget")
-    devices.use_all_cores()
-    devices.use_compile_cache()
+    start_jax()
     choice = choose(wanted, table.REPRODUCTIONS, devices.platform() != "cpu")
     _say_choice(choice, wanted.as_json)
     found: dict[str, Sequence[Finding]] = {}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ import pandas as pd
 from grokmap import checkpoint, devices, disk, execute, plan, store
 from grokmap.classify import CRITERIA, PHASES, classify, classify_parts
 from grokmap.cli.display import Display, print_event
-from grokmap.cli.doctor import versions
+from grokmap.cli.doctor import start_jax, versions
 from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
 from grokmap.errors import (
     GrokmapError,
@@ -31,6 +30,7 @@ from grokmap.errors import (
 )
 from grokmap.lock import locked
 from grokmap.plan import Planned
+from grokmap.process import signals
 from grokmap.schedule import Kept
 from grokmap.spec import AUTO, AXES, Sweep, expand, read_sweep, run_at
 from grokmap.spec.sweep import KEYS
@@ -38,7 +38,7 @@ from grokmap.step_size import choose_learning_rate
 from grokmap.train import VOCABULARY, effective_precision
 
 BUDGETS = ("horizon", "max_steps", "n_steps")  # what --extend may raise
-EXIT_SOME_FAILED, EXIT_STOPPED, EXIT_INTERRUPTED = 3, 75, 130
+EXIT_SOME_FAILED = 3
 
 
 class Options(NamedTuple):
@@ -67,9 +67,9 @@ class Stop:
 
     def __call__(self) -> bool:
         if self.code is None and time.monotonic() > self.deadline:
-            self.code = EXIT_STOPPED
+            self.code = signals.EXIT_STOPPED
         if self.code is None and self.path and disk.is_gone(self.path):
-            self.code = EXIT_STOPPED
+            self.code = signals.EXIT_STOPPED
         return self.code is not None
 
 
@@ -212,8 +212,7 @@ def read_options(options: Options) -> tuple[Path, Sweep]:
     Raises:
       SpecError, ResultError: the file has problems, or the folder is another sweep's.
     """
-    devices.use_all_cores()
-    devices.use_compile_cache()
+    start_jax()
     sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
     is_folder = os.path.isdir(options.spec)
     own = options.spec if is_folder else Path("results") / sweep.name
@@ -423,21 +422,22 @@ def _differences(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
 
 @contextmanager
 def _signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM stop at the next chunk; a second one at once."""
+    """Signals that end a process stop at the next chunk; a second one at once."""
+    received = False
 
     def handle(number: int, frame: Any) -> None:
-        if stop.code is not None:
-            os._exit(stop.code)  # every file is whole: each was renamed into place
-        stop.code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_STOPPED
-        print("grokmap: stopping after this chunk; again to stop now", file=sys.stderr)
+        nonlocal received
+        if received and not signals.is_repeated(number):
+            signals.end_at_once(number, frame)
+        if received:
+            return
+        received, stop.code = True, signals.exit_code(number)
+        # A signal may come in the middle of another line.
+        with suppress(RuntimeError):
+            say("stopping after this chunk; again to stop now")
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, handle) for number in numbers]
-    try:
+    with signals.handled(handle):
         yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}

@@ -107,7 +107,7 @@ def system_of(runs: pd.DataFrame) -> pd.Series:
     swept = [name for name in AXES if name in runs and runs[name].nunique() > 1]
     words = [
         [f"{name}={_word(value)}" for name, value in zip(swept, row, strict=True)]
-        for row in runs[swept].itertuples(index=False)
+        for row in runs[swept].to_numpy(object)  # itertuples may skip rows of nothing
     ]
     return pd.Series([", ".join(row) or ALL for row in words], runs.index, dtype=object)
 

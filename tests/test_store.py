@@ -57,6 +57,37 @@ def test_store_out_is_store_in(result: Path) -> None:
     assert list(some.columns) == ["run_id", "step", "train_loss"] and len(some) == 3
 
 
+def is_string(file: Path) -> bool:
+    kind = pq.read_schema(file).field("run_id").type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def test_run_ids_are_strings_in_every_table(result: Path) -> None:
+    # Where one table has categories and another strings, polars joins nothing.
+    write(result, ["b", "a"])
+    longer = write(result, ["b", "c"], n_steps=5)
+    store.keep_longest(result)  # writes what is left of the first file as a new one
+    (other,) = set(store.batch_files(result)) - {longer}
+    store.write_found(result, pd.DataFrame({"run_id": ["a", "b", "c"]}))
+    for file in (longer, other, result / "plan.parquet", result / "runs.parquet"):
+        assert is_string(file)
+
+
+def test_files_with_categories_of_run_ids_are_read_beside_others(result: Path) -> None:
+    new = write(result, ["c"])
+    old = write(result, ["b", "a"])
+    table = pq.read_table(old)
+    table = table.set_column(0, "run_id", table["run_id"].dictionary_encode())
+    pq.write_table(table, old.with_name("old.parquet"))  # as they once were written
+    old.unlink()
+    assert store.stored(result).steps == dict.fromkeys("abc", 2)
+    assert store.read_trajectories(result)[0]["run_id"].tolist() == list("aaabbbccc")
+    for name in ("a.parquet", "z.parquet"):  # the first file's types are the folder's
+        new = new.rename(new.with_name(name))
+        plain = pd.read_parquet(result / "trajectories")
+        assert sorted(plain["run_id"].astype(str)) == list("aaabbbccc")
+
+
 def batch(ids: list[str]) -> tuple[Any, ...]:
     """Arguments of `Writer.write`: one record a run."""
     rows = np.arange(len(ids))

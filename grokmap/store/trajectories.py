@@ -77,7 +77,10 @@ def write_batch(
 def _write_trajectories(
     path: Path, run_ids: Sequence[str], table: pa.Table, metadata: dict[str, Any]
 ) -> Path:
-    data = parquet_bytes(table, metadata)
+    # Plain strings, as in the other tables: polars joins no categories with strings.
+    place = table.schema.get_field_index("run_id")
+    ids = table["run_id"].cast(pa.string())
+    data = parquet_bytes(table.set_column(place, "run_id", ids), metadata)
     name = f"{digest_of(run_ids)}-{content_digest(data)}.parquet"
     return disk.write_file(path, f"{TRAJECTORIES}/{name}", data)
 

@@ -148,7 +148,10 @@ def test_json_events_are_json(grokmap: Any) -> None:
         (["sweep", "tiny.toml", "-s", "width=0"], "at least 1"),
         (["sweep", "tiny.toml", "-s", "width"], "write -s key=value"),
         (["sweep", "tiny.toml", "-s", "beta1=0.1,0.2"], "ignored by optimizer"),
-        (["sweep", "tiny.toml", "--time-budget", "soon"], "90s, 45m or 3h"),
+        (
+            ["sweep", "tiny.toml", "--time-budget", "soon"],
+            "90s, 45m, 1h30m, 2d or 1:30:00",
+        ),
         (["phase-diagram", "x", "--colour", "rqy"], "did you mean 'rqi'"),
         (["phase-diagram", "x", "--colour", "rqi", "--at", "now"], "final, t_mem"),
         (["order-parameters", "x"], "no such folder"),

@@ -7,13 +7,8 @@ from typing import Any
 
 from grokmap import devices, plan, rates, store
 from grokmap.cli.display import human_bytes, human_time, print_event
-from grokmap.cli.sweep import (
-    Options,
-    missing_of,
-    planned_in,
-    read_options,
-    seconds_of,
-)
+from grokmap.cli.durations import seconds_of
+from grokmap.cli.sweep import Options, missing_of, planned_in, read_options
 from grokmap.plan import Planned
 from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.train import VOCABULARY, names_by_cost
@@ -22,6 +17,7 @@ from grokmap.train import VOCABULARY, names_by_cost
 def dry_run_sweep(options: Options) -> int:
     """Says what `run_sweep` would do; writes nothing."""
     seconds_of(options.time_budget, "--time-budget")
+    seconds_of(options.checkpoint, "--checkpoint")
     path, sweep = read_options(options)
     planned = planned_in(path, sweep)
     missing = planned

@@ -22,5 +22,5 @@ Out = Annotated[
 ]
 TimeBudget = Annotated[
     str | None,
-    typer.Option(help="Stop in good order after e.g. 90s, 45m, 3h (exit 75)."),
+    typer.Option(help="Stop in good order after e.g. 45m, 1h30m, 2d (exit 75)."),
 ]

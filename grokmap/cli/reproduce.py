@@ -24,6 +24,7 @@ from grokmap.cli.comparisons import (
 )
 from grokmap.cli.display import human_time, print_event
 from grokmap.cli.doctor import start_jax, versions
+from grokmap.cli.durations import seconds_of
 from grokmap.cli.outputs import Outputs
 from grokmap.cli.results import label_runs
 from grokmap.cli.sweep import (
@@ -31,7 +32,6 @@ from grokmap.cli.sweep import (
     Options,
     now,
     say,
-    seconds_of,
     session_in,
     train_missing,
 )

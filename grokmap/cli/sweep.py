@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from grokmap import checkpoint, devices, disk, execute, plan, store
 from grokmap.classify import CRITERIA, PHASES, classify, classify_parts
 from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import start_jax, versions
+from grokmap.cli.durations import seconds_of
 from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
 from grokmap.errors import (
     GrokmapError,
@@ -438,23 +438,6 @@ def _signals(stop: Stop) -> Iterator[None]:
 
     with signals.handled(handle):
         yield
-
-
-_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
-
-
-def seconds_of(text: str | None, option: str) -> float:
-    """Seconds of a time such as 90s, 45m or 45min, 3h; without one, no end.
-
-    Raises:
-      SpecError: not of that form.
-    """
-    if text is None:
-        return float("inf")
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", text.strip())
-    if not match:
-        raise SpecError(f"{option} {text}: write 90s, 45m or 3h")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def _report(

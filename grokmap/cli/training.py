@@ -27,7 +27,10 @@ def sweep(
     ] = False,
     time_budget: TimeBudget = None,
     checkpoint: Annotated[
-        str, typer.Option(help="Time between checkpoints of the runs in training.")
+        str,
+        typer.Option(
+            help="Time between checkpoints of the runs in training: 30s, 2m, inf."
+        ),
     ] = "2m",
     lanes: Annotated[
         int | None, typer.Option(min=1, help="Runs trained together [chosen].")

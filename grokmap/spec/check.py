@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Collection, Iterator
 
 from grokmap.errors import short as short
+from grokmap.spec.names import meant
 from grokmap.spec.sweep import MAX_RUNS, Sweep
 from grokmap.spec.vocabulary import ModelEntry, TaskEntry, Vocabulary
 from grokmap.spec.words import (
@@ -21,10 +21,10 @@ from grokmap.spec.words import (
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """The known name most like `word`, or all of them, for a message."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    """The known names that `word` may mean, or all of them, for a message."""
+    near = meant(word, known)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {' or '.join(map(repr, near))}?"
     return f"known: {', '.join(sorted(known))}"
 
 
@@ -60,14 +60,14 @@ def _check_names(
     for key, names in vocabulary._asdict().items():
         if key in bad:
             continue
-        value = getattr(sweep, key)
-        chosen = (value if key == "order_parameters" else (value,)) or ()
+        value, several = getattr(sweep, key), key == "order_parameters"
+        chosen = (value if several else (value,)) or ()
         if len(set(chosen)) < len(chosen):
             yield f"{key}: a name is given twice"
         for name in chosen:
             if name not in names:
-                word = key.removesuffix("s").replace("_", " ")
-                yield f"unknown {word} {short(repr(name))}; {nearest(name, names)}"
+                what = "order parameter" if several else key.replace("_", " ")
+                yield f"unknown {what} {short(repr(name))}; {nearest(name, names)}"
 
 
 def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:

@@ -1,0 +1,120 @@
+"""What the names of a sweep file are called elsewhere: offered, never just taken."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+# name: the words for it, in lower case without signs. One word may stand for several.
+CALLED = {
+    # Keys.
+    "modulus": "p prime mod",
+    "width": "n hidden nhidden hiddensize hiddendim dhidden units neurons nneurons",
+    "depth": "l layers nlayers numlayers hiddenlayers",
+    "embedding": "dmodel dim embed emb embeddim embeddingdim dembed",
+    "n_inputs": "d dimension inputs inputdim nin",
+    "n_examples": "samples nsamples numsamples examples numexamples ndata",
+    "n_relevant": "k relevant",
+    "alpha": "α scale initialscale initialisationscale initializationscale",
+    "weight_decay": "λ lambda lam wd decay l2 ridge regularization regularisation",
+    "train_fraction": "frac fraction trainfrac trainingfraction datafraction split",
+    "learning_rate": "η eta lr rate stepsize",
+    "seed": "rng seeds randomseed randomstate",
+    "momentum": "mom",
+    "beta1": "b1 β1 betas",
+    "beta2": "b2 β2 betas",
+    "epsilon": "ε eps",
+    "label_noise": "ξ xi noise noiselevel",
+    "gradient_noise": "noise gradnoise",
+    "dropout": "drop pdrop dropoutrate",
+    "temperature": "t temp",
+    "batch_size": "bs batch minibatch minibatchsize",
+    "activation": "σ sigma act nonlin activationfunction activationfn",
+    "model": "arch architecture net network",
+    "optimizer": "opt optim optimiser",
+    "loss": "lossfn lossfunction objective criterion",
+    "task": "data dataset op operation problem",
+    "precision": "dtype",
+    "alpha_convention": "convention parametrization parameterization",
+    "order_parameters": "metrics observables orderparams",
+    "n_steps": "steps nstep numsteps trainsteps iterations iters niter niters updates "
+    "epochs nepochs numepochs",
+    "max_steps": "maxiter maxiters maxepochs",
+    "horizon": "budget decaytimes",
+    # Losses.
+    "cross_entropy": "ce xe xent nll crossent softmax logsoftmax logloss "
+    "crossentropyloss softmaxcrossentropy categoricalcrossentropy",
+    "logistic": "bce bcewithlogits binarycrossentropy",
+    "mse": "l2 square squared quadratic squarederror meansquarederror mseloss",
+    # Optimizers.
+    "gd": "sgd batchgd fullbatch gradientdescent heavyball nesterov sgdmomentum",
+    "adamw": "adamwd nadamw decoupledadam adamweightdecay",
+    "adam": "nadam amsgrad rmsprop",
+    "langevin": "ld gld sgld",
+    # Models.
+    "mlp": "dnn fc fcn fnn dense deep feedforward fullyconnected",
+    "two_layer": "2layer shallow onehidden onehiddenlayer twolayermlp",
+    "transformer": "attention decoder gpt",
+    # Activations.
+    "quadratic": "x2 square squared",
+    # Tasks.
+    "modular_addition": "add addition sum plus addmod modadd modularsum moduloaddition",
+    "plain_addition": "add addition sum plus",
+    "modular_subtraction": "sub subtract subtraction minus modsub",
+    "modular_multiplication": "mul multiply multiplication product times modmul",
+    "modular_division": "div divide division moddiv",
+    "s5_composition": "s5 permutation permutations",
+    "s5_conjugation": "s5 permutation permutations",
+    "s3_composition": "s3",
+    "s3_templates": "s3",
+    "sparse_parity": "parity kparity",
+    "digits": "images mnist",
+    "linear_teacher": "linear linearregression regression teacher",
+    "quadratic_teacher": "teacher",
+    "tanh_teacher": "teacher",
+    # Conventions of alpha.
+    "laziness": "lazy rich ntk meanfield mf",
+    "output_scale": "kumar",
+    "init_scale": "omnigrok",
+    "standard": "default kaiming pytorch sp torch",
+    "survey_code": "survey",
+    # Precisions.
+    "float32": "32 f32 float fp32 single",
+    "bf16": "bfloat bfloat16",
+    "tf32": "tensorfloat32",
+    # What is recorded.
+    "participation_ratio": "pr participation",
+    "effective_rank": "er erank effrank rank",
+    "kernel_alignment": "alignment cka kernel kta ntk",
+    "ntk_drift": "drift kerneldrift ntk",
+    "hessian_top": "hessian lambdamax maxeigenvalue topeigenvalue",
+    "sharpness": "flatness sam",
+    "preactivation_kurtosis": "kurtosis",
+    "gradient_norm": "grad gradnorm",
+    "weight_norm": "norm l2norm paramnorm",
+    "train_loss": "trainingloss",
+    "test_loss": "valloss evalloss validationloss",
+    "train_accuracy": "trainacc trainingaccuracy",
+    "test_accuracy": "acc accuracy testacc valacc valaccuracy validationaccuracy",
+}
+
+
+def meant(word: str, known: Collection[str]) -> tuple[str, ...]:
+    """The known names that `word` may mean; none where none is like it.
+
+    Those of the same letters, else those that are called so elsewhere, else the name
+    with the most letters in common.
+    """
+    bare = _bare(word)
+    same = tuple(name for name in known if _bare(name) == bare)
+    called = tuple(name for name in known if bare in CALLED.get(name, "").split())
+    if same or called:
+        return same or called
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
+    return tuple(folded[name] for name in near)
+
+
+def _bare(word: str) -> str:
+    """`word` in lower case without signs: `Adam_W` and `adam-w` are spelled alike."""
+    return "".join(letter for letter in word.casefold() if letter.isalnum())

@@ -6,6 +6,7 @@
     log:1e-4:1:20        geometric: both ends, count
     logint:32:1024:6     geometric, rounded to whole numbers
     range:11:60:6        start, stop (excluded), step
+    0,log:1e-3:1:4       any of these with commas between them
 
 Values are rounded to 12 significant digits, so that the same axis gives the same
 run ids on every machine.
@@ -16,13 +17,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from grokmap.errors import short
 
 MAX_POINTS = 1_000_000
-GRAMMAR = "0.3 | 0.1,0.2 | 0:0.5:11 | log:1e-4:1:20 | logint:32:1024:6 | range:0:8:1"
+GRAMMAR = (
+    "0.3 | 0.1,0.2 | 0:0.5:11 | log:1e-4:1:20 | logint:32:1024:6 | range:0:8:1 | "
+    "0,log:1e-3:1:4"
+)
 
 
 def round12(value: float) -> float:
@@ -37,11 +42,34 @@ def expand_axis(text: str) -> list[float]:
       ValueError: not in the grammar, empty, reversed, a count that is no positive
         whole number, or more than `MAX_POINTS` points (refused before expansion).
     """
-    text = text.strip()
-    if not text:
+    if not text.strip():
         raise ValueError(f"an empty axis; write one as {GRAMMAR}")
-    if "," in text:
-        return [_number(part) for part in text.split(",")]
+    return _joined(_part(part.strip()) for part in text.split(","))
+
+
+def listed(value: Any) -> list[Any]:
+    """The points of an axis as a file has it: a number, a text in the grammar above, or
+    a list of both.
+
+    Raises:
+      ValueError: as `expand_axis`; or an empty list.
+    """
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if not parts:
+        raise ValueError(f"an empty axis; write one as {GRAMMAR}")
+    return _joined(expand_axis(p) if isinstance(p, str) else [p] for p in parts)
+
+
+def _joined(parts: Iterable[list[Any]]) -> list[Any]:
+    points: list[Any] = []
+    for part in parts:
+        points += part
+        _check_count(len(points))
+    return points
+
+
+def _part(text: str) -> list[float]:
+    """The values of what stands between two commas."""
     fields = text.split(":")
     if fields[0] in ("log", "logint", "range"):
         if len(fields) != 4:

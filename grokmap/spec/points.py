@@ -14,7 +14,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
 from grokmap.errors import short
-from grokmap.spec.axis import GRAMMAR, expand_axis, round12
+from grokmap.spec.axis import GRAMMAR, listed, round12
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,11 @@ class Points:
             for k, v in words.items()
             if getattr(self, k) is not None
         }
-        return {
-            "anyOf": [number, {"type": "string"}, {"type": "array", "items": number}]
-        }
+        one = [number, {"type": "string"}]
+        return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}}]}
 
     def expand(self, value: Any) -> tuple[float | int, ...]:
-        if isinstance(value, str):
-            values: list[Any] = list(expand_axis(value))
-        elif isinstance(value, (list, tuple)):
-            values = list(value)
-        else:
-            values = [value]
-        if not values:
-            raise ValueError(f"an empty axis; write one as {GRAMMAR}")
+        values = listed(value)
         points = tuple(self._point(v) for v in values)
         # Runs are trained in float32: points it cannot tell apart are one point.
         seen: set[float] = set()
@@ -103,15 +95,29 @@ class Points:
             raise ValueError("a whole number of hundreds of digits") from None
         if not math.isfinite(value):
             raise ValueError(f"{value} is not finite")
-        if self.whole and value != int(value):
-            raise ValueError(f"whole numbers only, not {value}")
+        value = whole(value) if self.whole else value
         for name, (holds, words) in _BOUNDS.items():
             bound = getattr(self, name)
             if bound is not None and not holds(value, bound):
                 raise ValueError(f"should be {words} {bound}, not {value}")
         if not math.isfinite(single) or (single == 0) != (value == 0):
             raise ValueError(f"{value} is beyond float32")
-        return int(value) if self.whole else round12(value)
+        return value if self.whole else round12(value)
+
+
+def whole(value: Any) -> Any:
+    """1e5 -> 100000: what is written as a real number but is a whole one.
+
+    Raises:
+      ValueError: a real number that is not whole.
+    """
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not finite")
+    if value != int(value):
+        raise ValueError(f"whole numbers only, not {value}")
+    return int(value)
 
 
 _BOUNDS: dict[str, tuple[Callable[[Any, float], Any], str]] = {

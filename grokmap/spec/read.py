@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from grokmap import disk
 from grokmap.errors import SpecError
-from grokmap.spec.axis import expand_axis
+from grokmap.spec.axis import listed
 from grokmap.spec.check import check, nearest, short
+from grokmap.spec.overrides import names, override
 from grokmap.spec.sweep import AUTO, AXES, KEYS, Sweep, default_tail
 from grokmap.spec.vocabulary import Vocabulary
 
@@ -42,15 +43,7 @@ def read_sweep(
     document = _load(path / RESOLVED if resolved else path)
     problems: list[str] = []
     values = _merge(document, problems)
-    overridden = set()
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        key = key.strip().removeprefix("axes.")
-        if not equals or not key:
-            problems.append(f"-s {short(text)}: write -s key=value")
-        else:
-            values[key] = _override_value(key, value.strip())
-            overridden.add(key)
+    overridden = override(values, overrides, problems)
     is_auto = values.get("learning_rate") == AUTO
     if is_auto:
         values |= {"learning_rate": 1.0, "learning_rate_choice": AUTO}
@@ -100,9 +93,9 @@ def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         problems.append("axes is a table: write [axes] and the swept keys below it")
         return values
     for key, value in values.items():
-        if key in AXES and isinstance(value, (str, list)) and len(_peek(value)) > 1:
-            text = short(repr(value))
-            problems.append(f"{key} = {text}: several values; put it under [axes]")
+        if key in AXES and isinstance(value, (str, list)) and _n_points(value) > 1:
+            given = short(repr(value))
+            problems.append(f"{key} = {given}: several values; put it under [axes]")
         if key in axes:
             problems.append(
                 f"{short(key)} stands at the top and under [axes]; keep one"
@@ -115,23 +108,12 @@ def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     return {**values, **axes}
 
 
-def _peek(value: str | list[Any]) -> Sequence[Any]:
-    """The points of an axis, or none where it is in error (reported later)."""
+def _n_points(value: str | list[Any]) -> int:
+    """The points of an axis, none where it is in error (reported later)."""
     try:
-        return expand_axis(value) if isinstance(value, str) else value
+        return len(listed(value))
     except ValueError:
-        return ()
-
-
-def _override_value(key: str, text: str) -> Any:
-    """`text` as a TOML value where it is one, else as an axis or a name."""
-    try:
-        table = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        table = {}
-    if set(table) == {"value"}:
-        return table["value"]
-    return text.split(",") if key == "order_parameters" else text
+        return 0
 
 
 _PLACEHOLDER: dict[str, Any] = {
@@ -155,8 +137,10 @@ def _validate(
     the user sees every problem at once.
     """
     values = {k: v for k, v in values.items() if not _unknown(k, problems)}
-    if isinstance(values.get("order_parameters"), list):
-        values["order_parameters"] = tuple(values["order_parameters"])
+    chosen = values.get("order_parameters")
+    if isinstance(chosen, (str, list)):
+        wanted = names(chosen) if isinstance(chosen, str) else tuple(chosen)
+        values["order_parameters"] = wanted
     try:
         return Sweep.model_validate(values), frozenset()
     except ValidationError as error:

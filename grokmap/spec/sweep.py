@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from grokmap.spec.axis import GRAMMAR, round12
-from grokmap.spec.points import Points
+from grokmap.spec.points import Points, whole
 from grokmap.spec.vocabulary import Vocabulary
 from grokmap.spec.words import (
     CONTROL_FIELDS,
@@ -30,6 +30,7 @@ from grokmap.spec.words import (
 MAX_RUNS = 1_000_000
 AUTO = "auto"
 AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")
+_WHOLE = BeforeValidator(whole)  # so that 1e5 is a number of steps
 
 
 def _key(text: str, **kwargs: Any) -> Any:
@@ -140,7 +141,7 @@ class Sweep(BaseModel):
     nonlinearity: Annotated[tuple[float, ...], Points()] = _key(
         "epsilon of the polynomial activation h + (epsilon/2) h^2", default=(0.0,)
     )
-    batch_size: Annotated[int, Field(ge=0, le=2**22)] = _key(
+    batch_size: Annotated[int, Field(ge=0, le=2**22), _WHOLE] = _key(
         "training examples drawn anew in each step; 0: all of them", default=0
     )
     tolerance: Annotated[float, Field(ge=0)] = _key(
@@ -152,7 +153,7 @@ class Sweep(BaseModel):
         "take the part along the weights out of the gradient of each array, size kept",
         default=False,
     )
-    published_seed: Annotated[int, Field(ge=-1, le=2**32 - 1)] = _key(
+    published_seed: Annotated[int, Field(ge=-1, le=2**32 - 1), _WHOLE] = _key(
         "draw examples, split and initial weights as the authors' code does at this "
         "seed (plain_addition with embedding_mlp); -1: by the run's own seed",
         default=-1,
@@ -170,25 +171,27 @@ class Sweep(BaseModel):
         "(default: all that the task has)",
         default=None,
     )
-    records_per_octave: Annotated[int, Field(ge=8, le=256)] = _key(
+    records_per_octave: Annotated[int, Field(ge=8, le=256), _WHOLE] = _key(
         "records each time the step doubles: 64 resolves times to 1.6%", default=64
     )
-    order_parameters_per_octave: Annotated[int, Field(ge=1, le=256)] = _key(
+    order_parameters_per_octave: Annotated[int, Field(ge=1, le=256), _WHOLE] = _key(
         "records of the cheap order parameters each time the step doubles", default=8
     )
-    dear_order_parameters_per_octave: Annotated[int, Field(ge=1, le=256)] = _key(
-        "records of the dear order parameters each time the step doubles", default=2
+    dear_order_parameters_per_octave: Annotated[int, Field(ge=1, le=256), _WHOLE] = (
+        _key(
+            "records of the dear order parameters each time the step doubles", default=2
+        )
     )
     horizon: Annotated[float, Field(gt=0, le=1e6)] | None = _key(
         "length of a run in weight-decay times 1/decay_rate", default=None
     )
-    n_steps: Annotated[int, Field(ge=1, le=10**9)] | None = _key(
+    n_steps: Annotated[int, Field(ge=1, le=10**9), _WHOLE] | None = _key(
         "fixed length of every run, instead of horizon", default=None
     )
-    min_steps: Annotated[int, Field(ge=1, le=10**9)] = _key(
+    min_steps: Annotated[int, Field(ge=1, le=10**9), _WHOLE] = _key(
         "shortest run under a horizon: memorisation gets its chance", default=1000
     )
-    max_steps: Annotated[int, Field(ge=1, le=10**9)] = _key(
+    max_steps: Annotated[int, Field(ge=1, le=10**9), _WHOLE] = _key(
         "longest run under a horizon; what it cuts short is censored", default=100_000
     )
     tail: Annotated[float, Field(ge=0)] | None = _key(

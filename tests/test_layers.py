@@ -37,6 +37,7 @@ MAY_USE = {
     "checkpoint": {"store", "schedule", "spec", "disk"},
     "transitions": {"classify"},
     "uncertainty": set(),
+    "selection": {"spec", "errors"},
     "boundaries": {"classify", "spec"},
     "refine": {"boundaries", "classify", "spec"},
     "scaling": {"classify", "uncertainty", "errors"},

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from grokmap import __version__
 from grokmap.cli import training
-from grokmap.cli.options import Formats, Json, Out, Result, Rules
+from grokmap.cli.options import ONE_RUN, Formats, Json, Out, Result, Rules
 from grokmap.errors import GrokmapError, shown
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
@@ -252,9 +252,7 @@ def early_stopping(
 @app.command()
 def curves(
     result: Result,
-    run: Annotated[
-        list[str] | None, typer.Option("--run", help="Run id, or its beginning.")
-    ] = None,
+    run: Annotated[list[str] | None, typer.Option("--run", help=ONE_RUN)] = None,
     show: Annotated[
         str | None,
         typer.Option(help="Comma-separated order parameters [some that tell phases]."),
@@ -293,7 +291,7 @@ def status(result: Result, as_json: Json = False) -> None:
 @app.command()
 def show(
     result: Result,
-    run: Annotated[str, typer.Argument(help="Run id, or its beginning.")],
+    run: Annotated[str, typer.Argument(help=ONE_RUN)],
     criteria: Rules = "default",
     reproduce: Annotated[
         bool, typer.Option("--reproduce", help="Print the command that makes it again.")

@@ -13,9 +13,8 @@ from grokmap import boundaries as wedge
 from grokmap import plot, store
 from grokmap.classify import Criteria, classify_parts
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import criteria_with, load_runs, plan_of
+from grokmap.cli.results import axis_is_log, criteria_with, load_runs, plan_of
 from grokmap.errors import ResultError
-from grokmap.spec import is_log
 
 NAME = "boundaries"
 
@@ -59,13 +58,6 @@ def find_boundaries(
     if budget:
         _print_shifts(summary(moved, log), x, log)
     print_files(*files)
-
-
-def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:
-    """Whether an axis is read as its log, by the sweep's own grid if it has one: the
-    places that refinement adds are spaced neither way."""
-    grid = getattr(store.read_spec(path), axis, ())
-    return is_log(grid if len(grid) > 1 else runs[axis])
 
 
 def table_name(name: str, x: str, y: str, rules: Criteria) -> str:

@@ -10,9 +10,8 @@ import pandas as pd
 from grokmap import plot, store, transitions
 from grokmap.boundaries import boundaries
 from grokmap.classify import read_criteria
-from grokmap.cli.boundaries import axis_is_log
 from grokmap.cli.outputs import outputs
-from grokmap.cli.results import criteria_with, find_run, load_runs
+from grokmap.cli.results import axis_is_log, criteria_with, find_run, load_runs
 from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
@@ -126,7 +125,8 @@ def draw_curves(
     trajectories, _ = store.read_trajectories(path, None, chosen["run_id"].tolist())
     logs = {name: ORDER_PARAMETERS[name].log for name in _shown(show, trajectories)}
     figure = plot.curves(trajectories, chosen, logs)
-    name = "-".join(["curves", *wanted[:3]])
+    named = [k[:8] if "=" in w else w for w, k in zip(wanted, ids, strict=True)]
+    name = "-".join(["curves", *named[:3]])
     if rules.name != "default":
         name += f"-{rules.name}"
     shown = [*plot.CURVES, *logs]

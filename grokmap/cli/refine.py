@@ -12,9 +12,9 @@ import pandas as pd
 from grokmap import plot, store
 from grokmap import refine as choice
 from grokmap.classify import read_criteria
-from grokmap.cli.boundaries import axis_is_log, find_boundaries
+from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.durations import seconds_of
-from grokmap.cli.results import criteria_with, label_runs, load_runs
+from grokmap.cli.results import axis_is_log, criteria_with, label_runs, load_runs
 from grokmap.cli.sweep import Options, say, session_in, train_missing
 from grokmap.errors import ResultError, SpecError
 from grokmap.spec import AXES, Sweep

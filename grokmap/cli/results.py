@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import store
+from grokmap import selection, store
 from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
 from grokmap.errors import ResultError, SpecError, short, shown
-from grokmap.spec import read_sweep
+from grokmap.spec import is_log, read_sweep
 
 
 def plan_of(path: Path) -> pd.DataFrame:
@@ -113,6 +113,13 @@ def print_counts(counts: dict[str, int]) -> None:
         print("  (censored: the budget ended before the label could be decided)")
 
 
+def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:
+    """Whether an axis is read as its log, by the sweep's own grid if it has one: the
+    places that refinement adds are spaced neither way."""
+    grid = getattr(store.read_spec(path), axis, ())
+    return is_log(grid if len(grid) > 1 else runs[axis])
+
+
 def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> None:
     """Labels every run and writes runs.parquet (runs-NAME.parquet but for default)."""
     from grokmap.cli.outputs import name_of, outputs
@@ -163,30 +170,47 @@ def print_status(path: Path, as_json: bool) -> None:
         print("  run the same `grokmap sweep` again to do the rest")
 
 
-def find_run(path: Path, prefix: str) -> str:
-    """The one run id of the plan that begins with `prefix`.
+def find_run(path: Path, text: str) -> str:
+    """The one run id of the plan that begins with `text`; or, of coordinates such as
+    alpha=0.2,weight_decay=0.01, the nearest run, which is then said on stderr.
 
     Raises:
-      SpecError: none does, or several.
+      SpecError: no run begins so, or several do; or these are no axes of the runs.
     """
+    plan = plan_of(path)
+    if "=" in text:
+        return _nearest(path, plan, selection.read_place(text))
     # Not by pandas: its text holds no prefix with bytes that are no UTF-8.
-    found = [i for i in plan_of(path)["run_id"] if str(i).startswith(prefix)]
+    found = [run_id for run_id in plan["run_id"] if run_id.startswith(text)]
     if len(found) == 1:
         return str(found[0])
+    given = short(repr(text))
+    hint = "ids stand in runs.parquet; or give coordinates: alpha=0.2,weight_decay=0.01"
     if not found:
-        given = short(repr(prefix))
-        raise SpecError(f"{path}: no run {given}; run ids stand in {store.RUNS}")
+        raise SpecError(f"{path}: no run {given}; {hint}")
     first = ", ".join(found[:3])
-    raise SpecError(f"{path}: {len(found)} runs begin with {prefix!r}: {first}, ...")
+    raise SpecError(
+        f"{path}: {len(found)} runs begin with {given}: {first}, ...; {hint}"
+    )
 
 
-def print_command(path: Path, prefix: str) -> None:
+def _nearest(path: Path, plan: pd.DataFrame, place: dict[str, float]) -> str:
+    known = [axis for axis in place if axis in selection.axes_of(plan)]
+    log = [axis for axis in known if axis_is_log(path, plan, axis)]
+    run = selection.nearest_run(plan, place, log)
+    axes = dict.fromkeys((*place, *store.read_spec(path).swept))
+    where = ", ".join(f"{axis} {run[axis]:.12g}" for axis in axes)
+    print(f"grokmap: run {run['run_id']}: {where}", file=sys.stderr)
+    return str(run["run_id"])
+
+
+def print_command(path: Path, text: str) -> None:
     """The command that makes a run again: its spec, its point on each axis, its tile.
 
     Raises:
       ResultError: the run is not done, so nothing is known of how it was made.
     """
-    run_id = find_run(path, prefix)
+    run_id = find_run(path, text)
     made = [origin for ids, origin in store.origins(path) if run_id in ids]
     if not made:
         raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
@@ -202,8 +226,8 @@ def print_command(path: Path, prefix: str) -> None:
     print(shlex.join(command))
 
 
-def show_run(path: Path, prefix: str, name: str, as_json: bool) -> None:
-    run_id = find_run(path, prefix)
+def show_run(path: Path, text: str, name: str, as_json: bool) -> None:
+    run_id = find_run(path, text)
     trajectories, _ = store.read_trajectories(path, None, [run_id])
     if len(trajectories) == 0:
         raise ResultError(f"{path}: run {run_id} is planned, but not done yet")

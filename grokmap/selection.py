@@ -1,0 +1,99 @@
+"""Which run of a plan stands nearest to a place on its axes. No jax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokmap.errors import SpecError
+from grokmap.spec import AXES
+from grokmap.spec.check import nearest, short
+from grokmap.spec.words import SYSTEM_SIZES
+
+FORM = "write alpha=0.2,weight_decay=0.01"
+
+
+def read_place(text: str) -> dict[str, float]:
+    """Coordinates written as in `FORM`.
+
+    Raises:
+      SpecError: not of that form, or an axis given twice.
+    """
+    place: dict[str, float] = {}
+    for part in text.split(","):
+        axis, _, number = (word.strip() for word in part.partition("="))
+        value = _number(number)
+        if value is None:
+            raise SpecError(f"run {short(repr(text))}: no place on axes; {FORM}")
+        if axis in place:
+            raise SpecError(f"run {short(repr(text))}: {axis} is given twice")
+        place[axis] = value
+    return place
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def axes_of(plan: pd.DataFrame) -> list[str]:
+    """The axes that the planned runs read, swept or not, and their decay rate."""
+    known = [k for k in (*AXES, "decay_rate") if k in plan and plan[k].notna().all()]
+    # A size of 0 is read by nothing.
+    return [k for k in known if k not in SYSTEM_SIZES or (plan[k] > 0).any()]
+
+
+def nearest_run(
+    plan: pd.DataFrame, place: Mapping[str, float], log: Collection[str] = ()
+) -> pd.Series:
+    """The row of the run that is nearest to a place.
+
+    Distances along each named axis are shares of the axis' own span, of its logarithm
+    for axes in `log`. Of runs that are as near, the one with the lowest seed, then the
+    lowest values of the other axes.
+
+    Raises:
+      SpecError: an axis that the runs do not have.
+    """
+    axes = axes_of(plan)
+    for axis in place:
+        if axis not in axes:
+            what = f"no axis {short(repr(axis))} of these runs"
+            raise SpecError(f"{what}; {nearest(axis, axes)}")
+    order = ["seed", *(axis for axis in AXES if axis in axes and axis != "seed")]
+    runs = plan.sort_values(order, kind="stable")
+    away = [distance(runs[k].to_numpy(float), v, k in log) for k, v in place.items()]
+    squares = np.square(away).sum(axis=0)
+    # Rounding must not choose between runs that are as near.
+    as_near = squares <= squares.min() * (1 + 1e-9) + 1e-24
+    return runs.iloc[int(np.argmax(as_near))]
+
+
+def distance(
+    points: npt.NDArray[np.float64], wanted: float, log: bool
+) -> npt.NDArray[np.float64]:
+    """|points - wanted| in spans of the points; of their logarithms if `log`.
+
+    Where 0 or less is wanted there is no logarithm, so the points themselves count.
+    """
+    if log and wanted > 0 and (points > 0).any():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            places = np.where(points > 0, np.log(points), -np.inf)
+        return _in_spans(places, math.log(wanted))
+    return _in_spans(points, wanted)
+
+
+def _in_spans(
+    places: npt.NDArray[np.float64], wanted: float
+) -> npt.NDArray[np.float64]:
+    finite = places[np.isfinite(places)]
+    low, high = float(finite.min()), float(finite.max())
+    # Beyond its ends an axis' own end is nearest, however far away.
+    return np.abs(places - min(max(wanted, low), high)) / ((high - low) or 1.0)

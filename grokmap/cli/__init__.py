@@ -48,6 +48,7 @@ app = typer.Typer(
     help="Phase diagrams of grokking.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # it would take every [hint] for markup
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -291,7 +292,7 @@ def status(result: Result, as_json: Json = False) -> None:
 @app.command()
 def show(
     result: Result,
-    run: Annotated[str, typer.Argument(help=ONE_RUN)],
+    run: Annotated[str, typer.Argument(metavar="RUN", help=ONE_RUN)],
     criteria: Rules = "default",
     reproduce: Annotated[
         bool, typer.Option("--reproduce", help="Print the command that makes it again.")
@@ -332,6 +333,11 @@ def schema() -> None:
     from grokmap.train import VOCABULARY
 
     print(json.dumps(sweep_schema(VOCABULARY), indent=2))
+
+
+for _command in app.registered_commands:
+    # The whole first line: the list of commands would cut it off at 45 letters.
+    _command.short_help = (_command.callback.__doc__ or "").partition("\n")[0]
 
 
 def _version(value: bool) -> None:

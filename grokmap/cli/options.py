@@ -10,7 +10,9 @@ import typer
 ONE_RUN = (
     "Run id, its beginning, or coordinates: alpha=0.2,weight_decay=0.01 (the nearest)."
 )
-Result = Annotated[Path, typer.Argument(help="Folder of a sweep's results.")]
+Result = Annotated[
+    Path, typer.Argument(metavar="RESULT", help="Folder of a sweep's results.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Rules = Annotated[
     str,

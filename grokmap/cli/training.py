@@ -13,7 +13,9 @@ from grokmap.cli.options import Json, Result, Rules, TimeBudget
 def sweep(
     spec: Annotated[
         Path,
-        typer.Argument(help="Sweep file (TOML), or a result folder to go on with."),
+        typer.Argument(
+            metavar="SPEC", help="Sweep file (TOML), or a result folder to go on with."
+        ),
     ],
     override: Annotated[
         list[str] | None,
@@ -103,7 +105,8 @@ def refine(
 
 def reproduce(
     name: Annotated[
-        list[str] | None, typer.Argument(help="Of the list; without one, the list.")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Of the list; without one, the list."),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="All that need no GPU, or all where one is.")

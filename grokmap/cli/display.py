@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from types import TracebackType
@@ -21,20 +22,29 @@ if TYPE_CHECKING:  # jax takes seconds to load, and lists of results need none
     from grokmap.execute import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
+MOST_DAYS = 999
 
 
 def print_event(event: str, **values: Any) -> None:
     """One line of JSON on stdout; null for what is not known yet."""
-    known = {k: None if v != v else v for k, v in values.items()}
+    known = {k: None if _is_unknown(v) else v for k, v in values.items()}
     print(json.dumps({"event": event, **known}, allow_nan=False), flush=True)
 
 
+def _is_unknown(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def human_time(seconds: float) -> str:
-    """90 -> '1m30s'; unknown (NaN) -> '-'."""
-    if seconds != seconds or seconds == float("inf"):
+    """90 -> '1m30s'; unknown (NaN, inf) -> '-'; of what is over (below 0) '0s'."""
+    if not math.isfinite(seconds):
         return "-"
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours:02d}h" if days < MOST_DAYS else f">{MOST_DAYS}d"
     if hours:
         return f"{hours}h{minutes:02d}m"
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
@@ -117,13 +127,22 @@ class Display:
     @property
     def rate(self) -> float:
         """Run-steps per second since the first chunk."""
-        seconds = time.monotonic() - self.started if self.started else 0.0
-        return self.steps_done / seconds if seconds > 0 else float("nan")
+        if self.started is None:
+            return math.nan
+        seconds = time.monotonic() - self.started
+        return self.steps_done / seconds if seconds > 0 else math.nan
 
     @property
     def eta(self) -> float:
+        """Seconds to the end; NaN while they are not known.
+
+        Steps that are done again (after a device ran out of memory) are counted twice,
+        so that less than nothing can be left.
+        """
+        if self.runs_done >= self.total:
+            return 0.0
         rate = self.rate
-        return self.run_steps / rate if rate > 0 else float("nan")
+        return max(0, self.run_steps) / rate if rate > 0 else math.nan
 
     def line(self) -> str:
         busy = 100 * self.steps_done / self.lane_steps if self.lane_steps else 0

@@ -154,8 +154,8 @@ def test_a_budget_names_what_it_leaves_out() -> None:
     [
         (["closed-fom"], "no reproduction 'closed-fom'; did you mean 'closed-form'?"),
         (["closed-form", "--all"], "give one or the other"),
-        (["--all", "--max-cost", "soon"], "--max-cost soon: write 90s, 45m or 3h"),
-        (["--all", "--time-budget", "soon"], "--time-budget soon"),
+        (["--all", "--max-cost", "soon"], "--max-cost 'soon': not a time"),
+        (["--all", "--time-budget", "soon"], "--time-budget 'soon'"),
         (["--max-cost", "3min"], "Give names or --all"),
     ],
 )

@@ -14,6 +14,7 @@ from grokmap import refine as choice
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.durations import seconds_of
+from grokmap.cli.pasted import argument, pasted
 from grokmap.cli.results import axis_is_log, criteria_with, label_runs, load_runs
 from grokmap.cli.sweep import Options, say, session_in, train_missing
 from grokmap.errors import ResultError, SpecError
@@ -157,5 +158,6 @@ def _reason(path: Path, sweep: Sweep, wanted: Wanted, failed: dict[str, str]) ->
     undecided = int(runs["censored"].sum())
     more = "nothing further that runs could tell"
     if undecided:
-        more += f"; {undecided} runs are censored: `grokmap sweep {path} --extend`"
+        extend = pasted(["grokmap", "sweep", argument(path), "--extend"])
+        more += f"; {undecided} runs are censored: `{extend}`"
     return f"precision reached, or {more}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from grokmap import selection, store
 from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
+from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.spec import is_log, read_sweep
 
@@ -221,9 +221,8 @@ def print_command(path: Path, text: str) -> None:
         for word in ("-s", f"{key}={_plain(table.at[run_id, key])!r}")
     ]
     tile = [] if made[-1].tile is None else ["--tile", str(made[-1].tile)]
-    out = ["--out", f"{path}-{run_id}"]
-    command = ["grokmap", "sweep", str(path), *point, *tile, *out]
-    print(shlex.join(command))
+    out = ["--out", f"{argument(path)}-{run_id}"]
+    print(pasted(["grokmap", "sweep", argument(path), *point, *tile, *out]))
 
 
 def show_run(path: Path, text: str, name: str, as_json: bool) -> None:

@@ -288,9 +288,11 @@ def test_damaged_points_are_refused_with_the_way_out(grokmap: Any) -> None:
     assert points is not None
     file = RESULT / store.POINTS
     for wrong, message in (
-        (points.assign(alpha=np.nan), "alpha is not a number in every row"),
+        (points.assign(alpha=np.nan), "alpha = nan: should be a number at least 0"),
         (points.assign(seed="x"), "seed is not a number in every row"),
         (points.assign(train_fraction=7.0), "train_fraction is not the sweep's 0.8"),
+        (points.assign(alpha=7.0), "alpha = 7.0: an exponent of the width, at most 2"),
+        (points.assign(alpha=-1.0), "alpha = -1: should be a number at least 0"),
         (pd.concat([points, points]), "has runs twice"),
         (points.drop(columns="round"), "has no round"),
         (None, "damaged"),

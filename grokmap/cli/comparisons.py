@@ -9,7 +9,7 @@ from typing import Any
 
 from grokmap import store
 from grokmap.cli.display import human_time
-from grokmap.errors import ResultError, SpecError
+from grokmap.errors import ResultError, SpecError, shown
 from grokmap.reproduce import table
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
@@ -137,4 +137,4 @@ def _last(folder: Path) -> dict[str, Any] | None:
 def _last_text(last: Mapping[str, Any] | None) -> str:
     if last is None:
         return verdict(None)
-    return str(last.get("problem") or f"{last['verdict']}, {last['ended']}")
+    return shown(str(last.get("problem") or f"{last['verdict']}, {last['ended']}"))

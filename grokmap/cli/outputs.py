@@ -12,8 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import disk, store
-from grokmap.errors import ResultError, SpecError
-from grokmap.spec.check import short
+from grokmap.errors import ResultError, SpecError, short, shown
 
 FORMATS = ("png", "pdf", "svg")
 TABLES = ("csv", "parquet")  # what a figure shows, as a table
@@ -76,7 +75,7 @@ class Outputs(NamedTuple):
             else:
                 file = disk.write_file(root, own, _drawn(figure, kind))
             if not self.quiet:
-                print(file)
+                print(shown(str(file)))
 
     def _place(self, own: str) -> tuple[Path, str]:
         """The root to write below, and the path from there, without suffix."""
@@ -129,7 +128,8 @@ CLOSED = "cannot be written; --out FILE writes elsewhere"
 @functools.cache
 def _say_nothing_written(result: Path) -> None:
     """Once a result, however many tables and figures there would be."""
-    print(f"grokmap: {result}: {CLOSED}; nothing was written", file=sys.stderr)
+    line = shown(f"{result}: {CLOSED}; nothing was written")
+    print(f"grokmap: {line}", file=sys.stderr)
 
 
 def _without_suffix(out: Path) -> Path:
@@ -149,4 +149,4 @@ def print_files(*files: Path | None) -> None:
     """The names of those that were written, one a line."""
     for file in files:
         if file is not None:
-            print(file)
+            print(shown(str(file)))

@@ -35,7 +35,7 @@ from grokmap.cli.sweep import (
     session_in,
     train_missing,
 )
-from grokmap.errors import GrokmapError, ResultError, SpecError
+from grokmap.errors import GrokmapError, ResultError, SpecError, shown
 from grokmap.lock import locked
 from grokmap.reproduce import table
 from grokmap.reproduce.budget import within
@@ -222,7 +222,7 @@ def _print(
     if as_json:
         print_event("reproduction", **facts)
     else:
-        print(verdict_text(name, entry, findings), facts["file"], sep="\n")
+        print(verdict_text(name, entry, findings), shown(facts["file"]), sep="\n")
 
 
 def _say_choice(choice: Choice, as_json: bool) -> None:

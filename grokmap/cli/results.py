@@ -134,7 +134,7 @@ def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> N
     if as_json:
         print(json.dumps({"criteria": criteria.name, "file": name_of(file), **counts}))
         return
-    print(f"{file or path}: {len(runs)} runs by {criteria.name}")
+    print(shown(f"{file or path}: {len(runs)} runs by {criteria.name}"))
     print_counts(counts)
 
 
@@ -161,9 +161,10 @@ def print_status(path: Path, as_json: bool) -> None:
             )
         )
         return
-    print(f"{path}: {len(known)} of {len(table)} runs done, {missing} missing")
+    head = f"{path}: {len(known)} of {len(table)} runs done, {missing} missing"
+    print(shown(head))
     for line in unreadable:
-        print(f"  {line}")
+        print(f"  {shown(line)}")
     if counts:
         print_counts(counts)
     if missing:
@@ -238,12 +239,9 @@ def show_run(path: Path, text: str, name: str, as_json: bool) -> None:
         print(json.dumps(facts, indent=2))
         return
     for key, value in facts.items():
-        shown = "-" if value is None else value
-        print(f"{key:<26} {shown:.6g}" if _is_real(shown) else f"{key:<26} {shown}")
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, float)
+        text = "-" if value is None else str(value)
+        text = f"{value:.6g}" if isinstance(value, float) else text
+        print(shown(f"{key:<26} {text}"))
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from grokmap import plot, scaling, store
 from grokmap.classify import GROK
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs
-from grokmap.errors import SpecError
+from grokmap.errors import SpecError, shown
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.spec.check import nearest, short
 
@@ -142,7 +142,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, object]]:
 def _print(path: Path, found: scaling.Found) -> None:
     e, table = found.ensemble, found.table
     shape = f"{len(e.sizes)} {e.size}s x {len(e.x)} {e.axis} x {e.grok.shape[2]} seeds"
-    print(f"{path}: {shape}")
+    print(shown(f"{path}: {shape}"))
     cells = int((e.undecided > 0).sum())
     print(f"undecided (censored) runs: {e.undecided.sum()}; cells left out: {cells}")
     time = "decay times" if e.clock == "decay" else "steps"

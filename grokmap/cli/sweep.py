@@ -33,6 +33,7 @@ from grokmap.plan import Planned
 from grokmap.process import signals
 from grokmap.schedule import Kept
 from grokmap.spec import AUTO, AXES, Sweep, expand, read_sweep, run_at
+from grokmap.spec.check import check
 from grokmap.spec.sweep import KEYS
 from grokmap.step_size import choose_learning_rate
 from grokmap.train import VOCABULARY, effective_precision
@@ -194,12 +195,31 @@ def planned_in(path: Path, sweep: Sweep) -> list[Planned]:
     points = store.read_points(path)
     if points is None:
         return plan.plan(sweep, VOCABULARY)
+    _check_points(path, sweep, points)
     places = points[[axis for axis in AXES if axis in points]].to_dict("records")
     runs = [run_at(sweep, place, VOCABULARY) for place in places]
     # Axes may have grown onto points since.
     grid = {run.run_id for run in expand(sweep, VOCABULARY)}
     more = [run for run in runs if run.run_id not in grid]
     return plan.plan(sweep, VOCABULARY, more)
+
+
+def _check_points(path: Path, sweep: Sweep, points: pd.DataFrame) -> None:
+    """What a sweep file with these points would be refused for is refused here, too.
+
+    Raises:
+      ResultError: naming the points of every axis that cannot be trained.
+    """
+    problems: list[str] = []
+    for axis in sweep.swept:
+        wider = sweep.model_copy(update={axis: tuple(points[axis].unique().tolist())})
+        problems += check(wider, set(), frozenset(), VOCABULARY)
+    if problems:
+        file = path / store.POINTS
+        raise ResultError(
+            [f"{file}: {text}" for text in dict.fromkeys(problems)]
+            + [f"{file}: {store.POINTS_AGAIN}"]
+        )
 
 
 def say(line: str) -> None:
@@ -449,5 +469,5 @@ def _report(
             "result", path=str(path), planned=n_planned, exit_code=code, **counts
         )
         return
-    print(f"{path}: {len(runs)} of {n_planned} runs")
+    print(shown(f"{path}: {len(runs)} of {n_planned} runs"))
     print_counts(counts)

@@ -13,7 +13,7 @@ from grokmap import checkpoint, disk, plan, store
 from grokmap.classify import CRITERIA
 from grokmap.cli.results import label_runs
 from grokmap.cli.sweep import missing_of, planned_in
-from grokmap.errors import ResultError
+from grokmap.errors import ResultError, shown
 from grokmap.spec import SCHEMA_VERSION
 from grokmap.train import VOCABULARY
 
@@ -61,7 +61,8 @@ def _text(path: Path, facts: dict[str, Any]) -> str:
         f"{path}: {facts['done']} of {facts['planned']} runs done; the next sweep "
         f"trains {facts['to_do']}{goes_on}",
     ]
-    return "\n".join([*lines, *(["no problem found"] if not facts["problems"] else [])])
+    lines += ["no problem found"] if not facts["problems"] else []
+    return "\n".join(map(shown, lines))
 
 
 def _plan_problems(path: Path, table: pd.DataFrame) -> Iterator[str]:

@@ -79,7 +79,9 @@ def _load(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path}: a folder, not a sweep file") from None
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise SpecError(f"{path}: not TOML: nested too deeply") from None
+    except ValueError as error:
         is_toml = not isinstance(error, tomllib.TOMLDecodeError)
         what = "no sweep file" if is_toml else "not TOML"
         raise SpecError(f"{path}: {what}: {short(str(error))}") from None

@@ -52,6 +52,7 @@ from grokmap.store.files import (
     result_dir,
 )
 from grokmap.store.tables import (
+    POINTS_AGAIN,
     add_session,
     read_plan,
     read_points,
@@ -95,6 +96,7 @@ __all__ = [
     "Origin",
     "PLAN",
     "POINTS",
+    "POINTS_AGAIN",
     "PROVENANCE",
     "REQUIRED",
     "RUNS",

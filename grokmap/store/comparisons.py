@@ -46,8 +46,7 @@ def read_comparison(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(disk.read_bytes(file, MAX_BYTES))
-        sound = all(set(FINDING) <= set(row) for row in found["findings"])
-        if sound and found["findings"]:
+        if found["findings"] and all(map(_is_finding, found["findings"])):
             return dict(found)
         why = "no findings in it"
     except UNREADABLE as error:
@@ -55,3 +54,10 @@ def read_comparison(folder: Path) -> dict[str, Any] | None:
     raise ResultError(
         f"{file}: damaged: {why}; the same `grokmap reproduce` writes it again"
     )
+
+
+def _is_finding(row: Any) -> bool:
+    """Whether a row has all that one of ours has: a verdict, and else texts."""
+    if not isinstance(row, dict) or not isinstance(row.get("holds"), bool):
+        return False
+    return all(isinstance(row.get(name), str) for name in FINDING if name != "holds")

@@ -120,14 +120,14 @@ def read_points(path: Path) -> pd.DataFrame | None:
     file = path / POINTS
     if not disk.exists(file):
         return None
-    points = _read_frame(file, _AGAIN)
+    points = _read_frame(file, POINTS_AGAIN)
     wrong = wrong_points(points, read_spec(path))
     if wrong:
-        raise ResultError(f"{file}: {wrong}; {_AGAIN}")
+        raise ResultError(f"{file}: {wrong}; {POINTS_AGAIN}")
     return points
 
 
-_AGAIN = "remove it, and the same `grokmap refine` chooses the same runs again"
+POINTS_AGAIN = "remove it, and the same `grokmap refine` chooses the same runs again"
 
 
 def write_found(

@@ -81,7 +81,7 @@ def losses(
             row = {"patience": k, "unit": unit, "phase": phase, "n_runs": len(own)}
             row |= {"n_stopped": int(own["stopped"].sum()), "lost_final": quartiles[1]}
             row |= {"lost_final_q25": quartiles[0], "lost_final_q75": quartiles[2]}
-            row["lost_peak"] = own["lost_peak"].median()
+            row["lost_peak"] = own[["lost_peak"]].median().iloc[0]
             row["missed"] = own["missed"].mean() if phase == GROK else np.nan
             rows.append(row)
     return pd.DataFrame(rows)

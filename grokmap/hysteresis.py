@@ -185,8 +185,9 @@ def trends(runs: pd.DataFrame, family: list[str], seed: int = 0) -> pd.DataFrame
         areas = by_seed.dropna().to_numpy()
         row = dict(zip(family, key, strict=True))
         row |= {"n_rates": len(rates), "n_seeds": len(areas), "slowest": rates[0]}
-        # Of runs that all diverged there is no area.
-        row |= {"area": float(by_seed.iloc[:, 0].median())}
+        # Of runs that all diverged there is no area; of a frame, since pandas 2 then
+        # warns of a column's median.
+        row |= {"area": float(by_seed.iloc[:, :1].median().iloc[0])}
         row |= _slow_ramps(rates, areas, rng)
         rows.append(row | _passages(own))
     return pd.DataFrame(rows)

@@ -39,6 +39,11 @@ def median_of(runs: pd.DataFrame, column: str) -> float:
     return float(median_survival(*survival(runs, column)))
 
 
+def middle(values: pd.Series) -> float:
+    """The median; of a frame, since pandas 2 warns of a column's without a value."""
+    return float(values.astype(float).to_frame().median().iloc[0])
+
+
 def shown(value: float) -> str:
     """A median; "-" where half of the runs or more are censored."""
     if not np.isfinite(value):
@@ -59,7 +64,7 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
             **dict(zip(POINT, point, strict=True)),
             "grokked": int(own["t_grok"].notna().sum()),
             "t_grok": median_of(own, "t_grok"),
-            "t_mem": own["t_mem"].astype(float).median(),
+            "t_mem": middle(own["t_mem"]),
             "delay_ratio": median_of(own, "delay_ratio"),
             "peak": own["peak_test_accuracy"].mean(),
             "decay_times": median_of(own, "t_grok") * own["decay_rate"].iloc[0],
@@ -108,7 +113,7 @@ def depths() -> str:
     for (depth, decay), own in runs_of("depth").groupby(["depth", "weight_decay"]):
         times = [median_of(own, k) for k in ("t_grok", "delay_ratio")]
         cells = [str(depth), number(decay), share(own)]
-        cells += [shown(own["t_mem"].astype(float).median()), *map(shown, times)]
+        cells += [shown(middle(own["t_mem"])), *map(shown, times)]
         cells += [shown(times[0] * own["decay_rate"].iloc[0])]
         cells += [f"{own['peak_test_accuracy'].mean():.2f}"]
         rows.append([*cells, str(int(own["collapsed"].sum()))])
@@ -122,7 +127,7 @@ def no_decay() -> str:
         for dropout, own in runs_of(name).groupby("dropout", dropna=False):
             name = f"{words}, dropout {dropout:g}" if dropout > 0 else words
             cells = [name, share(own)]
-            cells += [shown(own["t_mem"].astype(float).median())]
+            cells += [shown(middle(own["t_mem"]))]
             cells += [shown(median_of(own, "t_grok"))]
             cells += [f"{own['peak_test_accuracy'].mean():.2f}"]
             cells += [f"{own['final_test_accuracy'].mean():.2f}"]

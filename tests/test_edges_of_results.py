@@ -69,7 +69,7 @@ def quickstart(command_line: Any) -> Any:
             command, "copy", *options, "--format", "csv,parquet", "--out", "figure"
         )
         assert code == 0 and "figure.csv" in out
-        exported = pd.read_csv("figure.csv")
+        exported = pd.read_csv("figure.csv", float_precision="round_trip")
         whole = pd.read_parquet("figure.parquet")
         assert list(exported) == list(whole) and len(exported) == len(whole)
         for name in whole.select_dtypes("number"):

@@ -18,7 +18,7 @@ from grokmap.plot.phase_diagram import (
 )
 from grokmap.plot.phase_grids import phase_grids
 from grokmap.plot.scaling import Scales, scaling_figure
-from grokmap.plot.style import COLOURS, GENERALISED
+from grokmap.plot.style import COLOURS, GENERALISED, figure_bytes
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
@@ -39,6 +39,7 @@ __all__ = [
     "curves",
     "diagram_cells",
     "early_stopping",
+    "figure_bytes",
     "forecast_panels",
     "gather",
     "law_residuals",

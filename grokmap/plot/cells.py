@@ -48,6 +48,8 @@ def _cell(runs: pd.DataFrame, x: str, y: str, shade: str) -> dict[str, Any]:
     phases = runs["phase"].value_counts()
     generalised = [name for name in phases.index if name in GENERALISED]
     grokked = runs["phase"].isin(GENERALISED)
+    # Of a frame: where no value is known, pandas 2 warns of a column's median.
+    shades = runs[[shade]].astype(float).median()
     return {
         "x": float(runs[x].iloc[0]),
         "y": float(runs[y].iloc[0]),
@@ -55,7 +57,7 @@ def _cell(runs: pd.DataFrame, x: str, y: str, shade: str) -> dict[str, Any]:
         "top": generalised[0] if generalised else None,
         "p_grok": float(grokked.mean()),
         "censored": float(runs["censored"].mean()),
-        "shade": float(runs[shade].astype(float).median()),
+        "shade": float(shades.iloc[0]),
     }
 
 

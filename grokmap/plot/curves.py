@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grokmap.plot.style import STYLE
+from grokmap.plot.style import styled
 
 
 def curves(
@@ -34,7 +33,7 @@ def curves(
         if name in trajectories and trajectories[name].notna().any()
     }
     rows = 3 + len(order_parameters)
-    with mpl.rc_context(STYLE):
+    with styled():
         size = (2.6 * len(runs) + 0.6, 1.25 * rows + 0.6)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap.plot.phase_diagram import say_nothing
-from grokmap.plot.style import COLOURS, STYLE
+from grokmap.plot.style import COLOURS, styled
 
 QUANTITIES = ("#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 UNITS = {
@@ -27,7 +26,7 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
         series a quantity, with the columns `shown` (the AUC to draw), `against`, and
         `unmatched`, drawn for the decay rate.
     """
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(8.6, 2.5), layout="constrained")
         accuracy, missed, warning = figure.subplots(1, 3)
         for phase, own in lost.groupby("phase"):

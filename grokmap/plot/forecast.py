@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grokmap.plot.style import COLOURS, STYLE
+from grokmap.plot.style import COLOURS, styled
 
 Floats = npt.NDArray[np.float64]
 T_GROK = r"$t_{\mathrm{grok}}$"
@@ -22,7 +21,7 @@ def forecast_panels(known: pd.DataFrame) -> Figure:
     known: `forecast.hindcasts`. Intervals that miss are orange; crosses: the baseline.
     """
     cuts = list(dict.fromkeys(known["cut"]))
-    with mpl.rc_context(STYLE):
+    with styled():
         size = (1.9 * len(cuts) + 0.3, 2.4)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from grokmap.plot.style import COLOURS, STYLE
+from grokmap.plot.style import COLOURS, styled
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def hysteresis_loops(
     """
     groups = list(runs.groupby(list(family)))
     steps = sorted(runs["ramp_steps"].unique())
-    with mpl.rc_context(STYLE):
+    with styled():
         size = (max(4.5, 1.25 * len(steps) + 0.9), 1.25 * len(groups) + 3.0)
         figure = Figure(figsize=size, layout="constrained")
         halves: Any = figure.subfigures(2, 1, height_ratios=[1.25 * len(groups), 2.6])

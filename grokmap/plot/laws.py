@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from grokmap.plot.style import COLOURS, STYLE
+from grokmap.plot.style import COLOURS, styled
 
 COLUMNS = 4
 MARKERS = "osD^vP*X"
@@ -28,7 +28,7 @@ def law_residuals(table: pd.DataFrame) -> Figure:
     rows = -(-len(names) // COLUMNS)
     alphas = np.sort(table["alpha"].unique())
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(alphas)))
-    with mpl.rc_context(STYLE):
+    with styled():
         size = (1.85 * COLUMNS, 1.6 * rows + 0.5)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
@@ -89,7 +89,7 @@ def master_curve(table: pd.DataFrame) -> Figure:
     """
     panels = list(dict.fromkeys(table["panel"]))
     systems = sorted(table["system"].unique(), key=_by_number)
-    with mpl.rc_context(STYLE):
+    with styled():
         size = (1.95 * len(panels), 2.5)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[

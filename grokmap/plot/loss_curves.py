@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grokmap.plot.style import STYLE
+from grokmap.plot.style import styled
 
 PANELS = {"train_loss": "train loss", "test_loss": "test loss"}
 SYMBOLS = {"alpha": r"$\alpha$"}
@@ -21,7 +21,7 @@ def loss_curves(trajectories: pd.DataFrame, runs: pd.DataFrame, by: str) -> Figu
       runs: those to draw, in order, with run_id and the column `by`, which tells them
         apart and gives their colours, dark to light.
     """
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(6.4, 2.6), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
         shades = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(runs)))

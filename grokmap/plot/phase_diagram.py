@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokmap.errors import SpecError
 from grokmap.plot.cells import Cells, boundary, gather
-from grokmap.plot.style import COLOURS, GENERALISED, STYLE
+from grokmap.plot.style import COLOURS, GENERALISED, styled
 
 AXES = (
     "alpha",
@@ -109,7 +109,7 @@ def phase_diagram(
       SpecError: an axis that is not swept, or more than two others that are.
     """
     panels, columns, rows = _panels(runs, x, y)
-    with mpl.rc_context(STYLE):
+    with styled():
         wide = len(columns.values) <= 2
         figure = _diagram_figure(len(columns.values), len(rows.values), wide)
         halves: Any = figure.subfigures(1, 2) if wide else figure.subfigures(2, 1)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from grokmap.plot.style import COLOURS, STYLE
+from grokmap.plot.style import COLOURS, styled
 
 Names = npt.NDArray[np.str_]
 NOTHING = "#FFFFFF"
@@ -33,7 +32,7 @@ def phase_grids(
       agreement: [rows, columns] share of seeds with the commonest phase.
       axes: values of rows from the top and of columns; labels: of both.
     """
-    with mpl.rc_context(STYLE):
+    with styled():
         count = len(grids) + 1
         figure = Figure(figsize=(2.7 * count, 3.2), layout="constrained")
         panels = figure.subplots(1, count, squeeze=False)[0]

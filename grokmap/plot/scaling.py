@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from grokmap.plot.phase_diagram import LABELS
-from grokmap.plot.style import STYLE
+from grokmap.plot.style import styled
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def scaling_figure(table: pd.DataFrame, scales: Scales) -> Figure:
     """
     sizes = sorted(table.loc[table["name"] == "half", "size"].unique())
     looks = _looks(sizes, scales)
-    with mpl.rc_context(STYLE):
+    with styled():
         figure = Figure(figsize=(7.2, 5.4), layout="constrained")
         (p, cumulant), (collapsed, times) = figure.subplots(2, 2)
         _draw_curves(p, table, scales, looks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokmap.plot.hysteresis import LINES, MARKERS
-from grokmap.plot.style import COLOURS, STYLE
+from grokmap.plot.style import COLOURS, styled
 
 Floats = npt.NDArray[np.float64]
 BINS = 12
@@ -33,7 +32,7 @@ def order_panels(
         at the boundary cell; labels: of the quantities.
     """
     widths = sorted(table["width"].unique())
-    with mpl.rc_context(STYLE):
+    with styled():
         columns = len(widths) + 2
         ratios = [1.0] * len(widths) + [1.5, 1.5]
         figure = Figure(

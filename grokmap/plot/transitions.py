@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grokmap.plot.style import COLOURS, STYLE
+from grokmap.plot.style import COLOURS, styled
 
 Floats = npt.NDArray[np.float64]
 COLUMNS = 4
@@ -38,7 +37,7 @@ def transition_panels(
     """
     rows = -(-len(panels) // COLUMNS)
     halves = moves.set_index("quantity")["t_half_over_t_grok"]
-    with mpl.rc_context(STYLE):
+    with styled():
         size = (1.85 * COLUMNS, 1.45 * rows + 0.5)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()

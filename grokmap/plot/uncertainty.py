@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
@@ -20,7 +19,7 @@ from grokmap.plot.phase_diagram import (
     scale,
     shade,
 )
-from grokmap.plot.style import STYLE
+from grokmap.plot.style import styled
 
 COLUMNS = {
     "p_grok": "P(grok)",
@@ -45,7 +44,7 @@ def uncertainty_maps(maps: Sequence[Map], x: str, y: str) -> Figure:
     Args:
       maps: cells with x, y, p_grok, p_grok_low, p_grok_high, t_grok, changed.
     """
-    with mpl.rc_context(STYLE):
+    with styled():
         size = (2.35 * len(COLUMNS), 2.3 * len(maps) + 0.35)
         figure = Figure(figsize=size, layout="constrained")
         shape = (len(maps), len(COLUMNS))

@@ -60,3 +60,8 @@ def spread(values: pd.Series) -> str:
         return ""
     low, high = values.min(), values.max()
     return " to ".join(f"{x:.3g}" if x < 1000 else f"{x:.0f}" for x in (low, high))
+
+
+def median(values: pd.Series) -> float:
+    """NaN of no value; of a frame, since pandas 2 then warns of a column's."""
+    return float(values.astype(float).to_frame().median().iloc[0])

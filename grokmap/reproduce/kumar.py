@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from grokmap import plot
 from grokmap.classify import Criteria
-from grokmap.reproduce.finding import Finding, spread
+from grokmap.reproduce.finding import Finding, median, spread
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -39,7 +39,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
             f"weight norm at step {STEPS} over the initial one, s = 1",
             "grows, without weight decay",
             "> 2 in every run",
-            f"{norm.median():.3g}",
+            f"{median(norm):.3g}",
             spread(norm),
             bool((norm > 2).all()),
         ),
@@ -80,7 +80,7 @@ def _time(runs: pd.DataFrame, column: str, what: str) -> Finding:
         f"steps to {what}",
         f"within {STEPS}",
         f"10000 to {STEPS} in every run",
-        f"{steps.median():.0f}",
+        f"{median(steps):.0f}",
         spread(steps),
         bool(steps.between(10_000, STEPS).all()),
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from grokmap.reproduce.finding import Finding, spread
+from grokmap.reproduce.finding import Finding, median, spread
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -31,14 +31,14 @@ def _within(
     name: str, published: str, values: pd.Series, low: float, high: float
 ) -> Finding:
     """Whether the median of steps lies in a range; one that is never is late."""
-    median = float(values.fillna(np.inf).median())
+    middle = float(values.fillna(np.inf).median())
     return Finding(
         f"{name}, steps, median over seeds",
         published,
         f"{low:.0f} to {high:.0f}",
-        f"{median:.0f}",
+        f"{middle:.0f}",
         spread(values),
-        low <= median <= high,
+        low <= middle <= high,
     )
 
 
@@ -101,7 +101,7 @@ def nanda_transformer(trained: Mapping[str, Trained]) -> list[Finding]:
             "t_grok / t_mem",
             "three phases: memorisation, circuit formation, clean-up (by eye)",
             ">= 3 in every run",
-            f"{ratio.median():.3g}",
+            f"{median(ratio):.3g}",
             spread(ratio),
             bool((ratio >= 3).all()),
         ),
@@ -109,7 +109,7 @@ def nanda_transformer(trained: Mapping[str, Trained]) -> list[Finding]:
             "restricted loss at the end (uniform: ln 113 = 4.73)",
             "small: key frequencies are enough",
             "< 0.1 in every run",
-            f"{restricted.median():.3g}",
+            f"{median(restricted):.3g}",
             spread(restricted),
             bool((restricted < 0.1).all()),
         ),
@@ -117,7 +117,7 @@ def nanda_transformer(trained: Mapping[str, Trained]) -> list[Finding]:
             "excluded loss at the end",
             "large: nothing is left without them",
             f"> {uniform / 2:.2f} in every run",
-            f"{excluded.median():.3g}",
+            f"{median(excluded):.3g}",
             spread(excluded),
             bool((excluded > uniform / 2).all()),
         ),
@@ -156,7 +156,7 @@ def lyu_modular(trained: Mapping[str, Trained]) -> list[Finding]:
             "t_grok / t_mem",
             "about 10",
             "3 to 30 in every run",
-            f"{ratio.median():.3g}",
+            f"{median(ratio):.3g}",
             spread(ratio),
             bool(ratio.between(3, 30).all()),
         )

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from grokmap.classify import Criteria
-from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.finding import Finding, median
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.uncertainty import median_ratio_interval, median_survival
@@ -109,7 +109,7 @@ def compare_prieto(trained: Mapping[str, Trained]) -> list[Finding]:
             "share of training examples with loss exactly 0 at the end, softmax",
             "softmax collapse",
             "> 0.5 in every run",
-            f"{zero.median():.3g}",
+            f"{median(zero):.3g}",
             f"{zero.min():.3g} to {zero.max():.3g}",
             bool((zero > 0.5).all()),
         ),
@@ -117,7 +117,7 @@ def compare_prieto(trained: Mapping[str, Trained]) -> list[Finding]:
             "test accuracy at the end, softmax",
             "no grokking",
             "< 0.2 in every run",
-            f"{test.median():.3g}",
+            f"{median(test):.3g}",
             f"{test.min():.3g} to {test.max():.3g}",
             bool((test < 0.2).all()),
         ),

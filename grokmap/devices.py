@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from grokmap import disk
 from grokmap.errors import SpecError
 from grokmap.plan import Planned, Slots
 from grokmap.process import environment
@@ -107,7 +108,14 @@ def pinned() -> dict[str, Any]:
 
 def use_all_cores() -> None:
     """One CPU device a core. Call before jax's first computation."""
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    jax.config.update("jax_num_cpu_devices", usable_cores())
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; all of the machine where it cannot be told."""
+    if hasattr(os, "sched_getaffinity"):  # Linux; macOS binds no process to cores
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def platform() -> str:
@@ -119,14 +127,27 @@ def use_compile_cache() -> None:
     """Keeps compiled programs, so that the same sweep compiles nothing next time.
 
     In the user's own cache folder: programs are trusted code, so never beside results.
-    JAX_COMPILATION_CACHE_DIR chooses another folder.
+    JAX_COMPILATION_CACHE_DIR chooses another folder. Nothing is kept for a user who has
+    no home, or may not write there.
     """
     if not getattr(jax.config, COMPILE_CACHE, None):
-        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(caches) / "grokmap" / "compiled"
+        folder = cache_folder()
+        if folder is None:
+            return
         jax.config.update(COMPILE_CACHE, str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def cache_folder() -> Path | None:
+    """Where compiled programs are kept; None where nothing can be."""
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = caches / "grokmap" / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home: a user id that nobody has named
+        return None
+    return folder if disk.is_writable(folder) else None
 
 
 def choose_settings(

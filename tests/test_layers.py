@@ -28,7 +28,7 @@ MAY_USE = {
         *("tasks", "models", "losses", "optimizers", "order_parameters", "network"),
         *("plan", "spec", "errors"),
     },
-    "devices": {"train", "tasks", "plan", "spec", "process", "errors"},
+    "devices": {"disk", "train", "tasks", "plan", "spec", "process", "errors"},
     "execute": {"devices", "schedule", "plan", "spec", "errors"},
     "rates": {"execute", "devices", "schedule", "plan", "spec"},
     "step_size": {"train", "tasks", "optimizers", "order_parameters", "spec"},

@@ -4,6 +4,7 @@ commands that train are in `training`."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -358,9 +359,20 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """The `grokmap` program. A user's mistake is one line on stderr, no traceback."""
+    if os.name != "posix":
+        print("grokmap: runs on Linux and macOS; on Windows, use WSL", file=sys.stderr)
+        sys.exit(2)
     try:
         app(args=arguments)
     except GrokmapError as error:
         for problem in error.problems:
             print(f"grokmap: {problem}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # where no command foresaw it: a disk that fails, ...
+        name = f"{error.filename}: " if error.filename else ""
+        line = shown(f"{name}{error.strerror or error}")
+        print(f"grokmap: {line}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print("grokmap: out of memory", file=sys.stderr)
+        sys.exit(2)

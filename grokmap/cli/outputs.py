@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import functools
-import io
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import disk, store
 from grokmap.errors import ResultError, SpecError, short, shown
+from grokmap.plot import figure_bytes
 
 FORMATS = ("png", "pdf", "svg")
 TABLES = ("csv", "parquet")  # what a figure shows, as a table
-# No dates: the same table then gives the same file.
-METADATA: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None},
-    "svg": {"Date": None},
-}
+CLOSED = "cannot be written; --out FILE writes elsewhere"
 
 
-class Outputs(NamedTuple):
+@dataclass
+class Outputs:
     """Where a command writes.
 
     result: the folder of a sweep; out: a path without suffix in place of it; kinds: of
     figures; quiet: whether the names of figures stay unprinted; writes: False where
-    nothing can be written, so that results are printed only.
+    nothing can be written, so that results are printed only; said: that they are.
     """
 
     result: Path
@@ -37,6 +32,7 @@ class Outputs(NamedTuple):
     kinds: tuple[str, ...] = ()
     quiet: bool = False
     writes: bool = True
+    said: bool = False
 
     def table(
         self, found: pd.DataFrame, name: str, kind: str = "parquet"
@@ -47,7 +43,7 @@ class Outputs(NamedTuple):
           ResultError: it cannot be written.
         """
         if not self.writes:
-            _say_nothing_written(self.result)
+            self._say_nothing_written()
             return None
         root, stem = self._place("")
         stem = name if self.out is None else f"{stem}-{name}"
@@ -65,7 +61,7 @@ class Outputs(NamedTuple):
           ResultError: it cannot be written.
         """
         if not self.writes:
-            _say_nothing_written(self.result)
+            self._say_nothing_written()
             return
         root, stem = self._place(f"{store.FIGURES}/{name}")
         for kind in self.kinds:
@@ -73,9 +69,16 @@ class Outputs(NamedTuple):
             if kind in TABLES:
                 file = store.write_export(root, own, data)
             else:
-                file = disk.write_file(root, own, _drawn(figure, kind))
+                file = disk.write_file(root, own, figure_bytes(figure, kind))
             if not self.quiet:
                 print(shown(str(file)))
+
+    def _say_nothing_written(self) -> None:
+        """Once, however many tables and figures there would be."""
+        if not self.said:
+            line = shown(f"{self.result}: {CLOSED}; nothing was written")
+            print(f"grokmap: {line}", file=sys.stderr)
+        self.said = True
 
     def _place(self, own: str) -> tuple[Path, str]:
         """The root to write below, and the path from there, without suffix."""
@@ -85,12 +88,6 @@ class Outputs(NamedTuple):
             return self.result, self.out.relative_to(self.result).as_posix()
         disk.make_root(self.out.parent)
         return self.out.parent, self.out.name
-
-
-def _drawn(figure: Figure, kind: str) -> bytes:
-    sink = io.BytesIO()
-    figure.savefig(sink, format=kind, metadata=METADATA[kind])
-    return sink.getvalue()
 
 
 def outputs(
@@ -120,16 +117,6 @@ def outputs(
     if not writes and figure_only:
         raise ResultError(f"{result}: {CLOSED}")
     return Outputs(result, place, kinds, quiet, writes)
-
-
-CLOSED = "cannot be written; --out FILE writes elsewhere"
-
-
-@functools.cache
-def _say_nothing_written(result: Path) -> None:
-    """Once a result, however many tables and figures there would be."""
-    line = shown(f"{result}: {CLOSED}; nothing was written")
-    print(f"grokmap: {line}", file=sys.stderr)
 
 
 def _without_suffix(out: Path) -> Path:

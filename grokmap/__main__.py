@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from grokmap.process import environment, signals, streams
@@ -18,7 +19,9 @@ def run() -> None:
         main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0
-        sys.exit(streams.exit_code(code, output))
+        code = streams.exit_code(code, output)
+        signals.handle(signal.SIG_IGN)  # all is done: too late to stop anything
+        sys.exit(code)
 
 
 if __name__ == "__main__":

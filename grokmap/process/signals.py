@@ -33,7 +33,7 @@ def end_at_once(number: int, frame: FrameType | None) -> None:
     os._exit(exit_code(number))
 
 
-def handle(handler: Handler) -> dict[int, Any]:
+def handle(handler: Handler | signal.Handlers) -> dict[int, Any]:
     """Gives the ending signals a handler, and returns those they had.
 
     A signal that is ignored, as SIGHUP is under nohup, stays ignored.

@@ -1,22 +1,35 @@
 # Everything runs in .venv, made from pyproject.toml and constraints.txt.
 PYTHON ?= python3
 VENV := .venv
+CONSTRAINTS := constraints.txt
+GROUP := dev
+
+# Two more environments: every dependency at the lowest version that is declared, and
+# all at the newest. A Python is looked for by name, then among those of pyenv.
+python = $(shell for p in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; \
+  do $$p -c 1 2> /dev/null && echo $$p && break; done)
+PYTHON_MINIMUM ?= $(call python,3.11)
+PYTHON_NEWEST ?= $(call python,3.13)
+MINIMUM = VENV=.venv-minimum GROUP=test CONSTRAINTS=constraints-minimum.txt PYTHON="$(PYTHON_MINIMUM)"
+NEWEST = VENV=.venv-newest GROUP=test CONSTRAINTS= PYTHON="$(PYTHON_NEWEST)"
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo smoke test test-slow lint type bench bench-gpu figures clean
+.PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
+  test-slow lint type bench bench-gpu figures clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## make the environment
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(if $(PYTHON),,echo "make: no Python of the version that $(VENV) needs; give PYTHON_MINIMUM=/path/to/python3.11 or PYTHON_NEWEST=/path/to/python3.13" >&2; exit 2)
 	$(PYTHON) -c 'import sys; sys.exit("grokmap needs Python >= 3.11, not %d.%d; try make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) --editable . --group $(GROUP)
 	@touch $@
 
 demo: $(STAMP) ## sweep the quickstart and draw its phase diagram
@@ -29,8 +42,20 @@ smoke: $(STAMP) ## a CPU smoke sweep through the command line, under a minute
 	$(BIN)/grokmap curves results/smoke
 	$(BIN)/grokmap status results/smoke
 
+smoke-minimum: ## the same with the lowest versions, on Python 3.11
+	$(MAKE) smoke $(MINIMUM)
+
+smoke-newest: ## the same with the newest versions, on Python 3.13
+	$(MAKE) smoke $(NEWEST)
+
 test: $(STAMP) ## all tests but the slow ones
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-minimum: ## the same with the lowest versions, on Python 3.11
+	$(MAKE) test $(MINIMUM)
+
+test-newest: ## the same with the newest versions, on Python 3.13
+	$(MAKE) test $(NEWEST)
 
 test-slow: $(STAMP) ## evidence that takes minutes
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
@@ -60,5 +85,5 @@ figures: $(STAMP) ## draw the committed figures again
 	$(BIN)/grokmap phase-diagram results/quickstart-reference --colour rqi
 	$(BIN)/grokmap curves results/survey2026 --format png
 
-clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the environments and caches
+	rm -rf .venv .venv-minimum .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -122,6 +122,10 @@ def test_numbers_do_not_depend_on_the_environment(
     pd.testing.assert_frame_equal(
         records(folder / "results/tiny"), expected, check_exact=True
     )
+    doctor = ran(folder, "doctor", env=HOSTILE).stdout.decode()
+    for name, value in HOSTILE.items():
+        assert f"no effect    {name}={value!r}" in doctor
+    assert "fixed        jax_threefry_partitionable = True" in doctor
     provenance = (folder / "results/tiny/provenance.json").read_text()
     assert '"JAX_ENABLE_X64": "1"' in provenance
     assert '"jax_default_prng_impl": "threefry2x32"' in provenance

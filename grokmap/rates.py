@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from grokmap.devices import SLOTS, Compiled, Settings, build_program, on_lanes
 from grokmap.execute import refill, take_seats
 from grokmap.plan import Planned, Slots
 from grokmap.schedule import Seat
-from grokmap.spec import System
+from grokmap.spec import Control, System
+from grokmap.train import names_by_cost
 
 RECORDS = 8  # a chunk that is timed has at least
 ENOUGH = 0.05  # seconds of a chunk that is timed, about
+SLOW = 0.5  # seconds from which a call is not repeated
 
 
 class Rate(NamedTuple):
@@ -35,7 +39,18 @@ class Rate(NamedTuple):
 def measure_rate(
     compiled: Compiled, settings: Settings, runs: Sequence[Planned]
 ) -> Rate:
-    """Times chunks with short and long intervals, and what is measured less often."""
+    """What `measured` finds, all of it."""
+    found = dict(measured(compiled, settings, runs))
+    return Rate(found.pop("step"), found)
+
+
+def measured(
+    compiled: Compiled, settings: Settings, runs: Sequence[Planned]
+) -> Iterator[tuple[str, float]]:
+    """("step", seconds), then those of a record of each cost class, as each is known.
+
+    Times chunks with short and long intervals, and what is measured less often.
+    """
     lanes = sample(compiled, settings, runs)
 
     def seconds_of_chunk(interval: int, records: int) -> float:
@@ -49,17 +64,18 @@ def measure_rate(
         few = seconds_of_chunk(interval, RECORDS)
         # Enough of them to be told from the price of a call.
         records = min(SLOTS, max(RECORDS, int(RECORDS * ENOUGH / few)))
-        times = [seconds_of_chunk(interval, records) for _ in range(3)]
+        repeats = 3 if few < SLOW else 1
+        times = [seconds_of_chunk(interval, records) for _ in range(repeats)]
         return min(times) / records / settings.lanes
 
     short, interval = seconds_a_record(1), 2
     while (long := seconds_a_record(interval)) < 4 * short:
         interval *= 2
     step = (long - short) / (interval - 1)
-    record = {"dense": max(0.0, short - step)}
-    for cost, measured in _measurements(runs[0].run.system, settings).items():
-        record[cost] = seconds_of(partial(measured, lanes)) / settings.lanes
-    return Rate(step, record)
+    yield "step", step
+    yield "dense", max(0.0, short - step)
+    for cost, function in _measurements(runs[0].run.system, settings).items():
+        yield cost, seconds_of(partial(function, lanes)) / settings.lanes
 
 
 def _measurements(system: System, settings: Settings) -> dict[str, Any]:
@@ -71,20 +87,34 @@ def _measurements(system: System, settings: Settings) -> dict[str, Any]:
     }
 
 
-def measure_costs(
+def measured_alone(
     system: System, compiled: Compiled, settings: Settings, runs: Sequence[Planned]
-) -> dict[str, float]:
-    """Seconds of a record of each order parameter of the system, alone.
+) -> Iterator[tuple[str, float]]:
+    """Seconds of a record of each order parameter of the system, alone, as each is
+    known.
 
     Together they cost less: what several need is then computed once.
     """
     lanes = sample(compiled, settings, runs)
-    seconds = {}
     for name in system.order_parameters:
         alone = dataclasses.replace(system, order_parameters=(name,))
-        (measured,) = _measurements(alone, settings).values()
-        seconds[name] = seconds_of(partial(measured, lanes)) / settings.lanes
-    return seconds
+        (function,) = _measurements(alone, settings).values()
+        yield name, seconds_of(partial(function, lanes)) / settings.lanes
+
+
+def costs_of(system: System) -> tuple[str, ...]:
+    """The cost classes that the system records."""
+    return tuple(names_by_cost(system.order_parameters))
+
+
+def n_weights(system: System) -> int:
+    """How many weights a network of the system has; nothing is computed for it."""
+    bare = dataclasses.replace(system, order_parameters=())
+    any_settings = Settings(1, 1, 1, "gather", together=False, precision="float32")
+    control = Control(*map(jnp.float32, [0.0] * len(Control._fields)))
+    init = build_program(bare, any_settings).init
+    lane = jax.eval_shape(init, control, jnp.int32(1), jnp.uint32(0))
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(lane.params))
 
 
 def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> Any:
@@ -108,10 +138,10 @@ def _slots(settings: Settings, interval: int, records: int) -> Slots:
 
 
 def seconds_of(call: Callable[[], Any], repeats: int = 3) -> float:
-    """The shortest of a few calls, after one that warms up."""
+    """The shortest of a few calls, after one that warms up; one call if it is slow."""
     jax.block_until_ready(call())
-    times = []
-    for _ in range(repeats):
+    times: list[float] = []
+    while len(times) < repeats and sum(times) < SLOW:
         started = time.perf_counter()
         jax.block_until_ready(call())
         times.append(time.perf_counter() - started)

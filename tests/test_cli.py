@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 from grokmap import execute, store
-from grokmap.cli import app
+from grokmap.cli import app, meter
 from grokmap.errors import ResultError
 from grokmap.lock import locked
 
@@ -118,15 +118,17 @@ def test_result_commands_agree(grokmap: Any) -> None:
     assert json.loads(out)["grok"] == 4
 
 
-def test_dry_run_writes_nothing(grokmap: Any) -> None:
+def test_dry_run_writes_nothing(grokmap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, _ = grokmap("sweep", "tiny.toml", "--dry-run")
     assert code == 0
     for word in ("weight_decay", "runs", "compiles", "output", "time"):
         assert word in out
+    monkeypatch.setattr(meter, "SHARE", float("inf"))  # all, though it is short
     code, out, _ = grokmap("sweep", "tiny.toml", "--dry-run", "--json")
     plan = json.loads(out)
     assert plan["runs"] == 4 and plan["run_steps"] == 240 and plan["compiles"] == 1
     assert plan["seconds"] > 0 and plan["bytes"] > 0
+    assert (plan["measured"], plan["modelled"], plan["unknown"]) == (1, 0, [])
     assert set(plan["shares_alone"]) == {"snr"}
     assert 0 < plan["shares"]["order_parameters"] < 1
     assert sorted(os.listdir()) == ["tiny.toml"]

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from typing import Any
 
-from grokmap import devices, plan, rates, store
+from grokmap import plan, store
 from grokmap.cli.display import human_bytes, human_time, print_event
 from grokmap.cli.durations import seconds_of
+from grokmap.cli.meter import Meter, run_within
 from grokmap.cli.sweep import Options, missing_of, planned_in, read_options
+from grokmap.estimate import Estimate, seconds_of_all
 from grokmap.plan import Planned
-from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.train import VOCABULARY, names_by_cost
+
+# Seconds until the estimate is made of what is measured by then: with start-up and
+# printing a dry run takes less than a minute.
+LONGEST = 45.0
 
 
 def dry_run_sweep(options: Options) -> int:
     """Says what `run_sweep` would do; writes nothing."""
+    deadline = time.monotonic() + LONGEST
     seconds_of(options.time_budget, "--time-budget")
     seconds_of(options.checkpoint, "--checkpoint")
-    path, sweep = read_options(options)
+    path, sweep = read_options(options, quick=True)
     planned = planned_in(path, sweep)
     missing = planned
     if path.exists():
         steps = store.stored(path).steps
         table = plan.plan_table(planned, sweep, VOCABULARY)
         missing = missing_of(path, planned, table, steps)
+    meter = Meter(missing, options.lanes)
+    is_over = run_within(meter.measure(), deadline - time.monotonic())
     report = {
         "sweep": sweep.name,
         "folder": str(path),
@@ -32,13 +42,67 @@ def dry_run_sweep(options: Options) -> int:
         "runs": len(planned),
         "to_do": len(missing),
         "run_steps": sum(run.n_steps for run in missing),
-        **_estimate(missing, options.lanes),
+        "bytes": sum(map(_bytes_of, missing)),
+        **_costs(meter),
     }
     if options.as_json:
         print_event("plan", **report)
     else:
         _print(report)
+    if not is_over:
+        _leave()
     return 0
+
+
+def _leave() -> None:
+    """Ends the process: a compile that goes on in a thread cannot be stopped."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _costs(meter: Meter) -> dict[str, Any]:
+    """Compiles, seconds and shares, and of how many systems they were measured."""
+    found = meter.estimate()
+    measured = len(meter.measured)
+    known = "step" not in found.unknown
+    steps = sum(run.n_steps for run in meter.missing)
+    return {
+        "compiles": len(meter.works),
+        "measured": measured,
+        "modelled": len(meter.works) - measured if known else 0,
+        "lanes": sorted({settings.lanes for settings in meter.settings.values()}),
+        "seconds": found.whole if known else None,
+        "unknown": list(found.unknown),
+        "run_steps_per_s": steps / found.whole if known and found.whole else None,
+        "shares": _shares(found),
+        "shares_alone": _shares_alone(meter, found),
+    }
+
+
+def _shares(found: Estimate) -> dict[str, float]:
+    """Of the training time, by what it is spent on, where all of it is known."""
+    if found.unknown or not found.training:
+        return {}
+    sparse = found.spent.get("cheap", 0.0) + found.spent.get("dear", 0.0)
+    return {"order_parameters": sparse / found.training}
+
+
+def _shares_alone(meter: Meter, found: Estimate) -> dict[str, float]:
+    """The same of each order parameter that was measured alone."""
+    if not _shares(found):
+        return {}
+    place, seconds = meter.alone
+    system = meter.systems[place][0]
+    cost_of = {
+        name: cost
+        for cost, names in names_by_cost(system.order_parameters).items()
+        for name in names
+    }
+    return {
+        name: seconds_of_all(meter.works, {place: each}, cost_of[name]) / found.training
+        for name, each in dict(seconds).items()
+    }
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -51,24 +115,43 @@ def _print(report: dict[str, Any]) -> None:
     if not report["to_do"]:
         print("nothing is left to do")
         return
-    print(
-        f"{'compiles':<15} {report['compiles']:>4}, "
-        f"lanes {', '.join(map(str, report['lanes']))}"
-    )
+    lanes = ", ".join(map(str, report["lanes"])) or "not known yet"
+    print(f"{'compiles':<15} {report['compiles']:>4}, lanes {lanes}")
     print(f"{'run-steps':<15} {report['run_steps']:>4}, at most")
     print(f"{'output':<15} {human_bytes(report['bytes']):>4}, about")
+    _print_time(report)
+    if report["shares"]:
+        _print_shares(report)
+
+
+def _print_time(report: dict[str, Any]) -> None:
+    if report["seconds"] is None:
+        print(f"{'time':<15} {'-':>4}, nothing was measured within {LONGEST:g}s")
+        return
     print(
         f"{'time':<15} {human_time(report['seconds']):>4}, at the rate just measured"
         f" ({report['run_steps_per_s']:.3g} run-steps/s)"
     )
-    shares = report["shares"]
-    if not shares:
-        return
-    print(
-        f"{'of which':<15} {100 * shares['order_parameters']:>3.1f}% order parameters"
-    )
-    print("  alone (together they share work):")
+    if report["modelled"]:
+        print(
+            f"{'measured':<15} {report['measured']:>4} of {report['compiles']} "
+            "systems, the dearest; the others are modelled by their arithmetic"
+        )
+    if report["unknown"]:
+        words = {"dense": "losses and norms", "cheap": "cheap order parameters"}
+        words |= {"dear": "dear order parameters"}
+        missing = ", ".join(words[cost] for cost in report["unknown"])
+        print(f"{'not measured':<15} {missing}: the time is without them")
+
+
+def _print_shares(report: dict[str, Any]) -> None:
+    share = 100 * report["shares"]["order_parameters"]
+    print(f"{'of which':<15} {share:>3.1f}% order parameters")
     alone = report["shares_alone"]
+    if not alone:
+        print("  (what each costs alone is measured of longer sweeps)")
+        return
+    print("  alone (together they share work; measured of the dearest system):")
     for name in sorted(alone, key=alone.__getitem__, reverse=True):
         print(f"  {name:<24} {100 * alone[name]:>5.2f}%")
 
@@ -76,59 +159,6 @@ def _print(report: dict[str, Any]) -> None:
 def _points(values: list[float]) -> str:
     shown = values if len(values) <= 8 else [*values[:3], "...", *values[-2:]]
     return ", ".join(v if isinstance(v, str) else f"{v:g}" for v in shown)
-
-
-def _estimate(missing: list[Planned], lanes: int | None) -> dict[str, Any]:
-    """Compiles, bytes, seconds and shares, from a few seconds per system."""
-    systems = plan.by_system(missing)
-    total: dict[str, Any] = {"compiles": len(systems), "lanes": []}
-    seconds = {"compile": 0.0, "steps": 0.0, "dense": 0.0, "cheap": 0.0, "dear": 0.0}
-    alone: dict[str, float] = {}
-    for system, runs in systems.items():
-        sizes = [f"{k} {getattr(system, k)}" for k in SYSTEM_SIZES]
-        named = ", ".join(size for size in sizes if not size.endswith(" 0"))
-        print(f"grokmap: measuring {system.task}, {named}", file=sys.stderr)
-        settings = devices.choose_settings(system, runs, lanes)
-        compiled = devices.compile_system(system, settings)
-        rate = rates.measure_rate(compiled, settings, runs)
-        seconds["compile"] += compiled.seconds
-        counts = _counts(runs)
-        seconds["steps"] += counts.pop("steps") * rate.step
-        for cost, each in rate.record.items():
-            seconds[cost] += counts[cost] * each
-        costs = {
-            n: k
-            for k, names in names_by_cost(system.order_parameters).items()
-            for n in names
-        }
-        for name, each in rates.measure_costs(system, compiled, settings, runs).items():
-            alone[name] = alone.get(name, 0.0) + counts[costs[name]] * each
-        total["lanes"].append(settings.lanes)
-    whole = sum(seconds.values())
-    training = whole - seconds["compile"]
-    steps = sum(run.n_steps for run in missing)
-    sparse = seconds["cheap"] + seconds["dear"]
-    return total | {
-        "bytes": sum(map(_bytes_of, missing)),
-        "seconds": whole,
-        "run_steps_per_s": steps / whole if whole else None,
-        "shares": {"order_parameters": sparse / training} if training else {},
-        "shares_alone": {name: value / training for name, value in alone.items()},
-    }
-
-
-def _counts(runs: list[Planned]) -> dict[str, float]:
-    """Steps and records of each cost class, over all runs to the end of their budgets.
-
-    A run on a small training set counts in parts of the dearest run's steps.
-    """
-    counts = {"steps": 0.0, "dense": 0.0, "cheap": 0.0, "dear": 0.0}
-    dearest = max(run.n_train for run in runs)
-    for run in runs:
-        counts["steps"] += run.n_steps * run.n_train / dearest
-        for cost, count in plan.n_records(run.n_steps, run.run.system).items():
-            counts[cost] += count
-    return counts
 
 
 def _bytes_of(run: Planned) -> float:

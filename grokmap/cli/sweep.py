@@ -35,6 +35,7 @@ from grokmap.schedule import Kept
 from grokmap.spec import AUTO, AXES, Sweep, expand, read_sweep, run_at
 from grokmap.spec.check import check
 from grokmap.spec.sweep import KEYS
+from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.step_size import choose_learning_rate
 from grokmap.train import VOCABULARY, effective_precision
 
@@ -226,8 +227,10 @@ def say(line: str) -> None:
     print(f"grokmap: {shown(line)}", file=sys.stderr)
 
 
-def read_options(options: Options) -> tuple[Path, Sweep]:
+def read_options(options: Options, quick: bool = False) -> tuple[Path, Sweep]:
     """The result folder and the sweep, its learning rate chosen.
+
+    quick: an automatic learning rate is chosen by the smallest and largest sizes only.
 
     Raises:
       SpecError, ResultError: the file has problems, or the folder is another sweep's.
@@ -244,9 +247,16 @@ def read_options(options: Options) -> tuple[Path, Sweep]:
         if before.learning_rate_choice == AUTO:
             sweep = sweep.with_learning_rate(before.learning_rate[0])
     if sweep.is_open:
-        sweep = sweep.with_learning_rate(_chosen(sweep))
+        chosen = _chosen(_ends_of_sizes(sweep) if quick else sweep)
+        sweep = sweep.with_learning_rate(chosen)
     check_folder(path, sweep, options.extend)
     return path, sweep
+
+
+def _ends_of_sizes(sweep: Sweep) -> Sweep:
+    sizes = {key: getattr(sweep, key) for key in SYSTEM_SIZES}
+    ends = {key: tuple(sorted({min(v), max(v)})) for key, v in sizes.items()}
+    return sweep.model_copy(update=ends)
 
 
 def _chosen(sweep: Sweep) -> float:

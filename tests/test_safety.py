@@ -302,3 +302,51 @@ def test_a_result_that_is_a_link_or_below_one_works(grokmap: Any, whole: Path) -
     assert_same(Path("far/real"), whole)
     assert grokmap("curves", "results/s", "--format", "svg")[0] == 0
     assert len([*Path("far/real/figures").iterdir()]) == 1
+
+
+def finding(**changes: Any) -> str:
+    row = dict.fromkeys(store.comparisons.FINDING, "x") | {"holds": True} | changes
+    return json.dumps({"ended": "then", "findings": [row]})
+
+
+COMPARISONS = {
+    "not JSON": "{",
+    "deep": "[" * 100_000,
+    "another kind": json.dumps({"findings": {"a": 1}}),
+    "a verdict of text": finding(holds="yes"),
+    "a number for a text": finding(quantity=3),
+    "no findings": json.dumps({"findings": []}),
+    "a pipe": None,
+    "forged": finding().replace("then", r"then\u001b[2J\ngrokmap: all is well"),
+}
+
+
+@pytest.mark.parametrize("kind", COMPARISONS)
+def test_the_list_reads_any_comparison(command_line: Any, kind: str) -> None:
+    folder = Path("kept/levi-integrals")
+    folder.mkdir(parents=True)
+    text = COMPARISONS[kind]
+    if text is None:
+        os.mkfifo(folder / store.COMPARISON)
+    else:
+        (folder / store.COMPARISON).write_text(text)
+    code, out, err = command_line("reproduce", "--out", "kept")
+    assert (code, err) == (0, "")
+    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    assert "\ngrokmap" not in out and ("damaged" in out) == (kind != "forged")
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "large", "deep", "forged"])
+def test_criteria_are_a_small_regular_file(command_line: Any, kind: str) -> None:
+    file = Path("c.toml")
+    if kind == "a pipe":
+        os.mkfifo(file)
+    elif kind == "a device":
+        file.symlink_to("/dev/zero")
+    else:
+        texts = {"large": "#" * 10**7, "deep": "a" + ".a" * 20_000 + " = 1"}
+        texts["forged"] = r'phases = ["\u001b[2J", "b", "c", "d"]'
+        file.write_text(texts[kind])
+    code, out, err = command_line("classify", str(REFERENCE), "--criteria", "c.toml")
+    assert code == 2 and not out and len(err.splitlines()) == 1
+    assert "c.toml" in err and err.strip().isprintable()

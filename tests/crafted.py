@@ -290,6 +290,17 @@ def invalid_text(found: pa.Table) -> pa.Table:
     return with_column(found, "run_id", bad)
 
 
+def long_texts(found: pa.Table) -> pa.Table:
+    """Words of a megabyte each, the same in every row of very many."""
+    again = found.take(pa.array(np.resize(np.arange(len(found)), 10**5)))
+    for name in ("task", "model"):
+        indices = pa.array(np.zeros(len(again), np.int32))
+        words = pa.DictionaryArray.from_arrays(indices, pa.array(["x" * 10**6]))
+        place = again.schema.get_field_index(name)
+        again = again.set_column(place, name, words)
+    return again
+
+
 def deep_json(depth: int = 100_000) -> str:
     return "[" * depth + "]" * depth
 
@@ -359,10 +370,7 @@ CRAFTED: dict[str, Craft] = {
     "rows without end, trajectories": many_rows("trajectories", 10**8),
     "rows without end, plan": many_rows("plan.parquet", 10**8),
     "rows without end, labels": many_rows("runs.parquet", 3 * 10**7),
-    "long texts, repeated": table(
-        "plan.parquet",
-        lambda t: pd.concat([t] * 2000).assign(task="x" * 10**6, model="y" * 10**6),
-    ),
+    "long texts, repeated": arrow("plan.parquet", long_texts),
     "columns without end": table(
         "plan.parquet", lambda t: t.join(pd.DataFrame(0, t.index, range(5000)))
     ),

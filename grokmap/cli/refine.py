@@ -15,7 +15,13 @@ from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.durations import seconds_of
 from grokmap.cli.pasted import argument, pasted
-from grokmap.cli.results import axis_is_log, criteria_with, label_runs, load_runs
+from grokmap.cli.results import (
+    axis_is_log,
+    criteria_with,
+    label_runs,
+    load_runs,
+    spec_of,
+)
 from grokmap.cli.sweep import Options, say, session_in, train_missing
 from grokmap.errors import ResultError, SpecError
 from grokmap.spec import AXES, Sweep
@@ -81,7 +87,7 @@ def _say_next(options: Options, wanted: Wanted) -> None:
     """Prints the next round; refuses what the round itself would refuse."""
     path = options.spec
     seconds_of(options.time_budget, "--time-budget")
-    sweep = store.read_spec(path)
+    sweep = spec_of(path)
     _check(sweep, wanted)
     before, left = _made(path, wanted)
     n_before = 0 if before is None else len(before)

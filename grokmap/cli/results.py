@@ -14,19 +14,28 @@ from grokmap import selection, store
 from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, SpecError, short, shown
-from grokmap.spec import is_log, read_sweep
+from grokmap.spec import Sweep, is_log, read_sweep
 
 
-def plan_of(path: Path) -> pd.DataFrame:
-    """The planned runs of a result whose spec is as sound as a sweep file has to be.
+def spec_of(path: Path) -> Sweep:
+    """The sweep of a result, as strictly checked as a sweep file.
 
     Raises:
-      SpecError, ResultError: it is not, or the plan is not its plan.
+      SpecError, ResultError: it is not sound, or no result.
     """
     # Late: names are checked against the tables of what is trained.
     from grokmap.train import VOCABULARY
 
-    read_sweep(store.result_dir(path), vocabulary=VOCABULARY)
+    return read_sweep(store.result_dir(path), vocabulary=VOCABULARY)
+
+
+def plan_of(path: Path) -> pd.DataFrame:
+    """The planned runs of a result whose spec is sound.
+
+    Raises:
+      SpecError, ResultError: it is not, or the plan is not its plan.
+    """
+    spec_of(path)
     return store.read_plan(path)
 
 

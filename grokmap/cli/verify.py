@@ -11,7 +11,7 @@ import pandas as pd
 
 from grokmap import checkpoint, disk, plan, store
 from grokmap.classify import CRITERIA
-from grokmap.cli.results import label_runs
+from grokmap.cli.results import label_runs, spec_of
 from grokmap.cli.sweep import missing_of, planned_in
 from grokmap.errors import ResultError, shown
 from grokmap.spec import SCHEMA_VERSION
@@ -22,7 +22,7 @@ EXIT_DAMAGED = 1
 
 def verify_result(path: Path, as_json: bool) -> int:
     """Prints every problem of the folder and what is to do; 1 if there is a problem."""
-    sweep = store.read_spec(path)
+    sweep = spec_of(path)
     planned = planned_in(path, sweep)
     table = plan.plan_table(planned, sweep, VOCABULARY)
     steps, damaged, twice = store.stored(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import pandas as pd
 from conftest import ROOT
@@ -33,8 +34,8 @@ def number(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def spread(values: list[float]) -> str:
-    if not values:
+def spread(values: Collection[float]) -> str:
+    if not len(values):
         return "undefined"
     low, high = number(min(values)), number(max(values))
     return low if low == high else f"{low} to {high}"

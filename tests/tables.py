@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import known_networks as known
 import numpy as np
 import pandas as pd
 from comparison_tables import COMPARISON_TABLES
@@ -11,14 +12,14 @@ from conftest import ROOT
 from edge_tables import EDGE_TABLES
 from law_tables import LAW_TABLES
 from system_tables import SYSTEM_TABLES
-from table_format import Stored, markdown, number, spread, stored
+from table_format import markdown, number, spread, stored
 
 from grokmap import store, transitions
 from grokmap.cli import comparisons
 from grokmap.cli.order_parameters import compared
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
-from grokmap.order_parameters.table import GROUP, OF_TEACHER, PLAIN_ADDITION
+from grokmap.order_parameters.table import GROUP, OF_TEACHER, PLAIN_ADDITION, Known
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.table import REPRODUCTIONS
 from grokmap.spec import sweep_schema
@@ -55,41 +56,18 @@ def definitions() -> str:
     return markdown(head, rows)
 
 
-KINDS = ("random", "memorising", "grokked", "collapsed")
-
-
-def values_of_known_networks(name: str, result: Stored) -> dict[str, list[float]]:
-    """Values of one quantity in the stored runs of sweeps/order-parameters.toml."""
-    runs, trajectories = result
-    wanted = trajectories[["run_id", "step", name]]
-    never, grok, lost = (
-        runs[runs["phase"] == phase]
-        for phase in ("memorize-only", "grok", "no-learning")
-    )
-    final = f"final_{name}"
-    at_t_mem = [transitions.values_at(wanted, x, name, "t_mem") for x in (never, grok)]
-    return {
-        "random": wanted.loc[wanted["step"] == 0, name].tolist(),
-        "memorising": [*never[final], *at_t_mem[0], *at_t_mem[1]],
-        "grokked": grok[final].tolist(),
-        # A network that has decayed below float32's reach has no value.
-        "collapsed": lost[final].dropna().tolist(),
-    }
-
-
-def known_networks() -> str:
-    addition = stored("order-parameters")
-    multiplication = stored("order-parameters-multiplication")
-    head = ["", *KINDS, "grokked, a b mod p", "tells"]
+def known_worth() -> str:
+    addition, multiplication = known.RESULTS
+    head = ["", *Known._fields, "at 2 t_grok", "grokked, a b mod p", "tells"]
     rows = []
-    for name, entry in ORDER_PARAMETERS.items():
-        if entry.known is None:
-            continue
-        values = values_of_known_networks(name, addition)
-        other = values_of_known_networks(name, multiplication)["grokked"]
-        cells = [spread(values[kind]) for kind in KINDS]
-        tells = "yes" if entry.known.tells else "no"
-        rows.append([f"`{name}`", *cells, spread(other), tells])
+    for name, values in known.measured().items():
+        own = values.groupby(["task", "kind"])["value"]
+        cells = [spread(own.get_group((addition, kind))) for kind in Known._fields]
+        cells.append(spread(known.at_twice_t_grok(name, stored("order-parameters"))))
+        cells.append(spread(own.get_group((multiplication, "grokked"))))
+        entry = ORDER_PARAMETERS[name].known
+        assert entry is not None
+        rows.append([f"`{name}`", *cells, "yes" if entry.tells else "no"])
     return markdown(head, rows)
 
 
@@ -261,7 +239,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reproductions.md", "findings"): findings,
     ("docs/reproductions.md", "survey2026"): survey_times,
     ("docs/order-parameters.md", "definitions"): definitions,
-    ("docs/order-parameters.md", "known networks"): known_networks,
+    ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,
     ("docs/order-parameters.md", "rqi"): rqi_of_memorising,
     ("docs/order-parameters.md", "laziness"): laziness,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import known_networks
 import numpy as np
 import pandas as pd
 import pytest
 import tables
 from conftest import ROOT, labelled, trajectories
-from scipy.stats import spearmanr
+from scipy.stats import betabinom, spearmanr
 
 from grokmap import plan, store, transitions
 from grokmap.classify import CRITERIA, classify
 from grokmap.order_parameters import ORDER_PARAMETERS
-from grokmap.spec import Sweep, read_sweep
+from grokmap.order_parameters.table import Known
+from grokmap.spec import Sweep, expand, read_sweep
 from grokmap.train import VOCABULARY
 
 PUBLISHED_T_GROK = 14_600  # LITERATURE 1: alpha = 0, lambda = 1, one seed
@@ -25,8 +27,8 @@ def stored(name: str, criteria: str = "default") -> pd.DataFrame:
     return classify(records, store.read_plan(path), CRITERIA[criteria])
 
 
-def shipped(name: str, **changes: object) -> Sweep:
-    sweep = read_sweep(ROOT / "sweeps" / f"{name}.toml", vocabulary=VOCABULARY)
+def shipped(file: str, **changes: object) -> Sweep:
+    sweep = read_sweep(ROOT / "sweeps" / f"{file}.toml", vocabulary=VOCABULARY)
     return Sweep.model_validate({**sweep.model_dump(exclude_defaults=True), **changes})
 
 
@@ -40,13 +42,16 @@ def check_quickstart(runs: pd.DataFrame) -> None:
     cells = at_zero.groupby("weight_decay")["phase"].agg(lambda p: tuple(set(p)))
     pure = [order[phases[0]] for phases in cells if len(phases) == 1]
     assert pure == sorted(pure) and set(pure) == {0, 1, 2}
-    assert len(pure) >= 9  # at most one cell of mixed seeds, at the boundary
+    # Of 10 cells, one at each edge may have mixed seeds: the last bits decide there.
+    assert len(pure) >= 8
 
     # t_grok is a few decay times, over the whole wedge.
     grok = runs[(runs["phase"] == "grok") & ~runs["censored"]]
     decay_times = grok["t_grok"].astype(float) * grok["decay_rate"]
     assert len(grok) > 25 and grok["weight_decay"].nunique() >= 7
-    assert decay_times.max() / decay_times.min() < 4
+    # But for the outermost twentieth at either end: single times are chaotic.
+    low, high = decay_times.quantile([0.05, 0.95])
+    assert high / low < 4
 
     # What small lambda leaves undecided is called censored, never memorize-only.
     short = runs[(runs["phase"] == "memorize-only") & (runs["weight_decay"] < 0.01)]
@@ -100,25 +105,33 @@ def test_doubling_max_steps_turns_no_uncensored_label() -> None:
     check_doubling(short, long)
 
 
-# ---- order parameters: on every stored network of known kind, what the table states
+# ---- order parameters: of every known kind of network, what the table states
 
 
-@pytest.mark.parametrize(
-    "result", ["order-parameters", "order-parameters-multiplication"]
-)
+@pytest.mark.parametrize(("task", "result"), known_networks.RESULTS.items())
+def test_known_networks_are_those_of_the_committed_sweep(
+    task: str, result: str
+) -> None:
+    path = ROOT / "results" / result
+    sweep = shipped("order-parameters", name=result, task=task)
+    assert store.read_spec(path) == sweep and len(sweep.seed) == 50
+    runs = stored(result)
+    assert set(runs["run_id"]) == {r.run_id for r in expand(sweep, VOCABULARY)}
+    phases = runs.groupby("weight_decay")["phase"].unique().map(list)
+    assert phases.tolist() == [["memorize-only"], ["grok"], ["no-learning"]]
+    # Also after t_grok: rqi goes on rising for long.
+    assert (runs["horizon_fraction"][runs["phase"] == "grok"] == 1).all()
+
+
 @pytest.mark.parametrize("name", ORDER_PARAMETERS)
-def test_order_parameters_are_worth_what_they_claim(name: str, result: str) -> None:
-    known = ORDER_PARAMETERS[name].known
-    if known is None:
-        entry = ORDER_PARAMETERS[name]
+def test_order_parameters_claim_what_fifty_seeds_show(name: str) -> None:
+    entry = ORDER_PARAMETERS[name]
+    if entry.known is None:
         elsewhere = entry.tasks and not any("modular" in x for x in entry.tasks)
         assert elsewhere or entry.on_request
-        return
-    values = tables.values_of_known_networks(name, tables.stored(result))
-    for kind, own in values.items():
-        low, high = getattr(known, kind)
-        assert len(own) >= 3 or kind == "collapsed"
-        assert all(low <= value <= high for value in own), (kind, own)
+    else:
+        # Printed by `python tests/known_networks.py`.
+        assert entry.known == known_networks.claim(name)
 
 
 def test_order_parameters_that_tell_phases_apart_are_many() -> None:
@@ -165,19 +178,33 @@ def test_drift_measures_laziness_anew() -> None:
     assert spearmanr(runs["alpha"], runs["final_ntk_drift"]).statistic < -0.9
 
 
+N_FRESH = 10
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["modular_addition", "modular_multiplication"])
-def test_order_parameters_are_worth_what_they_claim_anew(task: str) -> None:
-    sweep = shipped("order-parameters", task=task, seed=(11, 12, 13))
+@pytest.mark.parametrize("task", known_networks.RESULTS)
+def test_fresh_seeds_are_worth_what_the_table_claims(task: str) -> None:
+    fresh = tuple(range(1000, 1000 + N_FRESH))
+    sweep = shipped("order-parameters", task=task, seed=fresh)
     table = trajectories(sweep)
     planned = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
     result = classify(table, planned), table
-    for name, entry in ORDER_PARAMETERS.items():
-        if entry.known is None:
-            continue
-        for kind, own in tables.values_of_known_networks(name, result).items():
-            low, high = getattr(entry.known, kind)
-            assert all(low <= value <= high for value in own), (name, kind, own)
+    claims = {n: e.known for n, e in ORDER_PARAMETERS.items() if e.known is not None}
+    # How many of 10 seeds lie above the largest of 50 others follows a known law,
+    # whatever the distribution (each does with probability 1/51). Allowed is what all
+    # ends of all claims exceed in one of a hundred draws of seeds. The last bits of
+    # another processor are another draw, so this holds there as well.
+    n_ends = 2 * 2 * len(claims) * len(Known._fields)
+    allowed = betabinom.isf(0.01 / n_ends, N_FRESH, 1, 50)
+    assert allowed <= N_FRESH / 2
+    for name, known in claims.items():
+        values = known_networks.of_known_kind(name, result)
+        ends = values.groupby(["kind", "seed"])["value"].agg(["min", "max"])
+        for kind in Known._fields:
+            (low, high), own = getattr(known, kind), ends.loc[kind]
+            below = low - own["min"] > known_networks.FLOAT32
+            above = own["max"] - high > known_networks.FLOAT32
+            assert below.sum() <= allowed and above.sum() <= allowed, (name, kind, own)
 
 
 def test_without_weight_decay_nothing_groks() -> None:

@@ -39,6 +39,7 @@ MAY_USE = {
     "transitions": {"classify"},
     "uncertainty": set(),
     "selection": {"spec", "errors"},
+    "shipped": {"spec", "errors"},
     "boundaries": {"classify", "spec"},
     "refine": {"boundaries", "classify", "spec"},
     "scaling": {"classify", "uncertainty", "errors"},

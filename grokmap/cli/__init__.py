@@ -326,6 +326,23 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
+def sweeps(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Prints this one: redirect it for a copy."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The sweeps that come with grokmap: their purpose, their runs, their cost."""
+    from grokmap.cli.sweeps import list_sweeps, print_sweep
+
+    if name is None:
+        list_sweeps(as_json)
+    else:
+        print_sweep(name, as_json)
+
+
+@app.command()
 def schema() -> None:
     """JSON schema of sweep files, for editors."""
     import json

@@ -18,7 +18,7 @@ from grokmap.train import VOCABULARY, names_by_cost
 
 # Seconds until the estimate is made of what is measured by then: with start-up and
 # printing a dry run takes less than a minute.
-LONGEST = 45.0
+LONGEST = 40.0
 
 
 def dry_run_sweep(options: Options) -> int:

@@ -9,13 +9,16 @@ import typer
 
 from grokmap.cli.options import Json, Result, Rules, TimeBudget
 
+SPEC = (
+    "Sweep file (TOML), result folder to go on with, or, where nothing here is called "
+    "so, the name of a shipped sweep (see `grokmap sweeps`)."
+)
+
 
 def sweep(
     spec: Annotated[
         Path,
-        typer.Argument(
-            metavar="SPEC", help="Sweep file (TOML), or a result folder to go on with."
-        ),
+        typer.Argument(metavar="SPEC", help=SPEC),
     ],
     override: Annotated[
         list[str] | None,
@@ -55,10 +58,11 @@ def sweep(
     """Train every run of SPEC; run again to do what is missing."""
     from grokmap.cli.dry_run import dry_run_sweep
     from grokmap.cli.sweep import Options, run_sweep
+    from grokmap.shipped import sweep_file
 
     overrides = tuple(override or ())
     options = Options(
-        spec,
+        sweep_file(spec),
         overrides,
         out,
         time_budget=time_budget,

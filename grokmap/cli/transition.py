@@ -59,7 +59,7 @@ def _loops(
     if "ramp_steps" not in table or table["ramp_steps"].isna().all():
         raise ResultError(
             f"{path}: no ramped runs; sweep with ramp_factor and ramp_steps, as "
-            "sweeps/hysteresis.toml does"
+            "`grokmap sweeps hysteresis` does"
         )
     trajectories, _ = store.read_trajectories(path, [quantity])
     if quantity not in trajectories or trajectories[quantity].isna().all():
@@ -176,7 +176,7 @@ def _check_axes(path: Path, runs: pd.DataFrame, x: str) -> None:
         raise ResultError(
             f"{path}: sweeps {', '.join(swept) or 'nothing'}; the order of a "
             f"transition needs several widths, points of {short(x)!r} (--x) and seeds, "
-            "as in sweeps/finite-size.toml"
+            "as in `grokmap sweeps finite-size`"
         )
     others = [name for name in swept if name not in ("width", x, "seed")]
     if others:

@@ -215,13 +215,9 @@ def test_without_weight_decay_nothing_groks() -> None:
 
 
 @pytest.mark.slow
-def test_quickstart_anew() -> None:
-    check_quickstart(labelled(shipped("quickstart")))
-
-
-@pytest.mark.slow
-def test_quickstart_doubled() -> None:
+def test_quickstart_anew_and_doubled() -> None:
     short = labelled(shipped("quickstart"))
+    check_quickstart(short)
     check_doubling(short, labelled(shipped("quickstart", max_steps=12_000)))
 
 

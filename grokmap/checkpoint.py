@@ -30,7 +30,7 @@ from grokmap.schedule import Kept
 from grokmap.spec import SCHEMA_VERSION
 
 FOLDER, ENDS = store.CHECKPOINTS, store.ENDS
-LATEST, PREVIOUS = "latest.npz", "previous.npz"
+LATEST, PREVIOUS = store.LATEST, store.PREVIOUS
 # A stop is rare and disks are shared: ends beyond this are trained anew when extended.
 MAX_ENDS_BYTES = 2**30
 # Of a file, of its header, and of one array in it.

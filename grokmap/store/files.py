@@ -29,6 +29,9 @@ CHECKPOINTS = "checkpoints"
 ENDS = f"{CHECKPOINTS}/ends"
 FIGURES = "figures"
 FOLDERS = ("", TRAJECTORIES, CHECKPOINTS, ENDS, FIGURES)  # that we write into
+OWN_FILES = (SPEC, PROVENANCE, PLAN, RUNS, FAILED, POINTS)
+LATEST, PREVIOUS = "latest.npz", "previous.npz"
+CHECKPOINT_FILES = (f"{CHECKPOINTS}/{LATEST}", f"{CHECKPOINTS}/{PREVIOUS}")
 
 MAX_FILE_BYTES = 2**30
 # A small file may say that it holds very much: values are bounded by these, or by what
@@ -62,23 +65,28 @@ def result_dir(path: Path) -> Path:
 
 
 def refuse_links(path: Path) -> None:
-    """Refuses a result folder in which one of our own folders is a link or no folder.
+    """Refuses a result in which a name of ours is a link or another kind of file.
+
+    Before anything is trained whose results could then not be written. What lies in
+    the place of a checkpoint, if it is no link, only costs time.
 
     Raises:
       ResultError: naming it.
     """
-    for inside in FOLDERS[1:]:
-        parts = inside.split("/")
+    for inside in (*FOLDERS[1:], *OWN_FILES, *CHECKPOINT_FILES):
+        *parts, last = inside.split("/")
         try:
-            with disk.folder(path, parts[:-1]) as handle:
-                disk.refuse_link(handle, parts[-1], path / inside)
-                kind = disk.kind_of(handle, parts[-1])
+            with disk.folder(path, parts) as handle:
+                disk.refuse_link(handle, last, path / inside)
+                kind = disk.kind_of(handle, last)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise ResultError(f"{path / inside}: {reason(error)}") from None
-        if kind not in (None, stat.S_IFDIR):
+        if inside in FOLDERS and kind not in (None, stat.S_IFDIR):
             raise ResultError(f"{path / inside}: not a folder")
+        if inside in OWN_FILES and kind not in (None, stat.S_IFREG):
+            raise ResultError(f"{path / inside}: not a regular file")
 
 
 def write_table(

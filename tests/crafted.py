@@ -372,7 +372,8 @@ CRAFTED: dict[str, Craft] = {
     "rows without end, labels": many_rows("runs.parquet", 3 * 10**7),
     "long texts, repeated": arrow("plan.parquet", long_texts),
     "columns without end": table(
-        "plan.parquet", lambda t: t.join(pd.DataFrame(0, t.index, range(5000)))
+        "plan.parquet",
+        lambda t: t.join(pd.DataFrame(0, t.index, [f"c{i}" for i in range(5000)])),
     ),
     "deep sessions": content("provenance.json", deep_json()),
     # checkpoints

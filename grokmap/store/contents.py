@@ -32,6 +32,9 @@ def wrong_plan(plan: pd.DataFrame, sweep: Sweep) -> str:
 
 def _wrong_in_plan(plan: pd.DataFrame, sweep: Sweep) -> Iterator[str]:
     ids = plan["run_id"]
+    if plan.empty:
+        yield "has no run"
+        return
     if not pd.api.types.is_string_dtype(ids) or ids.isna().any():
         yield "run_id is not a text in every row"
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -26,6 +27,9 @@ from grokmap.train import VOCABULARY, Lane, Program, build
 
 ROOT = Path(__file__).parents[1]
 
+# A shell's background job ignores Ctrl-C, and so would the children that tests send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # A test of its own process chooses how many devices it has.
 if "GROKMAP_TEST_DEVICES" not in os.environ:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import pandas as pd
 import pytest
 from conftest import small_sweep
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grokmap import plan
@@ -70,6 +71,7 @@ MOMENTS = st.lists(
 
 
 @given(MOMENTS)
+@example([(-sys.float_info.min, 0, 0), (0.0, 4, 0)])
 def test_no_clock_and_no_count_makes_nonsense(moments: Any) -> None:
     """Clocks that jump and stand still; steps that are done twice, or never."""
     made = Clock()

@@ -130,7 +130,8 @@ class Display:
         if self.started is None:
             return math.nan
         seconds = time.monotonic() - self.started
-        return self.steps_done / seconds if seconds > 0 else math.nan
+        rate = self.steps_done / seconds if seconds > 0 else math.nan
+        return rate if math.isfinite(rate) else math.nan  # a clock that all but stands
 
     @property
     def eta(self) -> float:

@@ -129,7 +129,7 @@ def test_dry_run_writes_nothing(grokmap: Any, monkeypatch: pytest.MonkeyPatch) -
     assert plan["runs"] == 4 and plan["run_steps"] == 240 and plan["compiles"] == 1
     assert plan["seconds"] > 0 and plan["bytes"] > 0
     assert (plan["measured"], plan["modelled"], plan["unknown"]) == (1, 0, [])
-    assert set(plan["shares_alone"]) == {"snr"}
+    assert set(plan["shares_alone"]) == {"snr"} and plan["order_parameters"] == 1
     assert 0 < plan["shares"]["order_parameters"] < 1
     assert sorted(os.listdir()) == ["tiny.toml"]
 

@@ -75,9 +75,14 @@ def _costs(meter: Meter) -> dict[str, Any]:
         "seconds": found.whole if known else None,
         "unknown": list(found.unknown),
         "run_steps_per_s": steps / found.whole if known and found.whole else None,
+        "order_parameters": _n_order_parameters(meter),
         "shares": _shares(found),
         "shares_alone": _shares_alone(meter, found),
     }
+
+
+def _n_order_parameters(meter: Meter) -> int:
+    return len(meter.systems[0][0].order_parameters) if meter.systems else 0
 
 
 def _shares(found: Estimate) -> dict[str, float]:
@@ -151,7 +156,8 @@ def _print_shares(report: dict[str, Any]) -> None:
     if not alone:
         print("  (what each costs alone is measured of longer sweeps)")
         return
-    print("  alone (together they share work; measured of the dearest system):")
+    known = f"{len(alone)} of {report['order_parameters']}, of the dearest system"
+    print(f"  alone (together they share work; measured: {known}):")
     for name in sorted(alone, key=alone.__getitem__, reverse=True):
         print(f"  {name:<24} {100 * alone[name]:>5.2f}%")
 

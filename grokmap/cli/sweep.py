@@ -461,10 +461,11 @@ def _signals(stop: Stop) -> Iterator[None]:
             signals.end_at_once(number, frame)
         if received:
             return
+        # Past the buffers of stderr: a signal may come in the middle of another line,
+        # and the next one ends the process without emptying them.
+        with suppress(OSError):
+            os.write(2, b"grokmap: stopping after this chunk; again to stop now\n")
         received, stop.code = True, signals.exit_code(number)
-        # A signal may come in the middle of another line.
-        with suppress(RuntimeError):
-            say("stopping after this chunk; again to stop now")
 
     with signals.handled(handle):
         yield

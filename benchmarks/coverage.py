@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from diagrams import Planted, bootstrap, coverage, found
 
-from grokmap.boundaries import MEASURED, MIN, NOT_BRACKETED
+from grokmap.analysis.boundaries import MEASURED, MIN, NOT_BRACKETED
 
 REPETITIONS = 200
 RESAMPLED = 20  # each of its edges takes 50 fits

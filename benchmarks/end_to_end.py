@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokmap import devices, execute, plan
+from grokmap import plan
 from grokmap.classify import classify
+from grokmap.engine import devices, execute
+from grokmap.engine.train import VOCABULARY
 from grokmap.spec import Sweep, read_sweep
-from grokmap.train import VOCABULARY
 
 SWEEP = Path(__file__).parents[1] / "sweeps/quickstart.toml"
 DECIDED = ("alpha=0:0.3:4", "weight_decay=log:2e-3:1:10", "max_steps=20000", "tail=1")

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from training import CASES, INTERVAL, Case, planned
 
-from grokmap import devices, rates
-from grokmap.plan import Slots
-from grokmap.train import PRECISIONS
+from grokmap.engine import cost, devices
+from grokmap.engine.records import Slots
+from grokmap.engine.train import PRECISIONS
 
 LANES = tuple(2**k for k in range(0, 13))
 CHUNKS = (128, 1024, 4096)
@@ -58,7 +58,7 @@ def rate_of(case: Case, lanes: int, kernel: str, precision: str, chunk: int) -> 
     system = runs[0].run.system
     settings = devices.choose_settings(system, runs, lanes)._replace(kernel=kernel)
     compiled = devices.compile_system(system, settings)
-    state = rates.sample(compiled, settings, runs)
+    state = cost.sample(compiled, settings, runs)
     records = max(1, chunk // INTERVAL)
     never = np.zeros(devices.SLOTS, bool)
     interval = np.full(devices.SLOTS, chunk // records, np.int32)

@@ -22,10 +22,10 @@ import numpy as np
 
 from grokmap import plan, store
 from grokmap.cli.sweep import missing_of, write_runs
+from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.plan import Planned
 from grokmap.spec import Sweep
-from grokmap.train import VOCABULARY
 
 RUNS, RECORDS, COLUMNS, LANES = 100_000, 100, 20, 512
 # Labels are made of the first ones.

@@ -19,9 +19,11 @@ import jax
 import numpy as np
 from training import SETTINGS
 
-from grokmap import devices, plan, rates
+from grokmap import plan
+from grokmap.engine import cost, devices
+from grokmap.engine.records import n_records
+from grokmap.engine.train import VOCABULARY
 from grokmap.spec import Sweep
-from grokmap.train import VOCABULARY
 
 LENGTHS = (2_000, 5_000, 10_000, 22_000)
 REPEATS = 3
@@ -45,11 +47,11 @@ def all_names() -> tuple[str, ...]:
     return tuple(n for n, entry in table.items() if entry.tasks != ())
 
 
-def shares(rate: rates.Rate, steps: int, runs: list[plan.Planned]) -> float:
+def shares(rate: cost.Rate, steps: int, runs: list[plan.Planned]) -> float:
     """Added time over that of training without order parameters."""
-    counts = plan.n_records(steps, runs[0].run.system)
+    counts = n_records(steps, runs[0].run.system)
     base = steps * rate.step + counts["dense"] * rate.record["dense"]
-    return sum(counts[cost] * rate.record[cost] for cost in ("cheap", "dear")) / base
+    return sum(counts[name] * rate.record[name] for name in ("cheap", "dear")) / base
 
 
 def measure(setting: str) -> dict[str, Any]:
@@ -57,8 +59,8 @@ def measure(setting: str) -> dict[str, Any]:
     system = runs[0].run.system
     settings = devices.choose_settings(system, runs)
     compiled = devices.compile_system(system, settings)
-    found = [rates.measure_rate(compiled, settings, runs) for _ in range(REPEATS)]
-    rate = rates.Rate(
+    found = [cost.measure_rate(compiled, settings, runs) for _ in range(REPEATS)]
+    rate = cost.Rate(
         float(np.median([r.step for r in found])),
         {k: float(np.median([r.record[k] for r in found])) for k in found[0].record},
     )

@@ -23,8 +23,8 @@ STARTED = time.perf_counter()
 
 from grokmap import plan, store  # noqa: E402
 from grokmap.cli.sweep import missing_of  # noqa: E402
+from grokmap.engine.train import VOCABULARY  # noqa: E402
 from grokmap.spec import read_sweep  # noqa: E402
-from grokmap.train import VOCABULARY  # noqa: E402
 
 SWEEP = Path(__file__).parents[1] / "sweeps/alpha-lambda.toml"
 AXES = (

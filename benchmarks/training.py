@@ -29,10 +29,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokmap import devices, execute, plan, rates
-from grokmap.plan import Slots
+from grokmap import plan
+from grokmap.engine import cost, devices, execute
+from grokmap.engine.records import Slots
+from grokmap.engine.train import VOCABULARY
 from grokmap.spec import Sweep
-from grokmap.train import VOCABULARY
 
 HERE = Path(__file__).parent
 INTERVAL = 128
@@ -103,7 +104,7 @@ def grokmap_rate(case: Case) -> Callable[[int], float]:
     system = runs[0].run.system
     settings = devices.choose_settings(system, runs)
     compiled = devices.compile_system(system, settings)
-    lanes = rates.sample(compiled, settings, runs)
+    lanes = cost.sample(compiled, settings, runs)
 
     def chunk(lanes: Any, records: int, interval: int) -> Any:
         shape = (settings.lanes, devices.SLOTS)

@@ -1,9 +1,4 @@
-"""Runs with their budgets, and when each run is recorded. No jax.
-
-The record grid is a function of the step alone: each step up to `records_per_octave`,
-then `records_per_octave` evenly spaced records each time the step doubles. So a run's
-records do not depend on the runs beside it.
-"""
+"""Runs with their budgets. No jax."""
 
 from __future__ import annotations
 
@@ -198,76 +193,3 @@ def by_system(planned: Iterable[Planned]) -> dict[System, list[Planned]]:
 def longest(run: Planned) -> tuple[int, float, str]:
     """Sorts runs by what they will cost, the dearest first."""
     return (-run.n_steps, -run.run.control.train_fraction, run.run.run_id)
-
-
-def record_interval(step: int, per_octave: int) -> int:
-    """Steps from the record at `step` to the next one on the grid: a power of two."""
-    octave = max(step // per_octave, 1).bit_length() - 1
-    return int(2**octave)
-
-
-def record_grid(n_steps: int, per_octave: int) -> npt.NDArray[np.int64]:
-    """Steps of a run's records after step 0: the grid, and `n_steps` itself."""
-    steps: list[int] = []
-    step = 0
-    while True:
-        step += record_interval(step, per_octave)
-        if step >= n_steps:
-            return np.array([*steps, n_steps], np.int64)
-        steps.append(step)
-
-
-def cheap_length(system: System) -> int:
-    """Records of the grid from one record of the cheap order parameters to the next."""
-    return system.records_per_octave // system.order_parameters_per_octave
-
-
-def dear_length(system: System) -> int:
-    """The same for the dear ones; never recorded more often than the cheap ones."""
-    cheap, dear = (
-        system.order_parameters_per_octave,
-        system.dear_order_parameters_per_octave,
-    )
-    return system.records_per_octave // min(cheap, dear)
-
-
-NEVER = -1  # `diverged_step` of a run that has not diverged
-
-
-class Slots(NamedTuple):
-    """When a chunk records: [R] arrays of which the first n count.
-
-    interval: steps from the record before; cheap, dear: what is due beside the dense.
-    Arrays of the host, or traced in training.
-    """
-
-    interval: Any
-    cheap: Any
-    dear: Any
-    n: Any
-
-
-class Recorded(NamedTuple):
-    """Masks [len(steps)]: at which of some steps a run is recorded, by cost class."""
-
-    dense: npt.NDArray[np.bool_]
-    cheap: npt.NDArray[np.bool_]
-    dear: npt.NDArray[np.bool_]
-
-
-def recorded(steps: npt.NDArray[np.int64], n_steps: int, system: System) -> Recorded:
-    """Which steps are record steps of a run of `n_steps`."""
-    grid = record_grid(n_steps, system.records_per_octave)
-
-    def every(length: int) -> npt.NDArray[np.bool_]:
-        return np.isin(steps, np.append(grid[length - 1 :: length], (0, n_steps)))
-
-    return Recorded(every(1), every(cheap_length(system)), every(dear_length(system)))
-
-
-def n_records(n_steps: int, system: System) -> dict[str, int]:
-    """Records of each cost class along a run, step 0 and the last included."""
-    n_grid = len(record_grid(n_steps, system.records_per_octave))
-    lengths = {"cheap": cheap_length(system), "dear": dear_length(system)}
-    counts = {k: 2 + (n_grid - 1) // length for k, length in lengths.items()}
-    return {"dense": n_grid + 1, **counts}

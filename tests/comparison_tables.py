@@ -11,11 +11,11 @@ from conftest import ROOT
 from table_format import markdown, number
 
 from grokmap import store
+from grokmap.analysis.statistics import median_survival, wilson
+from grokmap.engine.train import VOCABULARY
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.reproduce.optimizers import survival
 from grokmap.spec import sweep_schema
-from grokmap.train import VOCABULARY
-from grokmap.uncertainty import median_survival, wilson
 
 POINT = ["learning_rate", "weight_decay"]
 # In the order of the page: folder of results/, words.

@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokmap import devices, execute, plan
+from grokmap import plan
 from grokmap.classify import classify
 from grokmap.cli import main
+from grokmap.engine import devices, execute
+from grokmap.engine.train import VOCABULARY, Lane, Program, build
 from grokmap.order_parameters import Snapshot
 from grokmap.spec import Control, Sweep, System, read_sweep
 from grokmap.tasks import TASKS
-from grokmap.train import VOCABULARY, Lane, Program, build
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,8 +20,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from grokmap import checkpoint, store
-from grokmap.schedule import Kept
+from grokmap import store
+from grokmap.engine.schedule import Kept
+from grokmap.session import checkpoint
 
 Craft = Callable[[Path, Path], None]
 FORGED = "x\x1b[2J\ngrokmap: all is well\u202e"

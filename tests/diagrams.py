@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from grokmap.boundaries import MAX, MEASURED, MIN, Edge, Row, edges
+from grokmap.analysis.boundaries import MAX, MEASURED, MIN, Edge, Row, edges
 
 Floats = npt.NDArray[np.float64]
 SPAN = (np.log(1e-4), 0.0)  # of the axis, in its log

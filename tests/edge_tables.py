@@ -10,8 +10,10 @@ import pandas as pd
 from conftest import ROOT
 from table_format import markdown, number, spread, stored
 
-from grokmap import boundaries as wedge
-from grokmap import hysteresis, store, transition_order, transitions
+from grokmap import store
+from grokmap.analysis import boundaries as wedge
+from grokmap.analysis import hysteresis, transition_order
+from grokmap.analysis.series import values_at
 from grokmap.classify import classify, read_criteria
 from grokmap.cli.boundaries import at_half_budget, summary
 
@@ -95,9 +97,7 @@ def loop_ranks() -> str:
     own = runs[runs["ramp_steps"] == runs["ramp_steps"].max()]
     quantities = ("effective_rank", "train_accuracy", "test_accuracy")
     at_top = {
-        name: transitions.values_at(
-            trajectories, own.assign(top=own["ramp_steps"]), name, "top"
-        )
+        name: values_at(trajectories, own.assign(top=own["ramp_steps"]), name, "top")
         for name in quantities
     }
     rows = []

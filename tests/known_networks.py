@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from table_format import Stored, stored
 
-from grokmap import transitions
+from grokmap.analysis.series import values_at
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.order_parameters.table import Known
 
@@ -34,7 +34,7 @@ def of_known_kind(name: str, result: Stored) -> pd.DataFrame:
         for phase in ("memorize-only", "grok", "no-learning")
     )
     start = wanted[wanted["step"] == 0].set_index("run_id")[name]
-    at_t_mem = [transitions.values_at(wanted, x, name, "t_mem") for x in (never, grok)]
+    at_t_mem = [values_at(wanted, x, name, "t_mem") for x in (never, grok)]
     parts = [
         ("random", runs, runs["run_id"].map(start)),
         ("memorising", never, never[f"final_{name}"]),
@@ -59,7 +59,7 @@ def at_twice_t_grok(name: str, result: Stored) -> pd.Series:
     grok = runs[runs["phase"] == "grok"]
     grok = grok.assign(twice=2 * grok["t_grok"].astype(float))
     wanted = trajectories[["run_id", "step", name]]
-    return transitions.values_at(wanted, grok, name, "twice")
+    return values_at(wanted, grok, name, "twice")
 
 
 @cache

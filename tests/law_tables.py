@@ -11,9 +11,10 @@ import pandas as pd
 from conftest import ROOT
 from table_format import markdown, number, stored
 
-from grokmap import early_stopping, forecast, laws, transitions
+from grokmap.analysis import early_stopping, forecast, laws
+from grokmap.analysis.laws.compare import ratios_of, spreads
+from grokmap.analysis.series import values_at
 from grokmap.cli.early_stopping import best_warnings
-from grokmap.laws.compare import ratios_of, spreads
 from grokmap.plan import weight_decay_at
 
 
@@ -94,7 +95,7 @@ def interpolation() -> str:
     grok = runs[(runs["phase"] == "grok") & (runs["t_grok"] > runs["t_mem"])]
     times = grok[["t_mem", "t_grok"]].astype(float)
     grok = grok.assign(middle=np.sqrt(times["t_mem"] * times["t_grok"]))
-    grok["loss"] = transitions.values_at(trajectories, grok, "train_loss", "middle")
+    grok["loss"] = values_at(trajectories, grok, "train_loss", "middle")
     delay = times["t_grok"] - times["t_mem"]
     grok["flow"] = delay * grok["decay_rate"] / grok["weight_decay"]
     rows = []

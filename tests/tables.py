@@ -14,16 +14,18 @@ from law_tables import LAW_TABLES
 from system_tables import SYSTEM_TABLES
 from table_format import markdown, number, spread, stored
 
-from grokmap import store, transitions
+from grokmap import store
+from grokmap.analysis import leads
+from grokmap.analysis.series import values_at
 from grokmap.cli import comparisons
 from grokmap.cli.order_parameters import compared
+from grokmap.engine.train import VOCABULARY
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.order_parameters.table import GROUP, OF_TEACHER, PLAIN_ADDITION, Known
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.table import REPRODUCTIONS
 from grokmap.spec import sweep_schema
-from grokmap.train import VOCABULARY
 
 
 def order_parameter_names() -> str:
@@ -73,7 +75,7 @@ def known_worth() -> str:
 
 def first_movers() -> str:
     runs, trajectories = stored("quickstart-reference")
-    moves = transitions.summary(trajectories, runs, compared())
+    moves = leads.summary(trajectories, runs, compared())
     head = ["", "t_half / t_grok", "quartiles", "runs", "at t_mem", "at the end", "AUC"]
     rows = []
     for row in moves.to_dict("records"):
@@ -127,7 +129,7 @@ def laziness() -> str:
 
 def drift_by_alpha(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.Series:
     """Median ntk_drift at t_mem over the seeds of each alpha."""
-    drift = transitions.values_at(trajectories, runs, "ntk_drift", "t_mem")
+    drift = values_at(trajectories, runs, "ntk_drift", "t_mem")
     return runs.assign(drift=drift).groupby("alpha")["drift"].median()
 
 
@@ -143,7 +145,7 @@ CLAIMS = {
 
 def survey_claims() -> str:
     runs, trajectories = stored("survey2026")
-    moves = transitions.summary(trajectories, runs, compared()).set_index("quantity")
+    moves = leads.summary(trajectories, runs, compared()).set_index("quantity")
     head = ["", "the survey", "at step 0", "at t_mem", "at the end", "t_half / t_grok"]
     rows = []
     for name, claim in CLAIMS.items():

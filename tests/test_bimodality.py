@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from grokmap.bimodality import binder_cumulant, dip, dip_p_value, mode_gap
+from grokmap.analysis.statistics import binder_cumulant, dip, dip_p_value, mode_gap
 
 
 def nearest_unimodal(values: np.ndarray) -> float:

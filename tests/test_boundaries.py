@@ -8,8 +8,8 @@ import pytest
 from diagrams import Planted, bootstrap, coverage, found
 from scipy.stats import binom
 
-from grokmap import boundaries as wedge
-from grokmap.boundaries import MAX, MIN, Row, edges
+from grokmap.analysis import boundaries as wedge
+from grokmap.analysis.boundaries import MAX, MIN, Row, edges
 from grokmap.classify import CRITERIA, classify
 
 REPETITIONS = 200

@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from grokmap import execute, store
+from grokmap import store
 from grokmap.cli import app, meter
+from grokmap.engine import execute
 from grokmap.errors import ResultError
-from grokmap.lock import locked
+from grokmap.session.lock import locked
 
 TINY = """# For tests.
 name = "tiny"

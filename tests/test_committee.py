@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_train import one_record_after
 
-from grokmap import train
+from grokmap.engine import train
 from grokmap.models import one_layer
 from grokmap.order_parameters.learning import weight_norm
 from grokmap.spec import Control, System

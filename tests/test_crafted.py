@@ -25,8 +25,8 @@ from crafted import CRAFTED, FOREIGN, foreign_files
 from grokmap import plan, store
 from grokmap.classify import CRITERIA
 from grokmap.cli.results import label_runs
+from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import ORDER_PARAMETERS
-from grokmap.train import VOCABULARY
 
 REFERENCE = ROOT / "results/quickstart-reference"
 FIGURE, TABLE = ("--format", "png"), ("--format", "csv")

@@ -17,8 +17,8 @@ from grokmap import plan
 from grokmap.classify import FLAGS
 from grokmap.cli import display
 from grokmap.cli.display import Display, human_time, print_event
-from grokmap.execute import Progress
-from grokmap.train import VOCABULARY
+from grokmap.engine.execute import Progress
+from grokmap.engine.train import VOCABULARY
 
 RUNS = plan.plan(small_sweep(seed="0,1,2,3"), VOCABULARY)  # of 100 steps each
 

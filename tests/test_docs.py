@@ -18,8 +18,8 @@ from conftest import ROOT
 from tables import TABLES
 
 from grokmap.cli import app
+from grokmap.engine.train import VOCABULARY
 from grokmap.spec import read_sweep
-from grokmap.train import VOCABULARY
 
 README = ROOT / "README.md"
 GROUP = typer.main.get_command(app)

@@ -20,10 +20,10 @@ from test_cli import TINY
 from grokmap import plan
 from grokmap.cli import dry_run, meter
 from grokmap.cli.meter import Meter
-from grokmap.estimate import Measured, Work, dearest_first, estimate
-from grokmap.rates import n_weights
+from grokmap.engine.cost import n_weights
+from grokmap.engine.estimate import Measured, Work, dearest_first, estimate
+from grokmap.engine.train import VOCABULARY
 from grokmap.spec import System
-from grokmap.train import VOCABULARY
 
 # 100 and 300 steps; 10 and 30 records; 5 of 10 examples; 20 and 40 weights.
 SMALL = Work(100, {"dense": 10, "cheap": 4}, 5, 10, 20)

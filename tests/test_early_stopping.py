@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from grokmap import early_stopping, plot
+from grokmap import plot
+from grokmap.analysis import early_stopping
 from grokmap.cli.early_stopping import best_warnings
 from grokmap.errors import ResultError
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from edge_tables import WITHIN, distance, labelled, precision
 
-from grokmap import boundaries as wedge
+from grokmap.analysis import boundaries as wedge
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import at_half_budget, summary
 

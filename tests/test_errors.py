@@ -12,9 +12,9 @@ import pytest
 import tomli_w
 from conftest import ROOT
 
+from grokmap.engine.train import VOCABULARY
 from grokmap.errors import GrokmapError, SpecError, short, shown
 from grokmap.spec import read_sweep
-from grokmap.train import VOCABULARY
 
 HOSTILE = {
     "line": "a\ngrokmap: all is well",

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from conftest import ROOT, labelled, small_sweep, trajectories
 
-from grokmap import devices, execute, plan
+from grokmap import plan
+from grokmap.engine import devices, execute
+from grokmap.engine.train import VOCABULARY
 from grokmap.errors import SpecError
-from grokmap.train import VOCABULARY
 
 RUNS = {"alpha": "0,0.3", "weight_decay": "1e-3,0.1", "train_fraction": "0.4,0.7"}
 
@@ -82,8 +83,9 @@ FOUR_DEVICES = """
 import jax, sys
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 from conftest import small_sweep, trajectories
-from grokmap import devices, plan
-from grokmap.train import VOCABULARY
+from grokmap.engine import devices
+from grokmap import plan
+from grokmap.engine.train import VOCABULARY
 
 sweep = small_sweep(alpha="0,0.3", seed="0,1,2", n_steps=60)
 trajectories(sweep, lanes=4).to_pickle(sys.argv[2])

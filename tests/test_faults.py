@@ -22,8 +22,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import CACHE, ROOT
 
-from grokmap import checkpoint, disk, execute, lock, store
+from grokmap import disk, store
+from grokmap.engine import execute
 from grokmap.errors import LockedError, ResultError
+from grokmap.session import checkpoint, lock
 
 # By its name: in the package, `sweep` is the command.
 cli_sweep = importlib.import_module("grokmap.cli.sweep")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from grokmap import forecast
+from grokmap.analysis import forecast
 from grokmap.errors import ResultError
 
 ALPHAS, DECAYS, SEEDS = (0.0, 0.1, 0.2, 0.3), np.geomspace(1e-3, 0.1, 7), 2

@@ -15,10 +15,10 @@ import pytest
 import tomli_w
 from conftest import ROOT
 
+from grokmap.engine.train import VOCABULARY
 from grokmap.errors import SpecError
 from grokmap.spec import read_sweep
 from grokmap.spec.sweep import KEYS, MAX_RUNS
-from grokmap.train import VOCABULARY
 
 FILES = [p.read_text() for p in sorted((ROOT / "sweeps").glob("*.toml"))]
 NAMES = [name for names in VOCABULARY for name in names]

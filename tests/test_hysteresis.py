@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokmap import hysteresis, plot
-from grokmap.transition_order import loop_evidence
-from grokmap.transitions import Series
+from grokmap import plot
+from grokmap.analysis import hysteresis
+from grokmap.analysis.series import Series
+from grokmap.analysis.transition_order import loop_evidence
 
 START, FACTOR = 0.01, 100.0
 EFOLDS = np.log(FACTOR)

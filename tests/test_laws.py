@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from grokmap import laws, plot, store
-from grokmap.laws import data
+from grokmap import plot, store
+from grokmap.analysis import laws
+from grokmap.analysis.laws import data
 from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS
 
 # The module, which the package hides behind its function.
-COMPARE = sys.modules["grokmap.laws.compare"]
+COMPARE = sys.modules["grokmap.analysis.laws.compare"]
 RNG = np.random.default_rng
 WIDTHS = (64, 256)
 
@@ -62,7 +63,7 @@ def planted(law: Any, sigma: float = 0.1, cut: float = 0.25) -> pd.DataFrame:
 
 def fitted(name: str, table: pd.DataFrame, clock: str) -> tuple[dict, dict, float]:
     """Constants, their errors and sigma of a law fitted to a table."""
-    from grokmap.laws.compare import constants_of
+    from grokmap.analysis.laws.compare import constants_of
 
     data = laws.data_of(table, clock)
     found = laws.fit(laws.LAWS[name], data)

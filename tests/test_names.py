@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from test_spec import GOOD, problems
 
+from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import HEALTH
 from grokmap.spec.names import CALLED, meant
 from grokmap.spec.sweep import KEYS
-from grokmap.train import VOCABULARY
 
 ROOMS = {**VOCABULARY._asdict(), "key": KEYS, "recorded": HEALTH}
 

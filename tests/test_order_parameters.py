@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from test_tasks import NO_IMAGES
 
 from grokmap import tasks
+from grokmap.engine.train import build
 from grokmap.models import (
     ACTIVATIONS,
     ALPHA_CONVENTIONS,
@@ -33,7 +34,6 @@ from grokmap.order_parameters import (
 )
 from grokmap.spec import Control, System
 from grokmap.tasks import TASKS
-from grokmap.train import build
 
 TABLE = {**HEALTH, **ORDER_PARAMETERS}
 # The probe set of the kernels is a fixed sample, which relabelling changes.

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from test_spec import GOOD, problems
 
+from grokmap.engine.train import VOCABULARY
 from grokmap.spec import Sweep, expand
 from grokmap.spec.axis import MAX_POINTS, expand_axis
-from grokmap.train import VOCABULARY
 
 ADAMW = GOOD.replace("horizon = 6", 'optimizer = "adamw"\nHERE')
 # Key, a whole number that it takes; the line that stands in the good file, if any.

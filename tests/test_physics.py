@@ -10,12 +10,13 @@ import tables
 from conftest import ROOT, labelled, trajectories
 from scipy.stats import betabinom, spearmanr
 
-from grokmap import plan, store, transitions
+from grokmap import plan, store
+from grokmap.analysis.series import series
 from grokmap.classify import CRITERIA, classify
+from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.order_parameters.table import Known
 from grokmap.spec import Sweep, expand, read_sweep
-from grokmap.train import VOCABULARY
 
 PUBLISHED_T_GROK = 14_600  # LITERATURE 1: alpha = 0, lambda = 1, one seed
 
@@ -157,7 +158,7 @@ def test_rqi_and_snr_follow_the_quickstart_through_its_transition() -> None:
     assert len(followed) >= 15 and followed["final_rqi"].median() > 0.9
 
     times = grok.set_index("run_id")["t_grok"].astype(float)
-    for run_id, own in transitions.series(records, "snr"):
+    for run_id, own in series(records, "snr"):
         if run_id in times.index:
             crossing = own.step[np.argmax(own.value >= 1)]
             assert 1 / 3 < crossing / times[run_id] < 3

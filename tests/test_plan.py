@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grokmap import plan
+from grokmap.engine.records import n_records, record_grid, recorded
+from grokmap.engine.train import VOCABULARY
 from grokmap.spec.words import ALWAYS_READ, LATER_FIELDS
-from grokmap.train import VOCABULARY
 
 
 @given(st.integers(1, 200_000), st.sampled_from([16, 64, 128]))
 def test_record_grid_resolves_and_ends_at_the_last_step(
     n_steps: int, per_octave: int
 ) -> None:
-    grid = plan.record_grid(n_steps, per_octave)
+    grid = record_grid(n_steps, per_octave)
     assert grid[-1] == n_steps
     steps = np.concatenate([[0], grid])
     gaps = np.diff(steps)
@@ -29,24 +30,24 @@ def test_record_grid_resolves_and_ends_at_the_last_step(
 @given(st.integers(1, 50_000), st.integers(1, 50_000))
 def test_a_longer_run_keeps_the_records_of_a_shorter_one(a: int, b: int) -> None:
     short, long = sorted((a, b))
-    kept = set(plan.record_grid(long, 64).tolist())
-    assert set(plan.record_grid(short, 64)[:-1].tolist()) <= kept
+    kept = set(record_grid(long, 64).tolist())
+    assert set(record_grid(short, 64)[:-1].tolist()) <= kept
 
 
 @given(st.integers(1, 20_000))
 def test_sparse_records_are_on_the_grid_and_at_both_ends(n_steps: int) -> None:
     system = small_run().run.system
-    steps = np.append(0, plan.record_grid(n_steps, system.records_per_octave))
-    recorded = plan.recorded(steps, n_steps, system)
-    assert recorded.dense.all()
-    for mask in recorded:
+    steps = np.append(0, record_grid(n_steps, system.records_per_octave))
+    at = recorded(steps, n_steps, system)
+    assert at.dense.all()
+    for mask in at:
         assert mask[0] and mask[-1]
-    assert np.all(recorded.cheap[recorded.dear])
-    found = {cost: int(mask.sum()) for cost, mask in recorded._asdict().items()}
-    assert found == plan.n_records(n_steps, system)
+    assert np.all(at.cheap[at.dear])
+    found = {cost: int(mask.sum()) for cost, mask in at._asdict().items()}
+    assert found == n_records(n_steps, system)
     # A longer run keeps them, but for the last.
-    longer = plan.recorded(steps, 2 * n_steps, system)
-    for mine, other in zip(recorded, longer, strict=True):
+    longer = recorded(steps, 2 * n_steps, system)
+    for mine, other in zip(at, longer, strict=True):
         assert np.array_equal(mine[:-1], other[:-1])
 
 

@@ -9,7 +9,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgb
 
 from grokmap import plot
-from grokmap.boundaries import boundaries
+from grokmap.analysis.boundaries import boundaries
 from grokmap.errors import SpecError
 
 ALPHAS, DECAYS = [0.0, 0.3], [1e-3, 1e-2, 1e-1, 1.0]

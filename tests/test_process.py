@@ -18,7 +18,8 @@ import pytest
 from conftest import CACHE, ROOT, mostly_slow
 from matplotlib.figure import Figure
 
-from grokmap import devices, plot, store
+from grokmap import plot, store
+from grokmap.engine import devices
 from grokmap.process import environment, signals, streams
 
 QUICKSTART = ROOT / "results/quickstart-reference"

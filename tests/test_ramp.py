@@ -12,13 +12,15 @@ import pytest
 import tomli_w
 from conftest import ROOT, labelled, mostly_slow, small_sweep, trajectories
 
-from grokmap import execute, plan, store
+from grokmap import plan, store
+from grokmap.engine import execute
+from grokmap.engine.records import Slots
+from grokmap.engine.schedule import Kept
+from grokmap.engine.step_size import choose_learning_rate
+from grokmap.engine.train import VOCABULARY, build
 from grokmap.errors import SpecError
 from grokmap.plan import weight_decay_at
-from grokmap.schedule import Kept
 from grokmap.spec import Control, Sweep, expand
-from grokmap.step_size import choose_learning_rate
-from grokmap.train import VOCABULARY, build
 
 RAMP = {"n_steps": None, "ramp_factor": 30.0, "ramp_steps": 60, "weight_decay": 1e-2}
 TEXT = """
@@ -55,7 +57,7 @@ def test_weights_without_gradient_shrink_by_the_product(
     lane = program.init(control, jnp.int32(29), jnp.uint32(0))
     lane = lane._replace(params=jax.tree.map(lambda w: 1e-8 * w, lane.params))
     never = jnp.zeros(1, bool)
-    slots = plan.Slots(jnp.array([n_steps]), never, never, jnp.int32(1))
+    slots = Slots(jnp.array([n_steps]), never, never, jnp.int32(1))
     after, _ = jax.jit(program.chunk)(lane, slots)
     rates = 0.05 * np.asarray(weight_decay_at(np.arange(n_steps), control))
     expected = float(np.prod(1 - rates))

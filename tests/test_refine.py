@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from grokmap import store
-from grokmap.boundaries import MAX, MEASURED, MIN, boundaries
-from grokmap.refine import Aim, choose
+from grokmap.analysis.boundaries import MAX, MEASURED, MIN, boundaries
+from grokmap.analysis.refine import Aim, choose
 
 AIM = Aim(precision=0.15, y_precision=0.03)
 SEEDS = (0, 1)

@@ -16,10 +16,11 @@ import pytest
 from conftest import ROOT
 from matplotlib.figure import Figure
 
-from grokmap import execute, store
+from grokmap import store
 from grokmap.cli import comparisons, reproduce
+from grokmap.engine import execute
+from grokmap.engine.train import VOCABULARY
 from grokmap.errors import ResultError, SpecError
-from grokmap.lock import locked
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.reproduce import kumar, table
 from grokmap.reproduce.budget import within
@@ -27,8 +28,8 @@ from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.table import REPRODUCTIONS
 from grokmap.reproduce.trained import Trained
+from grokmap.session.lock import locked
 from grokmap.spec import Sweep, read_sweep
-from grokmap.train import VOCABULARY
 
 TINY = """# For tests.
 name = "tiny"

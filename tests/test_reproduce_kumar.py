@@ -11,13 +11,13 @@ import pytest
 from test_reproduce import shipped
 
 from grokmap import plan, plot
+from grokmap.engine.train import VOCABULARY
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.reproduce import conventions, kumar_engine
 from grokmap.reproduce import kumar_regression as kumar
 from grokmap.reproduce.crossing import first_below, relative_to_start
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.trained import Trained
-from grokmap.train import VOCABULARY
 
 
 def records(run: str, **columns: Any) -> pd.DataFrame:

@@ -10,13 +10,13 @@ import pytest
 from conftest import ROOT
 from scipy.special import erf
 
+from grokmap.engine.train import VOCABULARY
 from grokmap.reproduce import levi as ours
 from grokmap.reproduce import omnigrok
 from grokmap.reproduce.crossing import step_at
 from grokmap.reproduce.trained import Trained
 from grokmap.spec import Sweep, read_sweep
 from grokmap.theory import levi
-from grokmap.train import VOCABULARY
 
 
 def shipped(name: str) -> Sweep:

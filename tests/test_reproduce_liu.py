@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grokmap.engine.train import build
 from grokmap.models.published import Uniform
 from grokmap.reproduce import liu
 from grokmap.reproduce.trained import Trained
 from grokmap.spec import Control, System
-from grokmap.train import build
 
 RATES = np.logspace(-5, -2, 10)
 

@@ -20,8 +20,10 @@ import pytest
 from conftest import ROOT
 from test_faults import SHORT, assert_same, cli_sweep, grokmap, trained, whole
 
-from grokmap import checkpoint, devices, disk, lock, store
+from grokmap import disk, store
+from grokmap.engine import devices
 from grokmap.errors import LockedError, ResultError
+from grokmap.session import checkpoint, lock
 
 __all__ = ["grokmap", "whole"]  # fixtures
 REFERENCE = ROOT / "results/quickstart-reference"

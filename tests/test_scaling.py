@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from grokmap import plot, scaling, store
+from grokmap import plot, store
+from grokmap.analysis import scaling
+from grokmap.analysis.scaling.table import two_boundaries
 from grokmap.errors import ResultError, SpecError
-from grokmap.scaling.table import two_boundaries
 
 SIZES = (32, 64, 128)
 GROK, NEVER = "grok", "no-learning"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from grokmap import plan
 from grokmap.classify import CRITERIA, settled_at
-from grokmap.plan import NEVER
-from grokmap.schedule import Seat, flops_of_step, slots_of, steps_alike
-from grokmap.train import VOCABULARY
+from grokmap.engine.records import NEVER, record_grid, recorded
+from grokmap.engine.schedule import Seat, flops_of_step, slots_of, steps_alike
+from grokmap.engine.train import VOCABULARY
 
 NAMES = {
     "dense": ("train_loss", "train_accuracy", "test_accuracy", "weight_norm"),
@@ -54,9 +54,9 @@ def test_every_run_gets_its_own_records_whatever_the_chunks(
         seats += [queue.pop(0)] if queue and len(seats) < 3 else []
     for seat, trajectory in over:
         system, n_steps = seat.planned.run.system, seat.planned.n_steps
-        grid = plan.record_grid(n_steps, system.records_per_octave)
+        grid = record_grid(n_steps, system.records_per_octave)
         assert trajectory.step.tolist() == [0, *grid.tolist()]
-        due = plan.recorded(trajectory.step, n_steps, system)
+        due = recorded(trajectory.step, n_steps, system)
         snr, sharpness = trajectory.values[:, 4], trajectory.values[:, 5]
         assert np.array_equal(snr[due.cheap], trajectory.step[due.cheap])
         assert np.isnan(snr[~due.cheap]).all()

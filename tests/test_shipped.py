@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from grokmap import shipped
-from grokmap.spec import read_sweep
-from grokmap.train import VOCABULARY
+from grokmap.engine.train import VOCABULARY
+from grokmap.spec import read_sweep, shipped
 
 FILES = sorted((ROOT / "sweeps").glob("*.toml"))
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_tasks import NO_IMAGES
 
+from grokmap.engine.train import VOCABULARY
 from grokmap.errors import SpecError
 from grokmap.spec import Control, Run, Sweep, System, expand, read_sweep, sweep_schema
 from grokmap.spec.axis import round12
@@ -25,7 +26,6 @@ from grokmap.spec.words import (
     run_id,
     system_identity,
 )
-from grokmap.train import VOCABULARY
 
 GOOD = """
 name = "x"

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from conftest import labelled, small_sweep, trajectories
 
-from grokmap import plan, step_size
+from grokmap import plan
+from grokmap.engine import step_size
+from grokmap.engine.train import VOCABULARY, build
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.spec import Control, Sweep
-from grokmap.train import VOCABULARY, build
 
 FEW = {"modulus": 5, "width": 6, "n_steps": 200, "weight_decay": 0.1, "center": True}
 

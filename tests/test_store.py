@@ -13,9 +13,9 @@ from conftest import small_sweep
 
 from grokmap import plan, store
 from grokmap.classify import classify, classify_parts
+from grokmap.engine.train import VOCABULARY
 from grokmap.errors import ResultError
-from grokmap.lock import locked
-from grokmap.train import VOCABULARY
+from grokmap.session.lock import locked
 
 COLUMNS = ("train_loss", "train_accuracy", "test_accuracy", "zero_loss_fraction", "snr")
 

@@ -10,13 +10,13 @@ import pytest
 from conftest import SIZES, mostly_slow, sizes_of, trajectories
 from test_tasks import NO_IMAGES
 
+from grokmap.engine.train import VOCABULARY
 from grokmap.losses import LOSSES
 from grokmap.models import MODELS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.spec import Sweep, read_sweep
 from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.tasks import REALS, TASKS
-from grokmap.train import VOCABULARY
 
 
 def test_the_sizes_that_tests_use_are_all_there_are() -> None:

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from grokmap.plan import Slots
+from grokmap.engine.records import Slots
+from grokmap.engine.train import Lane, Program, build, examples_of
 from grokmap.spec import Control, System
 from grokmap.theory import lyu
 from grokmap.theory.ntk import kernel_regression
-from grokmap.train import Lane, Program, build, examples_of
 
 
 def every(interval: int, records: int = 1) -> Slots:

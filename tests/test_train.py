@@ -9,10 +9,11 @@ import pytest
 from conftest import mostly_slow, small_sweep, trajectories
 
 from grokmap import plan
+from grokmap.engine.records import Slots
+from grokmap.engine.train import SPLIT, VOCABULARY, build
 from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Activation
 from grokmap.spec import System
 from grokmap.tasks.data import CLASSES
-from grokmap.train import SPLIT, VOCABULARY, build
 
 AXES = {"alpha": "0,0.3", "weight_decay": "0,0.1", "train_fraction": "0.4,0.6,0.8"}
 
@@ -38,10 +39,10 @@ def test_one_trace_per_system(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count_traces(width=(8, 16)) == 2 * one_run
 
 
-def one_record_after(steps: int) -> plan.Slots:
+def one_record_after(steps: int) -> Slots:
     """Slots of a chunk that trains so many steps, then records."""
     never = jnp.zeros(1, bool)
-    return plan.Slots(jnp.array([steps]), never, never, jnp.int32(1))
+    return Slots(jnp.array([steps]), never, never, jnp.int32(1))
 
 
 def numpy_training(n_steps: int, run: plan.Planned) -> list[float]:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from grokmap import hysteresis
+from grokmap.analysis import hysteresis
 
 COMMON = """# For tests.
 task = "modular_addition"

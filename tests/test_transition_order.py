@@ -7,8 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokmap import transition_order as order
-from grokmap.transition_order import CONTINUOUS, FIRST_ORDER, UNDECIDED, Evidence
+from grokmap.analysis import transition_order as order
+from grokmap.analysis.transition_order import (
+    CONTINUOUS,
+    FIRST_ORDER,
+    UNDECIDED,
+    Evidence,
+)
 
 WIDTHS = (32, 64, 128, 256)
 POINTS = np.linspace(0.3, 1.7, 15)

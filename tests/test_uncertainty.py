@@ -12,12 +12,11 @@ import pytest
 from conftest import ROOT
 from scipy import stats
 
-from grokmap.uncertainty import (
+from grokmap.analysis.cells import probabilities, sensitivity
+from grokmap.analysis.statistics import (
     median_interval,
     median_ratio_interval,
     median_survival,
-    probabilities,
-    sensitivity,
     wilson,
 )
 

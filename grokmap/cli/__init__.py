@@ -347,8 +347,8 @@ def schema() -> None:
     """JSON schema of sweep files, for editors."""
     import json
 
+    from grokmap.engine.train import VOCABULARY
     from grokmap.spec import sweep_schema
-    from grokmap.train import VOCABULARY
 
     print(json.dumps(sweep_schema(VOCABULARY), indent=2))
 

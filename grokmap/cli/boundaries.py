@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokmap import boundaries as wedge
 from grokmap import plot, store
+from grokmap.analysis import boundaries as wedge
 from grokmap.classify import Criteria, classify_parts
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import axis_is_log, criteria_with, load_runs, plan_of

@@ -19,7 +19,7 @@ from grokmap.cli.results import phase_counts
 from grokmap.plan import Planned
 
 if TYPE_CHECKING:  # jax takes seconds to load, and lists of results need none
-    from grokmap.execute import Progress
+    from grokmap.engine.execute import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 MOST_DAYS = 999

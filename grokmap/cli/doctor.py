@@ -42,7 +42,7 @@ def versions() -> dict[str, Any]:
     """Versions, commit, device and flags of this process, for provenance."""
     import jax
 
-    from grokmap.devices import pinned
+    from grokmap.engine.devices import pinned
 
     devices = jax.local_devices()
     return {
@@ -90,7 +90,7 @@ def start_jax() -> None:
     Raises:
       SpecError: the devices that were asked for are not there.
     """
-    from grokmap import devices
+    from grokmap.engine import devices
 
     devices.prepare()
     _say_ignored()
@@ -108,7 +108,7 @@ def print_report(as_json: bool) -> None:
     start_jax()
     import jax
 
-    from grokmap import devices
+    from grokmap.engine import devices
 
     facts = versions() | {
         "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None)

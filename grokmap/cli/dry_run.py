@@ -12,9 +12,10 @@ from grokmap.cli.display import human_bytes, human_time, print_event
 from grokmap.cli.durations import seconds_of
 from grokmap.cli.meter import Meter, run_within
 from grokmap.cli.sweep import Options, missing_of, planned_in, read_options
-from grokmap.estimate import Estimate, seconds_of_all
+from grokmap.engine.estimate import Estimate, seconds_of_all
+from grokmap.engine.records import n_records
+from grokmap.engine.train import VOCABULARY, names_by_cost
 from grokmap.plan import Planned
-from grokmap.train import VOCABULARY, names_by_cost
 
 # Seconds until the estimate is made of what is measured by then: with start-up and
 # printing a dry run takes less than a minute.
@@ -169,7 +170,7 @@ def _points(values: list[float]) -> str:
 
 def _bytes_of(run: Planned) -> float:
     system = run.run.system
-    counts = plan.n_records(run.n_steps, system)
+    counts = n_records(run.n_steps, system)
     names = names_by_cost(system.order_parameters)
     values = sum(counts[cost] * len(own) for cost, own in names.items())
     return store.BYTES_A_RUN + store.BYTES_A_VALUE * values

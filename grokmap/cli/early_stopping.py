@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from grokmap import early_stopping, laws, plot, store
+from grokmap import plot, store
+from grokmap.analysis import early_stopping, laws
 from grokmap.classify import GROK
 from grokmap.cli.forecast import file_name, sound
 from grokmap.cli.order_parameters import compared

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from grokmap import plot, store, transitions
-from grokmap.boundaries import boundaries
+from grokmap import plot, store
+from grokmap.analysis.boundaries import boundaries
+from grokmap.analysis.series import values_at
 from grokmap.classify import read_criteria
 from grokmap.cli.outputs import outputs
 from grokmap.cli.results import axis_is_log, criteria_with, find_run, load_runs
@@ -103,7 +104,7 @@ def _shaded(
     if at == AT_T_MEM:
         when = r"at $t_{\mathrm{mem}}$"
         trajectories, _ = store.read_trajectories(path, [colour])
-        values = transitions.values_at(trajectories, runs, colour, "t_mem")
+        values = values_at(trajectories, runs, colour, "t_mem")
         column, runs = "colour", runs.assign(colour=values)
     label = f"${entry.symbol}$ {when} (median over seeds)"
     return runs, plot.Shading(column, label, entry.log)

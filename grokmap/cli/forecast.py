@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import forecast, plot, store
+from grokmap import plot, store
+from grokmap.analysis import forecast
 from grokmap.classify import GROK
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs, refuse_ramps

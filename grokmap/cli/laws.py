@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from grokmap import laws, plot, store
+from grokmap import plot, store
+from grokmap.analysis import laws
 from grokmap.classify import GROK
 from grokmap.cli.forecast import file_name, sound
 from grokmap.cli.outputs import name_of, outputs, print_files

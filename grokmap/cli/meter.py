@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from grokmap import devices, plan, rates
-from grokmap.estimate import Estimate, Measured, Work, dearest_first, estimate
+from grokmap import plan
+from grokmap.engine import cost, devices
+from grokmap.engine.estimate import Estimate, Measured, Work, dearest_first, estimate
+from grokmap.engine.records import n_records
 from grokmap.plan import Planned
 from grokmap.spec import System
 from grokmap.spec.words import SYSTEM_SIZES
@@ -59,13 +61,13 @@ class Meter:
             compiled = devices.compile_system(system, settings)
             self.settings[place] = settings
             each: dict[str, float] = {}
-            for cost, seconds in rates.measured(compiled, settings, runs):
-                each = each | {cost: seconds}
+            for name, seconds in cost.measured(compiled, settings, runs):
+                each = each | {name: seconds}
                 self.measured[place] = Measured(compiled.seconds, each)
                 yield
             if rank == 0:
                 self.alone = place, {}
-                for name, seconds in rates.measured_alone(
+                for name, seconds in cost.measured_alone(
                     system, compiled, settings, runs
                 ):
                     self.alone[1][name] = seconds
@@ -105,7 +107,7 @@ def _works(systems: list[tuple[System, list[Planned]]]) -> list[Work]:
     works: list[Work] = []
     for place, (system, runs) in enumerate(systems):
         counted = place % beside == 0
-        weights = rates.n_weights(system) if counted else works[-1].weights
+        weights = cost.n_weights(system) if counted else works[-1].weights
         works.append(_work(system, runs, weights))
     return works
 
@@ -118,9 +120,9 @@ def _work(system: System, runs: list[Planned], weights: int) -> Work:
     dearest = max(run.n_train for run in runs)
     records = {"dense": 0.0, "cheap": 0.0, "dear": 0.0}
     for run in runs:
-        for cost, count in plan.n_records(run.n_steps, system).items():
-            records[cost] += count
-    measured = rates.costs_of(system)
+        for name, count in n_records(run.n_steps, system).items():
+            records[name] += count
+    measured = cost.costs_of(system)
     return Work(
         steps=sum(run.n_steps * run.n_train / dearest for run in runs),
         records={k: n for k, n in records.items() if k in measured},

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from grokmap import plot, store, transitions
+from grokmap import plot, store
+from grokmap.analysis import leads
 from grokmap.classify import GROK, PHASES, read_criteria
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import load_runs
@@ -42,7 +43,7 @@ def compare_order_parameters(
             f"{path}: no run grokked, so there is no transition to follow"
         )
     trajectories, _ = store.read_trajectories(path)
-    moves = transitions.summary(trajectories, runs, compared())
+    moves = leads.summary(trajectories, runs, compared())
     name = "order-parameters"
     if rules.name != "default":
         name += f"-{rules.name}"
@@ -90,7 +91,7 @@ def _panels(
     panels = {}
     for name in ["test_accuracy", *moves["quantity"]]:
         entry = TABLE[name]
-        values = transitions.aligned(trajectories, runs, name, TIMES)
+        values = leads.aligned(trajectories, runs, name, TIMES)
         if np.isfinite(values).any():
             label = f"{name.replace('_', ' ')}  ${entry.symbol}$"
             panels[name] = plot.Panel(label, entry.log, values)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from grokmap import plot, store
-from grokmap import refine as choice
+from grokmap.analysis import refine as choice
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.durations import seconds_of

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from grokmap import devices, store
+from grokmap import store
 from grokmap.cli.comparisons import (
     all_hold,
     explanation,
@@ -35,13 +35,14 @@ from grokmap.cli.sweep import (
     session_in,
     train_missing,
 )
+from grokmap.engine import devices
 from grokmap.errors import GrokmapError, ResultError, SpecError, shown
-from grokmap.lock import locked
 from grokmap.reproduce import table
 from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
+from grokmap.session.lock import locked
 from grokmap.spec.check import nearest, short
 
 SWEEPS = resources.files("grokmap.reproduce") / "sweeps"

@@ -24,7 +24,7 @@ def spec_of(path: Path) -> Sweep:
       SpecError, ResultError: it is not sound, or no result.
     """
     # Late: names are checked against the tables of what is trained.
-    from grokmap.train import VOCABULARY
+    from grokmap.engine.train import VOCABULARY
 
     return read_sweep(store.result_dir(path), vocabulary=VOCABULARY)
 

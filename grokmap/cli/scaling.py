@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap import plot, scaling, store
+from grokmap import plot, store
+from grokmap.analysis import scaling
 from grokmap.classify import GROK
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs

@@ -15,12 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap import checkpoint, devices, disk, execute, plan, store
+from grokmap import disk, plan, store
 from grokmap.classify import CRITERIA, PHASES, classify, classify_parts
 from grokmap.cli.display import Display, print_event
 from grokmap.cli.doctor import start_jax, versions
 from grokmap.cli.durations import seconds_of
 from grokmap.cli.results import label_runs, phase_counts, print_counts, with_costs
+from grokmap.engine import devices, execute
+from grokmap.engine.schedule import Kept
+from grokmap.engine.step_size import choose_learning_rate
+from grokmap.engine.train import VOCABULARY, effective_precision
 from grokmap.errors import (
     GrokmapError,
     OtherSweepError,
@@ -28,16 +32,14 @@ from grokmap.errors import (
     SpecError,
     shown,
 )
-from grokmap.lock import locked
 from grokmap.plan import Planned
 from grokmap.process import signals
-from grokmap.schedule import Kept
+from grokmap.session import checkpoint
+from grokmap.session.lock import locked
 from grokmap.spec import AUTO, AXES, Sweep, expand, read_sweep, run_at
 from grokmap.spec.check import check
 from grokmap.spec.sweep import KEYS
 from grokmap.spec.words import SYSTEM_SIZES
-from grokmap.step_size import choose_learning_rate
-from grokmap.train import VOCABULARY, effective_precision
 
 BUDGETS = ("horizon", "max_steps", "n_steps")  # what --extend may raise
 EXIT_SOME_FAILED = 3

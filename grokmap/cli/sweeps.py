@@ -6,7 +6,7 @@ import json
 import sys
 import textwrap
 
-from grokmap import shipped
+from grokmap.spec import shipped
 
 WIDTH = 88
 

@@ -58,7 +58,7 @@ def sweep(
     """Train every run of SPEC; run again to do what is missing."""
     from grokmap.cli.dry_run import dry_run_sweep
     from grokmap.cli.sweep import Options, run_sweep
-    from grokmap.shipped import sweep_file
+    from grokmap.spec.shipped import sweep_file
 
     overrides = tuple(override or ())
     options = Options(

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import hysteresis, plot, store
-from grokmap import transition_order as order
+from grokmap import plot, store
+from grokmap.analysis import hysteresis
+from grokmap.analysis import transition_order as order
 from grokmap.classify import CRITERIA
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import load_runs, plan_of

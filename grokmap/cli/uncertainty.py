@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from grokmap import plot
+from grokmap.analysis.cells import probabilities, sensitivity
 from grokmap.classify import CRITERIA, Criteria
 from grokmap.cli.boundaries import table_name
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs
-from grokmap.uncertainty import probabilities, sensitivity
 
 NAME = "uncertainty"
 BARS = (0.9, 0.95, 0.99)  # of test accuracy, and of train accuracy

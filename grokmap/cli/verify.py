@@ -9,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import checkpoint, disk, plan, store
+from grokmap import disk, plan, store
 from grokmap.classify import CRITERIA
 from grokmap.cli.results import label_runs, spec_of
 from grokmap.cli.sweep import missing_of, planned_in
+from grokmap.engine.train import VOCABULARY
 from grokmap.errors import ResultError, shown
+from grokmap.session import checkpoint
 from grokmap.spec import SCHEMA_VERSION
-from grokmap.train import VOCABULARY
 
 EXIT_DAMAGED = 1
 

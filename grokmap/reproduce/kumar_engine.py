@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from grokmap import train
-from grokmap.plan import Slots
+from grokmap.engine import train
+from grokmap.engine.records import Slots
 from grokmap.reproduce.finding import Finding, near
 from grokmap.spec import Control, System
 from grokmap.theory import kumar

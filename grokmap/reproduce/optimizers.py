@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest
 
+from grokmap.analysis.statistics import median_ratio_interval, median_survival
 from grokmap.classify import Criteria
 from grokmap.reproduce.finding import Finding, median
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
-from grokmap.uncertainty import median_ratio_interval, median_survival
 
 MUON, ADAMW = "tuned-muon", "tuned-adamw"
 SOFTMAX, STABLEMAX, PERP = "prieto-softmax", "prieto-stablemax", "prieto-perp"

@@ -1,0 +1,1 @@
+"""Tables in, tables out: what labelled runs say of phases, edges and times."""

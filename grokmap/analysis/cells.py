@@ -1,0 +1,84 @@
+"""What a cell's few seeds say: P(phase), t_grok, and how far labels depend on bars.
+
+Tables in, tables out. A cell is a set of runs that differ in their seeds alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from grokmap.analysis.statistics import LEVEL, median_interval, wilson
+
+
+def probabilities(
+    runs: pd.DataFrame,
+    axes: Sequence[str],
+    grokked: Sequence[str],
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """One row a cell: P(phase) and t_grok over its seeds.
+
+    Args:
+      runs: classified runs. axes: the columns that tell cells apart.
+      grokked: the phases that generalised.
+
+    Returns:
+      The axes; n_runs; n_undecided (censored: they may still grok); for each phase P
+      p_P with p_P_low, p_P_high (Wilson; of what the runs show so far); p_grok with
+      p_grok_low, p_grok_high, which hold whatever the undecided runs would do: the low
+      end counts them as not grokking, the high end as grokking; t_grok with t_grok_low,
+      t_grok_high (Kaplan-Meier median in steps; inf: half the runs or more have not
+      grokked, or never will; no interval of fewer than FEWEST runs).
+    """
+    phases = list(dict.fromkeys(runs["phase"]))
+    rows = []
+    for point, cell in runs.groupby(list(axes), sort=True):
+        yes = cell["phase"].isin(grokked).to_numpy()
+        undecided = cell["censored"].to_numpy(bool) & ~yes
+        n, k, open_ = len(cell), int(yes.sum()), int(undecided.sum())
+        row = dict(zip(axes, point, strict=True)) | {"n_runs": n, "n_undecided": open_}
+        for phase in phases:
+            row |= _share(f"p_{phase}", int((cell["phase"] == phase).sum()), n, level)
+        row |= {
+            "p_grok": k / n,
+            "p_grok_low": float(wilson(k, n, level)[0]),
+            "p_grok_high": float(wilson(k + open_, n, level)[1]),
+        }
+        last = np.where(undecided, cell["n_steps"].astype(float), np.inf)
+        times = np.where(yes, cell["t_grok"].astype(float), last)
+        median = median_interval(times, yes, level)
+        row |= dict(zip(("t_grok", "t_grok_low", "t_grok_high"), median, strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _share(name: str, k: int, n: int, level: float) -> dict[str, float]:
+    low, high = wilson(k, n, level)
+    return {name: k / n, f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def sensitivity(
+    labels: Mapping[str, pd.DataFrame], axes: Sequence[str]
+) -> pd.DataFrame:
+    """One row a cell: the share of its runs that other rules label otherwise.
+
+    Args:
+      labels: classified runs by the name of their rules, all with the same names of
+        phases; the first are the ones compared with.
+
+    Returns:
+      The axes; changed (share of runs whose phase any of the others changes), and
+      changed_NAME of each other set of rules.
+    """
+    (_, base), *others = labels.items()
+    table = base[[*axes, "run_id"]].copy()
+    phase = base.set_index("run_id")["phase"]
+    for name, runs in others:
+        other = runs.set_index("run_id")["phase"].reindex(phase.index)
+        table[f"changed_{name}"] = (other != phase).to_numpy()
+    columns = [f"changed_{name}" for name, _ in others]
+    table.insert(len(axes), "changed", table[columns].any(axis=1))
+    return table.groupby(list(axes))[["changed", *columns]].mean().reset_index()

@@ -1,0 +1,273 @@
+"""Loops of runs whose weight decay is ramped up and back down. Tables in, tables out.
+
+Where two phases are both stable and nothing takes one to the other, the loop between
+the way up and the way down stays open however slow the ramp: in mean field its area is
+A0 + c rate^(2/3) (Jung, Gray, Roy and Mandel, Phys. Rev. Lett. 65, 1873 (1990)). Where
+one phase only lags behind the ramp, the loop closes. The converse does not hold: with
+fluctuations the area may vanish as a power of the rate at a first-order transition too
+(field H0 at frequency Omega, O(N) model: A ~ H0^0.66 Omega^0.33; Rao, Krishnamurthy and
+Pandit, Phys. Rev. B 42, 856 (1990)). So a loop that closes tells of no order.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokmap.analysis.series import Series, series
+from grokmap.plan import weight_decay_at
+from grokmap.spec import CONTROL_FIELDS, Control
+
+Floats = npt.NDArray[np.float64]
+
+POINTS = 257  # of a loop, evenly spaced in ln(weight decay)
+RESAMPLES = 2000
+FEWEST_RATES, FEWEST_SEEDS = 3, 3
+# An exponent below this cannot be told from 0 over the two decades a sweep can afford.
+FLAT = 0.1
+# Beside an offset: a lag of one relaxation time is linear in the rate, others slower.
+EXPONENTS = np.linspace(FLAT, 1.0, 46)
+# An offset is ruled out where at most this share of the slowest ramp's area can be one.
+LARGEST_OFFSET = 0.5
+# Loops smaller than this, in quantity times e-folds of weight decay, count as this.
+SMALLEST = 1e-3
+
+FITTED = ("exponent", "offset")
+JUMPS = ("up_rise", "up_fall", "down_rise", "down_fall")
+
+
+class Loop(NamedTuple):
+    """A quantity on both ways: [k] arrays, weight_decay ascending."""
+
+    weight_decay: Floats
+    up: Floats
+    down: Floats
+
+
+def loop_of(own: Series, weight_decay: float, factor: float, steps: float) -> Loop:
+    """The loop of one run, linear in the step between records.
+
+    Args:
+      own: the quantity along the run; weight_decay: where the ramp begins; factor,
+        steps: ramp_factor and ramp_steps. A run that ended early (diverged) is NaN from
+        there on.
+    """
+    share = np.linspace(0.0, 1.0, POINTS)
+
+    def at(step: Floats) -> Floats:
+        return np.interp(step, own.step, own.value, right=np.nan)
+
+    control = Control(0, weight_decay, 0, 0, ramp_factor=factor, ramp_steps=steps)
+    up_steps = share * steps
+    decay = np.asarray(weight_decay_at(up_steps, control), np.float64)
+    return Loop(decay, at(up_steps), at(2 * steps - up_steps))
+
+
+def area(loop: Loop) -> float:
+    """Integral of |up - down| d ln(weight decay): quantity times e-folds; >= 0."""
+    return float(np.trapezoid(abs(loop.up - loop.down), np.log(loop.weight_decay)))
+
+
+def jumps(loop: Loop, level: float) -> dict[str, float]:
+    """Weight decays at which the quantity passes `level`; NaN where it does not.
+
+    up_rise, down_rise: first passage from below to above, in the order of time, on the
+    way up and on the way down; up_fall, down_fall: last passage from above to below.
+    """
+    found = {}
+    for branch, values, decay in (
+        ("up", loop.up, loop.weight_decay),
+        ("down", loop.down[::-1], loop.weight_decay[::-1]),
+    ):
+        above = values >= level
+        rises = np.flatnonzero(~above[:-1] & above[1:])
+        falls = np.flatnonzero(above[:-1] & ~above[1:])
+        for kind, places in (("rise", rises[:1]), ("fall", falls[-1:])):
+            at = np.sqrt(decay[places] * decay[places + 1])
+            found[f"{branch}_{kind}"] = float(at[0]) if len(at) else float("nan")
+    return found
+
+
+def families(plan: pd.DataFrame) -> list[str]:
+    """The columns that tell ramps apart beside their rate and the seed."""
+    always = ["weight_decay", "ramp_factor"]
+    numbers = ("modulus", "width", *CONTROL_FIELDS)
+    others = [
+        name
+        for name in numbers
+        if name in plan
+        and name not in (*always, "ramp_steps")
+        and plan[name].nunique() > 1
+    ]
+    return [*always, *others]
+
+
+def loops(
+    trajectories: pd.DataFrame, plan: pd.DataFrame, quantity: str, level: float
+) -> tuple[pd.DataFrame, dict[str, Loop]]:
+    """The loop of every ramped run that has the quantity.
+
+    Args:
+      trajectories: run_id, step and the quantity; plan: `plan.plan_table`.
+      level: what a jump passes, in units of the quantity.
+
+    Returns:
+      One row a run: run_id, seed, the columns of `families`, ramp_steps, ramp_rate
+      (ln(ramp_factor) / ramp_steps: e-folds of weight decay a step), area, level, top
+      and end (the quantity at the ramp's top and at the run's end) and `jumps`. And the
+      loops by run_id.
+    """
+    ramps = plan[plan["ramp_steps"].notna()].set_index("run_id", drop=False)
+    columns = [*families(ramps), "ramp_steps"]
+    rows: list[dict[str, Any]] = []
+    found = {}
+    for run_id, own in series(trajectories, quantity):
+        if run_id not in ramps.index:
+            continue
+        run = ramps.loc[run_id]
+        steps, factor = float(run["ramp_steps"]), float(run["ramp_factor"])
+        loop = loop_of(own, float(run["weight_decay"]), factor, steps)
+        found[run_id] = loop
+        facts = {"run_id": run_id, "seed": run["seed"], **run[columns].to_dict()}
+        facts |= {"ramp_rate": np.log(factor) / steps, "area": area(loop)}
+        ends = {"top": float(loop.up[-1]), "end": float(loop.down[0])}
+        rows.append(facts | {"level": level} | ends | jumps(loop, level))
+    names = ["run_id", "seed", *columns, "ramp_rate", "area", "level", "top", "end"]
+    return pd.DataFrame(rows, columns=[*names, *JUMPS]), found
+
+
+def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
+    """One row a family and ramp rate, the fastest first: medians over the seeds.
+
+    Columns: those of the family, ramp_steps, ramp_rate, n_runs, area with quartiles
+    area_q25, area_q75, end, and `jumps`, each with the share of the runs that have it.
+    """
+    rows = []
+    for key, own in runs.groupby([*family, "ramp_steps"]):
+        quartiles = own["area"].quantile([0.25, 0.5, 0.75]).to_numpy()
+        row = dict(zip([*family, "ramp_steps"], key, strict=True))
+        row |= {"ramp_rate": own["ramp_rate"].iloc[0], "n_runs": len(own)}
+        row |= dict(
+            zip(("area_q25", "area", "area_q75"), map(float, quartiles), strict=True)
+        )
+        row |= own[["end", *JUMPS]].median().to_dict()
+        row |= {f"{name}_share": own[name].notna().mean() for name in JUMPS}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def trends(runs: pd.DataFrame, family: list[str], seed: int = 0) -> pd.DataFrame:
+    """One row a family: what becomes of the loop as the ramp slows down.
+
+    Of the medians over seeds at the slower half of the rates (at least three): the
+    exponent b of area ~ rate^b, by least squares of logarithms, and the offset A0 of
+    area = A0 + c rate^k (`offsets`), which a power alone cannot see. 95% intervals
+    are from resampling whole seeds, since a seed gives its ramps at every rate the same
+    examples and initial weights.
+
+    Returns:
+      Columns of the family and: n_rates, n_seeds (with a loop at all of these rates),
+      slowest (ramp_rate), area (median there), exponent, exponent_low, exponent_high,
+      offset, offset_low, offset_high, limit (`_limit`), falls and rises (shares of the
+      runs that pass the level on the way up and are below it, or above, at the top),
+      returns (share of those that fell, or if none did of those that rose, that are on
+      the other side at the end).
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for key, own in runs.groupby(family):
+        rates = np.sort(own["ramp_rate"].unique())
+        rates = rates[: max(FEWEST_RATES, len(rates) // 2)]
+        by_seed = own.pivot_table("area", "seed", "ramp_rate").reindex(columns=rates)
+        areas = by_seed.dropna().to_numpy()
+        row = dict(zip(family, key, strict=True))
+        row |= {"n_rates": len(rates), "n_seeds": len(areas), "slowest": rates[0]}
+        # Of runs that all diverged there is no area; of a frame, since pandas 2 then
+        # warns of a column's median.
+        row |= {"area": float(by_seed.iloc[:, :1].median().iloc[0])}
+        row |= _slow_ramps(rates, areas, rng)
+        rows.append(row | _passages(own))
+    return pd.DataFrame(rows)
+
+
+def _slow_ramps(
+    rates: Floats, areas: Floats, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Exponent and offset with their intervals, and what they say of slow ramps.
+
+    areas: [seeds, rates].
+    """
+    if min(len(rates) - FEWEST_RATES, len(areas) - FEWEST_SEEDS) < 0:
+        names = (f"{k}{end}" for k in FITTED for end in ("", "_low", "_high"))
+        return {**dict.fromkeys(names, np.nan), "limit": "undecided"}
+    drawn = rng.integers(0, len(areas), (RESAMPLES, len(areas)))
+    samples = np.median(areas[drawn], axis=1).T
+    whole = np.median(areas, axis=0)[:, None]
+    found: dict[str, Any] = {}
+    for name, fit in (("exponent", exponents), ("offset", offsets)):
+        low, high = np.quantile(fit(rates, samples), (0.025, 0.975))
+        found |= {name: float(fit(rates, whole)[0])}
+        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    gone = bool((whole <= SMALLEST).all())
+    return found | {"limit": "closes" if gone else _limit(found, float(whole[0, 0]))}
+
+
+def exponents(rates: Floats, areas: Floats) -> Floats:
+    """[B] b of area ~ rate^b, areas [rates, B], by least squares of logarithms."""
+    logs = np.log(np.maximum(areas, SMALLEST))
+    return np.asarray(np.polyfit(np.log(rates), logs, 1)[0])
+
+
+def offsets(rates: Floats, areas: Floats) -> Floats:
+    """[B] A0 of area = A0 + c rate^k, A0, c >= 0, k in EXPONENTS; areas [rates, B].
+
+    Least squares of relative residuals. 0 where the area shrinks with the rate.
+    """
+    y = np.maximum(areas, SMALLEST)
+    best, least = np.zeros(y.shape[1]), np.full(y.shape[1], np.inf)
+    for k in EXPONENTS:
+        for free in (True, False):
+            offset, misfit = _fit(y, (rates / rates[0])[:, None] ** k, free)
+            better = (misfit < least * (1 - 1e-9)) & (offset >= 0)
+            best = np.where(better, offset, best)
+            least = np.where(better, misfit, least)
+    return best
+
+
+def _fit(y: Floats, power: Floats, free: bool) -> tuple[Floats, Floats]:
+    """Offset (0 unless free) and misfit of y = offset + c power in units of y, [B]."""
+    one, other = 1 / y, power / y
+    s11, s12, s22 = (np.sum(v, axis=0) for v in (one**2, one * other, other**2))
+    t1, t2 = one.sum(axis=0), other.sum(axis=0)
+    offset = (t1 * s22 - t2 * s12) / (s11 * s22 - s12**2) if free else 0 * t1
+    c = (t2 - offset * s12) / s22
+    misfit = np.sum((1 - offset * one - c * other) ** 2, axis=0)
+    return offset, np.where(c >= 0, misfit, np.inf)
+
+
+def _limit(found: dict[str, Any], area: float) -> str:
+    """Of loops whose area at the slowest ramp is `area`, as the ramp slows down.
+
+    "stays": the exponent is below FLAT, or an offset is needed; "closes": neither, and
+    half of the area at the slowest ramp is too much for an offset; else "undecided".
+    """
+    if found["exponent_high"] < FLAT or found["offset_low"] > SMALLEST:
+        return "stays"
+    ruled_out = found["offset_high"] < LARGEST_OFFSET * area
+    return "closes" if found["exponent_low"] > FLAT and ruled_out else "undecided"
+
+
+def _passages(own: pd.DataFrame) -> dict[str, float]:
+    # A run may pass the level many times: where it is at the top and at the end tells.
+    fell = own["up_fall"].notna() & (own["top"] < own["level"])
+    rose = own["up_rise"].notna() & (own["top"] >= own["level"])
+    above = own["end"] >= own["level"]
+    back = above[fell] if fell.any() else ~above[rose]
+    return {
+        "rises": float(rose.mean()),
+        "falls": float(fell.mean()),
+        "returns": float(back.mean()) if len(back) else float("nan"),
+    }

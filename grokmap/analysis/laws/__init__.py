@@ -1,0 +1,45 @@
+"""Laws of t_grok, fitted to grokked and censored runs alike, and compared.
+
+The data are the runs that memorised. One that grokked contributes the density of
+log t_grok, one that has not by its last step the chance of surviving it, P(t >
+n_steps): a censored (Tobit) regression in log time, with normal residuals of one width
+sigma. Runs that never memorised, diverged, died or stalled are outside the laws' scope,
+and so are runs without weight decay: the laws say nothing of them.
+
+Times in steps, r = decay_rate (relative shrinkage of the weights per step), lambda =
+weight_decay. The time of gradient flow after t steps is t r / lambda: what eta,
+momentum and N^(-2 alpha) do to the clock cancels in it.
+"""
+
+from grokmap.analysis.laws.compare import compare, pure_decay, residuals
+from grokmap.analysis.laws.data import (
+    ALL,
+    START,
+    T_MEM,
+    data_of,
+    memorised,
+    outside,
+    system_of,
+)
+from grokmap.analysis.laws.fit import Fit, fit, log_likelihoods, standard_errors
+from grokmap.analysis.laws.table import LAWS, Law, applies
+
+__all__ = [
+    "ALL",
+    "Fit",
+    "LAWS",
+    "Law",
+    "START",
+    "T_MEM",
+    "applies",
+    "compare",
+    "data_of",
+    "fit",
+    "log_likelihoods",
+    "memorised",
+    "outside",
+    "pure_decay",
+    "residuals",
+    "standard_errors",
+    "system_of",
+]

@@ -1,0 +1,229 @@
+"""Labelled runs -> arrays by size, control parameter and seed, and their resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokmap.analysis.statistics import expanded_tail
+from grokmap.classify import GROK
+from grokmap.errors import ResultError, SpecError
+
+Floats = npt.NDArray[np.float64]
+
+SIZES = ("width", "modulus")
+CLOCKS = ("decay", "steps")
+LOG_SPAN = 20  # largest over smallest value above which an axis is drawn in log
+FEWEST_SEEDS = 5
+RESAMPLES = 400
+FEWEST_DEFINED = 0.95  # share of resamples in which a quantity must exist
+
+
+class Ensemble(NamedTuple):
+    """Runs by size [S], control parameter [K] and seed [R]; NaN where there is none.
+
+    sizes, x: increasing values; place: x, or ln x on a log axis.
+    grok: [S, K, R] 1 or 0; a cell with an undecided run is NaN throughout.
+    undecided: [S, K] censored runs that have not grokked: neither yes nor no.
+    order: [S, K, R] the order parameter at the end of the run, in the same cells.
+    time: [S, K, R] t_grok of the runs that grokked, by `clock`, in the same cells.
+    """
+
+    size: str
+    axis: str
+    quantity: str
+    clock: str
+    log: bool
+    sizes: Floats
+    x: Floats
+    place: Floats
+    grok: Floats
+    undecided: npt.NDArray[np.int64]
+    order: Floats
+    time: Floats
+
+    @property
+    def n_seeds(self) -> int:
+        return int(self.grok.shape[2])
+
+
+class Interval(NamedTuple):
+    """A number, its 95% bootstrap interval, and what stands against it, if anything."""
+
+    value: float
+    low: float
+    high: float
+    note: str = ""
+
+
+NONE = Interval(float("nan"), float("nan"), float("nan"))
+
+
+def gather(
+    runs: pd.DataFrame,
+    size: str = "width",
+    axis: str = "weight_decay",
+    quantity: str = "test_accuracy",
+    clock: str = "decay",
+    log: bool | None = None,
+) -> Ensemble:
+    """Arranges the classified runs of one (size, axis, seed) grid.
+
+    Args:
+      runs: of `classify`, differing in size, axis and seed only (`at`).
+      quantity: what `final_<quantity>` holds is the order parameter.
+      clock: t_grok in "decay" times (t_grok * decay_rate) or in "steps".
+      log: whether the axis is taken in ln; None: where it spans a factor above 20.
+
+    Raises:
+      SpecError: a name that is not known, or ln of values that are not positive.
+      ResultError: fewer than 2 sizes, 2 values or 5 seeds; nothing recorded.
+    """
+    _check_names(runs, size, axis, quantity, clock)
+    sizes, x, seeds = (np.unique(runs[k].astype(float)) for k in (size, axis, "seed"))
+    _check_counts(size, axis, sizes, x, seeds)
+    spans = bool(x[0] > 0 and x[-1] > LOG_SPAN * x[0])
+    log = spans if log is None else log
+    if log and x[0] <= 0:
+        raise SpecError(f"--log: {axis} = {x[0]:g} has no logarithm")
+    where = tuple(
+        np.searchsorted(values, runs[k].astype(float))
+        for values, k in ((sizes, size), (x, axis), (seeds, "seed"))
+    )
+    shape = (len(sizes), len(x), len(seeds))
+    grokked = runs["phase"].eq(GROK).to_numpy()
+    undecided = np.zeros(shape, np.int64)
+    undecided[where] = runs["censored"].to_numpy(bool) & ~grokked
+    known = undecided.sum(axis=2, keepdims=True) == 0
+    steps = runs["t_grok"].astype(float).to_numpy()
+    rate = runs["decay_rate"].to_numpy(np.float64) if clock == "decay" else 1.0
+    final = runs[f"final_{quantity}"].to_numpy(np.float64)
+
+    def spread(values: Floats) -> Floats:
+        array = np.full(shape, np.nan)
+        array[where] = values
+        return np.where(known, array, np.nan)
+
+    return Ensemble(
+        size,
+        axis,
+        quantity,
+        clock,
+        log,
+        sizes,
+        x,
+        np.log(x) if log else x,
+        spread(grokked.astype(np.float64)),
+        undecided.sum(axis=2),
+        spread(final),
+        spread(np.where(grokked & (steps > 0), steps * rate, np.nan)),
+    )
+
+
+def _check_names(
+    runs: pd.DataFrame, size: str, axis: str, quantity: str, clock: str
+) -> None:
+    if size not in SIZES:
+        raise SpecError(f"--size {size!r}; known: {', '.join(SIZES)}")
+    if clock not in CLOCKS:
+        raise SpecError(f"--clock {clock!r}; known: {', '.join(CLOCKS)}")
+    if axis == size:
+        raise SpecError(f"--x {axis}: is the size; choose another axis")
+    if axis not in runs or not pd.api.types.is_numeric_dtype(runs[axis]):
+        raise SpecError(f"--x {axis!r}: no axis of a sweep")
+    final = f"final_{quantity}"
+    if final not in runs or runs[final].isna().all():
+        raise ResultError(f"{quantity} was not recorded, or is undefined here")
+
+
+def _check_counts(
+    size: str, axis: str, sizes: Floats, x: Floats, seeds: Floats
+) -> None:
+    if len(sizes) < 2:
+        raise ResultError(f"only one {size}, {sizes[0]:g}: scaling needs two or more")
+    if len(x) < 2:
+        raise ResultError(f"{axis} is not swept; choose --x among the swept axes")
+    if len(seeds) < FEWEST_SEEDS:
+        raise ResultError(
+            f"{len(seeds)} seeds: too few to resample; at least {FEWEST_SEEDS}"
+        )
+
+
+def at(
+    runs: pd.DataFrame, swept: Sequence[str], chosen: Mapping[str, float]
+) -> pd.DataFrame:
+    """The runs at chosen values of the other swept axes.
+
+    Args:
+      swept: the axes that must have one value each, size, x and seed aside.
+
+    Raises:
+      SpecError: an axis not swept, a value it has not, or an axis left open.
+    """
+    for axis, value in chosen.items():
+        if axis not in swept:
+            others = ", ".join(swept) or "none"
+            raise SpecError(f"--at {axis}: no other swept axis; there are: {others}")
+        near = np.isclose(runs[axis].astype(float), value, rtol=1e-6, atol=0)
+        if not near.any():
+            raise SpecError(f"--at {axis}={value:g}; its values: {_values(runs, axis)}")
+        runs = runs[near]
+    still = [axis for axis in swept if runs[axis].nunique() > 1]
+    if still:
+        raise SpecError(
+            [
+                f"{axis} is swept too; choose one value, --at {axis}=VALUE, "
+                f"of {_values(runs, axis)}"
+                for axis in still
+            ]
+        )
+    return runs
+
+
+def _values(runs: pd.DataFrame, axis: str) -> str:
+    return ", ".join(f"{value:g}" for value in sorted(runs[axis].unique()))
+
+
+def resample_weights(n_seeds: int, n_resamples: int = RESAMPLES) -> Floats:
+    """[1 + n_resamples, n_seeds] how often each seed counts; row 0: once, the data.
+
+    Seeds are drawn with replacement, whole: a seed gives its runs at every size and
+    x the same examples, so these are not independent (Efron, Ann. Stat. 7, 1 (1979)).
+    The generator's own seed is fixed: the same runs give the same intervals.
+    """
+    draws = np.random.default_rng(0).multinomial(
+        n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples
+    )
+    return np.vstack([np.ones(n_seeds), draws])
+
+
+def totals(values: Floats, weights: Floats) -> Floats:
+    """[B, S, K] sums of values [S, K, R] under weights [B, R]; NaN adds 0."""
+    known = np.nan_to_num(values, nan=0.0)
+    return np.moveaxis(known @ weights.T, -1, 0)
+
+
+def counts(grok: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """(successes, trials), each [B, S, K], of grok [S, K, R]."""
+    return totals(grok, weights), totals(np.isfinite(grok).astype(float), weights)
+
+
+def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:
+    """Expanded percentile interval (`uncertainty.expanded_tail`) of [1 + B] values,
+    the data's first. None where the data have no value, no bounds where too few
+    resamples have one.
+    """
+    drawn = values[1:][np.isfinite(values[1:])]
+    if not np.isfinite(values[0]):
+        return NONE._replace(note=note or "undefined")
+    share = len(drawn) / max(len(values) - 1, 1)
+    if share < FEWEST_DEFINED:
+        note = f"exists in {share:.0%} of the resamples"
+        return Interval(float(values[0]), np.nan, np.nan, note)
+    tail = 100 * expanded_tail(n_seeds)
+    low, high = np.percentile(drawn, (tail, 100 - tail))
+    return Interval(float(values[0]), float(low), float(high), note)

@@ -1,0 +1,352 @@
+"""First order or continuous? Evidence from many seeds across a boundary.
+
+At a first-order transition two phases coexist: over the seeds of one cell the order
+parameter has two modes, their distance stays as the width grows, and Binder's cumulant
+has a minimum that deepens (Vollmayr, Reger, Scheucher and Binder, Z. Phys. B 91, 113
+(1993)). At a continuous one there is one mode, whose width shrinks as a power of the
+size, or a smooth crossover. That few seeds show no two modes is evidence for neither.
+Tables in, tables out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import combine_pvalues
+
+from grokmap.analysis.statistics import binder_cumulant, dip, dip_p_value, mode_gap
+
+Floats = npt.NDArray[np.float64]
+
+FIRST_ORDER, CONTINUOUS, UNDECIDED = "first order", "continuous", "undecided"
+ORDERS = (FIRST_ORDER, CONTINUOUS, UNDECIDED)
+FEWEST_KINDS = 2  # of evidence, for a verdict
+RESAMPLES = 500
+FEWEST_SEEDS, FEWEST_WIDTHS = 8, 3
+SIGNIFICANT = 0.05
+# In standard deviations: two modes so far apart are what seeing none is held against.
+SEPARATION, POWER_SAMPLES = 6.0, 200
+# A gap that shrinks by a smaller power of the width cannot be told from a constant.
+FLAT = 0.1
+# The boundary is resolved where a cell's mean is this far from both plateaus.
+INSIDE = (0.25, 0.75)
+TRANSITION = (0.1, 0.9)
+# On a plateau neighbouring cells are no further apart than this share of the way.
+PLATEAU = 0.1
+MEASURED = ("mean", "std", "dip", "p_dip", "gap", "binder", "binder_low", "binder_high")
+
+
+class Evidence(NamedTuple):
+    """One row of a verdict. supports: FIRST_ORDER, CONTINUOUS or UNDECIDED."""
+
+    quantity: str
+    evidence: str
+    supports: str
+    why: str
+
+
+def cells(
+    runs: pd.DataFrame, x: str, quantities: Mapping[str, bool], seed: int = 0
+) -> pd.DataFrame:
+    """One row a quantity, width and point of x: the distribution over the seeds.
+
+    Args:
+      runs: one row a run: width, the column `x`, and final_<quantity> columns.
+      quantities: names, and whether each is compared as its decimal logarithm.
+
+    Returns:
+      quantity, width, the column x, n (seeds with a value), mean, std, dip, p_dip
+      (`bimodality.dip_p_value`), gap (`mode_gap`) and binder (`binder_cumulant` of the
+      distance from the lowest cell's mean at this width; NaN for logarithms), with its
+      95% interval binder_low, binder_high over resampled seeds; progress (the mean,
+      from 0 in the lowest cell to 1 in the highest one of this width), and at_boundary:
+      the cell of each width whose progress is nearest to 1/2.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for name, log in quantities.items():
+        for width, own in runs.groupby("width"):
+            points = {k: _values(cell, name, log) for k, cell in own.groupby(x)}
+            means = {k: v.mean() if len(v) else np.nan for k, v in points.items()}
+            low = np.nan if log else np.nanmin([np.inf, *means.values()])
+            for point, values in points.items():
+                row = {"quantity": name, "width": width, x: point, "n": len(values)}
+                rows.append(row | _distribution(values, float(low), rng))
+    table = pd.DataFrame(rows)
+    by_width = table.groupby(["quantity", "width"])
+    least, most = (by_width["mean"].transform(kind) for kind in ("min", "max"))
+    progress = (table["mean"] - least) / (most - least).replace(0, np.nan)
+    away = (progress - 0.5).abs().dropna()
+    nearest = away.groupby([table["quantity"], table["width"]]).idxmin()
+    return table.assign(progress=progress, at_boundary=table.index.isin(nearest))
+
+
+def _values(runs: pd.DataFrame, name: str, log: bool) -> Floats:
+    """The finite final values of a quantity, or of its decimal logarithm."""
+    values = runs[f"final_{name}"].to_numpy(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.log10(values) if log else values
+    return values[np.isfinite(values)]
+
+
+def _distribution(
+    values: Floats, low: float, rng: np.random.Generator
+) -> dict[str, float]:
+    if len(values) < 2:
+        return dict.fromkeys(MEASURED, float("nan"))
+    again = binder_cumulant(rng.choice(values, (RESAMPLES, len(values))) - low)
+    known = again[np.isfinite(again)]
+    interval = np.quantile(known, (0.025, 0.975)) if len(known) else (np.nan, np.nan)
+    return {
+        "mean": float(values.mean()),
+        "std": float(values.std(ddof=1)),
+        "dip": dip(values),
+        "p_dip": dip_p_value(values),
+        "gap": float(mode_gap(values)),
+        "binder": float(binder_cumulant(values - low)),
+        "binder_low": float(interval[0]),
+        "binder_high": float(interval[1]),
+    }
+
+
+def evidence(
+    table: pd.DataFrame, runs: pd.DataFrame, x: str, quantities: Mapping[str, bool]
+) -> list[Evidence]:
+    """What the cells say of each quantity: modes, gap against width, Binder's minimum.
+
+    table: of `cells`, from these runs.
+    """
+    rows = []
+    for name, log in quantities.items():
+        own = table[table["quantity"] == name]
+        at = own[own["at_boundary"]].sort_values("width")
+        scarce = _scarce(own, at, x)
+        if scarce:
+            rows.append(Evidence(name, "seeds at the boundary", UNDECIDED, scarce))
+            continue
+        samples = boundary_values(own, runs, x, name, log)
+        modes = _modes(name, at)
+        two = modes.supports == FIRST_ORDER
+        rows += [modes, _gap(name, samples, own, two)]
+        rows += [] if log else [_binder(name, own, two)]
+    return rows
+
+
+def boundary_values(
+    table: pd.DataFrame, runs: pd.DataFrame, x: str, name: str, log: bool
+) -> dict[int, Floats]:
+    """By width, a quantity's values over the seeds of its boundary cell; of `cells`."""
+    at = table[table["at_boundary"] & (table["quantity"] == name)]
+    return {
+        int(width): _values(
+            runs[(runs["width"] == width) & (runs[x] == point)], name, log
+        )
+        for width, point in zip(at["width"], at[x], strict=True)
+    }
+
+
+def _scarce(own: pd.DataFrame, at: pd.DataFrame, x: str) -> str:
+    """Why the boundary cells say nothing; empty if they do."""
+    if len(at) < FEWEST_WIDTHS:
+        return f"{len(at)} widths cross the boundary; at least {FEWEST_WIDTHS}"
+    if at["n"].min() < FEWEST_SEEDS:
+        return f"{at['n'].min()} seeds in a cell; at least {FEWEST_SEEDS}"
+    for width, row in own.sort_values(x).groupby("width"):
+        above = row["progress"].dropna().to_numpy() > 0.5
+        if np.sum(above[1:] != above[:-1]) > 1:
+            return f"passes half-way more than once at width {width}: no one boundary"
+        if len(ends := _open_ends(row, x)):
+            return (
+                f"the axis ends inside the transition of width {width} ({ends}): no "
+                "plateau to measure it from; give a wider axis"
+            )
+    jumped = at[~at["progress"].between(*INSIDE)]
+    if len(jumped):
+        row = jumped.iloc[0]
+        return (
+            f"no cell of width {row['width']} is half-way (the nearest is at "
+            f"{row['progress']:.2f} of the way): give a finer grid, or a wider one"
+        )
+    return ""
+
+
+def _open_ends(row: pd.DataFrame, x: str) -> str:
+    """Ends of the axis whose neighbours are not on their plateau; row: sorted by x."""
+    known = row.dropna(subset="progress")
+    progress, places = known["progress"].to_numpy(), known[x].to_numpy()
+    ends = [
+        f"{abs(progress[i] - progress[j]):.2f} of the way from {x} {places[i]:.3g} on"
+        for i, j in ((0, 1), (-1, -2))
+        if abs(progress[i] - progress[j]) > PLATEAU
+    ]
+    return ", ".join(ends)
+
+
+def _modes(name: str, at: pd.DataFrame) -> Evidence:
+    """The dips of all widths together, by Fisher's method.
+
+    One mode decides nothing: two that are closer, or one of them rare, look the same.
+    """
+    together = float(combine_pvalues(at["p_dip"]).pvalue)
+    each = ", ".join(f"{p:.2g}" for p in at["p_dip"])
+    said = f"dip test p = {together:.2g} over widths {_list(at['width'])} ({each})"
+    if together < SIGNIFICANT:
+        return Evidence(name, "two modes", FIRST_ORDER, f"two modes: {said}")
+    shares = tuple(at["progress"].round(2))
+    power = dip_power(tuple(at["n"].astype(int)), shares)
+    found = f"two modes {SEPARATION:g} deviations apart would be seen in {power:.0%}"
+    return Evidence(name, "two modes", UNDECIDED, f"not seen: {said}; {found}")
+
+
+@lru_cache
+def dip_power(
+    sizes: tuple[int, ...],
+    shares: tuple[float, ...],
+    separation: float = SEPARATION,
+    seed: int = 0,
+) -> float:
+    """How often `_modes` finds two normal modes `separation` standard deviations apart.
+
+    sizes: of the samples; shares: of each that belong to the upper mode, as the mean's
+    progress is where there are two phases.
+    """
+    rng = np.random.default_rng(seed)
+
+    def p_value() -> float:
+        apart = [
+            dip_p_value(rng.normal(size=n) + separation * (rng.random(n) < share))
+            for n, share in zip(sizes, shares, strict=True)
+        ]
+        return float(combine_pvalues(apart).pvalue)
+
+    return float(np.mean([p_value() < SIGNIFICANT for _ in range(POWER_SAMPLES)]))
+
+
+def _gap(
+    name: str, samples: Mapping[int, Floats], own: pd.DataFrame, two: bool
+) -> Evidence:
+    """Exponent of gap ~ width^-k at the boundary, its interval from resampled seeds.
+
+    The gap as a share of the way between the plateaus of its width.
+    """
+    rng = np.random.default_rng(0)
+    way = own.groupby("width")["mean"].agg(np.ptp)
+    samples = {width: values / way[width] for width, values in samples.items()}
+    widths = np.log(list(samples))
+    gaps = np.array([mode_gap(own) for own in samples.values()])
+    again = [mode_gap(rng.choice(v, (RESAMPLES, len(v)))) for v in samples.values()]
+    slopes, k = (
+        -np.polyfit(widths, np.log(np.maximum(x, 1e-12)), 1)[0] for x in (again, gaps)
+    )
+    low, high = np.quantile(slopes, (0.025, 0.975))
+    said = (
+        f"gap {', '.join(f'{g:.2g}' for g in gaps)} of the way at widths "
+        f"{_list(samples)}: "
+        f"width^-k with k = {k:.2f} [{low:.2f}, {high:.2f}]"
+    )
+    if low > FLAT:
+        return Evidence(name, "gap against width", CONTINUOUS, f"closes: {said}")
+    if high < FLAT and two:
+        return Evidence(name, "gap against width", FIRST_ORDER, f"stays: {said}")
+    open_ = "stays, but of one mode" if high < FLAT else "may close or stay"
+    return Evidence(name, "gap against width", UNDECIDED, f"{open_}: {said}")
+
+
+def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
+    """The minimum of Binder's cumulant inside the transition, against width.
+
+    A cell where a third of the seeds or less are in the upper phase shows whether it
+    goes below 0, as for two phases it must.
+    """
+    inside = own[own["progress"].between(*TRANSITION) & own["binder"].notna()]
+    seen = inside[inside["progress"] <= 1 / 3]["width"].unique()
+    if set(seen) != set(own["width"]):
+        few = "some width has no cell in the lower third of the way"
+        return Evidence(name, "Binder cumulant", UNDECIDED, few)
+    lowest = inside.loc[inside.groupby("width")["binder"].idxmin()]
+    lowest = lowest.sort_values("width")
+    minima = ", ".join(f"{u:.2g}" for u in lowest["binder"])
+    said = f"minimum {minima} at widths {_list(lowest['width'])}"
+    first, last = lowest.iloc[0], lowest.iloc[-1]
+    if (lowest["binder_low"] > 0).all():
+        return Evidence(name, "Binder cumulant", CONTINUOUS, f"never below 0: {said}")
+    below = bool(last["binder_high"] < 0)
+    if below and two:
+        how = "deepens" if last["binder"] < first["binder"] else "stays"
+        return Evidence(name, "Binder cumulant", FIRST_ORDER, f"{how} below 0: {said}")
+    why = "below 0, but with one mode" if below else "not clearly on one side of 0"
+    return Evidence(name, "Binder cumulant", UNDECIDED, f"{why}: {said}")
+
+
+def _list(values: Iterable[Any]) -> str:
+    return ", ".join(f"{v:g}" for v in values)
+
+
+def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
+    """What a family of ramps through the same boundary says; a row of
+    `hysteresis.trends`.
+
+    A loop that closes decides nothing: a lag closes at either order (see `hysteresis`).
+    Nor does one that stays because nothing comes back: an absorbing state does that at
+    transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)).
+    """
+    start, top = trend["weight_decay"], trend["weight_decay"] * trend["ramp_factor"]
+    area = "none" if np.isnan(trend["area"]) else f"{trend['area']:.2g}"
+    said = (
+        f"loop area {area} at the slowest of the ramps from {start:g} to {top:g}, "
+        f"{_exponent(trend)}"
+    )
+    limit, supports = str(trend["limit"]), UNDECIDED
+    if trend["returns"] == trend["returns"]:
+        moved = "fell" if trend["falls"] > 0 else "rose"
+        said += f"; {trend['returns']:.0%} of the runs that {moved} came back"
+    if limit == "closes":
+        limit = "closes, as a lag does at either order"
+    elif limit == "stays" and trend["returns"] >= 0.5:
+        supports = FIRST_ORDER
+    elif limit == "stays":
+        limit = "stays, since the way back leads nowhere"
+    return Evidence(quantity, "hysteresis", supports, f"{limit}: {said}")
+
+
+def _exponent(trend: Mapping[str, Any]) -> str:
+    b, low, high = (trend[f"exponent{end}"] for end in ("", "_low", "_high"))
+    if np.isnan(b):
+        return "at too few rates to say how it changes with them"
+    ends = f"[{low:.2f}, {high:.2f}]"
+    offset, least, most = (trend[f"offset{end}"] for end in ("", "_low", "_high"))
+    rest = f"offset {offset:.2g} [{least:.2g}, {most:.2g}]"
+    return f"rate^b with b = {b:.2f} {ends}, {rest}"
+
+
+def falls(table: pd.DataFrame, x: str, quantity: str) -> bool:
+    """Whether the quantity is smaller at the large end of x (at most widths)."""
+    own = table[table["quantity"] == quantity].sort_values(x)
+    ends = own.groupby("width")["mean"].agg(["first", "last"])
+    return bool((ends["last"] < ends["first"]).mean() > 0.5)
+
+
+def verdict(rows: Iterable[Evidence]) -> tuple[str, str]:
+    """(order, sentence): what all rows together support, and by how many.
+
+    FIRST_ORDER or CONTINUOUS only where at least two kinds of evidence support it and
+    no row supports the other.
+    """
+    found = list(rows)
+    kinds = {k: {r.evidence for r in found if r.supports == k} for k in ORDERS}
+    counts = [sum(row.supports == kind for row in found) for kind in ORDERS]
+    said = ", ".join(f"{n} {kind}" for n, kind in zip(counts, ORDERS, strict=True))
+    if kinds[FIRST_ORDER] and kinds[CONTINUOUS]:
+        return UNDECIDED, f"Undecided: the evidence disagrees ({said})."
+    for kind in (FIRST_ORDER, CONTINUOUS):
+        if len(kinds[kind]) >= FEWEST_KINDS:
+            return kind, f"The evidence supports a {kind} transition ({said})."
+        if kinds[kind]:
+            alone = f"{min(kinds[kind])!r} alone supports a {kind} transition"
+            return UNDECIDED, f"Undecided: {alone} ({said})."
+    return UNDECIDED, f"Undecided: nothing found supports either order ({said})."

@@ -1,0 +1,1 @@
+"""Trains runs: one compiled program a system, many runs at once."""

@@ -1,0 +1,149 @@
+"""What a step and a record cost on this machine, timed on fresh lanes; for dry runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from grokmap.engine.devices import SLOTS, Compiled, Settings, build_program, on_lanes
+from grokmap.engine.execute import refill, take_seats
+from grokmap.engine.records import Slots
+from grokmap.engine.schedule import Seat
+from grokmap.engine.train import names_by_cost
+from grokmap.plan import Planned
+from grokmap.spec import Control, System
+
+RECORDS = 8  # a chunk that is timed has at least
+ENOUGH = 0.05  # seconds of a chunk that is timed, about
+SLOW = 0.5  # seconds from which a call is not repeated
+
+
+class Rate(NamedTuple):
+    """Seconds of a step, and of a record of each cost class, over lanes in parallel.
+
+    So that n runs of s steps take n s `step`.
+    """
+
+    step: float
+    record: dict[str, float]
+
+
+def measure_rate(
+    compiled: Compiled, settings: Settings, runs: Sequence[Planned]
+) -> Rate:
+    """What `measured` finds, all of it."""
+    found = dict(measured(compiled, settings, runs))
+    return Rate(found.pop("step"), found)
+
+
+def measured(
+    compiled: Compiled, settings: Settings, runs: Sequence[Planned]
+) -> Iterator[tuple[str, float]]:
+    """("step", seconds), then those of a record of each cost class, as each is known.
+
+    Times chunks with short and long intervals, and what is measured less often.
+    """
+    lanes = sample(compiled, settings, runs)
+
+    def seconds_of_chunk(interval: int, records: int) -> float:
+        nonlocal lanes
+        started = time.perf_counter()
+        lanes, rows = compiled.chunk(lanes, _slots(settings, interval, records))
+        rows.block_until_ready()
+        return time.perf_counter() - started
+
+    def seconds_a_record(interval: int) -> float:
+        few = seconds_of_chunk(interval, RECORDS)
+        # Enough of them to be told from the price of a call.
+        records = min(SLOTS, max(RECORDS, int(RECORDS * ENOUGH / few)))
+        repeats = 3 if few < SLOW else 1
+        times = [seconds_of_chunk(interval, records) for _ in range(repeats)]
+        return min(times) / records / settings.lanes
+
+    short, interval = seconds_a_record(1), 2
+    while (long := seconds_a_record(interval)) < 4 * short:
+        interval *= 2
+    step = (long - short) / (interval - 1)
+    yield "step", step
+    yield "dense", max(0.0, short - step)
+    for cost, function in _measurements(runs[0].run.system, settings).items():
+        yield cost, seconds_of(partial(function, lanes)) / settings.lanes
+
+
+def _measurements(system: System, settings: Settings) -> dict[str, Any]:
+    """For each cost class but the dense: its measurement of all lanes, on its own."""
+    return {
+        cost: jax.jit(on_lanes(function, settings.together))
+        for cost, function in build_program(system, settings).measure.items()
+        if cost != "dense"
+    }
+
+
+def measured_alone(
+    system: System, compiled: Compiled, settings: Settings, runs: Sequence[Planned]
+) -> Iterator[tuple[str, float]]:
+    """Seconds of a record of each order parameter of the system, alone, as each is
+    known.
+
+    Together they cost less: what several need is then computed once.
+    """
+    lanes = sample(compiled, settings, runs)
+    for name in system.order_parameters:
+        alone = dataclasses.replace(system, order_parameters=(name,))
+        (function,) = _measurements(alone, settings).values()
+        yield name, seconds_of(partial(function, lanes)) / settings.lanes
+
+
+def costs_of(system: System) -> tuple[str, ...]:
+    """The cost classes that the system records."""
+    return tuple(names_by_cost(system.order_parameters))
+
+
+def n_weights(system: System) -> int:
+    """How many weights a network of the system has; nothing is computed for it."""
+    bare = dataclasses.replace(system, order_parameters=())
+    any_settings = Settings(1, 1, 1, "gather", together=False, precision="float32")
+    control = Control(*map(jnp.float32, [0.0] * len(Control._fields)))
+    init = build_program(bare, any_settings).init
+    lane = jax.eval_shape(init, control, jnp.int32(1), jnp.uint32(0))
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(lane.params))
+
+
+def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> Any:
+    """Fresh lanes of some of the runs, the dearest first."""
+    dearest = sorted(runs, key=lambda run: -run.n_train)
+    queue = deque(dearest[i % len(runs)] for i in range(settings.lanes))
+    seats: list[Seat | None] = [None] * settings.lanes
+    fresh = take_seats(compiled, seats, queue)
+    return refill(compiled, compiled.empty(), seats, fresh)
+
+
+def _slots(settings: Settings, interval: int, records: int) -> Slots:
+    lanes = () if settings.together else (settings.lanes,)
+    never = np.zeros((*lanes, SLOTS), bool)
+    return Slots(
+        interval=np.full((*lanes, SLOTS), interval, np.int32),
+        cheap=never,
+        dear=never,
+        n=np.full(lanes, records, np.int32),
+    )
+
+
+def seconds_of(call: Callable[[], Any], repeats: int = 3) -> float:
+    """The shortest of a few calls, after one that warms up; one call if it is slow."""
+    jax.block_until_ready(call())
+    times: list[float] = []
+    while len(times) < repeats and sum(times) < SLOW:
+        started = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - started)
+    return min(times)

@@ -1,0 +1,1 @@
+"""One call of `grokmap sweep` on a result folder: lock, train, write, record."""

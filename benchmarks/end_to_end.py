@@ -27,8 +27,8 @@ import pandas as pd
 from grokmap import plan
 from grokmap.classify import classify
 from grokmap.engine import devices, execute
-from grokmap.engine.train import VOCABULARY
-from grokmap.spec import Sweep, read_sweep
+from grokmap.plan import read_sweep
+from grokmap.spec import Sweep
 
 SWEEP = Path(__file__).parents[1] / "sweeps/quickstart.toml"
 DECIDED = ("alpha=0:0.3:4", "weight_decay=log:2e-3:1:10", "max_steps=20000", "tail=1")
@@ -37,7 +37,7 @@ TIMES = ("t_mem", "t_grok", "diverged_step")
 
 def trained(sweep: Sweep) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The labelled runs of a sweep; its seconds, without compiling, and lane-steps."""
-    planned = plan.plan(sweep, VOCABULARY)
+    planned = plan.plan_runs(sweep)
     progress: list[execute.Progress] = []
     frames, seconds = [], 0.0
     for done in execute.execute(planned, hooks=execute.Hooks(progress.append)):
@@ -48,7 +48,7 @@ def trained(sweep: Sweep) -> tuple[pd.DataFrame, dict[str, Any]]:
         frame.insert(0, "run_id", np.repeat(ids, [len(step) for step in done.steps]))
         frames.append(frame)
         seconds += done.seconds
-    table = plan.plan_table(planned, sweep, VOCABULARY)
+    table = plan.plan_table(planned, sweep)
     facts = {
         "seconds": seconds,
         "run_steps": sum(p.run_steps for p in progress),
@@ -67,7 +67,7 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 
 
 def refill(overrides: tuple[str, ...]) -> dict[str, Any]:
-    sweep = read_sweep(SWEEP, overrides, vocabulary=VOCABULARY)
+    sweep = read_sweep(SWEEP, overrides)
     sweep = sweep.model_copy(update={"order_parameters": ()})
     runs, facts = trained(sweep)
     whole, whole_facts = trained(sweep.model_copy(update={"tail": math.inf}))
@@ -111,7 +111,7 @@ def main() -> None:
     for name, overrides in {"quickstart": (), "decided": DECIDED}.items():
         report[name] = refill(overrides)
         print(name, report[name], file=sys.stderr)
-    sweep = read_sweep(SWEEP, vocabulary=VOCABULARY)
+    sweep = read_sweep(SWEEP)
     _, report["quickstart, all order parameters"] = trained(sweep)
     print(json.dumps(report))
 

@@ -23,7 +23,7 @@ from training import CASES, INTERVAL, Case, planned
 
 from grokmap.engine import cost, devices
 from grokmap.engine.records import Slots
-from grokmap.engine.train import PRECISIONS
+from grokmap.plan import PRECISIONS
 
 LANES = tuple(2**k for k in range(0, 13))
 CHUNKS = (128, 1024, 4096)

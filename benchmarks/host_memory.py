@@ -22,7 +22,6 @@ import numpy as np
 
 from grokmap import plan, store
 from grokmap.cli.sweep import missing_of, write_runs
-from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.plan import Planned
 from grokmap.spec import Sweep
@@ -72,9 +71,9 @@ def write(path: Path, planned: Sequence[Planned]) -> None:
 def stages(path: Path, n_runs: int) -> Iterator[str]:
     """The road, stage by stage: the name of each when it is done."""
     sweep = sweep_of(n_runs)
-    planned = plan.plan(sweep, VOCABULARY)
+    planned = plan.plan_runs(sweep)
     store.write_spec(path, sweep)
-    table = plan.plan_table(planned, sweep, VOCABULARY)
+    table = plan.plan_table(planned, sweep)
     store.write_plan(path, table)
     yield "plan"
     write(path, planned)

@@ -22,7 +22,7 @@ from training import SETTINGS
 from grokmap import plan
 from grokmap.engine import cost, devices
 from grokmap.engine.records import n_records
-from grokmap.engine.train import VOCABULARY
+from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.spec import Sweep
 
 LENGTHS = (2_000, 5_000, 10_000, 22_000)
@@ -39,11 +39,11 @@ def planned(setting: str, names: tuple[str, ...], n_steps: int) -> list[plan.Pla
     seeds = tuple(range(jax.local_device_count()))
     keys = {"order_parameters": names, "n_steps": n_steps, "seed": seeds}
     keys |= {"train_fraction": FRACTIONS[setting]}
-    return plan.plan(Sweep.model_validate({**SWEEPS[setting], **keys}), VOCABULARY)
+    return plan.plan_runs(Sweep.model_validate({**SWEEPS[setting], **keys}))
 
 
 def all_names() -> tuple[str, ...]:
-    table = VOCABULARY.order_parameters
+    table = ORDER_PARAMETERS
     return tuple(n for n, entry in table.items() if entry.tasks != ())
 
 

@@ -23,8 +23,7 @@ STARTED = time.perf_counter()
 
 from grokmap import plan, store  # noqa: E402
 from grokmap.cli.sweep import missing_of  # noqa: E402
-from grokmap.engine.train import VOCABULARY  # noqa: E402
-from grokmap.spec import read_sweep  # noqa: E402
+from grokmap.plan import read_sweep  # noqa: E402
 
 SWEEP = Path(__file__).parents[1] / "sweeps/alpha-lambda.toml"
 AXES = (
@@ -54,11 +53,11 @@ def main() -> None:
         path = Path(folder)
         with stage("read_sweep"):
             overrides = (*AXES, *sys.argv[1:])
-            sweep = read_sweep(SWEEP, overrides, vocabulary=VOCABULARY)
+            sweep = read_sweep(SWEEP, overrides)
         with stage("plan"):
-            planned = plan.plan(sweep, VOCABULARY)
+            planned = plan.plan_runs(sweep)
         with stage("plan_table"):
-            table = plan.plan_table(planned, sweep, VOCABULARY)
+            table = plan.plan_table(planned, sweep)
         with stage("write_plan"):
             store.write_spec(path, sweep)
             store.write_plan(path, table)

@@ -32,7 +32,6 @@ import numpy as np
 from grokmap import plan
 from grokmap.engine import cost, devices, execute
 from grokmap.engine.records import Slots
-from grokmap.engine.train import VOCABULARY
 from grokmap.spec import Sweep
 
 HERE = Path(__file__).parent
@@ -95,7 +94,7 @@ def planned(case: Case, lanes: int, precision: str = "float32") -> list[plan.Pla
             **SETTINGS[case.setting],
         }
     )
-    return plan.plan(sweep, VOCABULARY)
+    return plan.plan_runs(sweep)
 
 
 def grokmap_rate(case: Case) -> Callable[[int], float]:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from grokmap.errors import SpecError
+from grokmap.errors import SpecError, short
 from grokmap.spec import AXES
-from grokmap.spec.check import nearest, short
+from grokmap.spec.names import nearest
 from grokmap.spec.words import SYSTEM_SIZES
 
 FORM = "write alpha=0.2,weight_decay=0.01"

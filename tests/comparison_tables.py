@@ -12,10 +12,9 @@ from table_format import markdown, number
 
 from grokmap import store
 from grokmap.analysis.statistics import median_survival, wilson
-from grokmap.engine.train import VOCABULARY
 from grokmap.optimizers import OPTIMIZERS
+from grokmap.plan import sweep_schema
 from grokmap.reproduce.optimizers import survival
-from grokmap.spec import sweep_schema
 
 POINT = ["learning_rate", "weight_decay"]
 # In the order of the page: folder of results/, words.
@@ -159,7 +158,7 @@ MODIFIERS = ("batch_size", "dropout", "label_noise", "gradient_noise", "perp_gra
 
 
 def modifiers() -> str:
-    properties = sweep_schema(VOCABULARY)["properties"]
+    properties = sweep_schema()["properties"]
     rows = [[f"`{key}`", properties[key]["description"]] for key in MODIFIERS]
     return markdown(["key", "meaning"], rows)
 

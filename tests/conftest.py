@@ -21,9 +21,10 @@ from grokmap import plan
 from grokmap.classify import classify
 from grokmap.cli import main
 from grokmap.engine import devices, execute
-from grokmap.engine.train import VOCABULARY, Lane, Program, build
+from grokmap.engine.train import Lane, Program, build
 from grokmap.order_parameters import Snapshot
-from grokmap.spec import Control, Sweep, System, read_sweep
+from grokmap.plan import read_sweep
+from grokmap.spec import Control, Sweep, System
 from grokmap.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +91,7 @@ def small_sweep(**changes: Any) -> Sweep:
 def trajectories(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:
     """Trains a sweep in memory: run_id, step and all quantities."""
     frames = []
-    for outcome in execute.execute(plan.plan(sweep, VOCABULARY), **kwargs):
+    for outcome in execute.execute(plan.plan_runs(sweep), **kwargs):
         assert isinstance(outcome, execute.Done), outcome.trace
         for run, step, values in zip(
             outcome.runs, outcome.steps, outcome.values, strict=True
@@ -104,7 +105,7 @@ def trajectories(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:
 
 def labelled(sweep: Sweep, **kwargs: Any) -> pd.DataFrame:
     """Trains and classifies a sweep in memory."""
-    table = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
+    table = plan.plan_table(plan.plan_runs(sweep), sweep)
     return classify(trajectories(sweep, **kwargs), table)
 
 
@@ -199,6 +200,6 @@ def read(sweep_file: Any) -> Any:
     """Reads a sweep from text, with overrides."""
 
     def read_text(text: str, *overrides: str) -> Sweep:
-        return read_sweep(sweep_file(text), overrides, vocabulary=VOCABULARY)
+        return read_sweep(sweep_file(text), overrides)
 
     return read_text

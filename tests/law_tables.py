@@ -15,7 +15,7 @@ from grokmap.analysis import early_stopping, forecast, laws
 from grokmap.analysis.laws.compare import ratios_of, spreads
 from grokmap.analysis.series import values_at
 from grokmap.cli.early_stopping import best_warnings
-from grokmap.plan import weight_decay_at
+from grokmap.spec import weight_decay_at
 
 
 def law_name(law: str, clock: str) -> str:

@@ -19,13 +19,12 @@ from grokmap.analysis import leads
 from grokmap.analysis.series import values_at
 from grokmap.cli import comparisons
 from grokmap.cli.order_parameters import compared
-from grokmap.engine.train import VOCABULARY
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.order_parameters.table import GROUP, OF_TEACHER, PLAIN_ADDITION, Known
+from grokmap.plan import sweep_schema
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.table import REPRODUCTIONS
-from grokmap.spec import sweep_schema
 
 
 def order_parameter_names() -> str:
@@ -160,7 +159,7 @@ def survey_claims() -> str:
 
 
 def keys() -> str:
-    properties = sweep_schema(VOCABULARY)["properties"]
+    properties = sweep_schema()["properties"]
     rows = []
     for key, entry in properties.items():
         if key != "axes":

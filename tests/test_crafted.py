@@ -25,7 +25,6 @@ from crafted import CRAFTED, FOREIGN, foreign_files
 from grokmap import plan, store
 from grokmap.classify import CRITERIA
 from grokmap.cli.results import label_runs
-from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import ORDER_PARAMETERS
 
 REFERENCE = ROOT / "results/quickstart-reference"
@@ -75,10 +74,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.mkdir()
     sweep = store.read_spec(REFERENCE)
     axes = {"alpha": (0.0, 0.1, 0.2), "weight_decay": sweep.weight_decay[1::3]}
-    there = plan.plan(sweep.model_copy(update=axes), VOCABULARY)
+    there = plan.plan_runs(sweep.model_copy(update=axes))
     sweep = sweep.model_copy(update=axes | {"order_parameters": KEPT})
-    planned = plan.plan(sweep, VOCABULARY)
-    table = plan.plan_table(planned, sweep, VOCABULARY)
+    planned = plan.plan_runs(sweep)
+    table = plan.plan_table(planned, sweep)
     ids = table["run_id"].tolist()
     store.write_spec(path, sweep)
     store.write_plan(path, table)

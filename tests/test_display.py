@@ -18,9 +18,8 @@ from grokmap.classify import FLAGS
 from grokmap.cli import display
 from grokmap.cli.display import Display, human_time, print_event
 from grokmap.engine.execute import Progress
-from grokmap.engine.train import VOCABULARY
 
-RUNS = plan.plan(small_sweep(seed="0,1,2,3"), VOCABULARY)  # of 100 steps each
+RUNS = plan.plan_runs(small_sweep(seed="0,1,2,3"))  # of 100 steps each
 
 
 class Clock:

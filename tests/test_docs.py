@@ -18,8 +18,7 @@ from conftest import ROOT
 from tables import TABLES
 
 from grokmap.cli import app
-from grokmap.engine.train import VOCABULARY
-from grokmap.spec import read_sweep
+from grokmap.plan import read_sweep
 
 README = ROOT / "README.md"
 GROUP = typer.main.get_command(app)
@@ -91,7 +90,7 @@ def test_the_example_sweep_is_valid(tmp_path: Path) -> None:
     tomllib.loads(block)
     path = tmp_path / "mine.toml"
     path.write_text(block)
-    assert read_sweep(path, vocabulary=VOCABULARY).n_runs == 7 * 10 * 2 * 4
+    assert read_sweep(path).n_runs == 7 * 10 * 2 * 4
 
 
 def test_the_example_order_parameter_works() -> None:

@@ -22,7 +22,6 @@ from grokmap.cli import dry_run, meter
 from grokmap.cli.meter import Meter
 from grokmap.engine.cost import n_weights
 from grokmap.engine.estimate import Measured, Work, dearest_first, estimate
-from grokmap.engine.train import VOCABULARY
 from grokmap.spec import System
 
 # 100 and 300 steps; 10 and 30 records; 5 of 10 examples; 20 and 40 weights.
@@ -106,7 +105,7 @@ def test_measuring_stops_at_a_tenth_of_the_sweep(
 ) -> None:
     """40 compiles of 5 seconds alone: a tenth is 20, and each system takes 15."""
     widths = ",".join(str(10 * k) for k in range(1, 41))
-    runs = plan.plan(small_sweep(width=widths, n_steps=10**6), VOCABULARY)
+    runs = plan.plan_runs(small_sweep(width=widths, n_steps=10**6))
     bench = Bench(monkeypatch, step)
     tried = Meter(runs, None)
     for _ in tried.measure():

@@ -12,9 +12,8 @@ import pytest
 import tomli_w
 from conftest import ROOT
 
-from grokmap.engine.train import VOCABULARY
 from grokmap.errors import GrokmapError, SpecError, short, shown
-from grokmap.spec import read_sweep
+from grokmap.plan import read_sweep
 
 HOSTILE = {
     "line": "a\ngrokmap: all is well",
@@ -99,7 +98,7 @@ def test_keys_and_values_of_a_file_stay_in_one_line(tmp_path: Path) -> None:
         document |= {"modulus": text, "width": [text], "order_parameters": [text]}
         file.write_text(tomli_w.dumps(document))
         with pytest.raises(SpecError) as error:
-            read_sweep(file, vocabulary=VOCABULARY)
+            read_sweep(file)
         assert len(error.value.problems) > 5
         assert all(line.isprintable() for line in error.value.problems)
 

@@ -14,8 +14,8 @@ from conftest import ROOT, labelled, small_sweep, trajectories
 
 from grokmap import plan
 from grokmap.engine import devices, execute
-from grokmap.engine.train import VOCABULARY
 from grokmap.errors import SpecError
+from grokmap.order_parameters import ORDER_PARAMETERS
 
 RUNS = {"alpha": "0,0.3", "weight_decay": "1e-3,0.1", "train_fraction": "0.4,0.7"}
 
@@ -36,12 +36,12 @@ def test_lanes_order_companions_and_chunk_length_change_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Bitwise on one CPU machine: a lane never looks at its neighbours.
-    names = tuple(VOCABULARY.order_parameters)
+    names = tuple(ORDER_PARAMETERS)
     sweep = small_sweep(**RUNS, n_steps=150, order_parameters=names)
     n = jax.local_device_count()
     one = trajectories(sweep, lanes=n)
     assert trajectories(sweep, lanes=4 * n).equals(one)
-    done = {run.run.run_id for run in plan.plan(sweep, VOCABULARY)[::2]}
+    done = {run.run.run_id for run in plan.plan_runs(sweep)[::2]}
     rest = trajectories(sweep, done=done)
     others = one[~one["run_id"].isin(done)].reset_index(drop=True)
     assert rest.equals(others)
@@ -85,11 +85,10 @@ jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 from conftest import small_sweep, trajectories
 from grokmap.engine import devices
 from grokmap import plan
-from grokmap.engine.train import VOCABULARY
 
 sweep = small_sweep(alpha="0,0.3", seed="0,1,2", n_steps=60)
 trajectories(sweep, lanes=4).to_pickle(sys.argv[2])
-runs = plan.plan(sweep, VOCABULARY)
+runs = plan.plan_runs(sweep)
 settings = devices.choose_settings(runs[0].run.system, runs, 4)
 for together in (False, True):
     compiled = devices.compile_system(
@@ -172,8 +171,8 @@ def test_a_diverged_run_is_an_outcome_and_harms_no_neighbour() -> None:
 def test_divergence_at_the_last_step_does_not_depend_on_companions(extra: int) -> None:
     step = int(labelled(small_sweep(learning_rate=30.0))["diverged_step"].iloc[0])
     own = small_sweep(learning_rate=30.0, n_steps=step)
-    planned = plan.plan(own, VOCABULARY)
-    longer = plan.plan(small_sweep(seed=5, n_steps=step + extra), VOCABULARY)
+    planned = plan.plan_runs(own)
+    longer = plan.plan_runs(small_sweep(seed=5, n_steps=step + extra))
     for runs in (planned, planned + longer):
         (done,) = execute.execute(runs, lanes=2)
         assert isinstance(done, execute.Done)
@@ -217,7 +216,7 @@ def test_a_failing_chunk_leaves_the_other_runs_alone(
         return real(compiled, settings, lanes, seats)
 
     monkeypatch.setattr(execute, "_run_chunk", fails)
-    planned = plan.plan(small_sweep(seed="0,1,2,3"), VOCABULARY)
+    planned = plan.plan_runs(small_sweep(seed="0,1,2,3"))
     outcomes = list(execute.execute(planned, lanes=2))
     failed = [o for o in outcomes if isinstance(o, execute.Failed)]
     assert len(failed) == 1 and "out of luck" in failed[0].trace
@@ -240,7 +239,7 @@ def test_runs_that_were_over_outlive_a_failure(
 
     monkeypatch.setattr(execute, "_run_chunk", fails_late)
     monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e12)
-    planned = plan.plan(small_sweep(seed=tuple(range(12))), VOCABULARY)
+    planned = plan.plan_runs(small_sweep(seed=tuple(range(12))))
     outcomes = list(execute.execute(planned, lanes=4))
     assert len(outcomes[0].runs) == 4 and isinstance(outcomes[0], execute.Done)
     runs = [run for o in outcomes for run in o.runs]
@@ -255,7 +254,7 @@ def test_runs_that_were_being_seated_are_not_lost(
     def fails(*arguments: Any) -> Any:
         raise RuntimeError("out of luck")
 
-    planned = plan.plan(small_sweep(seed="0,1,2"), VOCABULARY)
+    planned = plan.plan_runs(small_sweep(seed="0,1,2"))
     with monkeypatch.context() as broken:
         broken.setattr(execute, "refill", fails)
         outcomes = list(execute.execute(planned, lanes=2))
@@ -284,7 +283,7 @@ def test_what_cannot_be_compiled_fails_once(monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("RESOURCE_EXHAUSTED: not even one lane")
 
     monkeypatch.setattr(execute, "compile_system", fails)
-    planned = plan.plan(small_sweep(seed="0,1,2"), VOCABULARY)
+    planned = plan.plan_runs(small_sweep(seed="0,1,2"))
     (failed,) = execute.execute(planned)
     assert isinstance(failed, execute.Failed) and len(failed.runs) == 3
 
@@ -292,7 +291,7 @@ def test_what_cannot_be_compiled_fails_once(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.slow
 def test_memory_is_linear_in_lanes() -> None:
     # What `lanes_in_memory` extrapolates from two sizes.
-    run = plan.plan(small_sweep(modulus=23, width=64), VOCABULARY)[0]
+    run = plan.plan_runs(small_sweep(modulus=23, width=64))[0]
     settings = devices.choose_settings(run.run.system, [run])
     settings = settings._replace(together=True, kernel="one_hot", max_tiles=1)
     cores = jax.local_device_count()
@@ -310,7 +309,7 @@ def test_memory_is_linear_in_lanes() -> None:
 
 def test_progress_adds_up_to_the_run_steps() -> None:
     sweep = small_sweep(n_steps=None, horizon=1.0, weight_decay="0.01:0.1:5")
-    planned = plan.plan(sweep, VOCABULARY)
+    planned = plan.plan_runs(sweep)
     seen: list[execute.Progress] = []
     for _ in execute.execute(planned, lanes=2, hooks=execute.Hooks(seen.append)):
         pass
@@ -324,9 +323,7 @@ def test_stops_between_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 1e5)
     seen: list[execute.Progress] = []
     hooks = execute.Hooks(seen.append, lambda: len(seen) >= 2)
-    assert (
-        list(execute.execute(plan.plan(small_sweep(), VOCABULARY), hooks=hooks)) == []
-    )
+    assert list(execute.execute(plan.plan_runs(small_sweep()), hooks=hooks)) == []
     assert len(seen) == 2
 
 
@@ -335,12 +332,12 @@ def test_a_stop_keeps_the_runs_that_are_over(monkeypatch: pytest.MonkeyPatch) ->
     sweep = small_sweep(seed=tuple(range(12)))
     monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e12)
     hooks = execute.Hooks(seen.append, lambda: len(seen) >= 2)
-    (done,) = execute.execute(plan.plan(sweep, VOCABULARY), lanes=2, hooks=hooks)
+    (done,) = execute.execute(plan.plan_runs(sweep), lanes=2, hooks=hooks)
     assert len(done.runs) == 4
 
 
 def test_settings_follow_from_all_runs_of_the_sweep() -> None:
-    planned = plan.plan(small_sweep(seed=tuple(range(9))), VOCABULARY)
+    planned = plan.plan_runs(small_sweep(seed=tuple(range(9))))
     system = planned[0].run.system
     settings = devices.choose_settings(system, planned)
     assert settings.lanes == jax.local_device_count()
@@ -351,7 +348,7 @@ def test_settings_follow_from_all_runs_of_the_sweep() -> None:
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_a_precision_the_machine_lacks_is_refused(precision: str) -> None:
-    planned = plan.plan(small_sweep(precision=precision), VOCABULARY)
-    assert planned[0].run.run_id != plan.plan(small_sweep(), VOCABULARY)[0].run.run_id
+    planned = plan.plan_runs(small_sweep(precision=precision))
+    assert planned[0].run.run_id != plan.plan_runs(small_sweep())[0].run.run_id
     with pytest.raises(SpecError, match="float32"):
         list(execute.execute(planned))

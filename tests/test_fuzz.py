@@ -15,13 +15,12 @@ import pytest
 import tomli_w
 from conftest import ROOT
 
-from grokmap.engine.train import VOCABULARY
 from grokmap.errors import SpecError
-from grokmap.spec import read_sweep
+from grokmap.plan import NAMES, read_sweep
 from grokmap.spec.sweep import KEYS, MAX_RUNS
 
 FILES = [p.read_text() for p in sorted((ROOT / "sweeps").glob("*.toml"))]
-NAMES = [name for names in VOCABULARY for name in names]
+WORDS = [name for names in NAMES.values() for name in names]
 SCRAPS = [
     *("0:1:5", "log:1e-3:1:4", "logint:8:64:3", "range:0:4:1", "0.1,0.2", ":::", "1:"),
     *("0:1:1000000000", "range:0:1e9:1", "log:-1:1:3", "log:0:1:3", "nan", "inf", "-0"),
@@ -38,7 +37,7 @@ def value(rng: random.Random, depth: int = 0) -> Any:
     if kind < 2:
         return rng.choice(NUMBERS)
     if kind < 4:
-        return rng.choice([*SCRAPS, *NAMES])
+        return rng.choice([*SCRAPS, *WORDS])
     if kind == 4:
         return rng.random() < 0.5
     if kind == 5:
@@ -92,7 +91,7 @@ def test_any_file_is_a_sweep_or_a_clear_error(tmp_path: Path, count: int) -> Non
     for text, overrides in inputs(count, seed=count):
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
         try:
-            sweep = read_sweep(file, overrides, vocabulary=VOCABULARY)
+            sweep = read_sweep(file, overrides)
         except SpecError as error:
             refused += 1
             assert error.problems
@@ -125,7 +124,7 @@ def test_sizes_are_checked_before_memory_is_spent(tmp_path: Path, text: str) -> 
     tracemalloc.start()
     try:
         with pytest.raises(SpecError):
-            read_sweep(file, vocabulary=VOCABULARY)
+            read_sweep(file)
         assert tracemalloc.get_traced_memory()[1] < 2**26
     finally:
         tracemalloc.stop()
@@ -138,7 +137,7 @@ def test_a_file_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(SpecError, match="no sweep file"):
-            read_sweep(file, vocabulary=VOCABULARY)
+            read_sweep(file)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
@@ -152,5 +151,5 @@ def test_look_alikes_are_named(tmp_path: Path, key: str, hint: str) -> None:
     file = tmp_path / "x.toml"
     file.write_text(f'name = "x"\ntask = "modular_addition"\n"{key}" = 0\n', "utf-8")
     with pytest.raises(SpecError) as error:
-        read_sweep(file, vocabulary=VOCABULARY)
+        read_sweep(file)
     assert any("unknown key" in line and hint in line for line in error.value.problems)

@@ -22,13 +22,16 @@ MAY_USE = {
     "models": {"spec", "tasks"},
     "optimizers": {"spec", "models"},
     "order_parameters": {"theory"},
-    "plan": {"spec"},
+    "plan": {
+        *("errors", "spec"),
+        *("tasks", "models", "losses", "optimizers", "order_parameters"),
+    },
     "classify": {"errors", "disk"},
     "engine": {
         *("errors", "disk", "spec", "process", "plan", "classify"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
     },
-    "analysis": {"errors", "spec", "plan", "classify"},
+    "analysis": {"errors", "spec", "classify"},
     "selection": {"errors", "spec"},
     "plot": {"errors", "spec"},
     "session": {"errors", "disk", "spec", "store", "engine"},

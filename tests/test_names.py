@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from test_spec import GOOD, problems
 
-from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import HEALTH
+from grokmap.plan import NAMES
 from grokmap.spec.names import CALLED, meant
 from grokmap.spec.sweep import KEYS
 
-ROOMS = {**VOCABULARY._asdict(), "key": KEYS, "recorded": HEALTH}
+ROOMS = {**NAMES, "key": KEYS, "recorded": HEALTH}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_name_from_elsewhere_is_offered_not_taken(
     assert repr(offer) in line.split("did you mean")[1]
 
 
-@pytest.mark.parametrize("key", VOCABULARY._fields)
+@pytest.mark.parametrize("key", NAMES)
 def test_an_unknown_name_is_told_with_its_kind(read: Any, key: str) -> None:
     kind = "order parameter" if key == "order_parameters" else key.replace("_", " ")
     found = problems(read, GOOD, f"{key}=Qqqq")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from test_spec import GOOD, problems
 
-from grokmap.engine.train import VOCABULARY
-from grokmap.spec import Sweep, expand
+from grokmap.plan import expand
+from grokmap.spec import Sweep
 from grokmap.spec.axis import MAX_POINTS, expand_axis
 
 ADAMW = GOOD.replace("horizon = 6", 'optimizer = "adamw"\nHERE')
@@ -29,7 +29,7 @@ WHOLE = {
 
 
 def identity(sweep: Sweep) -> tuple[dict[str, Any], list[str]]:
-    return sweep.resolved(), [run.run_id for run in expand(sweep, VOCABULARY)]
+    return sweep.resolved(), [run.run_id for run in expand(sweep)]
 
 
 def ways(number: int) -> list[str]:

@@ -13,10 +13,10 @@ from scipy.stats import betabinom, spearmanr
 from grokmap import plan, store
 from grokmap.analysis.series import series
 from grokmap.classify import CRITERIA, classify
-from grokmap.engine.train import VOCABULARY
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.order_parameters.table import Known
-from grokmap.spec import Sweep, expand, read_sweep
+from grokmap.plan import expand, read_sweep
+from grokmap.spec import Sweep
 
 PUBLISHED_T_GROK = 14_600  # LITERATURE 1: alpha = 0, lambda = 1, one seed
 
@@ -29,7 +29,7 @@ def stored(name: str, criteria: str = "default") -> pd.DataFrame:
 
 
 def shipped(file: str, **changes: object) -> Sweep:
-    sweep = read_sweep(ROOT / "sweeps" / f"{file}.toml", vocabulary=VOCABULARY)
+    sweep = read_sweep(ROOT / "sweeps" / f"{file}.toml")
     return Sweep.model_validate({**sweep.model_dump(exclude_defaults=True), **changes})
 
 
@@ -117,7 +117,7 @@ def test_known_networks_are_those_of_the_committed_sweep(
     sweep = shipped("order-parameters", name=result, task=task)
     assert store.read_spec(path) == sweep and len(sweep.seed) == 50
     runs = stored(result)
-    assert set(runs["run_id"]) == {r.run_id for r in expand(sweep, VOCABULARY)}
+    assert set(runs["run_id"]) == {r.run_id for r in expand(sweep)}
     phases = runs.groupby("weight_decay")["phase"].unique().map(list)
     assert phases.tolist() == [["memorize-only"], ["grok"], ["no-learning"]]
     # Also after t_grok: rqi goes on rising for long.
@@ -188,7 +188,7 @@ def test_fresh_seeds_are_worth_what_the_table_claims(task: str) -> None:
     fresh = tuple(range(1000, 1000 + N_FRESH))
     sweep = shipped("order-parameters", task=task, seed=fresh)
     table = trajectories(sweep)
-    planned = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
+    planned = plan.plan_table(plan.plan_runs(sweep), sweep)
     result = classify(table, planned), table
     claims = {n: e.known for n, e in ORDER_PARAMETERS.items() if e.known is not None}
     # How many of 10 seeds lie above the largest of 50 others follows a known law,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from grokmap import plan
 from grokmap.engine.records import n_records, record_grid, recorded
-from grokmap.engine.train import VOCABULARY
+from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.spec.words import ALWAYS_READ, LATER_FIELDS
 
 
@@ -52,7 +52,7 @@ def test_sparse_records_are_on_the_grid_and_at_both_ends(n_steps: int) -> None:
 
 
 def small_run() -> plan.Planned:
-    return plan.plan(small_sweep(), VOCABULARY)[0]
+    return plan.plan_runs(small_sweep())[0]
 
 
 def test_longest_runs_come_first() -> None:
@@ -62,7 +62,7 @@ def test_longest_runs_come_first() -> None:
         weight_decay="log:1e-3:1:9",
         train_fraction="0.4,0.6",
     )
-    runs = sorted(plan.plan(sweep, VOCABULARY), key=plan.longest)
+    runs = sorted(plan.plan_runs(sweep), key=plan.longest)
     lengths = [(run.n_steps, run.n_train) for run in runs]
     assert lengths == sorted(lengths, reverse=True)
 
@@ -80,12 +80,12 @@ def test_horizon_is_counted_in_decay_times(weight_decay: float, n_steps: int) ->
     sweep = small_sweep(
         n_steps=None, horizon=5.0, max_steps=50_000, weight_decay=weight_decay
     )
-    assert plan.plan(sweep, VOCABULARY)[0].n_steps == n_steps
+    assert plan.plan_runs(sweep)[0].n_steps == n_steps
 
 
 def test_plan_table_leaves_out_what_the_optimizer_ignores() -> None:
     sweep = small_sweep(momentum=0.5)
-    table = plan.plan_table(plan.plan(sweep, VOCABULARY), sweep, VOCABULARY)
+    table = plan.plan_table(plan.plan_runs(sweep), sweep)
     assert table["momentum"].tolist() == [0.5]
     assert table["beta1"].isna().all()
     assert table["decay_rate"].tolist() == pytest.approx(
@@ -103,10 +103,10 @@ def test_every_row_of_the_table_is_its_run() -> None:
         horizon=5.0,
         order_parameters=("snr", "rqi"),
     )
-    planned = plan.plan(sweep, VOCABULARY)
+    planned = plan.plan_runs(sweep)
     # In any order, even with the systems mixed.
     mixed = planned[::2] + planned[1::2]
-    table = plan.plan_table(mixed, sweep, VOCABULARY)
+    table = plan.plan_table(mixed, sweep)
     for row, planned_run in zip(table.to_dict("records"), mixed, strict=True):
         run, rate, n_steps, n_train, _ = planned_run
         assert n_train == round(run.control.train_fraction * 49)
@@ -114,7 +114,7 @@ def test_every_row_of_the_table_is_its_run() -> None:
         system = {k: v for k, v in vars(run.system).items() if k not in later}
         system |= {"order_parameters": "snr,rqi"}
         control = {k: getattr(run.control, k) for k in (*ALWAYS_READ, "momentum")}
-        alone = plan.decay_rate(run.system, run.control, VOCABULARY)
+        alone = plan.decay_rate(run.system, run.control)
         expected = {**system, **control, "run_id": run.run_id, "seed": run.seed}
         expected |= {"decay_rate": alone, "horizon": 5.0, "budget_steps": n_steps}
         assert rate == alone and row == row | expected
@@ -126,11 +126,11 @@ def test_a_million_runs_would_fit_in_memory() -> None:
         alpha="0:0.6:40",
         weight_decay="log:1e-4:1:50",
         seed="range:0:10:1",
-        order_parameters=tuple(VOCABULARY.order_parameters),
+        order_parameters=tuple(ORDER_PARAMETERS),
     )
     tracemalloc.start()
-    planned = plan.plan(sweep, VOCABULARY)
-    table = plan.plan_table(planned, sweep, VOCABULARY)
+    planned = plan.plan_runs(sweep)
+    table = plan.plan_table(planned, sweep)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # Arrow's strings are not traced; arrays of numpy count twice.

@@ -17,10 +17,11 @@ from grokmap.engine import execute
 from grokmap.engine.records import Slots
 from grokmap.engine.schedule import Kept
 from grokmap.engine.step_size import choose_learning_rate
-from grokmap.engine.train import VOCABULARY, build
+from grokmap.engine.train import build
 from grokmap.errors import SpecError
-from grokmap.plan import weight_decay_at
-from grokmap.spec import Control, Sweep, expand
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.plan import expand
+from grokmap.spec import Control, Sweep, weight_decay_at
 
 RAMP = {"n_steps": None, "ramp_factor": 30.0, "ramp_steps": 60, "weight_decay": 1e-2}
 TEXT = """
@@ -51,7 +52,7 @@ def test_weights_without_gradient_shrink_by_the_product(
     n_steps: int, expected_below: float
 ) -> None:
     # Weights 1e-8 of their size: the gradient is quadratic in them, decay linear.
-    planned = plan.plan(small_sweep(**RAMP), VOCABULARY)[0]
+    planned = plan.plan_runs(small_sweep(**RAMP))[0]
     control = planned.run.control
     program = build(planned.run.system, tile=29, max_tiles=1)
     lane = program.init(control, jnp.int32(29), jnp.uint32(0))
@@ -67,7 +68,7 @@ def test_weights_without_gradient_shrink_by_the_product(
         np.testing.assert_allclose(ratio, expected, rtol=2e-5)
 
 
-DECAYING = [k for k, v in VOCABULARY.optimizer.items() if v.decays]
+DECAYING = [k for k, v in OPTIMIZERS.items() if v.decays]
 
 
 @pytest.mark.parametrize("optimizer", mostly_slow(DECAYING, ("gd", "adamw")))
@@ -108,7 +109,7 @@ def test_a_ramped_run_goes_on_from_where_it_was_kept(
         kept.update({run.run_id: run for run in runs})
 
     first = execute.Hooks(seen.append, lambda: len(seen) >= 2, keep)
-    assert list(execute.execute(plan.plan(sweep, VOCABULARY), hooks=first)) == []
+    assert list(execute.execute(plan.plan_runs(sweep), hooks=first)) == []
     assert all(0 < run.step < 120 for run in kept.values()) and len(kept) == 2
     again = trajectories(sweep, hooks=execute.Hooks(kept=kept.get))
     assert again.equals(whole)
@@ -117,25 +118,23 @@ def test_a_ramped_run_goes_on_from_where_it_was_kept(
 def test_the_plan_of_a_ramp() -> None:
     axes = {"ramp_steps": "10,1000", "ramp_factor": "2,30", "weight_decay": "1e-3,0.1"}
     sweep = small_sweep(n_steps=None, **axes)
-    planned = plan.plan(sweep, VOCABULARY)
+    planned = plan.plan_runs(sweep)
     assert {run.n_steps for run in planned} == {20, 2000}
-    table = plan.plan_table(planned, sweep, VOCABULARY)
+    table = plan.plan_table(planned, sweep)
     assert (table["budget_steps"] == 2 * table["ramp_steps"]).all()
     assert table["ramped"].all() and set(table["ramp_factor"]) == {2, 30}
     assert table["horizon"].isna().all()
     # The rate is that of the ramp's foot, whatever its top.
     for _, own in table.groupby("weight_decay"):
         assert own["decay_rate"].nunique() == 1
-    plain = plan.plan_table(
-        plan.plan(small_sweep(), VOCABULARY), small_sweep(), VOCABULARY
-    )
+    plain = plan.plan_table(plan.plan_runs(small_sweep()), small_sweep())
     assert not plain["ramped"].any()
     assert plain[["ramp_factor", "ramp_steps"]].isna().all(axis=None)
 
 
 def test_ramps_are_part_of_the_identity_only_where_there_are_any() -> None:
     def ids(**changes: Any) -> list[str]:
-        return [run.run_id for run in expand(small_sweep(**changes), VOCABULARY)]
+        return [run.run_id for run in expand(small_sweep(**changes))]
 
     assert ids() == ids(ramp_factor=1, ramp_steps=0)
     ramps = ids(**RAMP | {"ramp_factor": "2,30", "ramp_steps": "10,60"})

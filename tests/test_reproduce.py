@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from grokmap import store
 from grokmap.cli import comparisons, reproduce
 from grokmap.engine import execute
-from grokmap.engine.train import VOCABULARY
 from grokmap.errors import ResultError, SpecError
 from grokmap.models import ALPHA_CONVENTIONS
+from grokmap.plan import read_sweep
 from grokmap.reproduce import kumar, table
 from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
@@ -29,7 +29,7 @@ from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.table import REPRODUCTIONS
 from grokmap.reproduce.trained import Trained
 from grokmap.session.lock import locked
-from grokmap.spec import Sweep, read_sweep
+from grokmap.spec import Sweep
 
 TINY = """# For tests.
 name = "tiny"
@@ -314,7 +314,7 @@ def test_json_is_a_line_an_event(grokmap: Any) -> None:
 
 def shipped(name: str) -> Sweep:
     path = ROOT / "grokmap/reproduce/sweeps" / f"{name}.toml"
-    return read_sweep(path, vocabulary=VOCABULARY)
+    return read_sweep(path)
 
 
 @pytest.mark.parametrize("name", REPRODUCTIONS)

@@ -11,7 +11,6 @@ import pytest
 from test_reproduce import shipped
 
 from grokmap import plan, plot
-from grokmap.engine.train import VOCABULARY
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.reproduce import conventions, kumar_engine
 from grokmap.reproduce import kumar_regression as kumar
@@ -63,7 +62,7 @@ def test_steps_and_sizes_are_theirs(
         kappa = 2 * rate * scale.gd_step * alpha / width
         assert kappa == pytest.approx(kappa_alpha / alpha)
         assert scale.prefactor == pytest.approx(alpha / width)
-    assert {run.n_train for run in plan.plan(sweep, VOCABULARY)} == {n_train}
+    assert {run.n_train for run in plan.plan_runs(sweep)} == {n_train}
     assert sweep.center and sweep.weight_decay == (0,)
 
 

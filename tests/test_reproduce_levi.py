@@ -10,18 +10,18 @@ import pytest
 from conftest import ROOT
 from scipy.special import erf
 
-from grokmap.engine.train import VOCABULARY
+from grokmap.plan import read_sweep
 from grokmap.reproduce import levi as ours
 from grokmap.reproduce import omnigrok
 from grokmap.reproduce.crossing import step_at
 from grokmap.reproduce.trained import Trained
-from grokmap.spec import Sweep, read_sweep
+from grokmap.spec import Sweep
 from grokmap.theory import levi
 
 
 def shipped(name: str) -> Sweep:
     path = ROOT / "grokmap/reproduce/sweeps" / f"{name}.toml"
-    return read_sweep(path, vocabulary=VOCABULARY)
+    return read_sweep(path)
 
 
 def test_crossings_between_records() -> None:

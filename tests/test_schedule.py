@@ -10,7 +10,6 @@ from grokmap import plan
 from grokmap.classify import CRITERIA, settled_at
 from grokmap.engine.records import NEVER, record_grid, recorded
 from grokmap.engine.schedule import Seat, flops_of_step, slots_of, steps_alike
-from grokmap.engine.train import VOCABULARY
 
 NAMES = {
     "dense": ("train_loss", "train_accuracy", "test_accuracy", "weight_norm"),
@@ -20,7 +19,7 @@ NAMES = {
 
 
 def seat_of(n_steps: int) -> Seat:
-    return Seat(plan.plan(small_sweep(n_steps=n_steps), VOCABULARY)[0], NAMES)
+    return Seat(plan.plan_runs(small_sweep(n_steps=n_steps))[0], NAMES)
 
 
 def values_at(steps: np.ndarray) -> np.ndarray:
@@ -80,7 +79,7 @@ def test_a_diverged_run_ends_at_its_first_unsound_step() -> None:
 def test_lanes_are_given_the_same_work_until_the_first_is_done() -> None:
     fraction = {"train_fraction": 0.9, "n_steps": 1000}
     small = seat_of(1000)
-    large = Seat(plan.plan(small_sweep(**fraction), VOCABULARY)[0], NAMES)
+    large = Seat(plan.plan_runs(small_sweep(**fraction))[0], NAMES)
     flops = 6 * 16 * 7 * 44  # a step of the larger
     assert flops_of_step(large.planned) == flops
     assert steps_alike([small, None, large], 100 * flops, 0.0) == [152, 0, 100]

@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_tasks import NO_IMAGES
 
-from grokmap.engine.train import VOCABULARY
 from grokmap.errors import SpecError
-from grokmap.spec import Control, Run, Sweep, System, expand, read_sweep, sweep_schema
+from grokmap.models import MODELS
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.plan import expand, read_sweep, sweep_schema
+from grokmap.spec import Control, Run, Sweep, System
 from grokmap.spec.axis import round12
 from grokmap.spec.words import (
     ALWAYS_READ,
@@ -26,6 +29,7 @@ from grokmap.spec.words import (
     run_id,
     system_identity,
 )
+from grokmap.tasks import TASKS
 
 GOOD = """
 name = "x"
@@ -54,8 +58,8 @@ def test_reads_fixed_and_swept(read: Any) -> None:
     assert sweep.n_runs == 140
     assert sweep.width == (64,)
     # By default all that the task has: no teacher here.
-    every = set(VOCABULARY.order_parameters)
-    asked = {k for k, v in VOCABULARY.order_parameters.items() if v.on_request}
+    every = set(ORDER_PARAMETERS)
+    asked = {k for k, v in ORDER_PARAMETERS.items() if v.on_request}
     assert "weight_motion" in asked
     assert set(sweep.order_parameters) == every - asked - {"teacher_overlap"}
 
@@ -156,14 +160,14 @@ def test_composite_modulus_for_division(read: Any) -> None:
 
 
 @pytest.mark.parametrize("control", CHOSEN_CONTROLS)
-@pytest.mark.parametrize("optimizer", VOCABULARY.optimizer)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_swept_control_must_be_read(read: Any, control: str, optimizer: str) -> None:
     overrides = (f"optimizer={optimizer}", f"{control}=0.1,0.2")
-    if not VOCABULARY.optimizer[optimizer].decays:
+    if not OPTIMIZERS[optimizer].decays:
         overrides += ("weight_decay=0",)
-    if VOCABULARY.optimizer[optimizer].needs_hidden:
+    if OPTIMIZERS[optimizer].needs_hidden:
         overrides += ("model=mlp", "depth=2")
-    if control in VOCABULARY.optimizer[optimizer].controls:
+    if control in OPTIMIZERS[optimizer].controls:
         assert control in read(GOOD, *overrides).swept
     else:
         assert "ignored by optimizer" in problems(read, GOOD, *overrides)[0]
@@ -185,11 +189,11 @@ def test_unreadable_files(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes(content)
     with pytest.raises(SpecError, match=message):
-        read_sweep(path, vocabulary=VOCABULARY)
+        read_sweep(path)
     with pytest.raises(SpecError, match="a folder"):
-        read_sweep(tmp_path, vocabulary=VOCABULARY)
+        read_sweep(tmp_path)
     with pytest.raises(SpecError, match="cannot be read"):
-        read_sweep(tmp_path / "none.toml", vocabulary=VOCABULARY)
+        read_sweep(tmp_path / "none.toml")
 
 
 # What these runs are called, on any machine, for ever. A change here orphans every
@@ -206,7 +210,7 @@ GOLDEN: dict[tuple[tuple[str, Any], ...], str] = {
 @pytest.mark.parametrize("changes", GOLDEN)
 def test_golden_run_ids(changes: tuple[tuple[str, Any], ...]) -> None:
     sweep = small_sweep(order_parameters=("snr",), **dict(changes))
-    runs = list(expand(sweep, VOCABULARY))
+    runs = list(expand(sweep))
     assert [run.run_id for run in runs] == [GOLDEN[changes]]
 
 
@@ -232,8 +236,8 @@ def plain_run_id(run: Run) -> str:
     }
     reads = {
         *ALWAYS_READ,
-        *VOCABULARY.optimizer[run.system.optimizer].controls,
-        *VOCABULARY.model[run.system.model].controls,
+        *OPTIMIZERS[run.system.optimizer].controls,
+        *MODELS[run.system.model].controls,
         *run.system.noisy,
     }
     control = {k: round12(float(getattr(run.control, k))) + 0.0 for k in reads}
@@ -246,10 +250,10 @@ ODD = [0, 1, 0.0, -0.0, 1.0, 1e-12, 1e-5, 1e16, 0.1 + 0.2, 1 / 3, 5e-324, 123456
 NUMBER = st.sampled_from(ODD) | st.floats(-1e30, 1e30) | st.integers(-(10**18), 10**18)
 SYSTEM = st.builds(
     System,
-    task=st.sampled_from(sorted(VOCABULARY.task)) | st.text(),
+    task=st.sampled_from(sorted(TASKS)) | st.text(),
     modulus=st.integers(2, 1024),
     width=st.integers(1, 65536),
-    optimizer=st.sampled_from(sorted(VOCABULARY.optimizer)),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
     center=st.booleans(),
     order_parameters=st.sampled_from([(), ("snr",), ("snr", "rqi")]),
 )
@@ -259,7 +263,7 @@ SYSTEM = st.builds(
 def test_run_id_is_the_hash_of_its_whole_identity(
     system: System, control: Control, seed: int
 ) -> None:
-    reads = VOCABULARY.optimizer[system.optimizer].controls
+    reads = OPTIMIZERS[system.optimizer].controls
     name = run_id(system_identity(system), control_identity(control, reads), seed)
     assert name == plain_run_id(Run(name, system, control, seed))
 
@@ -273,13 +277,13 @@ def test_run_id_is_the_hash_of_its_whole_identity(
     ],
 )
 def test_every_run_of_a_sweep_has_the_id_it_has_alone(changes: dict[str, Any]) -> None:
-    runs = list(expand(small_sweep(seed="0,4294967295", **changes), VOCABULARY))
+    runs = list(expand(small_sweep(seed="0,4294967295", **changes)))
     assert [run.run_id for run in runs] == [plain_run_id(run) for run in runs]
 
 
 def test_ids_depend_on_nothing_but_system_control_seed() -> None:
     def ids(**changes: Any) -> set[str]:
-        return {run.run_id for run in expand(small_sweep(**changes), VOCABULARY)}
+        return {run.run_id for run in expand(small_sweep(**changes))}
 
     one = ids()
     assert ids(name="other") == one
@@ -295,7 +299,7 @@ def test_ids_depend_on_nothing_but_system_control_seed() -> None:
 
 
 def test_schema_describes_every_sweep_file() -> None:
-    schema = sweep_schema(VOCABULARY)
+    schema = sweep_schema()
     validator = jsonschema.Draft202012Validator(schema)
     validator.check_schema(schema)
     for path in (ROOT / "sweeps").glob("*.toml"):
@@ -309,7 +313,7 @@ def test_schema_describes_every_sweep_file() -> None:
 def test_shipped_sweeps_are_valid_and_say_what_they_are_for(path: Path) -> None:
     if path.stem == "digits" and NO_IMAGES:
         pytest.skip(NO_IMAGES)
-    sweep = read_sweep(path, vocabulary=VOCABULARY)
+    sweep = read_sweep(path)
     assert sweep.name == path.stem
     comment = path.read_text().split("\nname")[0]
     assert comment.startswith("# ") and "Expect" in comment
@@ -371,21 +375,21 @@ def test_a_system_that_does_not_go_together(
 
 def test_sizes_of_systems_may_be_swept(read: Any) -> None:
     text = SYSTEM_TEXT.replace("depth = 2\n", "") + '[axes]\ndepth = "1,2,3"\n'
-    runs = list(expand(read(text), VOCABULARY))
+    runs = list(expand(read(text)))
     assert [run.system.depth for run in runs] == [1, 2, 3]
     assert len({run.run_id for run in runs}) == 3
 
 
 def test_noises_name_runs_only_where_they_are_on(read: Any) -> None:
     text = SYSTEM_TEXT + '[axes]\ndropout = "0.2,0,0.1"\n'
-    runs = list(expand(read(text), VOCABULARY))
-    plain = list(expand(read(SYSTEM_TEXT), VOCABULARY))
+    runs = list(expand(read(text)))
+    plain = list(expand(read(SYSTEM_TEXT)))
     assert [run.control.dropout for run in runs] == [0.0, 0.2, 0.1]
     assert [run.system.noisy for run in runs] == [(), ("dropout",), ("dropout",)]
     assert runs[0].run_id == plain[0].run_id
     assert len({run.run_id for run in runs}) == 3
     # Another noise at 0 is no other run.
-    more = list(expand(read(text + "label_noise = 0.0\n"), VOCABULARY))
+    more = list(expand(read(text + "label_noise = 0.0\n")))
     assert [run.run_id for run in more] == [run.run_id for run in runs]
 
 
@@ -395,3 +399,22 @@ def test_resolved_specs_of_systems_read_back(read: Any) -> None:
     assert Sweep.from_resolved(document) == sweep
     assert "modulus" not in document and "label_noise" not in document
     assert document["n_inputs"] == 5 and document["axes"] == {"dropout": [0.0, 0.1]}
+
+
+def test_a_sweep_is_read_from_text_and_from_a_dict(read: Any) -> None:
+    document = tomllib.loads(GOOD)
+    assert read_sweep(GOOD) == read_sweep(document) == read(GOOD)
+    assert read_sweep(document, ["seed=3"]).seed == (3,)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("name = \n", "^sweep: not TOML: "),
+        ({"name": "a", "tusk": 1}, "^sweep: unknown key 'tusk'; did you mean 'task'"),
+        ("no-such-file.toml", "^no-such-file.toml: cannot be read: No such file"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_told(source: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        read_sweep(source)

@@ -11,7 +11,7 @@ from conftest import labelled, small_sweep, trajectories
 
 from grokmap import plan
 from grokmap.engine import step_size
-from grokmap.engine.train import VOCABULARY, build
+from grokmap.engine.train import build
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.spec import Control, Sweep
 
@@ -22,7 +22,7 @@ def curvature(sweep: Sweep) -> float:
     """Largest eigenvalue of the Hessian and of its Gauss-Newton part, in float64."""
     p, width = sweep.modulus[0], sweep.width[0]
     scale = ALPHA_CONVENTIONS["laziness"].scale(sweep.alpha[0], width, 3, 2 * p)
-    run = plan.plan(sweep.with_learning_rate(1.0), VOCABULARY)[0]
+    run = plan.plan_runs(sweep.with_learning_rate(1.0))[0]
     program = build(run.run.system, tile=p * p, max_tiles=1)
     control = Control(*map(jnp.float32, run.run.control))
     lane = program.init(control, jnp.int32(run.n_train), jnp.uint32(0))

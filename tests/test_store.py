@@ -13,7 +13,6 @@ from conftest import small_sweep
 
 from grokmap import plan, store
 from grokmap.classify import classify, classify_parts
-from grokmap.engine.train import VOCABULARY
 from grokmap.errors import ResultError
 from grokmap.session.lock import locked
 
@@ -26,8 +25,8 @@ def result(tmp_path: Path) -> Path:
     sweep = small_sweep(seed="0,1")
     with locked(path):
         store.write_spec(path, sweep)
-        planned = plan.plan(sweep, VOCABULARY)
-        store.write_plan(path, plan.plan_table(planned, sweep, VOCABULARY))
+        planned = plan.plan_runs(sweep)
+        store.write_plan(path, plan.plan_table(planned, sweep))
     return path
 
 

@@ -10,11 +10,11 @@ import pytest
 from conftest import SIZES, mostly_slow, sizes_of, trajectories
 from test_tasks import NO_IMAGES
 
-from grokmap.engine.train import VOCABULARY
 from grokmap.losses import LOSSES
 from grokmap.models import MODELS
 from grokmap.optimizers import OPTIMIZERS
-from grokmap.spec import Sweep, read_sweep
+from grokmap.plan import read_sweep
+from grokmap.spec import Sweep
 from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.tasks import REALS, TASKS
 
@@ -52,7 +52,7 @@ def _read(text: str) -> Sweep:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "system.toml")
         path.write_text(text)
-        return read_sweep(path, vocabulary=VOCABULARY)
+        return read_sweep(path)
 
 
 def fall(**keys: Any) -> float:

@@ -10,7 +10,7 @@ from conftest import mostly_slow, small_sweep, trajectories
 
 from grokmap import plan
 from grokmap.engine.records import Slots
-from grokmap.engine.train import SPLIT, VOCABULARY, build
+from grokmap.engine.train import SPLIT, build
 from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Activation
 from grokmap.spec import System
 from grokmap.tasks.data import CLASSES
@@ -80,7 +80,7 @@ def numpy_training(n_steps: int, run: plan.Planned) -> list[float]:
 def test_training_is_gradient_descent_in_float64(alpha: float) -> None:
     sweep = small_sweep(alpha=alpha, momentum=0.5, weight_decay=0.05, n_steps=40)
     table = trajectories(sweep)
-    expected = numpy_training(40, plan.plan(sweep, VOCABULARY)[0])
+    expected = numpy_training(40, plan.plan_runs(sweep)[0])
     assert table["step"].tolist() == list(range(41))
     np.testing.assert_allclose(table["train_loss"], expected, rtol=2e-5)
 
@@ -94,7 +94,7 @@ def test_zero_gradient_shrinks_the_norm_by_the_decay_rate() -> None:
         weight_decay=1e-3,
         n_steps=500,
     )
-    rate = plan.plan(sweep, VOCABULARY)[0].decay_rate
+    rate = plan.plan_runs(sweep)[0].decay_rate
     assert rate == pytest.approx(1e-3, rel=1e-6)
     table = trajectories(sweep)
     norm = table["weight_norm"] / table["weight_norm"].iloc[0]
@@ -131,7 +131,7 @@ def test_relative_weight_motion_measures_laziness() -> None:
         sweep = small_sweep(
             alpha=alpha, width=width, center=True, weight_decay=0.0, n_steps=300
         )
-        run = plan.plan(sweep, VOCABULARY)[0]
+        run = plan.plan_runs(sweep)[0]
         n_train = jnp.int32(round(0.6 * 49))
         program = build(run.run.system, tile=29, max_tiles=1)
         start = program.init(run.run.control, n_train, jnp.uint32(0))
@@ -158,7 +158,7 @@ def test_a_centred_network_starts_at_zero() -> None:
 
 
 def test_tiles_do_not_change_the_gradient() -> None:
-    run = plan.plan(small_sweep(), VOCABULARY)[0]
+    run = plan.plan_runs(small_sweep())[0]
     ends = []
     for tile, tiles in ((29, 1), (10, 3), (8, 4)):
         program = build(run.run.system, tile=tile, max_tiles=tiles)
@@ -172,7 +172,7 @@ def test_tiles_do_not_change_the_gradient() -> None:
 def test_splits_nest_over_fractions_and_depend_on_the_seed_alone() -> None:
     def rows(seed: int, fraction: float, **changes: object) -> set[int]:
         sweep = small_sweep(**changes)
-        run = plan.plan(sweep, VOCABULARY)[0]
+        run = plan.plan_runs(sweep)[0]
         n_train = round(fraction * 49)
         program = build(run.run.system, tile=n_train, max_tiles=1)
         lane = program.init(run.run.control, jnp.int32(n_train), jnp.uint32(seed))
@@ -234,7 +234,7 @@ GOLDEN_LOSSES = [4.010624, 2.059407, 1.130312, 0.864143]
 def test_precision_is_true_float32() -> None:
     system = System(task="modular_addition", modulus=7, width=16)
     program = build(system, tile=29, max_tiles=1)
-    run = plan.plan(small_sweep(order_parameters=()), VOCABULARY)[0]
+    run = plan.plan_runs(small_sweep(order_parameters=()))[0]
     arguments = (run.run.control, jnp.int32(29), jnp.uint32(0))
     lane = program.init(*arguments)
     text = str(jax.make_jaxpr(program.chunk)(lane, one_record_after(1)))

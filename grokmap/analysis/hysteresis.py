@@ -18,8 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.series import Series, series
-from grokmap.plan import weight_decay_at
-from grokmap.spec import CONTROL_FIELDS, Control
+from grokmap.spec import CONTROL_FIELDS, Control, weight_decay_at
 
 Floats = npt.NDArray[np.float64]
 

@@ -347,10 +347,9 @@ def schema() -> None:
     """JSON schema of sweep files, for editors."""
     import json
 
-    from grokmap.engine.train import VOCABULARY
-    from grokmap.spec import sweep_schema
+    from grokmap.plan import sweep_schema
 
-    print(json.dumps(sweep_schema(VOCABULARY), indent=2))
+    print(json.dumps(sweep_schema(), indent=2))
 
 
 for _command in app.registered_commands:

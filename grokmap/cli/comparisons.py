@@ -9,11 +9,10 @@ from typing import Any
 
 from grokmap import store
 from grokmap.cli.display import human_time
-from grokmap.errors import ResultError, SpecError, shown
+from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.reproduce import table
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
-from grokmap.spec.check import short
 
 HEAD = ("quantity", "published", "tolerance", "measured (spread)", "verdict")
 UNEXPLAINED = "not explained yet"

@@ -14,7 +14,7 @@ from grokmap.cli.meter import Meter, run_within
 from grokmap.cli.sweep import Options, missing_of, planned_in, read_options
 from grokmap.engine.estimate import Estimate, seconds_of_all
 from grokmap.engine.records import n_records
-from grokmap.engine.train import VOCABULARY, names_by_cost
+from grokmap.engine.train import names_by_cost
 from grokmap.plan import Planned
 
 # Seconds until the estimate is made of what is measured by then: with start-up and
@@ -32,7 +32,7 @@ def dry_run_sweep(options: Options) -> int:
     missing = planned
     if path.exists():
         steps = store.stored(path).steps
-        table = plan.plan_table(planned, sweep, VOCABULARY)
+        table = plan.plan_table(planned, sweep)
         missing = missing_of(path, planned, table, steps)
     meter = Meter(missing, options.lanes)
     is_over = run_within(meter.measure(), deadline - time.monotonic())

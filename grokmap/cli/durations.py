@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from grokmap.errors import SpecError
-from grokmap.spec.check import short
+from grokmap.errors import SpecError, short
 
 FORMS = "write 90s, 45m, 1h30m, 2d or 1:30:00"
 

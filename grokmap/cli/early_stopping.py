@@ -14,8 +14,8 @@ from grokmap.cli.forecast import file_name, sound
 from grokmap.cli.order_parameters import compared
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs
-from grokmap.errors import ResultError, SpecError
-from grokmap.spec.check import nearest, short
+from grokmap.errors import ResultError, SpecError, short
+from grokmap.spec.names import nearest
 
 MOST = 5  # quantities printed and drawn
 

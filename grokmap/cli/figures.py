@@ -13,9 +13,9 @@ from grokmap.analysis.series import values_at
 from grokmap.classify import read_criteria
 from grokmap.cli.outputs import outputs
 from grokmap.cli.results import axis_is_log, criteria_with, find_run, load_runs
-from grokmap.errors import ResultError, SpecError
+from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
-from grokmap.spec.check import nearest, short
+from grokmap.spec.names import nearest
 
 MOST_CURVES = 6  # order parameters drawn unless more are asked for
 DELAY_RATIO = plot.DELAY.column

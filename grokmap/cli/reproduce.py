@@ -36,14 +36,14 @@ from grokmap.cli.sweep import (
     train_missing,
 )
 from grokmap.engine import devices
-from grokmap.errors import GrokmapError, ResultError, SpecError, shown
+from grokmap.errors import GrokmapError, ResultError, SpecError, short, shown
 from grokmap.reproduce import table
 from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.session.lock import locked
-from grokmap.spec.check import nearest, short
+from grokmap.spec.names import nearest
 
 SWEEPS = resources.files("grokmap.reproduce") / "sweeps"
 

@@ -14,7 +14,7 @@ from grokmap import selection, store
 from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, SpecError, short, shown
-from grokmap.spec import Sweep, is_log, read_sweep
+from grokmap.spec import Sweep, is_log
 
 
 def spec_of(path: Path) -> Sweep:
@@ -24,9 +24,9 @@ def spec_of(path: Path) -> Sweep:
       SpecError, ResultError: it is not sound, or no result.
     """
     # Late: names are checked against the tables of what is trained.
-    from grokmap.engine.train import VOCABULARY
+    from grokmap.plan import read_sweep
 
-    return read_sweep(store.result_dir(path), vocabulary=VOCABULARY)
+    return read_sweep(store.result_dir(path))
 
 
 def plan_of(path: Path) -> pd.DataFrame:

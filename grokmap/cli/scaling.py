@@ -15,9 +15,9 @@ from grokmap.analysis import scaling
 from grokmap.classify import GROK
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import criteria_with, load_runs
-from grokmap.errors import SpecError, shown
+from grokmap.errors import SpecError, short, shown
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
-from grokmap.spec.check import nearest, short
+from grokmap.spec.names import nearest
 
 TABLE = {**ORDER_PARAMETERS, **HEALTH}
 

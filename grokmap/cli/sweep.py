@@ -24,7 +24,6 @@ from grokmap.cli.results import label_runs, phase_counts, print_counts, with_cos
 from grokmap.engine import devices, execute
 from grokmap.engine.schedule import Kept
 from grokmap.engine.step_size import choose_learning_rate
-from grokmap.engine.train import VOCABULARY, effective_precision
 from grokmap.errors import (
     GrokmapError,
     OtherSweepError,
@@ -32,12 +31,12 @@ from grokmap.errors import (
     SpecError,
     shown,
 )
-from grokmap.plan import Planned
+from grokmap.plan import Planned, effective_precision, expand, read_sweep, run_at
+from grokmap.plan.checks import check
 from grokmap.process import signals
 from grokmap.session import checkpoint
 from grokmap.session.lock import locked
-from grokmap.spec import AUTO, AXES, Sweep, expand, read_sweep, run_at
-from grokmap.spec.check import check
+from grokmap.spec import AUTO, AXES, Sweep
 from grokmap.spec.sweep import KEYS
 from grokmap.spec.words import SYSTEM_SIZES
 
@@ -175,7 +174,7 @@ def train_missing(
 ) -> tuple[pd.DataFrame, int]:
     """Trains what is missing; all finished runs, labelled, and how many are planned."""
     planned = planned_in(path, sweep)
-    table = plan.plan_table(planned, sweep, VOCABULARY)
+    table = plan.plan_table(planned, sweep)
     origin = session.origin(path)
     store.write_plan(path, table, origin)
     found = store.stored(path)
@@ -197,14 +196,14 @@ def planned_in(path: Path, sweep: Sweep) -> list[Planned]:
     """The runs of the sweep's grid, and those that were chosen beside it."""
     points = store.read_points(path)
     if points is None:
-        return plan.plan(sweep, VOCABULARY)
+        return plan.plan_runs(sweep)
     _check_points(path, sweep, points)
     places = points[[axis for axis in AXES if axis in points]].to_dict("records")
-    runs = [run_at(sweep, place, VOCABULARY) for place in places]
+    runs = [run_at(sweep, place) for place in places]
     # Axes may have grown onto points since.
-    grid = {run.run_id for run in expand(sweep, VOCABULARY)}
+    grid = {run.run_id for run in expand(sweep)}
     more = [run for run in runs if run.run_id not in grid]
-    return plan.plan(sweep, VOCABULARY, more)
+    return plan.plan_runs(sweep, more)
 
 
 def _check_points(path: Path, sweep: Sweep, points: pd.DataFrame) -> None:
@@ -216,7 +215,7 @@ def _check_points(path: Path, sweep: Sweep, points: pd.DataFrame) -> None:
     problems: list[str] = []
     for axis in sweep.swept:
         wider = sweep.model_copy(update={axis: tuple(points[axis].unique().tolist())})
-        problems += check(wider, set(), frozenset(), VOCABULARY)
+        problems += check(wider, set(), frozenset())
     if problems:
         file = path / store.POINTS
         raise ResultError(
@@ -238,7 +237,7 @@ def read_options(options: Options, quick: bool = False) -> tuple[Path, Sweep]:
       SpecError, ResultError: the file has problems, or the folder is another sweep's.
     """
     start_jax()
-    sweep = read_sweep(options.spec, options.overrides, vocabulary=VOCABULARY)
+    sweep = read_sweep(options.spec, options.overrides)
     is_folder = os.path.isdir(options.spec)
     own = options.spec if is_folder else Path("results") / sweep.name
     path = options.out or own

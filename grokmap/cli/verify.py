@@ -13,7 +13,6 @@ from grokmap import disk, plan, store
 from grokmap.classify import CRITERIA
 from grokmap.cli.results import label_runs, spec_of
 from grokmap.cli.sweep import missing_of, planned_in
-from grokmap.engine.train import VOCABULARY
 from grokmap.errors import ResultError, shown
 from grokmap.session import checkpoint
 from grokmap.spec import SCHEMA_VERSION
@@ -25,7 +24,7 @@ def verify_result(path: Path, as_json: bool) -> int:
     """Prints every problem of the folder and what is to do; 1 if there is a problem."""
     sweep = spec_of(path)
     planned = planned_in(path, sweep)
-    table = plan.plan_table(planned, sweep, VOCABULARY)
+    table = plan.plan_table(planned, sweep)
     steps, damaged, twice = store.stored(path)
     missing = missing_of(path, planned, table, steps)
     places = checkpoint.places(path)

@@ -21,12 +21,11 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from grokmap import disk
 from grokmap.engine.records import Slots
-from grokmap.engine.train import Program, build, effective_precision
-from grokmap.errors import SpecError
-from grokmap.plan import Planned
+from grokmap.engine.train import Program, build
+from grokmap.errors import SpecError, short
+from grokmap.plan import Planned, effective_precision
 from grokmap.process import environment
 from grokmap.spec import Control, System
-from grokmap.spec.check import short
 from grokmap.tasks import TASKS
 
 # Rows of a tile on a CPU: the hidden activations of a tile stay in its cache.

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from grokmap.engine.train import VOCABULARY, Lane, Program, build, scale_of
+from grokmap.engine.train import Lane, Program, build
 from grokmap.optimizers import gd_rates
 from grokmap.order_parameters.curvature import largest_eigenvalue
-from grokmap.spec import Control, Sweep, System, expand, n_train_of
+from grokmap.plan import expand, scale_at
+from grokmap.spec import Control, Sweep, System, n_train_of
 from grokmap.tasks import TASKS
 
 # Of the largest stable step. Curvature may grow in training ("progressive sharpening",
@@ -61,7 +62,7 @@ def _limits(sweep: Sweep) -> Iterator[float]:
             "seed": sweep.seed[:1],
         }
     )
-    runs = itertools.groupby(expand(points, VOCABULARY), lambda run: run.system)
+    runs = itertools.groupby(expand(points), lambda run: run.system)
     for system, own in runs:
         curvature = _curvature_of(system)
         n_examples = TASKS[system.task].shape(system).n_examples
@@ -69,7 +70,7 @@ def _limits(sweep: Sweep) -> Iterator[float]:
             control = run.control
             n_train = n_train_of(control.train_fraction, n_examples)
             top = float(curvature(control, jnp.int32(n_train), jnp.uint32(run.seed)))
-            rates = gd_rates(control, scale_of(system, control))
+            rates = gd_rates(control, scale_at(system, control))
             stiffness = float(rates.step) * (top + float(rates.decay))
             yield 2 * (1 + control.momentum) / stiffness if stiffness else math.nan
 

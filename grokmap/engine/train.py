@@ -15,9 +15,7 @@ from jax import lax
 from grokmap import order_parameters as op
 from grokmap.engine.network import Training, build_network, is_finite
 from grokmap.engine.records import NEVER, Slots
-from grokmap.errors import SpecError
-from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Scale
+from grokmap.models import MODELS
 from grokmap.optimizers import (
     OPTIMIZERS,
     Rates,
@@ -25,37 +23,9 @@ from grokmap.optimizers import (
     noise_like,
     without_own_direction,
 )
-from grokmap.plan import scale_at, weight_decay_at
-from grokmap.spec import Control, System, Vocabulary
+from grokmap.plan import effective_precision, scale_at
+from grokmap.spec import Control, System, weight_decay_at
 from grokmap.tasks import TASKS, Data
-
-
-class Precision(NamedTuple):
-    """jax's names for the arithmetic of float32 matrix products, by platform.
-
-    None: the platform would compute another one under that name.
-    """
-
-    cpu: str | None
-    gpu: str | None
-
-
-PRECISIONS: dict[str, Precision] = {
-    "float32": Precision(cpu="float32", gpu="float32"),
-    "tf32": Precision(cpu=None, gpu="TF32_TF32_F32"),
-    "bf16": Precision(cpu=None, gpu="BF16_BF16_F32"),
-}
-
-VOCABULARY = Vocabulary(
-    task=TASKS,
-    model=MODELS,
-    activation=ACTIVATIONS,
-    alpha_convention=ALPHA_CONVENTIONS,
-    loss=LOSSES,
-    optimizer=OPTIMIZERS,
-    precision=PRECISIONS,
-    order_parameters=op.ORDER_PARAMETERS,
-)
 
 # Purposes folded into a run's own key.
 SPLIT, INIT, EXAMPLES, LABELS, STEPS = range(5)
@@ -145,7 +115,7 @@ def build(
             lane.n_train,
             lane.train,
             lane.offset,
-            scale_of(system, lane.control),
+            scale_at(system, lane.control),
             examples_of(system, lane),
             lane.control.dropout,
         )
@@ -187,7 +157,7 @@ def build(
         if task.shuffled and system.published_seed < 0:
             order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
         in_train = jnp.arange(n_examples) < n_train
-        params = made.init(jax.random.fold_in(key, INIT), scale_of(system, control))
+        params = made.init(jax.random.fold_in(key, INIT), scale_at(system, control))
         lane = Lane(
             params=params,
             opt_state=optimizer.init(params),
@@ -316,28 +286,6 @@ def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
         size = lane.control.gradient_noise
         grads = jax.tree.map(lambda g, xi: g + size * xi, grads, noise)
     return without_own_direction(grads, lane.params) if system.perp_grad else grads
-
-
-def scale_of(system: System, control: Control) -> Scale:
-    """What the run's alpha means; see `models.Scale`."""
-    scale: Scale = scale_at(system, control, VOCABULARY)
-    return scale._replace(nonlinearity=control.nonlinearity)
-
-
-def effective_precision(name: str, platform: str) -> str:
-    """What jax computes matrix products in for a sweep file's `precision`.
-
-    Raises:
-      SpecError: the platform has no such arithmetic.
-    """
-    entry = PRECISIONS[name]
-    effective = entry.cpu if platform == "cpu" else entry.gpu
-    if effective is None:
-        raise SpecError(
-            f"precision = {name!r}: a {platform} computes float32 only, and the runs "
-            "would carry the wrong name; choose 'float32', or run on a GPU"
-        )
-    return effective
 
 
 def _with_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:

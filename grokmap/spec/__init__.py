@@ -1,17 +1,7 @@
-"""From a sweep file to runs: the axis grammar, the words, the reader. No jax here."""
+"""The words of a sweep: axis grammar, keys, systems, controls, run ids. No jax here."""
 
 from grokmap.spec.axis import expand_axis, is_log
-from grokmap.spec.read import read_sweep
-from grokmap.spec.sweep import (
-    AUTO,
-    AXES,
-    Sweep,
-    controls_read,
-    expand,
-    run_at,
-    sweep_schema,
-)
-from grokmap.spec.vocabulary import Vocabulary
+from grokmap.spec.sweep import AUTO, AXES, Sweep
 from grokmap.spec.words import (
     CONTROL_FIELDS,
     SCHEMA_VERSION,
@@ -20,6 +10,7 @@ from grokmap.spec.words import (
     Run,
     System,
     n_train_of,
+    weight_decay_at,
 )
 
 __all__ = [
@@ -32,13 +23,8 @@ __all__ = [
     "Run",
     "Sweep",
     "System",
-    "Vocabulary",
-    "controls_read",
-    "expand",
     "expand_axis",
     "is_log",
     "n_train_of",
-    "read_sweep",
-    "run_at",
-    "sweep_schema",
+    "weight_decay_at",
 ]

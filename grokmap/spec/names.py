@@ -118,3 +118,11 @@ def meant(word: str, known: Collection[str]) -> tuple[str, ...]:
 def _bare(word: str) -> str:
     """`word` in lower case without signs: `Adam_W` and `adam-w` are spelled alike."""
     return "".join(letter for letter in word.casefold() if letter.isalnum())
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """The known names that `word` may mean, or all of them, for a message."""
+    near = meant(word, known)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    return f"known: {', '.join(sorted(known))}"

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from grokmap.spec.check import short
+from grokmap.errors import short
 from grokmap.spec.sweep import AXES, Sweep
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from grokmap.errors import SpecError
-from grokmap.spec.check import nearest, short
+from grokmap.errors import SpecError, short
+from grokmap.spec.names import nearest
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 # A wheel has them in the package, a checkout beside it.
 FOLDERS = (_PACKAGE / "sweeps", _PACKAGE.parent / "sweeps")
 _SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z0-9])")

@@ -1,30 +1,20 @@
-"""The keys of a sweep, what they may be, and the runs they expand into."""
+"""The keys of a sweep and what they may be."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from grokmap.spec.axis import GRAMMAR, round12
+from grokmap.spec.axis import round12
 from grokmap.spec.points import Points, whole
-from grokmap.spec.vocabulary import Vocabulary
 from grokmap.spec.words import (
     CONTROL_FIELDS,
     LATER_CONTROLS,
-    NOISES,
     RAMP_CONTROLS,
-    SYSTEM_FIELDS,
     SYSTEM_SIZES,
-    Control,
-    Run,
-    System,
-    control_identity,
-    run_id,
-    system_identity,
 )
 
 MAX_RUNS = 1_000_000
@@ -266,81 +256,3 @@ _LATER = (
 def default_tail(horizon: float | None) -> float:
     """A budget in decay times may end early; a fixed number of steps is meant."""
     return math.inf if horizon is None else 1.0
-
-
-def run_at(sweep: Sweep, point: Mapping[str, float], vocabulary: Vocabulary) -> Run:
-    """One run of the sweep's physics anywhere on its axes.
-
-    point: values of axes; the others have to be fixed in the sweep.
-    """
-    values: dict[str, Any] = {k: getattr(sweep, k)[0] for k in AXES} | dict(point)
-    control = Control(**{k: float(values[k]) for k in CONTROL_FIELDS})
-    sizes = {k: int(values[k]) for k in SYSTEM_SIZES}
-    system = _system(sweep, sizes, _noisy(control))
-    reads = (*controls_read(sweep, vocabulary), *system.noisy)
-    seed = int(values["seed"])
-    identity = control_identity(control, reads)
-    return Run(run_id(system_identity(system), identity, seed), system, control, seed)
-
-
-def sweep_schema(vocabulary: Vocabulary) -> dict[str, Any]:
-    """JSON schema of a sweep file, for editors; names as enumerations."""
-    schema = Sweep.model_json_schema()
-    properties: dict[str, Any] = schema["properties"]
-    for key, names in vocabulary._asdict().items():
-        enum = {"enum": sorted(names), "type": "string"}
-        several = {"type": "array", "items": enum}
-        properties[key] |= several if key == "order_parameters" else enum
-        properties[key].pop("anyOf", None)
-    axes = {k: properties[k] for k in AXES}
-    properties["axes"] = {
-        "type": "object",
-        "additionalProperties": False,
-        "description": f"swept keys; each axis: a list or {GRAMMAR}",
-        "properties": axes,
-    }
-    # A required number may stand at the top or under [axes].
-    schema["required"] = ["name", "task"]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def controls_read(sweep: Sweep, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The controls that all runs of a sweep read beside those that all runs read.
-
-    A run reads those of `NOISES` that are not 0 in it, too.
-    """
-    chosen = (
-        *vocabulary.optimizer[sweep.optimizer].controls,
-        *vocabulary.model[sweep.model].controls,
-        *vocabulary.activation[sweep.activation].controls,
-    )
-    return (*chosen, *(RAMP_CONTROLS if sweep.ramped else ()))
-
-
-def _noisy(control: Control) -> tuple[str, ...]:
-    return tuple(name for name in NOISES if getattr(control, name) > 0)
-
-
-def _system(sweep: Sweep, sizes: Mapping[str, int], noisy: tuple[str, ...]) -> System:
-    others = (k for k in SYSTEM_FIELDS if k not in (*SYSTEM_SIZES, "noisy"))
-    own: dict[str, Any] = {k: getattr(sweep, k) for k in others}
-    return System(**own | dict(sizes), noisy=noisy)
-
-
-def expand(sweep: Sweep, vocabulary: Vocabulary) -> Iterator[Run]:
-    """The runs of a sweep: the product of its axes, `sweep.n_runs` of them."""
-    reads = controls_read(sweep, vocabulary)
-    axes = [getattr(sweep, k) for k in CONTROL_FIELDS]
-    controls = [Control(*point) for point in itertools.product(*axes)]
-    # Sorting is stable: runs of one system stay together, in the order of the axes.
-    controls.sort(key=_noisy)
-    for point in itertools.product(*(getattr(sweep, k) for k in SYSTEM_SIZES)):
-        sizes = dict(zip(SYSTEM_SIZES, point, strict=True))
-        for noisy, own in itertools.groupby(controls, key=_noisy):
-            system = _system(sweep, sizes, noisy)
-            system_text = system_identity(system)
-            for control in own:
-                control_text = control_identity(control, (*reads, *noisy))
-                for seed in sweep.seed:
-                    name = run_id(system_text, control_text, seed)
-                    yield Run(name, system, control, seed)

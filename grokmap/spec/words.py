@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grokmap.spec.axis import round12
 
@@ -62,7 +62,7 @@ class Control(NamedTuple):
     keeps its default here, and is left out of the run id and null in every table.
 
     weight_decay: lambda; of a ramped run, where the ramp begins and ends (see
-    `plan.weight_decay_at`). ramp_factor: its largest weight decay over this, above 1.
+    `weight_decay_at`). ramp_factor: its largest weight decay over this, above 1.
     ramp_steps: steps of the way up; the way down takes as many.
     The rest stands with the keys of a sweep file (`sweep.Sweep`).
     """
@@ -127,6 +127,17 @@ class Run(NamedTuple):
 def n_train_of(train_fraction: float, n_examples: int) -> int:
     """Training examples of a run: the nearest whole number to the fraction."""
     return round(train_fraction * n_examples)
+
+
+def weight_decay_at(step: Any, control: Control) -> Any:
+    """lambda(t) of a ramped run: geometric up in T = ramp_steps, then down in as many.
+
+    lambda(t) = lambda F^(1 - |1 - t/T|), lambda = weight_decay, F = ramp_factor; from
+    t = 2 T on it is lambda. The step from t to t + 1 decays by it. Numbers of the host
+    or traced, or arrays that broadcast.
+    """
+    share = 1.0 - abs(1.0 - step / control.ramp_steps)
+    return control.weight_decay * control.ramp_factor ** (share * (share > 0))
 
 
 def run_id(system: str, control: str, seed: int) -> str:

@@ -16,7 +16,7 @@ from grokmap import disk
 from grokmap.disk import reason
 from grokmap.errors import ResultError
 from grokmap.spec import SCHEMA_VERSION
-from grokmap.spec.read import RESOLVED
+from grokmap.spec.document import RESOLVED
 
 SPEC = RESOLVED
 PROVENANCE = "provenance.json"

@@ -14,7 +14,7 @@ from grokmap import disk
 from grokmap.disk import reason
 from grokmap.errors import ResultError
 from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
-from grokmap.spec.read import MAX_RESOLVED_BYTES
+from grokmap.spec.document import MAX_RESOLVED_BYTES
 from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import LATER_CONTROLS
 from grokmap.store.contents import wrong_plan, wrong_points

@@ -1,4 +1,4 @@
-"""Runs with their budgets. No jax."""
+"""Runs with their budgets."""
 
 from __future__ import annotations
 
@@ -15,17 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from grokmap.spec import (
-    CONTROL_FIELDS,
-    Control,
-    Run,
-    Sweep,
-    System,
-    Vocabulary,
-    controls_read,
-    expand,
-    n_train_of,
-)
+from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Scale
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.plan.expansion import controls_read, expand
+from grokmap.spec import CONTROL_FIELDS, Control, Run, Sweep, System, n_train_of
 from grokmap.spec.words import (
     ALWAYS_READ,
     LATER_CONTROLS,
@@ -33,6 +26,7 @@ from grokmap.spec.words import (
     NOISES,
     RAMP_CONTROLS,
 )
+from grokmap.tasks import TASKS
 
 
 class Planned(NamedTuple):
@@ -50,21 +44,18 @@ class Planned(NamedTuple):
     tail: float
 
 
-def plan(
-    sweep: Sweep, vocabulary: Vocabulary, more: Sequence[Run] = ()
-) -> list[Planned]:
+def plan_runs(sweep: Sweep, more: Sequence[Run] = ()) -> list[Planned]:
     """Every run of the sweep with its decay rate and its number of steps.
 
-    more: runs of the same physics beside its grid (`spec.run_at`).
+    more: runs of the same physics beside its grid (`run_at`).
     """
     planned: list[Planned] = []
     tail = math.inf if sweep.tail is None else sweep.tail
-    shape = vocabulary.task[sweep.task].shape
     with _all_is_kept():
-        every = chain(expand(sweep, vocabulary), more)
+        every = chain(expand(sweep), more)
         for system, runs in groupby(every, attrgetter("system")):
-            rate_of = cache(partial(decay_rate, system, vocabulary=vocabulary))
-            n_examples = shape(system).n_examples
+            rate_of = cache(partial(decay_rate, system))
+            n_examples = TASKS[system.task].shape(system).n_examples
             for control, seeds in groupby(runs, attrgetter("control")):
                 # Nothing decays by the train fraction: NaN would show if it did.
                 rate = rate_of(control._replace(train_fraction=math.nan))
@@ -102,9 +93,7 @@ def _n_steps(sweep: Sweep, control: Control, rate: float) -> int:
     return min(wanted, sweep.max_steps)
 
 
-def plan_table(
-    planned: Sequence[Planned], sweep: Sweep, vocabulary: Vocabulary
-) -> pd.DataFrame:
+def plan_table(planned: Sequence[Planned], sweep: Sweep) -> pd.DataFrame:
     """One row a run: run_id, system and control fields, seed, decay_rate (at
     weight_decay), horizon, budget_steps.
 
@@ -114,7 +103,7 @@ def plan_table(
     def column(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.fromiter(map(attrgetter(name), planned), dtype, len(planned))
 
-    reads = (*ALWAYS_READ, *controls_read(sweep, vocabulary))
+    reads = (*ALWAYS_READ, *controls_read(sweep))
     constant = {field: _only_value(sweep, field) for field in CONTROL_FIELDS}
     noises = [field for field in NOISES if constant[field] != 0]
     table = _system_table(planned)
@@ -153,33 +142,23 @@ def _system_table(planned: Sequence[Planned]) -> pd.DataFrame:
     return systems.loc[systems.index.repeat(lengths)].reset_index(drop=True)
 
 
-def decay_rate(system: System, control: Control, vocabulary: Vocabulary) -> float:
+def decay_rate(system: System, control: Control) -> float:
     """Relative shrinkage of the weights per step at zero loss gradient (DESIGN 3.2).
 
     At `control.weight_decay`, whether or not a ramp starts from there.
     """
-    scale = scale_at(system, control, vocabulary)
-    return float(vocabulary.optimizer[system.optimizer].decay_rate(control, scale))
+    scale = scale_at(system, control)
+    return float(OPTIMIZERS[system.optimizer].decay_rate(control, scale))
 
 
-def scale_at(system: System, control: Control, vocabulary: Vocabulary) -> Any:
-    """What the run's alpha sets (`models.Scale`)."""
-    convention = vocabulary.alpha_convention[system.alpha_convention]
-    sigma = vocabulary.activation[system.activation].degree
-    degree = vocabulary.model[system.model].degree(sigma, system.depth)
-    n_inputs = vocabulary.task[system.task].shape(system).n_inputs
-    return convention.scale(control.alpha, system.width, degree, n_inputs)
-
-
-def weight_decay_at(step: Any, control: Control) -> Any:
-    """lambda(t) of a ramped run: geometric up in T = ramp_steps, then down in as many.
-
-    lambda(t) = lambda F^(1 - |1 - t/T|), lambda = weight_decay, F = ramp_factor; from
-    t = 2 T on it is lambda. The step from t to t + 1 decays by it. Numbers of the host
-    or traced, or arrays that broadcast.
-    """
-    share = 1.0 - abs(1.0 - step / control.ramp_steps)
-    return control.weight_decay * control.ramp_factor ** (share * (share > 0))
+def scale_at(system: System, control: Control) -> Scale:
+    """What the run's alpha means; see `models.Scale`. Numbers or traced."""
+    convention = ALPHA_CONVENTIONS[system.alpha_convention]
+    sigma = ACTIVATIONS[system.activation].degree
+    degree = MODELS[system.model].degree(sigma, system.depth)
+    n_inputs = TASKS[system.task].shape(system).n_inputs
+    scale = convention.scale(control.alpha, system.width, degree, n_inputs)
+    return scale._replace(nonlinearity=control.nonlinearity)
 
 
 def by_system(planned: Iterable[Planned]) -> dict[System, list[Planned]]:

@@ -1,93 +1,72 @@
-"""From a TOML file and overrides to a checked sweep, every problem at once."""
+"""From TOML to the values of a sweep; what is wrong with each key by itself."""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from grokmap import disk
-from grokmap.errors import SpecError
+from grokmap.errors import SpecError, short
 from grokmap.spec.axis import listed
-from grokmap.spec.check import check, nearest, short
-from grokmap.spec.overrides import names, override
-from grokmap.spec.sweep import AUTO, AXES, KEYS, Sweep, default_tail
-from grokmap.spec.vocabulary import Vocabulary
+from grokmap.spec.names import nearest
+from grokmap.spec.overrides import names
+from grokmap.spec.sweep import AXES, KEYS, Sweep
 
 RESOLVED = "sweep.toml"  # in a result folder
 MAX_FILE_BYTES = 1 << 20
 MAX_RESOLVED_BYTES = 1 << 24  # axes as lists, a million points at most
-MAX_PROBLEMS = 30
 _ALL_KEYS = (*KEYS, "axes")
 
 
-def read_sweep(
-    path: Path, overrides: Sequence[str] = (), *, vocabulary: Vocabulary
-) -> Sweep:
-    """Reads and checks a sweep file.
+def load(
+    source: str | Path | Mapping[str, Any],
+) -> tuple[dict[str, Any], str, bool]:
+    """(document, where, resolved): the TOML of a sweep, what messages call its source,
+    and whether it is the resolved spec of a result folder.
 
-    Args:
-      path: a TOML file; or the folder of a result, whose resolved spec names every key,
-        also those that are not used.
-      overrides: `key=value` strings that replace keys of the file.
-      vocabulary: the names that exist.
+    source: as for `read_sweep`.
 
     Raises:
-      SpecError: with one line for each problem of the file and the overrides.
+      SpecError: it cannot be read, or is no TOML.
     """
+    if isinstance(source, Mapping):
+        return dict(source), "sweep", False
+    if isinstance(source, str) and ("\n" in source or "=" in source):
+        with _as_spec_errors("sweep"):
+            return tomllib.loads(source), "sweep", False
+    path = Path(source)
     resolved = os.path.isfile(path / RESOLVED)  # False where it may not be looked at
-    document = _load(path / RESOLVED if resolved else path)
-    problems: list[str] = []
-    values = _merge(document, problems)
-    overridden = override(values, overrides, problems)
-    is_auto = values.get("learning_rate") == AUTO
-    if is_auto:
-        values |= {"learning_rate": 1.0, "learning_rate_choice": AUTO}
-    sweep, bad = _validate(values, problems)
-    given = {k for k in (overridden if resolved else values) if k not in bad}
-    problems += check(sweep, given, bad, vocabulary)
-    if problems:
-        more = len(problems) - MAX_PROBLEMS
-        shown = problems[:MAX_PROBLEMS] + [f"and {more} more problems"] * (more > 0)
-        raise SpecError([f"{path}: {problem}" for problem in shown])
-    chosen = sweep.order_parameters
-    if chosen is None:
-        table = vocabulary.order_parameters
-        chosen = tuple(
-            name
-            for name, entry in table.items()
-            if (entry.tasks is None or sweep.task in entry.tasks)
-            and (entry.models is None or sweep.model in entry.models)
-            and not entry.on_request
-        )
-    tail = default_tail(sweep.horizon) if sweep.tail is None else sweep.tail
-    sweep = sweep.model_copy(update={"learning_rate": ()}) if is_auto else sweep
-    return sweep.model_copy(update={"order_parameters": chosen, "tail": tail})
+    file = path / RESOLVED if resolved else path
+    limit = MAX_RESOLVED_BYTES if file.name == RESOLVED else MAX_FILE_BYTES
+    with _as_spec_errors(file):
+        return disk.read_toml(file, limit), str(path), resolved
 
 
-def _load(path: Path) -> dict[str, Any]:
-    limit = MAX_RESOLVED_BYTES if path.name == RESOLVED else MAX_FILE_BYTES
+@contextmanager
+def _as_spec_errors(where: str | Path) -> Iterator[None]:
     try:
-        return disk.read_toml(path, limit)
+        yield
     except UnicodeDecodeError:
-        raise SpecError(f"{path}: not a text file in UTF-8") from None
+        raise SpecError(f"{where}: not a text file in UTF-8") from None
     except IsADirectoryError:
-        raise SpecError(f"{path}: a folder, not a sweep file") from None
+        raise SpecError(f"{where}: a folder, not a sweep file") from None
     except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+        raise SpecError(f"{where}: cannot be read: {error.strerror}") from None
     except RecursionError:
-        raise SpecError(f"{path}: not TOML: nested too deeply") from None
+        raise SpecError(f"{where}: not TOML: nested too deeply") from None
     except ValueError as error:
         is_toml = not isinstance(error, tomllib.TOMLDecodeError)
         what = "no sweep file" if is_toml else "not TOML"
-        raise SpecError(f"{path}: {what}: {short(str(error))}") from None
+        raise SpecError(f"{where}: {what}: {short(str(error))}") from None
 
 
-def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+def merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     """Keys of the top and of [axes] as one mapping; misplaced keys are problems."""
     values = dict(document)
     axes = values.pop("axes", {})
@@ -95,7 +74,7 @@ def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         problems.append("axes is a table: write [axes] and the swept keys below it")
         return values
     for key, value in values.items():
-        if key in AXES and isinstance(value, (str, list)) and _n_points(value) > 1:
+        if key in AXES and _n_points(value) > 1:
             given = short(repr(value))
             problems.append(f"{key} = {given}: several values; put it under [axes]")
         if key in axes:
@@ -110,7 +89,7 @@ def _merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     return {**values, **axes}
 
 
-def _n_points(value: str | list[Any]) -> int:
+def _n_points(value: Any) -> int:
     """The points of an axis, none where it is in error (reported later)."""
     try:
         return len(listed(value))
@@ -130,7 +109,7 @@ _PLACEHOLDER: dict[str, Any] = {
 }
 
 
-def _validate(
+def validate(
     values: dict[str, Any], problems: list[str]
 ) -> tuple[Sweep, frozenset[str]]:
     """A sweep from the sound keys, and the names of the others.

@@ -3,61 +3,52 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from grokmap.errors import short as short
-from grokmap.spec.names import meant
-from grokmap.spec.sweep import MAX_RUNS, Sweep
-from grokmap.spec.vocabulary import ModelEntry, TaskEntry, Vocabulary
+from grokmap.errors import short
+from grokmap.losses import LOSSES
+from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Model
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.plan.choices import NAMES
+from grokmap.spec import Sweep, System, n_train_of
+from grokmap.spec.names import nearest
+from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import (
     ALWAYS_READ,
     CHOSEN_CONTROLS,
     NOISES,
     RAMP_CONTROLS,
     SYSTEM_SIZES,
-    System,
-    n_train_of,
 )
+from grokmap.tasks import TASKS, Task
 
 
-def nearest(word: str, known: Collection[str]) -> str:
-    """The known names that `word` may mean, or all of them, for a message."""
-    near = meant(word, known)
-    if near:
-        return f"did you mean {' or '.join(map(repr, near))}?"
-    return f"known: {', '.join(sorted(known))}"
-
-
-def check(
-    sweep: Sweep, given: set[str], bad: frozenset[str], vocabulary: Vocabulary
-) -> Iterator[str]:
+def check(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
     """Problems that need several keys or the names that exist."""
     if sweep.n_runs > MAX_RUNS:
         yield f"{sweep.n_runs} runs; at most {MAX_RUNS} in one sweep"
         return
-    yield from _check_names(sweep, bad, vocabulary)
+    yield from _check_names(sweep, bad)
     yield from _check_budget(sweep, given, bad)
     yield from _check_ramp(sweep, given, bad)
     yield from _check_cadence(sweep, given, bad)
-    yield from _check_controls(sweep, given, vocabulary)
-    convention = vocabulary.alpha_convention.get(sweep.alpha_convention)
+    yield from _check_controls(sweep, given)
+    convention = ALPHA_CONVENTIONS.get(sweep.alpha_convention)
     if "alpha" not in bad and convention and convention.multiplies:
         if min(sweep.alpha) <= 0:
             name = sweep.alpha_convention
             yield f"alpha = {min(sweep.alpha)}: above 0 under convention {name!r}"
     elif "alpha" not in bad and convention and max(sweep.alpha) > 2:
         yield f"alpha = {max(sweep.alpha)}: an exponent of the width, at most 2"
-    task, model = vocabulary.task.get(sweep.task), vocabulary.model.get(sweep.model)
+    task, model = TASKS.get(sweep.task), MODELS.get(sweep.model)
     if task and model:
         yield from _check_sizes(sweep, bad, (*task.sizes, *model.sizes))
-        yield from _check_fit(sweep, task, model, vocabulary)
+        yield from _check_fit(sweep, task, model)
         yield from _check_systems(sweep, task, model, bad)
 
 
-def _check_names(
-    sweep: Sweep, bad: frozenset[str], vocabulary: Vocabulary
-) -> Iterator[str]:
-    for key, names in vocabulary._asdict().items():
+def _check_names(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
+    for key, names in NAMES.items():
         if key in bad:
             continue
         value, several = getattr(sweep, key), key == "order_parameters"
@@ -127,13 +118,11 @@ def _check_cadence(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterat
             yield f"{seldom} = {value}: at most {often} = {limit}"
 
 
-def _check_controls(
-    sweep: Sweep, given: set[str], vocabulary: Vocabulary
-) -> Iterator[str]:
+def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
     """A control that nothing reads is an error, not a flat axis."""
-    optimizer = vocabulary.optimizer.get(sweep.optimizer)
-    model = vocabulary.model.get(sweep.model)
-    activation = vocabulary.activation.get(sweep.activation)
+    optimizer = OPTIMIZERS.get(sweep.optimizer)
+    model = MODELS.get(sweep.model)
+    activation = ACTIVATIONS.get(sweep.activation)
     if not (optimizer and model and activation):
         return
     reads = (*optimizer.controls, *model.controls, *activation.controls)
@@ -172,23 +161,21 @@ def _check_sizes(
             )
 
 
-def _check_fit(
-    sweep: Sweep, task: TaskEntry, model: ModelEntry, vocabulary: Vocabulary
-) -> Iterator[str]:
+def _check_fit(sweep: Sweep, task: Task, model: Model) -> Iterator[str]:
     """Whether task, model, loss, optimizer and convention go together."""
     if task.inputs not in model.inputs:
-        able = sorted(k for k, m in vocabulary.model.items() if task.inputs in m.inputs)
+        able = sorted(k for k, m in MODELS.items() if task.inputs in m.inputs)
         yield (
             f"model = {sweep.model!r}: takes no {task.inputs}, which task "
             f"{sweep.task!r} has; models that do: {', '.join(able)}"
         )
-    if sweep.loss in vocabulary.loss and sweep.loss not in task.losses:
+    if sweep.loss in LOSSES and sweep.loss not in task.losses:
         yield (
             f"loss = {sweep.loss!r}: not defined for task {sweep.task!r}; defined: "
             f"{', '.join(task.losses)}"
         )
     known = model.conventions
-    exists = sweep.alpha_convention in vocabulary.alpha_convention
+    exists = sweep.alpha_convention in ALPHA_CONVENTIONS
     if known and exists and sweep.alpha_convention not in known:
         yield (
             f"alpha_convention = {sweep.alpha_convention!r}: model {sweep.model!r} "
@@ -199,7 +186,7 @@ def _check_fit(
             f"published_seed = {sweep.published_seed}: only for task 'plain_addition' "
             "with model 'embedding_mlp'; leave it out"
         )
-    optimizer = vocabulary.optimizer.get(sweep.optimizer)
+    optimizer = OPTIMIZERS.get(sweep.optimizer)
     flat = "depth" in model.sizes and min(sweep.depth) < 2
     if optimizer and optimizer.needs_hidden and (flat or not model.hidden_matrices):
         yield (
@@ -210,7 +197,7 @@ def _check_fit(
 
 
 def _check_systems(
-    sweep: Sweep, task: TaskEntry, model: ModelEntry, bad: frozenset[str]
+    sweep: Sweep, task: Task, model: Model, bad: frozenset[str]
 ) -> Iterator[str]:
     """Every combination of sizes has to make a task, a model and both sets."""
     sizes = dict.fromkeys((*task.sizes, *model.sizes))

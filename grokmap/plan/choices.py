@@ -1,0 +1,57 @@
+"""The names that a sweep file may choose from, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from grokmap.errors import SpecError
+from grokmap.losses import LOSSES
+from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.tasks import TASKS
+
+
+class Precision(NamedTuple):
+    """jax's names for the arithmetic of float32 matrix products, by platform.
+
+    None: the platform would compute another one under that name.
+    """
+
+    cpu: str | None
+    gpu: str | None
+
+
+PRECISIONS: dict[str, Precision] = {
+    "float32": Precision(cpu="float32", gpu="float32"),
+    "tf32": Precision(cpu=None, gpu="TF32_TF32_F32"),
+    "bf16": Precision(cpu=None, gpu="BF16_BF16_F32"),
+}
+
+NAMES: dict[str, Mapping[str, Any]] = {
+    "task": TASKS,
+    "model": MODELS,
+    "activation": ACTIVATIONS,
+    "alpha_convention": ALPHA_CONVENTIONS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "precision": PRECISIONS,
+    "order_parameters": ORDER_PARAMETERS,
+}
+
+
+def effective_precision(name: str, platform: str) -> str:
+    """What jax computes matrix products in for a sweep file's `precision`.
+
+    Raises:
+      SpecError: the platform has no such arithmetic.
+    """
+    entry = PRECISIONS[name]
+    effective = entry.cpu if platform == "cpu" else entry.gpu
+    if effective is None:
+        raise SpecError(
+            f"precision = {name!r}: a {platform} computes float32 only, and the runs "
+            "would carry the wrong name; choose 'float32', or run on a GPU"
+        )
+    return effective

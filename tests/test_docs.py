@@ -18,7 +18,7 @@ from conftest import ROOT
 from tables import TABLES
 
 from grokmap.cli import app
-from grokmap.plan import read_sweep
+from grokmap.plan import count_runs, read_sweep
 
 README = ROOT / "README.md"
 GROUP = typer.main.get_command(app)
@@ -90,7 +90,7 @@ def test_the_example_sweep_is_valid(tmp_path: Path) -> None:
     tomllib.loads(block)
     path = tmp_path / "mine.toml"
     path.write_text(block)
-    assert read_sweep(path).n_runs == 7 * 10 * 2 * 4
+    assert count_runs(read_sweep(path)) == 7 * 10 * 2 * 4
 
 
 def test_the_example_order_parameter_works() -> None:

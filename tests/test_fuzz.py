@@ -16,7 +16,7 @@ import tomli_w
 from conftest import ROOT
 
 from grokmap.errors import SpecError
-from grokmap.plan import NAMES, read_sweep
+from grokmap.plan import NAMES, count_runs, read_sweep
 from grokmap.spec.sweep import KEYS, MAX_RUNS
 
 FILES = [p.read_text() for p in sorted((ROOT / "sweeps").glob("*.toml"))]
@@ -100,7 +100,7 @@ def test_any_file_is_a_sweep_or_a_clear_error(tmp_path: Path, count: int) -> Non
                 assert "Traceback" not in line
         else:
             valid += 1
-            assert 1 <= sweep.n_runs <= MAX_RUNS
+            assert 1 <= count_runs(sweep) <= MAX_RUNS
             assert "/" not in sweep.name and not sweep.name.startswith(".")
     # Both happen often enough that neither is all there is to see.
     assert valid > count / 100 and refused > count / 10

@@ -241,7 +241,8 @@ def read_options(options: Options, quick: bool = False) -> tuple[Path, Sweep]:
     is_folder = os.path.isdir(options.spec)
     own = options.spec if is_folder else Path("results") / sweep.name
     path = options.out or own
-    effective_precision(sweep.precision, devices.platform())
+    for precision in sweep.points("precision"):
+        effective_precision(precision, devices.platform())
     if sweep.is_open and disk.exists(path / store.SPEC):
         # Chosen when the sweep began: the same number, whatever this machine finds.
         before = store.read_spec(path)

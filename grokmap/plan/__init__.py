@@ -14,7 +14,7 @@ from grokmap.plan.budgets import (
     scale_at,
 )
 from grokmap.plan.choices import NAMES, PRECISIONS, effective_precision
-from grokmap.plan.expansion import controls_read, expand, run_at
+from grokmap.plan.expansion import controls_read, count_runs, expand, part_of, run_at
 from grokmap.plan.reader import read_sweep
 from grokmap.plan.schema import sweep_schema
 
@@ -24,10 +24,12 @@ __all__ = [
     "Planned",
     "by_system",
     "controls_read",
+    "count_runs",
     "decay_rate",
     "effective_precision",
     "expand",
     "longest",
+    "part_of",
     "plan_runs",
     "plan_table",
     "read_sweep",

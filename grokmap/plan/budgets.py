@@ -97,25 +97,31 @@ def plan_table(planned: Sequence[Planned], sweep: Sweep) -> pd.DataFrame:
     """One row a run: run_id, system and control fields, seed, decay_rate (at
     weight_decay), horizon, budget_steps.
 
-    Fields that are not read are null, or, of later versions, absent.
+    Controls that a run does not read are null; of later versions, absent where no run
+    reads them.
     """
 
     def column(name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.fromiter(map(attrgetter(name), planned), dtype, len(planned))
 
-    reads = (*ALWAYS_READ, *controls_read(sweep))
-    constant = {field: _only_value(sweep, field) for field in CONTROL_FIELDS}
-    noises = [field for field in NOISES if constant[field] != 0]
-    table = _system_table(planned)
+    groups = groupby(planned, attrgetter("run.system"))
+    systems = [(system, len(list(runs))) for system, runs in groups]
+    lengths = [length for _, length in systems]
+    controls = [controls_read(system) for system, _ in systems]
+    table = _system_table(systems)
     table.insert(0, "run_id", [run.run.run_id for run in planned])
     for field in CONTROL_FIELDS:
-        if field not in (*reads, *noises):
-            if field not in LATER_CONTROLS or field in RAMP_CONTROLS:
-                table[field] = np.nan
-        elif constant[field] is None:
-            table[field] = column(f"run.control.{field}", float)
-        else:
-            table[field] = constant[field]
+        only = _only_value(sweep, field)
+        # A noise that is on somewhere is a number everywhere, 0 where it is off.
+        always = field in ALWAYS_READ or (field in NOISES and only != 0)
+        read = [always or field in names for names in controls]
+        if any(read):
+            values = column(f"run.control.{field}", float) if only is None else only
+            if not all(read):
+                values = np.where(np.repeat(read, lengths), values, np.nan)
+            table[field] = values
+        elif field not in LATER_CONTROLS or field in RAMP_CONTROLS:
+            table[field] = np.nan
     table["seed"] = column("run.seed", np.int64)
     table["decay_rate"] = column("decay_rate", float)
     table["horizon"] = np.nan if sweep.horizon is None else sweep.horizon
@@ -129,17 +135,17 @@ def _only_value(sweep: Sweep, field: str) -> float | None:
     return float(values[0]) if len(values) == 1 else None
 
 
-def _system_table(planned: Sequence[Planned]) -> pd.DataFrame:
+def _system_table(systems: Sequence[tuple[System, int]]) -> pd.DataFrame:
     """The fields of each run's system: one row a system, repeated for its runs."""
     rows, lengths = [], []
-    for system, runs in groupby(planned, attrgetter("run.system")):
+    for system, length in systems:
         words = {k: ",".join(getattr(system, k)) for k in ("order_parameters", "noisy")}
         rows.append({**vars(system), **words})
-        lengths.append(len(list(runs)))
-    systems = pd.DataFrame(rows)
-    unused = [k for k, v in LATER_FIELDS.items() if (systems[k] == v).all()]
-    systems = systems.drop(columns=unused)
-    return systems.loc[systems.index.repeat(lengths)].reset_index(drop=True)
+        lengths.append(length)
+    table = pd.DataFrame(rows)
+    unused = [k for k, v in LATER_FIELDS.items() if (table[k] == v).all()]
+    table = table.drop(columns=unused)
+    return table.loc[table.index.repeat(lengths)].reset_index(drop=True)
 
 
 def decay_rate(system: System, control: Control) -> float:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from grokmap.errors import short
 from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Model
+from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan.choices import NAMES
+from grokmap.plan.expansion import controls_chosen, n_points, part_of
 from grokmap.spec import Sweep, System, n_train_of
 from grokmap.spec.names import nearest
 from grokmap.spec.sweep import MAX_RUNS
@@ -19,46 +20,71 @@ from grokmap.spec.words import (
     NOISES,
     RAMP_CONTROLS,
     SYSTEM_SIZES,
+    Combination,
 )
-from grokmap.tasks import TASKS, Task
+from grokmap.tasks import TASKS
+
+MAX_COMBINATIONS = 1000
 
 
 def check(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
-    """Problems that need several keys or the names that exist."""
-    if sweep.n_runs > MAX_RUNS:
-        yield f"{sweep.n_runs} runs; at most {MAX_RUNS} in one sweep"
+    """Problems that need several keys or the names that exist.
+
+    given: keys that the user gave, and so meant. bad: those that are wrong by
+      themselves, with a stand-in in the sweep.
+    """
+    if sweep.n_combinations > MAX_COMBINATIONS:
+        n = sweep.n_combinations
+        yield f"{n} combinations of choices; at most {MAX_COMBINATIONS} in one sweep"
+        return
+    known = _known_combinations(sweep)
+    n_runs = sum(map(n_points, (part_of(sweep, chosen) for chosen in known)))
+    if n_runs > MAX_RUNS:
+        yield f"{n_runs} runs; at most {MAX_RUNS} in one sweep"
         return
     yield from _check_names(sweep, bad)
     yield from _check_budget(sweep, given, bad)
     yield from _check_ramp(sweep, given, bad)
     yield from _check_cadence(sweep, given, bad)
-    yield from _check_controls(sweep, given)
-    convention = ALPHA_CONVENTIONS.get(sweep.alpha_convention)
-    if "alpha" not in bad and convention and convention.multiplies:
-        if min(sweep.alpha) <= 0:
-            name = sweep.alpha_convention
-            yield f"alpha = {min(sweep.alpha)}: above 0 under convention {name!r}"
-    elif "alpha" not in bad and convention and max(sweep.alpha) > 2:
-        yield f"alpha = {max(sweep.alpha)}: an exponent of the width, at most 2"
-    task, model = TASKS.get(sweep.task), MODELS.get(sweep.model)
-    if task and model:
-        yield from _check_sizes(sweep, bad, (*task.sizes, *model.sizes))
-        yield from _check_fit(sweep, task, model)
-        yield from _check_systems(sweep, task, model, bad)
+    yield from _check_alpha(sweep, bad)
+    yield from _check_optimizer(sweep)
+    if all(_are_known(sweep, k) for k in ("optimizer", "model", "activation")):
+        yield from _check_controls(sweep, given)
+    if all(_are_known(sweep, k) for k in ("task", "model")):
+        yield from _check_sizes(sweep, bad)
+    yield from _check_combinations(sweep, known, bad)
+
+
+def _are_known(sweep: Sweep, key: str) -> bool:
+    return all(name in NAMES[key] for name in sweep.points(key))
+
+
+def _known_combinations(sweep: Sweep) -> list[Combination]:
+    """Those of known tasks and models. Other unknown names are reported by themselves,
+    and must not hide what is wrong beside them."""
+    known = {
+        each._replace(
+            optimizer=each.optimizer if each.optimizer in OPTIMIZERS else "gd",
+            activation=each.activation if each.activation in ACTIVATIONS else "tanh",
+        ): None
+        for each in sweep.combinations()
+        if each.task in TASKS and each.model in MODELS
+    }
+    return list(known)
 
 
 def _check_names(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
-    for key, names in NAMES.items():
+    for key, known in NAMES.items():
         if key in bad:
             continue
-        value, several = getattr(sweep, key), key == "order_parameters"
-        chosen = (value if several else (value,)) or ()
+        several = key == "order_parameters"
+        chosen = (sweep.order_parameters or ()) if several else sweep.points(key)
         if len(set(chosen)) < len(chosen):
             yield f"{key}: a name is given twice"
         for name in chosen:
-            if name not in names:
+            if name not in known:
                 what = "order parameter" if several else key.replace("_", " ")
-                yield f"unknown {what} {short(repr(name))}; {nearest(name, names)}"
+                yield f"unknown {what} {short(repr(name))}; {nearest(name, known)}"
 
 
 def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
@@ -118,26 +144,22 @@ def _check_cadence(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterat
             yield f"{seldom} = {value}: at most {often} = {limit}"
 
 
-def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
-    """A control that nothing reads is an error, not a flat axis."""
-    optimizer = OPTIMIZERS.get(sweep.optimizer)
-    model = MODELS.get(sweep.model)
-    activation = ACTIVATIONS.get(sweep.activation)
-    if not (optimizer and model and activation):
-        return
-    reads = (*optimizer.controls, *model.controls, *activation.controls)
-    for key in CHOSEN_CONTROLS:
-        if key in given and key not in reads:
-            yield (
-                f"{key}: ignored by optimizer {sweep.optimizer!r}, model "
-                f"{sweep.model!r} and activation {sweep.activation!r} "
-                f"(they read {', '.join((*ALWAYS_READ, *reads, *NOISES))})"
-            )
-    if not optimizer.decays and max(sweep.weight_decay) > 0:
-        yield (
-            f"weight_decay = {max(sweep.weight_decay):g}: optimizer "
-            f"{sweep.optimizer!r} has none; give 0"
-        )
+def _check_alpha(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
+    for name in sweep.points("alpha_convention"):
+        convention = ALPHA_CONVENTIONS.get(name)
+        if "alpha" in bad or not convention:
+            continue
+        if convention.multiplies and min(sweep.alpha) <= 0:
+            yield f"alpha = {min(sweep.alpha)}: above 0 under convention {name!r}"
+        if not convention.multiplies and max(sweep.alpha) > 2:
+            yield f"alpha = {max(sweep.alpha)}: an exponent of the width, at most 2"
+
+
+def _check_optimizer(sweep: Sweep) -> Iterator[str]:
+    decay = max(sweep.weight_decay)
+    for name in sweep.points("optimizer"):
+        if name in OPTIMIZERS and not OPTIMIZERS[name].decays and decay > 0:
+            yield f"weight_decay = {decay:g}: optimizer {name!r} has none; give 0"
     if sweep.learning_rate_choice == "auto" and sweep.optimizer != "gd":
         yield (
             'learning_rate = "auto": for optimizer "gd" only, whose largest stable '
@@ -145,81 +167,134 @@ def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
         )
 
 
-def _check_sizes(
-    sweep: Sweep, bad: frozenset[str], reads: tuple[str, ...]
-) -> Iterator[str]:
-    for key in SYSTEM_SIZES:
-        missing = getattr(sweep, key) == (0,)
-        if key in bad or missing != (key in reads):
-            continue
-        if missing:
-            yield f"missing key {key!r}"
-        else:
+def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
+    """A control that no combination reads is an error, not a flat axis."""
+    combinations = sweep.combinations()
+    read = dict.fromkeys(key for each in combinations for key in controls_chosen(each))
+    for key in CHOSEN_CONTROLS:
+        if key in given and key not in read:
             yield (
-                f"{key}: ignored by task {sweep.task!r} and model {sweep.model!r} "
-                f"(they read {', '.join(reads)})"
+                f"{key}: ignored by optimizer {_quoted(sweep, 'optimizer')}, model "
+                f"{_quoted(sweep, 'model')} and activation "
+                f"{_quoted(sweep, 'activation')} "
+                f"(they read {', '.join((*ALWAYS_READ, *read, *NOISES))})"
             )
 
 
-def _check_fit(sweep: Sweep, task: Task, model: Model) -> Iterator[str]:
+def _check_sizes(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
+    """A size that no combination reads, likewise."""
+    combinations = sweep.combinations()
+    read = dict.fromkeys(key for each in combinations for key in _sizes_of(each))
+    for key in SYSTEM_SIZES:
+        if key not in bad and getattr(sweep, key) != (0,) and key not in read:
+            yield (
+                f"{key}: ignored by task {_quoted(sweep, 'task')} and model "
+                f"{_quoted(sweep, 'model')} (they read {', '.join(read)})"
+            )
+
+
+def _quoted(sweep: Sweep, key: str) -> str:
+    return ", ".join(map(repr, sweep.points(key)))
+
+
+def _sizes_of(chosen: Combination) -> tuple[str, ...]:
+    return (*TASKS[chosen.task].sizes, *MODELS[chosen.model].sizes)
+
+
+def _check_combinations(
+    sweep: Sweep, known: list[Combination], bad: frozenset[str]
+) -> Iterator[str]:
+    """Problems of single combinations of the choices, which are named where some have
+    the problem and others do not."""
+    found: dict[str, list[Combination]] = {}
+    for chosen in known:
+        part = part_of(sweep, chosen)
+        for problem in dict.fromkeys(_check_one(part, chosen, bad)):
+            found.setdefault(problem, []).append(chosen)
+    for problem, where in found.items():
+        yield problem if len(where) == len(known) else problem + _named(sweep, where)
+
+
+def _named(sweep: Sweep, where: list[Combination]) -> str:
+    """The first of some combinations by its swept choices, and how many more."""
+    first = where[0]._asdict()
+    words = [f"{k} = {first[k]!r}" for k in sweep.swept if k in first]
+    more = len(where) - 1
+    others = f" and {more} more combination{'s' * (more > 1)}" if more else ""
+    return f" (with {', '.join(words)}{others})"
+
+
+def _check_one(part: Sweep, chosen: Combination, bad: frozenset[str]) -> Iterator[str]:
+    for key in SYSTEM_SIZES:
+        missing = getattr(part, key) == (0,) and key in _sizes_of(chosen)
+        if missing and key not in bad:
+            yield f"missing key {key!r}"
+    yield from _check_fit(part, chosen)
+    yield from _check_systems(part, chosen, bad)
+
+
+def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
     """Whether task, model, loss, optimizer and convention go together."""
+    task, model = TASKS[chosen.task], MODELS[chosen.model]
     if task.inputs not in model.inputs:
         able = sorted(k for k, m in MODELS.items() if task.inputs in m.inputs)
         yield (
-            f"model = {sweep.model!r}: takes no {task.inputs}, which task "
-            f"{sweep.task!r} has; models that do: {', '.join(able)}"
+            f"model = {chosen.model!r}: takes no {task.inputs}, which task "
+            f"{chosen.task!r} has; models that do: {', '.join(able)}"
         )
-    if sweep.loss in LOSSES and sweep.loss not in task.losses:
+    if chosen.loss in LOSSES and chosen.loss not in task.losses:
         yield (
-            f"loss = {sweep.loss!r}: not defined for task {sweep.task!r}; defined: "
+            f"loss = {chosen.loss!r}: not defined for task {chosen.task!r}; defined: "
             f"{', '.join(task.losses)}"
         )
+    exists = chosen.alpha_convention in ALPHA_CONVENTIONS
     known = model.conventions
-    exists = sweep.alpha_convention in ALPHA_CONVENTIONS
-    if known and exists and sweep.alpha_convention not in known:
+    if known and exists and chosen.alpha_convention not in known:
         yield (
-            f"alpha_convention = {sweep.alpha_convention!r}: model {sweep.model!r} "
+            f"alpha_convention = {chosen.alpha_convention!r}: model {chosen.model!r} "
             f"knows {', '.join(known)}"
         )
-    if sweep.published_seed >= 0 and not (task.published and model.published):
+    if part.published_seed >= 0 and not (task.published and model.published):
         yield (
-            f"published_seed = {sweep.published_seed}: only for task 'plain_addition' "
+            f"published_seed = {part.published_seed}: only for task 'plain_addition' "
             "with model 'embedding_mlp'; leave it out"
         )
-    optimizer = OPTIMIZERS.get(sweep.optimizer)
-    flat = "depth" in model.sizes and min(sweep.depth) < 2
-    if optimizer and optimizer.needs_hidden and (flat or not model.hidden_matrices):
+    flat = "depth" in model.sizes and min(part.depth) < 2
+    needs_hidden = OPTIMIZERS[chosen.optimizer].needs_hidden
+    if needs_hidden and (flat or not model.hidden_matrices):
         yield (
-            f"optimizer = {sweep.optimizer!r}: model {sweep.model!r} has no matrix "
+            f"optimizer = {chosen.optimizer!r}: model {chosen.model!r} has no matrix "
             "between hidden layers for it; choose adamw, a depth of 2 or more in mlp "
             "or embedding_mlp, or transformer"
         )
 
 
 def _check_systems(
-    sweep: Sweep, task: Task, model: Model, bad: frozenset[str]
+    part: Sweep, chosen: Combination, bad: frozenset[str]
 ) -> Iterator[str]:
     """Every combination of sizes has to make a task, a model and both sets."""
-    sizes = dict.fromkeys((*task.sizes, *model.sizes))
-    if bad & {*sizes, "train_fraction"} or any(
-        getattr(sweep, key) == (0,) for key in sizes
+    task, model = TASKS[chosen.task], MODELS[chosen.model]
+    keys = dict.fromkeys(_sizes_of(chosen))
+    if bad & {*keys, "train_fraction"} or any(
+        getattr(part, key) == (0,) for key in keys
     ):
         return
-    for point in itertools.product(*(getattr(sweep, key) for key in sizes)):
-        chosen = dict(zip(sizes, point, strict=True))
-        system = System(task=sweep.task, model=sweep.model, **chosen)
+    for point in itertools.product(*(getattr(part, key) for key in keys)):
+        sizes = dict(zip(keys, point, strict=True))
+        system = System(task=chosen.task, model=chosen.model, **sizes)
         problem = task.problem(system) or model.problem(system)
         if problem:
             yield problem
             continue
-        where = ", ".join(f"{k} = {chosen[k]}" for k in task.sizes) or "the task"
-        yield from _check_split(sweep, task.shape(system).n_examples, where)
-        if sweep.batch_size > task.shape(system).n_examples:
-            yield f"batch_size = {sweep.batch_size}: more than {where} has examples"
+        n_examples = task.shape(system).n_examples
+        where = ", ".join(f"{k} = {sizes[k]}" for k in task.sizes) or "the task"
+        yield from _check_split(part, n_examples, where)
+        if part.batch_size > n_examples:
+            yield f"batch_size = {part.batch_size}: more than {where} has examples"
 
 
-def _check_split(sweep: Sweep, n_examples: int, where: str) -> Iterator[str]:
-    for fraction in sweep.train_fraction:
+def _check_split(part: Sweep, n_examples: int, where: str) -> Iterator[str]:
+    for fraction in part.train_fraction:
         n_train = n_train_of(fraction, n_examples)
         if not 0 < n_train < n_examples:
             side = "train" if n_train == 0 else "test"

@@ -9,6 +9,7 @@ from typing import Any
 from grokmap.errors import SpecError
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.plan.checks import check
+from grokmap.plan.expansion import is_defined
 from grokmap.spec import AUTO, Sweep
 from grokmap.spec.document import load, merge, validate
 from grokmap.spec.overrides import override
@@ -52,18 +53,13 @@ def _completed(sweep: Sweep, is_auto: bool) -> Sweep:
     """The sweep with what its defaults stand for."""
     chosen = sweep.order_parameters
     if chosen is None:
-        chosen = _default_order_parameters(sweep)
+        combinations = list(sweep.combinations())
+        chosen = tuple(
+            name
+            for name, entry in ORDER_PARAMETERS.items()
+            if any(is_defined(name, each) for each in combinations)
+            and not entry.on_request
+        )
     tail = default_tail(sweep.horizon) if sweep.tail is None else sweep.tail
     sweep = sweep.model_copy(update={"learning_rate": ()}) if is_auto else sweep
     return sweep.model_copy(update={"order_parameters": chosen, "tail": tail})
-
-
-def _default_order_parameters(sweep: Sweep) -> tuple[str, ...]:
-    """Those that its task and model have, but for what is recorded on request only."""
-    return tuple(
-        name
-        for name, entry in ORDER_PARAMETERS.items()
-        if (entry.tasks is None or sweep.task in entry.tasks)
-        and (entry.models is None or sweep.model in entry.models)
-        and not entry.on_request
-    )

@@ -16,7 +16,8 @@ from grokmap.errors import SpecError, short
 from grokmap.spec.axis import listed
 from grokmap.spec.names import nearest
 from grokmap.spec.overrides import names
-from grokmap.spec.sweep import AXES, KEYS, Sweep
+from grokmap.spec.sweep import KEYS, SWEEPABLE, Sweep
+from grokmap.spec.words import CHOICES
 
 RESOLVED = "sweep.toml"  # in a result folder
 MAX_FILE_BYTES = 1 << 20
@@ -74,7 +75,7 @@ def merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         problems.append("axes is a table: write [axes] and the swept keys below it")
         return values
     for key, value in values.items():
-        if key in AXES and _n_points(value) > 1:
+        if key in SWEEPABLE and _n_points(key, value) > 1:
             given = short(repr(value))
             problems.append(f"{key} = {given}: several values; put it under [axes]")
         if key in axes:
@@ -82,15 +83,16 @@ def merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
                 f"{short(key)} stands at the top and under [axes]; keep one"
             )
     for key in axes:
-        if key in KEYS and key not in AXES:
-            problems.append(
-                f"{key} cannot be swept; numbers that can: {', '.join(AXES)}"
-            )
+        if key in KEYS and key not in SWEEPABLE:
+            problems.append(f"{key} cannot be swept; {', '.join(SWEEPABLE)} can")
     return {**values, **axes}
 
 
-def _n_points(value: Any) -> int:
+def _n_points(key: str, value: Any) -> int:
     """The points of an axis, none where it is in error (reported later)."""
+    if key in CHOICES:
+        several = value.split(",") if isinstance(value, str) else value
+        return len(several) if isinstance(several, (list, tuple)) else 1
     try:
         return len(listed(value))
     except ValueError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_type_hints
 
 from grokmap.errors import short
-from grokmap.spec.sweep import AXES, Sweep
+from grokmap.spec.sweep import SWEEPABLE, Sweep
+from grokmap.spec.words import CHOICES, Combination
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 NONE = "none"
@@ -16,13 +17,13 @@ NONE = "none"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 _FIELDS = Sweep.model_fields
-_WORDS = {key for key, field in _FIELDS.items() if field.annotation is str}
-_SWITCHES = {key for key, field in _FIELDS.items() if field.annotation is bool}
+_SWITCHES = {k for k, kind in get_type_hints(Combination).items() if kind is bool}
+_NAMES = {*CHOICES} - _SWITCHES
 # Budgets, cadences and the like: what is neither a name nor an axis, with a default.
 _SETTINGS = {
     key
     for key, field in _FIELDS.items()
-    if key not in {*_WORDS, *_SWITCHES, *AXES, "order_parameters"}
+    if key not in {*SWEEPABLE, "name", "order_parameters"}
 }
 
 
@@ -55,23 +56,31 @@ def override(
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between them; empty or `none`: no names."""
     inside = text.strip().removeprefix("[").removesuffix("]")
-    listed = [name.strip().strip("'\"") for name in inside.split(",")]
-    named = tuple(name for name in listed if name)
+    named = _parts(inside)
     return () if named == (NONE,) else named
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    parts = (part.strip().strip("'\"") for part in text.split(","))
+    return tuple(part for part in parts if part)
 
 
 def _value(key: str, text: str) -> Any:
     """`text` as a value of this key's kind, or as typed where it is none (reported
     later)."""
     typed = _toml(text)
-    if key in _WORDS:
+    if key == "name":
         return typed if isinstance(typed, str) else text
-    if key in _SWITCHES and text.lower() in (*TRUE, *FALSE):
-        return text.lower() in TRUE
-    if typed is None and _NUMBER.fullmatch(text):
-        return float(text)
     # A list that is none in TOML: a shell has taken the quotes out of it.
     bare = text.removeprefix("[").removesuffix("]")
+    if key in _NAMES:
+        return typed if isinstance(typed, (str, list)) else bare
+    if key in _SWITCHES:
+        words = [part.lower() for part in _parts(bare)]
+        known = bool(words) and all(word in (*TRUE, *FALSE) for word in words)
+        return [word in TRUE for word in words] if known else text
+    if typed is None and _NUMBER.fullmatch(text):
+        return float(text)
     return bare if typed is None else typed
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from grokmap.spec import choices
 from grokmap.spec.axis import round12
 from grokmap.spec.points import Points, whole
 from grokmap.spec.words import (
+    CHOICES,
     CONTROL_FIELDS,
     LATER_CONTROLS,
     RAMP_CONTROLS,
     SYSTEM_SIZES,
+    Combination,
 )
 
 MAX_RUNS = 1_000_000
 AUTO = "auto"
-AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")
+AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")  # numbers
+SWEEPABLE = (*CHOICES, *AXES)
+Name = Annotated[str | tuple[str, ...], BeforeValidator(choices.names)]
+Switch = Annotated[bool | tuple[bool, ...], BeforeValidator(choices.switches)]
 _WHOLE = BeforeValidator(whole)  # so that 1e5 is a number of steps
 
 
@@ -35,9 +42,11 @@ def _size(text: str) -> Any:
 class Sweep(BaseModel):
     """A checked sweep: one attribute a key; axes as tuples of points.
 
-    A fixed number is an axis of one point. No point in `learning_rate`: "auto" was
-    given, and the number is not chosen yet (`step_size`). Units: `horizon` in
-    weight-decay times 1/decay_rate; `n_steps`, `min_steps`, `max_steps` in steps.
+    A fixed number is an axis of one point; a choice (`CHOICES`) is a plain value where
+    it is fixed and a tuple where it is swept; `points` has both as tuples. No point in
+    `learning_rate`: "auto" was given, and the number is not chosen yet (`step_size`).
+    Units: `horizon` in weight-decay times 1/decay_rate; `n_steps`, `min_steps`,
+    `max_steps` in steps.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -45,7 +54,7 @@ class Sweep(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = _key(
         "name of the sweep and of its folder under results/"
     )
-    task: str = _key("task to learn")
+    task: Name = _key("task to learn")
     modulus: Annotated[tuple[int, ...], Points(whole=True, ge=2, le=1024)] = _size(
         "p: residues 0..p-1, p^2 examples"
     )
@@ -139,7 +148,7 @@ class Sweep(BaseModel):
         "counts as right; 0: such tasks have no accuracy",
         default=0.0,
     )
-    perp_grad: bool = _key(
+    perp_grad: Switch = _key(
         "take the part along the weights out of the gradient of each array, size kept",
         default=False,
     )
@@ -148,14 +157,14 @@ class Sweep(BaseModel):
         "seed (plain_addition with embedding_mlp); -1: by the run's own seed",
         default=-1,
     )
-    model: str = _key("network", default="two_layer")
-    activation: str = _key("sigma of the hidden layer", default="quadratic")
-    alpha_convention: str = _key("what alpha means", default="laziness")
-    center: bool = _key("train f(x) - f_0(x)", default=False)
-    bias: bool = _key("add zero-initialised biases to both layers", default=False)
-    loss: str = _key("training loss", default="mse")
-    optimizer: str = _key("update rule", default="gd")
-    precision: str = _key("arithmetic of matrix products", default="float32")
+    model: Name = _key("network", default="two_layer")
+    activation: Name = _key("sigma of the hidden layer", default="quadratic")
+    alpha_convention: Name = _key("what alpha means", default="laziness")
+    center: Switch = _key("train f(x) - f_0(x)", default=False)
+    bias: Switch = _key("add zero-initialised biases to both layers", default=False)
+    loss: Name = _key("training loss", default="mse")
+    optimizer: Name = _key("update rule", default="gd")
+    precision: Name = _key("arithmetic of matrix products", default="float32")
     order_parameters: tuple[str, ...] | None = _key(
         "order parameters recorded besides losses, accuracies and norms "
         "(default: all that the task has)",
@@ -192,12 +201,24 @@ class Sweep(BaseModel):
 
     @property
     def swept(self) -> tuple[str, ...]:
-        """The axes with more than one point, in the order of `AXES`."""
-        return tuple(k for k in AXES if len(getattr(self, k)) > 1)
+        """The keys with more than one point, in the order of `SWEEPABLE`."""
+        return tuple(k for k in SWEEPABLE if len(self.points(k)) > 1)
+
+    def points(self, key: str) -> tuple[Any, ...]:
+        """The points of a key that may be swept (`SWEEPABLE`), one where it is not."""
+        value = getattr(self, key)
+        return value if isinstance(value, tuple) else (value,)
 
     @property
-    def n_runs(self) -> int:
-        return math.prod(len(getattr(self, k)) for k in AXES)
+    def n_combinations(self) -> int:
+        return math.prod(len(self.points(k)) for k in CHOICES)
+
+    def combinations(self) -> Iterator[Combination]:
+        """All combinations of the choices: one, where none of them is swept."""
+        return (
+            Combination(*point)
+            for point in itertools.product(*(self.points(k) for k in CHOICES))
+        )
 
     @property
     def ramped(self) -> bool:
@@ -219,7 +240,8 @@ class Sweep(BaseModel):
         for key in (*SYSTEM_SIZES, *_LATER):
             if values[key] == Sweep.model_fields[key].default:
                 del values[key]
-        axes = {k: list(values.pop(k)) for k in AXES if k in values}
+        swept = {*AXES, *self.swept}
+        axes = {k: list(values.pop(k)) for k in SWEEPABLE if k in values and k in swept}
         fixed = {k: v[0] for k, v in axes.items() if len(v) == 1}
         if self.n_steps is not None or self.ramped:
             del values["min_steps"], values["max_steps"]

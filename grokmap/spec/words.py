@@ -55,6 +55,21 @@ class System:
     published_seed: int = -1
 
 
+class Combination(NamedTuple):
+    """One value of each choice that a sweep may sweep; fields of `System`."""
+
+    task: str
+    model: str
+    activation: str
+    alpha_convention: str
+    loss: str
+    optimizer: str
+    precision: str
+    center: bool
+    bias: bool
+    perp_grad: bool
+
+
 class Control(NamedTuple):
     """Control parameters of one run: scalars here, arrays of lanes under `vmap`.
 
@@ -87,6 +102,7 @@ class Control(NamedTuple):
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
+CHOICES = Combination._fields
 SYSTEM_FIELDS = tuple(f.name for f in fields(System))
 # Absent from tables where every system has the default, as from those of earlier
 # versions; as they are written there.

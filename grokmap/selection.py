@@ -12,21 +12,21 @@ import pandas as pd
 from grokmap.errors import SpecError, short
 from grokmap.spec import AXES
 from grokmap.spec.names import nearest
-from grokmap.spec.words import SYSTEM_SIZES
+from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
 FORM = "write alpha=0.2,weight_decay=0.01"
 
 
-def read_place(text: str) -> dict[str, float]:
-    """Coordinates written as in `FORM`.
+def read_place(text: str) -> dict[str, float | str]:
+    """Coordinates written as in `FORM`: numbers of axes, words of choices.
 
     Raises:
       SpecError: not of that form, or an axis given twice.
     """
-    place: dict[str, float] = {}
+    place: dict[str, float | str] = {}
     for part in text.split(","):
-        axis, _, number = (word.strip() for word in part.partition("="))
-        value = _number(number)
+        axis, _, word = (word.strip() for word in part.partition("="))
+        value = (word or None) if axis in CHOICES else _number(word)
         if value is None:
             raise SpecError(f"run {short(repr(text))}: no place on axes; {FORM}")
         if axis in place:
@@ -50,18 +50,37 @@ def axes_of(plan: pd.DataFrame) -> list[str]:
     return [k for k in known if k not in SYSTEM_SIZES or (plan[k] > 0).any()]
 
 
+def with_choices(plan: pd.DataFrame, place: Mapping[str, float | str]) -> pd.DataFrame:
+    """The planned runs with the choices of a place, if it names any.
+
+    Raises:
+      SpecError: no run has them.
+    """
+    for key in (key for key in CHOICES if key in place):
+        words = plan[key].astype(str) if key in plan else pd.Series(dtype=str)
+        given = str(place[key])
+        rows = words.str.casefold() == given.casefold()
+        if not rows.any():
+            what = f"no run here with {key} {short(repr(given))}"
+            raise SpecError(f"{what}; {nearest(given, sorted(set(words)))}")
+        plan = plan[rows]
+    return plan
+
+
 def nearest_run(
-    plan: pd.DataFrame, place: Mapping[str, float], log: Collection[str] = ()
+    plan: pd.DataFrame, place: Mapping[str, float | str], log: Collection[str] = ()
 ) -> pd.Series:
-    """The row of the run that is nearest to a place.
+    """The row of the run that is nearest to a place, of those with its choices.
 
     Distances along each named axis are shares of the axis' own span, of its logarithm
     for axes in `log`. Of runs that are as near, the one with the lowest seed, then the
     lowest values of the other axes.
 
     Raises:
-      SpecError: an axis that the runs do not have.
+      SpecError: an axis or a choice that the runs do not have.
     """
+    plan = with_choices(plan, place)
+    place = {k: float(v) for k, v in place.items() if k not in CHOICES}
     axes = axes_of(plan)
     for axis in place:
         if axis not in axes:
@@ -70,7 +89,7 @@ def nearest_run(
     order = ["seed", *(axis for axis in AXES if axis in axes and axis != "seed")]
     runs = plan.sort_values(order, kind="stable")
     away = [distance(runs[k].to_numpy(float), v, k in log) for k, v in place.items()]
-    squares = np.square(away).sum(axis=0)
+    squares = np.square(away).sum(axis=0) if away else np.zeros(len(runs))
     # Rounding must not choose between runs that are as near.
     as_near = squares <= squares.min() * (1 + 1e-9) + 1e-24
     return runs.iloc[int(np.argmax(as_near))]

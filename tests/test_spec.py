@@ -126,7 +126,7 @@ BAD = [
     ),
     ('name = "x"', 'name = "../x"', "letters, digits"),
     ("[axes]", "[axis]", "did you mean 'axes'"),
-    ("[axes]", "[axes]\nloss = 'mse'", "loss cannot be swept"),
+    ("[axes]", "[axes]\nhorizon = 6", "horizon cannot be swept"),
     ("horizon = 6", 'horizon = 6\nmomentum = "0.1,0.2"', "put it under [axes]"),
     ("seed = ", 'learning_rate = "0:"\nseed = ', "stands at the top"),
     ('"range:0:2:1"', '"range:0:999999:1"', "at most 1000000 in one sweep"),

@@ -39,7 +39,7 @@ def dry_run_sweep(options: Options) -> int:
     report = {
         "sweep": sweep.name,
         "folder": str(path),
-        "axes": {key: list(getattr(sweep, key)) for key in sweep.swept},
+        "axes": {key: list(sweep.points(key)) for key in sweep.swept},
         "runs": len(planned),
         "to_do": len(missing),
         "run_steps": sum(run.n_steps for run in missing),
@@ -163,9 +163,9 @@ def _print_shares(report: dict[str, Any]) -> None:
         print(f"  {name:<24} {100 * alone[name]:>5.2f}%")
 
 
-def _points(values: list[float]) -> str:
+def _points(values: list[Any]) -> str:
     shown = values if len(values) <= 8 else [*values[:3], "...", *values[-2:]]
-    return ", ".join(v if isinstance(v, str) else f"{v:g}" for v in shown)
+    return ", ".join(str(v) if isinstance(v, (str, bool)) else f"{v:g}" for v in shown)
 
 
 def _bytes_of(run: Planned) -> float:

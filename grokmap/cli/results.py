@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from grokmap import selection, store
@@ -15,6 +16,7 @@ from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_cri
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.spec import Sweep, is_log
+from grokmap.spec.words import SYSTEM_SIZES
 
 
 def spec_of(path: Path) -> Sweep:
@@ -204,14 +206,25 @@ def find_run(path: Path, text: str) -> str:
     )
 
 
-def _nearest(path: Path, plan: pd.DataFrame, place: dict[str, float]) -> str:
+def _nearest(path: Path, plan: pd.DataFrame, place: dict[str, float | str]) -> str:
+    plan = selection.with_choices(plan, place)
     known = [axis for axis in place if axis in selection.axes_of(plan)]
     log = [axis for axis in known if axis_is_log(path, plan, axis)]
     run = selection.nearest_run(plan, place, log)
     axes = dict.fromkeys((*place, *store.read_spec(path).swept))
-    where = ", ".join(f"{axis} {run[axis]:.12g}" for axis in axes)
+    where = ", ".join(f"{k} {_word(run[k])}" for k in axes if _is_read(run, k))
     print(f"grokmap: run {run['run_id']}: {where}", file=sys.stderr)
     return str(run["run_id"])
+
+
+def _is_read(run: pd.Series, key: str) -> bool:
+    """Whether a run reads a swept key; of several systems, some may not."""
+    unread = pd.isna(run[key]) or (key in SYSTEM_SIZES and run[key] == 0)
+    return not unread
+
+
+def _word(value: Any) -> str:
+    return f"{value:.12g}" if isinstance(value, (int, float, np.number)) else str(value)
 
 
 def print_command(path: Path, text: str) -> None:
@@ -224,11 +237,12 @@ def print_command(path: Path, text: str) -> None:
     made = [origin for ids, origin in store.origins(path) if run_id in ids]
     if not made:
         raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
-    table = plan_of(path).set_index("run_id")
+    run = plan_of(path).set_index("run_id").loc[run_id]
     point = [
         word
         for key in store.read_spec(path).swept
-        for word in ("-s", f"{key}={_plain(table.at[run_id, key])!r}")
+        if _is_read(run, key)
+        for word in ("-s", f"{key}={_plain(run[key])!r}")
     ]
     tile = [] if made[-1].tile is None else ["--tile", str(made[-1].tile)]
     out = ["--out", f"{argument(path)}-{run_id}"]

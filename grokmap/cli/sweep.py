@@ -37,8 +37,8 @@ from grokmap.process import signals
 from grokmap.session import checkpoint
 from grokmap.session.lock import locked
 from grokmap.spec import AUTO, AXES, Sweep
-from grokmap.spec.sweep import KEYS
-from grokmap.spec.words import SYSTEM_SIZES
+from grokmap.spec.sweep import KEYS, SWEEPABLE
+from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
 BUDGETS = ("horizon", "max_steps", "n_steps")  # what --extend may raise
 EXIT_SOME_FAILED = 3
@@ -198,7 +198,7 @@ def planned_in(path: Path, sweep: Sweep) -> list[Planned]:
     if points is None:
         return plan.plan_runs(sweep)
     _check_points(path, sweep, points)
-    places = points[[axis for axis in AXES if axis in points]].to_dict("records")
+    places = points[[axis for axis in SWEEPABLE if axis in points]].to_dict("records")
     runs = [run_at(sweep, place) for place in places]
     # Axes may have grown onto points since.
     grid = {run.run_id for run in expand(sweep)}
@@ -213,7 +213,7 @@ def _check_points(path: Path, sweep: Sweep, points: pd.DataFrame) -> None:
       ResultError: naming the points of every axis that cannot be trained.
     """
     problems: list[str] = []
-    for axis in sweep.swept:
+    for axis in (key for key in sweep.swept if key in AXES):
         wider = sweep.model_copy(update={axis: tuple(points[axis].unique().tolist())})
         problems += check(wider, set(), frozenset())
     if problems:
@@ -438,7 +438,25 @@ def check_folder(path: Path, sweep: Sweep, extend: bool = False) -> None:
 
 
 def _differences(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
-    """Why `new` does not continue `old`. Axes may grow; nothing else may change."""
+    """Why `new` does not continue `old`. Axes and choices may grow; nothing else may
+    change, as far as the runs of `old` read it."""
+    lost = False
+    for key in CHOICES:
+        gone = [v for v in old.points(key) if v not in new.points(key)]
+        lost |= bool(gone)
+        if gone and not {key} & {*old.swept, *new.swept}:
+            yield f"{key} was {old.points(key)[0]}, now {new.points(key)[0]}"
+        elif gone:
+            yield f"{key} had {', '.join(map(str, gone))}, which is gone"
+    found: dict[str, None] = {}
+    for chosen in () if lost else old.combinations():
+        parts = plan.part_of(old, chosen), plan.part_of(new, chosen)
+        found |= dict.fromkeys(_differences_of_parts(*parts, extend))
+    yield from found
+
+
+def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
+    """The same of one combination of choices, which both have."""
     for key in KEYS:
         before, after = getattr(old, key), getattr(new, key)
         if key in AXES:

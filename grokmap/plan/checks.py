@@ -51,7 +51,7 @@ def check(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
     if all(_are_known(sweep, k) for k in ("optimizer", "model", "activation")):
         yield from _check_controls(sweep, given)
     if all(_are_known(sweep, k) for k in ("task", "model")):
-        yield from _check_sizes(sweep, bad)
+        yield from _check_sizes(sweep, given)
     yield from _check_combinations(sweep, known, bad)
 
 
@@ -181,12 +181,12 @@ def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
             )
 
 
-def _check_sizes(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
+def _check_sizes(sweep: Sweep, given: set[str]) -> Iterator[str]:
     """A size that no combination reads, likewise."""
     combinations = sweep.combinations()
     read = dict.fromkeys(key for each in combinations for key in _sizes_of(each))
     for key in SYSTEM_SIZES:
-        if key not in bad and getattr(sweep, key) != (0,) and key not in read:
+        if key in given and key not in read:
             yield (
                 f"{key}: ignored by task {_quoted(sweep, 'task')} and model "
                 f"{_quoted(sweep, 'model')} (they read {', '.join(read)})"

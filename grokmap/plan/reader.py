@@ -9,7 +9,7 @@ from typing import Any
 from grokmap.errors import SpecError
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.plan.checks import check
-from grokmap.plan.expansion import is_defined
+from grokmap.plan.expansion import is_defined, unread
 from grokmap.spec import AUTO, Sweep
 from grokmap.spec.document import load, merge, validate
 from grokmap.spec.overrides import override
@@ -35,6 +35,7 @@ def read_sweep(
     document, where, resolved = load(source)
     problems: list[str] = []
     values = merge(document, problems)
+    has_several = any(isinstance(values.get(k), list) for k in ("task", "model"))
     overridden = override(values, overrides, problems)
     is_auto = values.get("learning_rate") == AUTO
     if is_auto:
@@ -46,20 +47,26 @@ def read_sweep(
         more = len(problems) - MAX_PROBLEMS
         shown = problems[:MAX_PROBLEMS] + [f"and {more} more problems"] * (more > 0)
         raise SpecError([f"{where}: {problem}" for problem in shown])
-    return _completed(sweep, is_auto)
+    sweep = sweep.model_copy(update={"learning_rate": ()}) if is_auto else sweep
+    return _completed(sweep, has_several and "order_parameters" not in overridden)
 
 
-def _completed(sweep: Sweep, is_auto: bool) -> Sweep:
-    """The sweep with what its defaults stand for."""
+def _completed(sweep: Sweep, has_several: bool) -> Sweep:
+    """The sweep with what its defaults stand for, and nothing that no run reads.
+
+    has_several: several tasks or models were given, of which the overrides may have
+      left one: it records the same order parameters as among the others.
+    """
+    combinations = list(sweep.combinations())
     chosen = sweep.order_parameters
     if chosen is None:
-        combinations = list(sweep.combinations())
-        chosen = tuple(
-            name
-            for name, entry in ORDER_PARAMETERS.items()
-            if any(is_defined(name, each) for each in combinations)
-            and not entry.on_request
-        )
+        chosen = tuple(n for n, e in ORDER_PARAMETERS.items() if not e.on_request)
+    if has_several or sweep.order_parameters is None:
+        defined = (n for n in chosen if any(is_defined(n, c) for c in combinations))
+        chosen = tuple(defined)
     tail = default_tail(sweep.horizon) if sweep.tail is None else sweep.tail
-    sweep = sweep.model_copy(update={"learning_rate": ()}) if is_auto else sweep
-    return sweep.model_copy(update={"order_parameters": chosen, "tail": tail})
+    unread_by_all = set.intersection(*(set(unread(each)) for each in combinations))
+    defaults = {key: Sweep.model_fields[key].default for key in unread_by_all}
+    return sweep.model_copy(
+        update={**defaults, "order_parameters": chosen, "tail": tail}
+    )

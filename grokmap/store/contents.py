@@ -5,15 +5,16 @@ Tables are checked as strictly as a sweep file: a width of 1.5 in one would be t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from grokmap.spec import AXES, Sweep
 from grokmap.spec.points import Points
-from grokmap.spec.sweep import points_of
-from grokmap.spec.words import SYSTEM_FIELDS, SYSTEM_SIZES
+from grokmap.spec.sweep import SWEEPABLE, points_of
+from grokmap.spec.words import ALWAYS_READ, CHOICES, SYSTEM_FIELDS, SYSTEM_SIZES
 
 RUN_ID = r"[0-9A-Za-z_.-]{1,64}"
 # What is neither on an axis nor a word of the sweep. Whole: a number of steps.
@@ -43,27 +44,46 @@ def _wrong_in_plan(plan: pd.DataFrame, sweep: Sweep) -> Iterator[str]:
     if ids.duplicated().any():
         yield "has runs twice"
     for name, expected in _words(sweep).items():
-        if name in plan and not (plan[name] == expected).fillna(False).all():
-            yield f"{name} is not the sweep's {expected!r} in every row"
+        if name in plan and not _is_one_of(plan[name], expected).all():
+            words = " or ".join(map(repr, expected))
+            yield f"{name} is not the sweep's {words} in every row"
     for name in AXES:
-        # Null, or a size of 0: not read by this system.
-        unread = name in plan and plan[name].isna().all() and name != "seed"
-        unread |= name in SYSTEM_SIZES and getattr(sweep, name) == (0,)
-        if name in plan and not unread:
-            yield from wrong_values(plan[name], points_of(name))
+        if name in plan:
+            yield from wrong_values(_read_values(plan[name], sweep), points_of(name))
     for name, points in OWN.items():
         if name in plan and not (name == "horizon" and plan[name].isna().all()):
             yield from wrong_values(plan[name], points)
 
 
-def _words(sweep: Sweep) -> dict[str, object]:
-    """Of every run's system, what a sweep fixes, as it is written in a table."""
+def _words(sweep: Sweep) -> dict[str, tuple[object, ...]]:
+    """Of every run's system, what a sweep chooses, as it is written in a table."""
     words = {
-        name: getattr(sweep, name)
+        name: sweep.points(name)
         for name in SYSTEM_FIELDS
-        if name not in (*SYSTEM_SIZES, "noisy")
+        if name not in (*SYSTEM_SIZES, "noisy", "order_parameters")
     }
-    return words | {"order_parameters": ",".join(sweep.order_parameters or ())}
+    if len(words["task"]) * len(words["model"]) > 1:
+        return words  # each has its own order parameters
+    return words | {"order_parameters": (",".join(sweep.order_parameters or ()),)}
+
+
+def _is_one_of(values: pd.Series, expected: Iterable[object]) -> npt.NDArray[np.bool_]:
+    same = [(values == each).fillna(False).to_numpy(bool) for each in expected]
+    return np.logical_or.reduce(same)
+
+
+def _read_values(values: pd.Series, sweep: Sweep) -> pd.Series:
+    """The values of an axis in the runs that read it: not null, and no size of 0.
+
+    A sweep over choices has systems that read an axis and systems that do not.
+    """
+    name = str(values.name)
+    several = sweep.n_combinations > 1 and name not in (*ALWAYS_READ, "seed")
+    is_null = values.isna()
+    if name in SYSTEM_SIZES and (several or getattr(sweep, name) == (0,)):
+        return values[~is_null & ~_is_one_of(values, [0])]
+    unread = is_null.all() and name != "seed"
+    return values[~is_null] if several or unread else values
 
 
 def wrong_values(values: pd.Series, points: Points) -> Iterator[str]:
@@ -89,9 +109,12 @@ def _wrong_in_points(points: pd.DataFrame, sweep: Sweep) -> Iterator[str]:
         yield f"has no {', '.join(lost)}"
         return
     yield from wrong_values(points["round"], _ROUND)
-    axes = [axis for axis in AXES if axis in points]
+    axes = [axis for axis in SWEEPABLE if axis in points]
     for name in axes:
-        if name in sweep.swept:
+        if name in CHOICES:
+            if not _is_one_of(points[name], sweep.points(name)).all():
+                yield f"{name} is not the sweep's in every row"
+        elif name in sweep.swept:
             yield from wrong_values(points[name], points_of(name))
         elif not (points[name] == getattr(sweep, name)[0]).fillna(False).all():
             yield f"{name} is not the sweep's {getattr(sweep, name)[0]:g}"

@@ -80,15 +80,15 @@ def nearest_run(
       SpecError: an axis or a choice that the runs do not have.
     """
     plan = with_choices(plan, place)
-    place = {k: float(v) for k, v in place.items() if k not in CHOICES}
+    numbers = {k: float(v) for k, v in place.items() if k not in CHOICES}
     axes = axes_of(plan)
-    for axis in place:
+    for axis in numbers:
         if axis not in axes:
             what = f"no axis {short(repr(axis))} of these runs"
             raise SpecError(f"{what}; {nearest(axis, axes)}")
     order = ["seed", *(axis for axis in AXES if axis in axes and axis != "seed")]
     runs = plan.sort_values(order, kind="stable")
-    away = [distance(runs[k].to_numpy(float), v, k in log) for k, v in place.items()]
+    away = [distance(runs[k].to_numpy(float), v, k in log) for k, v in numbers.items()]
     squares = np.square(away).sum(axis=0) if away else np.zeros(len(runs))
     # Rounding must not choose between runs that are as near.
     as_near = squares <= squares.min() * (1 + 1e-9) + 1e-24

@@ -25,6 +25,7 @@ from grokmap.cli.results import (
 from grokmap.cli.sweep import Options, say, session_in, train_missing
 from grokmap.errors import ResultError, SpecError
 from grokmap.spec import AXES, Sweep
+from grokmap.spec.words import CHOICES
 
 NOTHING = "no run is left to choose"
 WHOLE = ("seed", "width", "modulus", "ramp_steps")  # axes with nothing between values
@@ -108,13 +109,20 @@ def next_points(path: Path, sweep: Sweep, wanted: Wanted) -> pd.DataFrame:
     runs = load_runs(path, criteria_with(wanted.criteria, plot.GENERALISED))
     by = plot.multiples(runs, wanted.x, wanted.y)
     aim = _aim(path, runs, wanted)
+    chosen = [key for key in CHOICES if key in sweep.swept]
+    pooled = [key for key in chosen if key not in by]
+    if pooled:
+        raise SpecError(
+            f"{', '.join(pooled)}: swept here, and edges would be those of a mixture; "
+            "refine one of them in a folder of its own"
+        )
     rows: list[dict[str, Any]] = []
     fixed = {axis: getattr(sweep, axis)[0] for axis in AXES}
     for point, panel in runs.groupby(by) if by else [((), runs)]:
         place = fixed | dict(zip(by, point, strict=True))
         for x, y, seed in choice.choose(panel, sweep.seed, aim):
             rows.append(place | {wanted.x: x, wanted.y: y, "seed": seed})
-    return pd.DataFrame(rows, columns=list(AXES))
+    return pd.DataFrame(rows, columns=[*chosen, *AXES])
 
 
 def _aim(path: Path, runs: pd.DataFrame, wanted: Wanted) -> choice.Aim:

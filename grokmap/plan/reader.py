@@ -11,7 +11,7 @@ from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.plan.checks import check
 from grokmap.plan.expansion import is_defined, unread
 from grokmap.spec import AUTO, Sweep
-from grokmap.spec.document import load, merge, validate
+from grokmap.spec.document import load, merge, n_points, validate
 from grokmap.spec.overrides import override
 from grokmap.spec.sweep import default_tail
 
@@ -35,7 +35,7 @@ def read_sweep(
     document, where, resolved = load(source)
     problems: list[str] = []
     values = merge(document, problems)
-    has_several = any(isinstance(values.get(k), list) for k in ("task", "model"))
+    has_several = any(n_points(k, values.get(k)) > 1 for k in ("task", "model"))
     overridden = override(values, overrides, problems)
     is_auto = values.get("learning_rate") == AUTO
     if is_auto:

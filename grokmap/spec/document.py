@@ -75,7 +75,7 @@ def merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         problems.append("axes is a table: write [axes] and the swept keys below it")
         return values
     for key, value in values.items():
-        if key in SWEEPABLE and _n_points(key, value) > 1:
+        if key in SWEEPABLE and n_points(key, value) > 1:
             given = short(repr(value))
             problems.append(f"{key} = {given}: several values; put it under [axes]")
         if key in axes:
@@ -88,7 +88,7 @@ def merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     return {**values, **axes}
 
 
-def _n_points(key: str, value: Any) -> int:
+def n_points(key: str, value: Any) -> int:
     """The points of an axis, none where it is in error (reported later)."""
     if key in CHOICES:
         several = value.split(",") if isinstance(value, str) else value

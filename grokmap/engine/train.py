@@ -6,6 +6,7 @@ Nothing here knows of lanes, devices or files: `execute` vmaps `init` and `chunk
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,9 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from grokmap import order_parameters as op
-from grokmap.engine.network import Training, build_network, is_finite
+from grokmap.engine.network import Functions, Training, build_network, is_finite
 from grokmap.engine.records import NEVER, Slots
-from grokmap.models import MODELS
+from grokmap.models import MODELS, Scale
 from grokmap.optimizers import (
     OPTIMIZERS,
     Rates,
@@ -86,6 +87,18 @@ def names_by_cost(order_parameters: tuple[str, ...]) -> dict[str, tuple[str, ...
     return names
 
 
+class Setup(NamedTuple):
+    """What all functions of one program share, none of it traced.
+
+    functions: of the network. names: as in `Program`. n_rows: of `Lane.rows`.
+    """
+
+    system: System
+    functions: Functions
+    names: dict[str, tuple[str, ...]]
+    n_rows: int
+
+
 def build(
     system: System,
     *,
@@ -103,135 +116,178 @@ def build(
       kernel: how the first layer is computed in training (`models.KERNELS`).
       platform: for which the precision of matrix products is chosen.
     """
-    made = build_network(system, tile=tile, max_tiles=max_tiles, kernel=kernel)
-    network, task = made.network, TASKS[system.task]
-    optimizer = OPTIMIZERS[system.optimizer]
-    n_examples = task.shape(system).n_examples
-    names = names_by_cost(system.order_parameters)
-
-    def training(lane: Lane) -> Training:
-        return Training(
-            lane.rows,
-            lane.n_train,
-            lane.train,
-            lane.offset,
-            scale_at(system, lane.control),
-            examples_of(system, lane),
-            lane.control.dropout,
-        )
-
-    def snapshot_at(lane: Lane, now: Training) -> op.Snapshot:
-        activity, data = made.on_table(lane.params, now), now.data
-        logits = activity.logits
-        logits = logits if lane.offset is None else logits - lane.offset
-        return op.Snapshot(
-            params=lane.params,
-            preactivation=activity.preactivation,
-            hidden=activity.hidden,
-            logits=logits,
-            label=data.label,
-            answer=data.answer,
-            prototypes=data.prototypes,
-            loss=network.loss(logits, data.answer),
-            train=lane.train,
-            training=now,
-            network=network,
-            initial_kernel=lane.initial_kernel,
-            initial_params=lane.initial_params,
-            teacher=data.teacher,
-        )
-
-    def snapshot(lane: Lane) -> op.Snapshot:
-        return snapshot_at(lane, training(lane))
-
-    def measure_at(cost: str, lane: Lane, now: Training) -> jax.Array:
-        table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
-        return op.measure(table, names[cost], snapshot_at(lane, now))
-
-    def measure(cost: str) -> Callable[[Lane], jax.Array]:
-        return lambda lane: measure_at(cost, lane, training(lane))
-
-    def init(control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
-        key = jax.random.key(seed)
-        order = jnp.arange(n_examples)
-        if task.shuffled and system.published_seed < 0:
-            order = jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
-        in_train = jnp.arange(n_examples) < n_train
-        params = made.init(jax.random.fold_in(key, INIT), scale_at(system, control))
-        lane = Lane(
-            params=params,
-            opt_state=optimizer.init(params),
-            step=jnp.int32(0),
-            diverged_step=jnp.int32(NEVER),
-            control=control,
-            seed=seed,
-            rows=jnp.resize(order, (max(n_examples, tile * max_tiles),)),
-            n_train=n_train,
-            train=jnp.zeros(n_examples, bool).at[order].set(in_train),
-            offset=None,
-            initial_kernel=None,
-            initial_params=None,
-        )
-        if system.center:
-            now = training(lane)
-            lane = lane._replace(offset=made.on_table(params, now).logits)
-        if "ntk_drift" in system.order_parameters:
-            lane = lane._replace(initial_kernel=network.ntk(params, training(lane)))
-        if "weight_motion" in system.order_parameters:
-            lane = lane._replace(initial_params=params)
-        return lane
-
-    def chunk(lane: Lane, slots: Slots) -> tuple[Lane, jax.Array]:
-        now = training(lane)
-        constant = _own_rates(system, optimizer.rates(lane.control, now.scale), lane)
-        key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
-
-        def rates_at(step: jax.Array) -> Rates:
-            if not system.ramped:
-                return constant
-            decay = weight_decay_at(step, lane.control)
-            control = lane.control._replace(weight_decay=decay)
-            return _own_rates(system, optimizer.rates(control, now.scale), lane)
-
-        def step(_: jax.Array, lane: Lane) -> Lane:
-            # Not used, and so not computed, where nothing in the step is random.
-            own_key = jax.random.fold_in(key, lane.step)
-            grads = made.step_gradient(lane.params, now, own_key)
-            grads = _modified(system, grads, lane, own_key)
-            rates, following = rates_at(lane.step), lane.step + 1
-            at = Update(lane.control, rates, following, jax.random.fold_in(own_key, 1))
-            params, opt_state = optimizer.update(grads, lane.opt_state, lane.params, at)
-            first = (lane.diverged_step == NEVER) & ~is_finite(grads)
-            return lane._replace(
-                params=params,
-                opt_state=opt_state,
-                step=following,
-                diverged_step=jnp.where(first, lane.step, lane.diverged_step),
-            )
-
-        def measured(cost: str, i: jax.Array, lane: Lane) -> jax.Array:
-            if cost == "dense":
-                return measure_at(cost, lane, now)
-            nothing = jnp.full(len(names[cost]), jnp.nan)
-            due = getattr(slots, cost)[i]
-            return lax.cond(due, lambda: measure_at(cost, lane, now), lambda: nothing)
-
-        def record(i: jax.Array, state: tuple[Lane, jax.Array]) -> Any:
-            lane, records = state
-            lane = lax.fori_loop(0, slots.interval[i], step, lane)
-            row = jnp.concatenate([measured(cost, i, lane) for cost in names])
-            return lane, records.at[i].set(row)
-
-        shape = (slots.interval.shape[0], sum(map(len, names.values())))
-        return lax.fori_loop(0, slots.n, record, (lane, jnp.full(shape, jnp.nan)))
-
+    setup = Setup(
+        system=system,
+        functions=build_network(system, tile=tile, max_tiles=max_tiles, kernel=kernel),
+        names=names_by_cost(system.order_parameters),
+        n_rows=max(TASKS[system.task].shape(system).n_examples, tile * max_tiles),
+    )
     precision = effective_precision(system.precision, platform)
+
+    def bound(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+        return _with_precision(partial(function, setup, *arguments), precision)
+
     return Program(
-        _with_precision(init, precision),
-        _with_precision(chunk, precision),
-        _with_precision(snapshot, precision),
-        {cost: _with_precision(measure(cost), precision) for cost in names},
-        names,
+        bound(_init),
+        bound(_chunk),
+        bound(_snapshot),
+        {cost: bound(_measure, cost) for cost in setup.names},
+        setup.names,
+    )
+
+
+def _with_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:
+    def traced(*arguments: Any) -> Any:
+        with jax.default_matmul_precision(precision):
+            return function(*arguments)
+
+    return traced
+
+
+def _init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
+    system, functions = setup.system, setup.functions
+    key = jax.random.key(seed)
+    order = _order_of_examples(system, key)
+    in_train = jnp.arange(len(order)) < n_train
+    scale = scale_at(system, control)
+    params = functions.init(jax.random.fold_in(key, INIT), scale)
+    lane = Lane(
+        params=params,
+        opt_state=OPTIMIZERS[system.optimizer].init(params),
+        step=jnp.int32(0),
+        diverged_step=jnp.int32(NEVER),
+        control=control,
+        seed=seed,
+        rows=jnp.resize(order, (setup.n_rows,)),
+        n_train=n_train,
+        train=jnp.zeros(len(order), bool).at[order].set(in_train),
+        offset=None,
+        initial_kernel=None,
+        initial_params=None,
+    )
+    if system.center:
+        now = _training(system, lane)
+        lane = lane._replace(offset=functions.on_table(params, now).logits)
+    if "ntk_drift" in system.order_parameters:
+        kernel = functions.network.ntk(params, _training(system, lane))
+        lane = lane._replace(initial_kernel=kernel)
+    if "weight_motion" in system.order_parameters:
+        lane = lane._replace(initial_params=params)
+    return lane
+
+
+def _order_of_examples(system: System, key: jax.Array) -> jax.Array:
+    """The run's own order of its examples, the training examples first."""
+    task = TASKS[system.task]
+    n_examples = task.shape(system).n_examples
+    if not task.shuffled or system.published_seed >= 0:
+        return jnp.arange(n_examples)
+    return jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
+
+
+def _training(system: System, lane: Lane) -> Training:
+    return Training(
+        lane.rows,
+        lane.n_train,
+        lane.train,
+        lane.offset,
+        scale_at(system, lane.control),
+        examples_of(system, lane),
+        lane.control.dropout,
+    )
+
+
+def _chunk(setup: Setup, lane: Lane, slots: Slots) -> tuple[Lane, jax.Array]:
+    system = setup.system
+    now = _training(system, lane)
+    # Of a constant weight decay computed here, once for all steps.
+    constant = _rates(system, lane.control, now.scale, lane)
+    key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
+
+    def step(_: jax.Array, lane: Lane) -> Lane:
+        return _step(setup, lane, now, constant, key)
+
+    def record(i: jax.Array, state: tuple[Lane, jax.Array]) -> Any:
+        lane, records = state
+        lane = lax.fori_loop(0, slots.interval[i], step, lane)
+        row = [_measured_if_due(setup, cost, lane, now, slots, i) for cost in names]
+        return lane, records.at[i].set(jnp.concatenate(row))
+
+    names = setup.names
+    shape = (slots.interval.shape[0], sum(map(len, names.values())))
+    return lax.fori_loop(0, slots.n, record, (lane, jnp.full(shape, jnp.nan)))
+
+
+def _step(
+    setup: Setup, lane: Lane, now: Training, constant: Rates, key: jax.Array
+) -> Lane:
+    """One step of training; constant: its rates, unless weight decay is ramped."""
+    system = setup.system
+    # Not used, and so not computed, where nothing in the step is random.
+    step_key = jax.random.fold_in(key, lane.step)
+    grads = setup.functions.step_gradient(lane.params, now, step_key)
+    grads = _modified(system, grads, lane, step_key)
+    rates = _ramped_rates(system, now.scale, lane) if system.ramped else constant
+    following = lane.step + 1
+    at = Update(lane.control, rates, following, jax.random.fold_in(step_key, 1))
+    update = OPTIMIZERS[system.optimizer].update
+    params, opt_state = update(grads, lane.opt_state, lane.params, at)
+    first = (lane.diverged_step == NEVER) & ~is_finite(grads)
+    return lane._replace(
+        params=params,
+        opt_state=opt_state,
+        step=following,
+        diverged_step=jnp.where(first, lane.step, lane.diverged_step),
+    )
+
+
+def _measured_if_due(
+    setup: Setup, cost: str, lane: Lane, now: Training, slots: Slots, i: jax.Array
+) -> jax.Array:
+    """The quantities of a cost class at slot i; NaN where they are not due there."""
+
+    def values() -> jax.Array:
+        return _measured(setup, cost, lane, now)
+
+    if cost == "dense":
+        return values()
+    nothing = jnp.full(len(setup.names[cost]), jnp.nan)
+    return lax.cond(getattr(slots, cost)[i], values, lambda: nothing)
+
+
+def _measure(setup: Setup, cost: str, lane: Lane) -> jax.Array:
+    return _measured(setup, cost, lane, _training(setup.system, lane))
+
+
+def _measured(setup: Setup, cost: str, lane: Lane, now: Training) -> jax.Array:
+    table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
+    return op.measure(table, setup.names[cost], _snapshot_at(setup, lane, now))
+
+
+def _snapshot(setup: Setup, lane: Lane) -> op.Snapshot:
+    return _snapshot_at(setup, lane, _training(setup.system, lane))
+
+
+def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
+    network, data = setup.functions.network, now.data
+    activity = setup.functions.on_table(lane.params, now)
+    logits = activity.logits
+    logits = logits if lane.offset is None else logits - lane.offset
+    return op.Snapshot(
+        params=lane.params,
+        preactivation=activity.preactivation,
+        hidden=activity.hidden,
+        logits=logits,
+        label=data.label,
+        answer=data.answer,
+        prototypes=data.prototypes,
+        loss=network.loss(logits, data.answer),
+        train=lane.train,
+        training=now,
+        network=network,
+        initial_kernel=lane.initial_kernel,
+        initial_params=lane.initial_params,
+        teacher=data.teacher,
     )
 
 
@@ -264,14 +320,21 @@ def examples_of(system: System, lane: Lane) -> Data:
     return data._replace(target=data.prototypes[label])
 
 
-def _own_rates(system: System, rates: Rates, lane: Lane) -> Rates:
-    """Rates array by array, where the optimizer or the model has more than one.
+def _ramped_rates(system: System, scale: Scale, lane: Lane) -> Rates:
+    decay = weight_decay_at(lane.step, lane.control)
+    control = lane.control._replace(weight_decay=decay)
+    return _rates(system, control, scale, lane)
+
+
+def _rates(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:
+    """Rates of a step; array by array, where the optimizer or the model has several.
 
     Embeddings with a learning rate of their own do not decay (Liu et al.).
     """
-    plain, own_rates = rates, OPTIMIZERS[system.optimizer].own_rates
-    if own_rates is not None:
-        rates = own_rates(plain, lane.params, lane.control)
+    optimizer = OPTIMIZERS[system.optimizer]
+    rates = plain = optimizer.rates(control, scale)
+    if optimizer.own_rates is not None:
+        rates = optimizer.own_rates(plain, lane.params, lane.control)
     if "embedding_learning_rate" not in MODELS[system.model].controls:
         return rates
     share = lane.control.embedding_learning_rate / lane.control.learning_rate
@@ -286,11 +349,3 @@ def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
         size = lane.control.gradient_noise
         grads = jax.tree.map(lambda g, xi: g + size * xi, grads, noise)
     return without_own_direction(grads, lane.params) if system.perp_grad else grads
-
-
-def _with_precision(function: Callable[..., Any], precision: str) -> Callable[..., Any]:
-    def traced(*arguments: Any) -> Any:
-        with jax.default_matmul_precision(precision):
-            return function(*arguments)
-
-    return traced

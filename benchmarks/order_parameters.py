@@ -51,7 +51,8 @@ def shares(rate: cost.Rate, steps: int, runs: list[plan.Planned]) -> float:
     """Added time over that of training without order parameters."""
     counts = n_records(steps, runs[0].run.system)
     base = steps * rate.step + counts["dense"] * rate.record["dense"]
-    return sum(counts[name] * rate.record[name] for name in ("cheap", "dear")) / base
+    costs = ("cheap", "expensive")
+    return sum(counts[name] * rate.record[name] for name in costs) / base
 
 
 def measure(setting: str) -> dict[str, Any]:

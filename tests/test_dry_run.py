@@ -21,7 +21,7 @@ from grokmap import plan
 from grokmap.cli import dry_run, meter
 from grokmap.cli.meter import Meter
 from grokmap.engine.cost import n_weights
-from grokmap.engine.estimate import Measured, Work, dearest_first, estimate
+from grokmap.engine.estimate import Measured, Work, costliest_first, estimate
 from grokmap.spec import System
 
 # 100 and 300 steps; 10 and 30 records; 5 of 10 examples; 20 and 40 weights.
@@ -58,9 +58,9 @@ def test_without_a_measurement_nothing_is_claimed() -> None:
     assert estimate([], {}).whole == 0
 
 
-def test_the_dearest_come_first() -> None:
+def test_the_most_expensive_come_first() -> None:
     wide = SMALL._replace(weights=1000)
-    assert dearest_first([SMALL, LARGE, wide]) == [2, 1, 0]
+    assert costliest_first([SMALL, LARGE, wide]) == [2, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ class Bench:
         patch.setattr(meter, "time", SimpleNamespace(monotonic=lambda: self.now))
         patch.setattr(meter.devices, "choose_settings", lambda *a: "settings")
         patch.setattr(meter.devices, "compile_system", self.compile)
-        patch.setattr(meter.rates, "measured", self.measured)
-        patch.setattr(meter.rates, "measured_alone", lambda *a: iter(()))
+        patch.setattr(meter.cost, "measured", self.measured)
+        patch.setattr(meter.cost, "measured_alone", lambda *a: iter(()))
 
     def compile(self, system: System, settings: Any) -> Any:
         self.now += 5

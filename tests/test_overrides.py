@@ -21,7 +21,7 @@ WHOLE = {
     "published_seed": -1,
     "records_per_octave": 64,
     "order_parameters_per_octave": 16,
-    "dear_order_parameters_per_octave": 4,
+    "expensive_order_parameters_per_octave": 4,
     "modulus": 23,
     "width": 100,
     "seed": 1000,

@@ -42,7 +42,7 @@ def test_sparse_records_are_on_the_grid_and_at_both_ends(n_steps: int) -> None:
     assert at.dense.all()
     for mask in at:
         assert mask[0] and mask[-1]
-    assert np.all(at.cheap[at.dear])
+    assert np.all(at.cheap[at.expensive])
     found = {cost: int(mask.sum()) for cost, mask in at._asdict().items()}
     assert found == n_records(n_steps, system)
     # A longer run keeps them, but for the last.

@@ -1,4 +1,4 @@
-"""What the dear comparisons would say, on made-up runs of either verdict."""
+"""What the expensive comparisons would say, on made-up runs of either verdict."""
 
 from __future__ import annotations
 

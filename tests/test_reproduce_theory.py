@@ -20,7 +20,7 @@ def test_reproductions_hold(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SLOW))
-def test_dear_reproductions_hold_but_for_known_misses(name: str) -> None:
+def test_expensive_reproductions_hold_but_for_known_misses(name: str) -> None:
     missed = [f.quantity for f in theory.REPRODUCTIONS[name].compare({}) if not f.holds]
     # A known miss may also hold: it is one by 1.08% against 1%, and the last bits of
     # another processor start other avalanches.

@@ -14,7 +14,7 @@ from grokmap.engine.schedule import Seat, flops_of_step, slots_of, steps_alike
 NAMES = {
     "dense": ("train_loss", "train_accuracy", "test_accuracy", "weight_norm"),
     "cheap": ("snr",),
-    "dear": ("sharpness",),
+    "expensive": ("sharpness",),
 }
 
 
@@ -59,8 +59,8 @@ def test_every_run_gets_its_own_records_whatever_the_chunks(
         snr, sharpness = trajectory.values[:, 4], trajectory.values[:, 5]
         assert np.array_equal(snr[due.cheap], trajectory.step[due.cheap])
         assert np.isnan(snr[~due.cheap]).all()
-        assert np.array_equal(sharpness[due.dear], -trajectory.step[due.dear])
-        assert np.isnan(sharpness[~due.dear]).all()
+        assert np.array_equal(sharpness[due.expensive], -trajectory.step[due.expensive])
+        assert np.isnan(sharpness[~due.expensive]).all()
 
 
 def test_a_diverged_run_ends_at_its_first_unsound_step() -> None:

@@ -116,12 +116,12 @@ BAD = [
     ("horizon = 6", "horizon = 6\norder_parameters = ['snrr']", "did you mean 'snr'"),
     (
         "horizon = 6",
-        "horizon = 6\ndear_order_parameters_per_octave = 16",
+        "horizon = 6\nexpensive_order_parameters_per_octave = 16",
         "at most order_parameters_per_octave = 8",
     ),
     (
         "horizon = 6",
-        "horizon = 6\ndear_order_parameters_per_octave = 3",
+        "horizon = 6\nexpensive_order_parameters_per_octave = 3",
         "a power of two",
     ),
     ('name = "x"', 'name = "../x"', "letters, digits"),
@@ -418,3 +418,18 @@ def test_a_sweep_is_read_from_text_and_from_a_dict(read: Any) -> None:
 def test_what_is_wrong_with_a_source_is_told(source: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         read_sweep(source)
+
+
+def test_the_earlier_name_of_a_key_is_read_and_stands_in_run_ids(read: Any) -> None:
+    before = "dear_order_parameters_per_octave"
+    now = before.replace("dear", "expensive")
+    text = GOOD.replace("horizon = 6", f"horizon = 6\n{before} = 4")
+    sweep = read(text)
+    assert sweep == read(text.replace(before, now)) == read(GOOD, f"{before}=4")
+    assert getattr(sweep, now) == 4 and now in sweep.resolved()
+    system = next(expand(sweep)).system
+    identity = json.loads(system_identity(system))
+    assert identity[before] == 4 and now not in identity
+    both = text.replace("[axes]", f"{now} = 2\n[axes]")
+    assert any("keep one" in line for line in problems(read, both))
+    assert Sweep.from_resolved({**sweep.resolved(), before: 4}) == sweep

@@ -21,7 +21,7 @@ alpha = 0
 train_fraction = 0.6
 records_per_octave = 8
 order_parameters_per_octave = 1
-dear_order_parameters_per_octave = 1
+expensive_order_parameters_per_octave = 1
 """
 RAMPS = f"""{COMMON}
 name = "ramps"

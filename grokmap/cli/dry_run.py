@@ -90,7 +90,7 @@ def _shares(found: Estimate) -> dict[str, float]:
     """Of the training time, by what it is spent on, where all of it is known."""
     if found.unknown or not found.training:
         return {}
-    sparse = found.spent.get("cheap", 0.0) + found.spent.get("dear", 0.0)
+    sparse = found.spent.get("cheap", 0.0) + found.spent.get("expensive", 0.0)
     return {"order_parameters": sparse / found.training}
 
 
@@ -141,11 +141,11 @@ def _print_time(report: dict[str, Any]) -> None:
     if report["modelled"]:
         print(
             f"{'measured':<15} {report['measured']:>4} of {report['compiles']} "
-            "systems, the dearest; the others are modelled by their arithmetic"
+            "systems, the costliest; the others are modelled by their arithmetic"
         )
     if report["unknown"]:
         words = {"dense": "losses and norms", "cheap": "cheap order parameters"}
-        words |= {"dear": "dear order parameters"}
+        words |= {"expensive": "expensive order parameters"}
         missing = ", ".join(words[cost] for cost in report["unknown"])
         print(f"{'not measured':<15} {missing}: the time is without them")
 
@@ -157,7 +157,7 @@ def _print_shares(report: dict[str, Any]) -> None:
     if not alone:
         print("  (what each costs alone is measured of longer sweeps)")
         return
-    known = f"{len(alone)} of {report['order_parameters']}, of the dearest system"
+    known = f"{len(alone)} of {report['order_parameters']}, of the costliest system"
     print(f"  alone (together they share work; measured: {known}):")
     for name in sorted(alone, key=alone.__getitem__, reverse=True):
         print(f"  {name:<24} {100 * alone[name]:>5.2f}%")

@@ -1,4 +1,4 @@
-"""Measures what the systems of a sweep cost, the dearest first, as long as it pays."""
+"""Measures what the systems of a sweep cost, the costliest first, while it pays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from grokmap import plan
 from grokmap.engine import cost, devices
-from grokmap.engine.estimate import Estimate, Measured, Work, dearest_first, estimate
+from grokmap.engine.estimate import Estimate, Measured, Work, costliest_first, estimate
 from grokmap.engine.records import n_records
 from grokmap.plan import Planned
 from grokmap.spec import System
@@ -54,7 +54,7 @@ class Meter:
                 return
 
     def _numbers(self) -> Iterator[None]:
-        for rank, place in enumerate(dearest_first(self.works)):
+        for rank, place in enumerate(costliest_first(self.works)):
             system, runs = self.systems[place]
             print(f"grokmap: measuring {_named(system)}", file=sys.stderr)
             settings = devices.choose_settings(system, runs, self.lanes)
@@ -115,18 +115,18 @@ def _works(systems: list[tuple[System, list[Planned]]]) -> list[Work]:
 def _work(system: System, runs: list[Planned], weights: int) -> Work:
     """Steps and records over all runs to the end of their budgets.
 
-    A run on a small training set counts in parts of the dearest run's steps.
+    A run on a small training set counts in parts of the costliest run's steps.
     """
-    dearest = max(run.n_train for run in runs)
-    records = {"dense": 0.0, "cheap": 0.0, "dear": 0.0}
+    largest = max(run.n_train for run in runs)
+    records = {"dense": 0.0, "cheap": 0.0, "expensive": 0.0}
     for run in runs:
         for name, count in n_records(run.n_steps, system).items():
             records[name] += count
     measured = cost.costs_of(system)
     return Work(
-        steps=sum(run.n_steps * run.n_train / dearest for run in runs),
+        steps=sum(run.n_steps * run.n_train / largest for run in runs),
         records={k: n for k, n in records.items() if k in measured},
-        train=min(dearest, system.batch_size or dearest),
+        train=min(largest, system.batch_size or largest),
         examples=TASKS[system.task].shape(system).n_examples,
         weights=weights,
     )

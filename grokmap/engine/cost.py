@@ -119,9 +119,9 @@ def n_weights(system: System) -> int:
 
 
 def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> Any:
-    """Fresh lanes of some of the runs, the dearest first."""
-    dearest = sorted(runs, key=lambda run: -run.n_train)
-    queue = deque(dearest[i % len(runs)] for i in range(settings.lanes))
+    """Fresh lanes of some of the runs, the most expensive first."""
+    largest = sorted(runs, key=lambda run: -run.n_train)
+    queue = deque(largest[i % len(runs)] for i in range(settings.lanes))
     seats: list[Seat | None] = [None] * settings.lanes
     fresh = take_seats(compiled, seats, queue)
     return refill(compiled, compiled.empty(), seats, fresh)
@@ -133,7 +133,7 @@ def _slots(settings: Settings, interval: int, records: int) -> Slots:
     return Slots(
         interval=np.full((*lanes, SLOTS), interval, np.int32),
         cheap=never,
-        dear=never,
+        expensive=never,
         n=np.full(lanes, records, np.int32),
     )
 

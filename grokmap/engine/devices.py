@@ -286,7 +286,7 @@ def _shapes_of_slots(n: int | None) -> Slots:
     return Slots(
         interval=jax.ShapeDtypeStruct((*lanes, SLOTS), jnp.int32),
         cheap=flags,
-        dear=flags,
+        expensive=flags,
         n=jax.ShapeDtypeStruct(lanes, jnp.int32),
     )
 

@@ -11,15 +11,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-COSTS = ("step", "dense", "cheap", "dear")  # a step, and a record of each cost class
+# A step, and a record of each cost class.
+COSTS = ("step", "dense", "cheap", "expensive")
 
 
 class Work(NamedTuple):
     """What is to do of one system.
 
     steps: over all its runs, those on small training sets counted in parts of the
-    dearest run's; records: of each cost class. examples, train: of its task and of the
-    dearest run. weights: of its network.
+    most expensive run's; records: of each cost class. examples, train: of its task and
+    of the most expensive run. weights: of its network.
     """
 
     steps: float
@@ -62,7 +63,7 @@ class Estimate(NamedTuple):
         return self.compile + self.training
 
 
-def dearest_first(works: Sequence[Work]) -> list[int]:
+def costliest_first(works: Sequence[Work]) -> list[int]:
     """Places of the systems, those with the most arithmetic in their steps first."""
     return sorted(
         range(len(works)),

@@ -37,13 +37,13 @@ def cheap_length(system: System) -> int:
     return system.records_per_octave // system.order_parameters_per_octave
 
 
-def dear_length(system: System) -> int:
-    """The same for the dear ones; never recorded more often than the cheap ones."""
-    cheap, dear = (
+def expensive_length(system: System) -> int:
+    """The same for the expensive ones, never recorded more often than the cheap."""
+    cheap, expensive = (
         system.order_parameters_per_octave,
-        system.dear_order_parameters_per_octave,
+        system.expensive_order_parameters_per_octave,
     )
-    return system.records_per_octave // min(cheap, dear)
+    return system.records_per_octave // min(cheap, expensive)
 
 
 NEVER = -1  # `diverged_step` of a run that has not diverged
@@ -52,13 +52,14 @@ NEVER = -1  # `diverged_step` of a run that has not diverged
 class Slots(NamedTuple):
     """When a chunk records: [R] arrays of which the first n count.
 
-    interval: steps from the record before; cheap, dear: what is due beside the dense.
+    interval: steps from the record before; cheap, expensive: what is due beside the
+    dense.
     Arrays of the host, or traced in training.
     """
 
     interval: Any
     cheap: Any
-    dear: Any
+    expensive: Any
     n: Any
 
 
@@ -67,7 +68,7 @@ class Recorded(NamedTuple):
 
     dense: npt.NDArray[np.bool_]
     cheap: npt.NDArray[np.bool_]
-    dear: npt.NDArray[np.bool_]
+    expensive: npt.NDArray[np.bool_]
 
 
 def recorded(steps: npt.NDArray[np.int64], n_steps: int, system: System) -> Recorded:
@@ -77,12 +78,13 @@ def recorded(steps: npt.NDArray[np.int64], n_steps: int, system: System) -> Reco
     def every(length: int) -> npt.NDArray[np.bool_]:
         return np.isin(steps, np.append(grid[length - 1 :: length], (0, n_steps)))
 
-    return Recorded(every(1), every(cheap_length(system)), every(dear_length(system)))
+    cheap, expensive = cheap_length(system), expensive_length(system)
+    return Recorded(every(1), every(cheap), every(expensive))
 
 
 def n_records(n_steps: int, system: System) -> dict[str, int]:
     """Records of each cost class along a run, step 0 and the last included."""
     n_grid = len(record_grid(n_steps, system.records_per_octave))
-    lengths = {"cheap": cheap_length(system), "dear": dear_length(system)}
+    lengths = {"cheap": cheap_length(system), "expensive": expensive_length(system)}
     counts = {k: 2 + (n_grid - 1) // length for k, length in lengths.items()}
     return {"dense": n_grid + 1, **counts}

@@ -154,7 +154,8 @@ class Seat:
         settled = settled_at(
             step, train, test, norm, self.planned.tail, CRITERIA["default"]
         )
-        settled &= self.due.dear[: self.taken] & (not self.planned.run.system.ramped)
+        is_ramped = self.planned.run.system.ramped
+        settled &= self.due.expensive[: self.taken] & (not is_ramped)
         may_end = np.flatnonzero(settled)
         if len(may_end):
             return Trajectory(step[: may_end[0] + 1], values[: may_end[0] + 1])
@@ -190,7 +191,7 @@ def slots_of(seats: Sequence[Seat], budget: int, n_slots: int) -> Slots:
         inside = offset <= offsets[-1]
         slot = np.searchsorted(offsets, offset[inside])
         due[0, slot] |= seat.due.cheap[at[inside]]
-        due[1, slot] |= seat.due.dear[at[inside]]
+        due[1, slot] |= seat.due.expensive[at[inside]]
     interval[: len(offsets)] = np.diff(offsets, prepend=0)
     return Slots(interval, due[0], due[1], np.int32(len(offsets)))
 

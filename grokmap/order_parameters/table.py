@@ -35,8 +35,8 @@ PLAIN_ADDITION = ("plain_addition", "plain_addition_classes")
 WITH_EMBEDDING = ("embedding_mlp", "concatenated_mlp")
 INFINITY = float("inf")
 Range = tuple[float, float]
-# dense: at every record. cheap: a fraction of a training step. dear: a step or more.
-COSTS = ("dense", "cheap", "dear")
+# dense: at every record. cheap: a fraction of a training step. expensive: one or more.
+COSTS = ("dense", "cheap", "expensive")
 
 
 class Known(NamedTuple):
@@ -256,7 +256,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         r"\mathrm{PR}",
         "dimension of the hidden activations",
         (1.0, INFINITY),
-        "dear",
+        "expensive",
         reference="Recanatesi 1906.00443",
         known=Known((56, 65), (40, 78), (23, 39), (1, 40)),
     ),
@@ -282,7 +282,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         "G",
         "inequality of the absolute weights",
         (0.0, 1.0),
-        "dear",
+        "expensive",
         reference="Hurley, Rickard 0811.4706",
         known=Known((0.4, 0.42), (0.38, 0.42), (0.7, 0.76), (0.42, 1)),
     ),
@@ -329,7 +329,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         r"\|\nabla L\|",
         "norm of the training loss' gradient",
         (0.0, INFINITY),
-        "dear",
+        "expensive",
         log=True,
         known=Known((0.28, 0.5), (6e-06, 0.019), (0.0023, 0.0025), (0, 0.0072)),
     ),
@@ -338,7 +338,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         r"S",
         "rise of the training loss on one ascent step of 0.05 of the weights' norm",
         (-INFINITY, INFINITY),
-        "dear",
+        "expensive",
         reference="Foret 2010.01412",
         known=Known((2, 3.4), (0.00012, 0.15), (0.026, 0.028), (0, 0.0048)),
     ),
@@ -347,7 +347,7 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         r"h_{\max}",
         "largest eigenvalue of the training loss' Hessian",
         (-INFINITY, INFINITY),
-        "dear",
+        "expensive",
         reference="Cohen 2103.00065",
         known=Known((0.069, 0.086), (0.014, 0.14), (0.051, 0.065), (0, 0.022)),
     ),

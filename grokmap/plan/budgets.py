@@ -176,5 +176,5 @@ def by_system(planned: Iterable[Planned]) -> dict[System, list[Planned]]:
 
 
 def longest(run: Planned) -> tuple[int, float, str]:
-    """Sorts runs by what they will cost, the dearest first."""
+    """Sorts runs by what they will cost, the most expensive first."""
     return (-run.n_steps, -run.run.control.train_fraction, run.run.run_id)

@@ -132,7 +132,7 @@ def _check_cadence(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterat
     cadences = (
         "records_per_octave",
         "order_parameters_per_octave",
-        "dear_order_parameters_per_octave",
+        "expensive_order_parameters_per_octave",
     )
     for key in cadences:
         value = getattr(sweep, key)

@@ -17,7 +17,7 @@ from grokmap.spec.axis import listed
 from grokmap.spec.names import nearest
 from grokmap.spec.overrides import names
 from grokmap.spec.sweep import KEYS, SWEEPABLE, Sweep
-from grokmap.spec.words import CHOICES
+from grokmap.spec.words import CHOICES, RENAMED, with_new_names
 
 RESOLVED = "sweep.toml"  # in a result folder
 MAX_FILE_BYTES = 1 << 20
@@ -69,7 +69,7 @@ def _as_spec_errors(where: str | Path) -> Iterator[None]:
 
 def merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     """Keys of the top and of [axes] as one mapping; misplaced keys are problems."""
-    values = dict(document)
+    values = _renamed(document, problems)
     axes = values.pop("axes", {})
     if not isinstance(axes, dict):
         problems.append("axes is a table: write [axes] and the swept keys below it")
@@ -86,6 +86,16 @@ def merge(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
         if key in KEYS and key not in SWEEPABLE:
             problems.append(f"{key} cannot be swept; {', '.join(SWEEPABLE)} can")
     return {**values, **axes}
+
+
+def _renamed(document: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The document with today's names of keys."""
+    problems += [
+        f"{before} is called {now} now, and stands beside it; keep one"
+        for before, now in RENAMED.items()
+        if {before, now} <= document.keys()
+    ]
+    return with_new_names(document)
 
 
 def n_points(key: str, value: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from grokmap.errors import short
 from grokmap.spec.sweep import SWEEPABLE, Sweep
-from grokmap.spec.words import CHOICES, Combination
+from grokmap.spec.words import CHOICES, RENAMED, Combination
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 NONE = "none"
@@ -38,6 +38,7 @@ def override(
     for text in overrides:
         key, equals, value = text.partition("=")
         key, value = key.strip().removeprefix("axes."), value.strip()
+        key = RENAMED.get(key, key)
         if not equals or not key:
             problems.append(f"-s {short(text)}: write -s key=value")
         elif key in _SETTINGS and value.lower() == NONE:

@@ -19,6 +19,7 @@ from grokmap.spec.words import (
     RAMP_CONTROLS,
     SYSTEM_SIZES,
     Combination,
+    with_new_names,
 )
 
 MAX_RUNS = 1_000_000
@@ -176,10 +177,11 @@ class Sweep(BaseModel):
     order_parameters_per_octave: Annotated[int, Field(ge=1, le=256), _WHOLE] = _key(
         "records of the cheap order parameters each time the step doubles", default=8
     )
-    dear_order_parameters_per_octave: Annotated[int, Field(ge=1, le=256), _WHOLE] = (
-        _key(
-            "records of the dear order parameters each time the step doubles", default=2
-        )
+    expensive_order_parameters_per_octave: Annotated[
+        int, Field(ge=1, le=256), _WHOLE
+    ] = _key(
+        "records of the expensive order parameters each time the step doubles",
+        default=2,
     )
     horizon: Annotated[float, Field(gt=0, le=1e6)] | None = _key(
         "length of a run in weight-decay times 1/decay_rate", default=None
@@ -252,6 +254,7 @@ class Sweep(BaseModel):
         """The sweep whose `resolved` document this is."""
         values = {**document, **document.get("axes", {})}
         values.pop("axes", None)
+        values = with_new_names(values)
         values.setdefault("tail", default_tail(values.get("horizon")))
         for key in ("order_parameters",):
             if isinstance(values.get(key), list):

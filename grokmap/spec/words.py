@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ class System:
     records_per_octave: int = 64
     order_parameters: tuple[str, ...] = ()
     order_parameters_per_octave: int = 8
-    dear_order_parameters_per_octave: int = 2
+    expensive_order_parameters_per_octave: int = 2
     ramped: bool = False
     depth: int = 0
     embedding: int = 0
@@ -140,6 +141,17 @@ class Run(NamedTuple):
     seed: int
 
 
+# Keys of earlier versions, still read in sweep files and results, and what they are
+# called now. Run ids hold the earlier names.
+RENAMED = {"dear_order_parameters_per_octave": "expensive_order_parameters_per_octave"}
+_NAMES_IN_IDS = {now: before for before, now in RENAMED.items()}
+
+
+def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with keys of earlier versions called as they are now."""
+    return {RENAMED.get(key, key): value for key, value in values.items()}
+
+
 def n_train_of(train_fraction: float, n_examples: int) -> int:
     """Training examples of a run: the nearest whole number to the fraction."""
     return round(train_fraction * n_examples)
@@ -176,7 +188,7 @@ def run_id(system: str, control: str, seed: int) -> str:
 def system_identity(system: System) -> str:
     """Canonical JSON of the fields of `system` that differ from their defaults."""
     changed = {
-        f.name: getattr(system, f.name)
+        _NAMES_IN_IDS.get(f.name, f.name): getattr(system, f.name)
         for f in fields(system)
         if f.default is MISSING or getattr(system, f.name) != f.default
     }

@@ -114,7 +114,7 @@ def grokmap_rate(case: Case) -> Callable[[int], float]:
 
     lanes, _ = chunk(lanes, 1, 3)
     # A chunk is as long as the engine's own.
-    records = max(1, round(execute.CPU_CHUNK_FLOPS / case.flops / INTERVAL))
+    records = max(1, round(execute.Tuning().cpu_chunk_flops / case.flops / INTERVAL))
 
     def rate(steps: int) -> float:
         nonlocal lanes

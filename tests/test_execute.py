@@ -20,7 +20,12 @@ from grokmap.order_parameters import ORDER_PARAMETERS
 RUNS = {"alpha": "0,0.3", "weight_decay": "1e-3,0.1", "train_fraction": "0.4,0.7"}
 
 
-def with_settings(sweep: Any, **changes: Any) -> pd.DataFrame:
+LONG_CHUNKS = execute.Tuning(cpu_chunk_flops=1e12)
+
+
+def with_settings(
+    sweep: Any, tuning: execute.Tuning = execute.Tuning(), **changes: Any
+) -> pd.DataFrame:
     """Trajectories under settings that the platform would not choose itself."""
     chosen = devices.choose_settings
 
@@ -29,12 +34,10 @@ def with_settings(sweep: Any, **changes: Any) -> pd.DataFrame:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execute, "choose_settings", choose)
-        return trajectories(sweep)
+        return trajectories(sweep, tuning=tuning)
 
 
-def test_lanes_order_companions_and_chunk_length_change_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_lanes_order_companions_and_chunk_length_change_nothing() -> None:
     # Bitwise on one CPU machine: a lane never looks at its neighbours.
     names = tuple(ORDER_PARAMETERS)
     sweep = small_sweep(**RUNS, n_steps=150, order_parameters=names)
@@ -46,14 +49,11 @@ def test_lanes_order_companions_and_chunk_length_change_nothing(
     others = one[~one["run_id"].isin(done)].reset_index(drop=True)
     assert rest.equals(others)
     for flops in (3e5, 1e12):
-        monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", flops)
-        monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", min(flops, 1e5))
-        assert trajectories(sweep, lanes=n).equals(one)
+        tuning = execute.Tuning(cpu_chunk_flops=flops, cpu_least_flops=min(flops, 1e5))
+        assert trajectories(sweep, lanes=n, tuning=tuning).equals(one)
 
 
-def test_lanes_that_step_together_train_the_same_runs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_lanes_that_step_together_train_the_same_runs() -> None:
     # A GPU's way: other sums, so only to rounding; records as exact as ever.
     sweep = small_sweep(
         **RUNS,
@@ -66,8 +66,9 @@ def test_lanes_that_step_together_train_the_same_runs(
     )
     apart = trajectories(sweep)
     for lanes, steps in ((4, 7), (8, 2048)):
-        monkeypatch.setattr(execute, "GPU_CHUNK_STEPS", steps)
-        together = with_settings(sweep, together=True, lanes=lanes, kernel="one_hot")
+        tuning = execute.Tuning(gpu_chunk_steps=steps)
+        how = {"together": True, "lanes": lanes, "kernel": "one_hot"}
+        together = with_settings(sweep, tuning, **how)
         pd.testing.assert_frame_equal(together, apart, rtol=2e-3, atol=2e-4)
 
 
@@ -210,10 +211,12 @@ def test_a_failing_chunk_leaves_the_other_runs_alone(
 ) -> None:
     real = execute._run_chunk
 
-    def fails(compiled: Any, settings: Any, lanes: Any, seats: Any) -> Any:
-        if any(seat and seat.planned.run.seed == 1 for seat in seats):
+    def fails(
+        compiled: Any, settings: Any, lanes: Any, states: Any, tuning: Any
+    ) -> Any:
+        if any(state and state.planned.run.seed == 1 for state in states):
             raise RuntimeError("out of luck")
-        return real(compiled, settings, lanes, seats)
+        return real(compiled, settings, lanes, states, tuning)
 
     monkeypatch.setattr(execute, "_run_chunk", fails)
     planned = plan.plan_runs(small_sweep(seed="0,1,2,3"))
@@ -231,16 +234,15 @@ def test_runs_that_were_over_outlive_a_failure(
 ) -> None:
     real, calls = execute._run_chunk, []
 
-    def fails_late(compiled: Any, settings: Any, lanes: Any, seats: Any) -> Any:
+    def fails_late(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise RuntimeError(reason)
-        return real(compiled, settings, lanes, seats)
+        return real(*arguments)
 
     monkeypatch.setattr(execute, "_run_chunk", fails_late)
-    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e12)
     planned = plan.plan_runs(small_sweep(seed=tuple(range(12))))
-    outcomes = list(execute.execute(planned, lanes=4))
+    outcomes = list(execute.execute(planned, lanes=4, tuning=LONG_CHUNKS))
     assert len(outcomes[0].runs) == 4 and isinstance(outcomes[0], execute.Done)
     runs = [run for o in outcomes for run in o.runs]
     assert sorted(runs) == sorted(planned)
@@ -265,11 +267,13 @@ def test_runs_that_were_being_seated_are_not_lost(
 def test_out_of_memory_halves_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = execute._run_chunk, []
 
-    def too_big(compiled: Any, settings: Any, lanes: Any, seats: Any) -> Any:
+    def too_big(
+        compiled: Any, settings: Any, lanes: Any, states: Any, tuning: Any
+    ) -> Any:
         seen.append(settings.lanes)
         if settings.lanes > 4:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte")
-        return real(compiled, settings, lanes, seats)
+        return real(compiled, settings, lanes, states, tuning)
 
     sweep = small_sweep(seed=tuple(range(6)))
     expected = trajectories(sweep)
@@ -318,21 +322,21 @@ def test_progress_adds_up_to_the_run_steps() -> None:
     assert sum(p.lane_steps for p in seen) >= budget
 
 
-def test_stops_between_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e5)
-    monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 1e5)
+def test_stops_between_chunks() -> None:
+    tuning = execute.Tuning(cpu_chunk_flops=1e5, cpu_least_flops=1e5)
     seen: list[execute.Progress] = []
     hooks = execute.Hooks(seen.append, lambda: len(seen) >= 2)
-    assert list(execute.execute(plan.plan_runs(small_sweep()), hooks=hooks)) == []
+    planned = plan.plan_runs(small_sweep())
+    assert list(execute.execute(planned, hooks=hooks, tuning=tuning)) == []
     assert len(seen) == 2
 
 
-def test_a_stop_keeps_the_runs_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_keeps_the_runs_that_are_over() -> None:
     seen: list[execute.Progress] = []
     sweep = small_sweep(seed=tuple(range(12)))
-    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e12)
     hooks = execute.Hooks(seen.append, lambda: len(seen) >= 2)
-    (done,) = execute.execute(plan.plan_runs(sweep), lanes=2, hooks=hooks)
+    planned = plan.plan_runs(sweep)
+    (done,) = execute.execute(planned, lanes=2, hooks=hooks, tuning=LONG_CHUNKS)
     assert len(done.runs) == 4
 
 

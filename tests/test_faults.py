@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "JAX_COMPILATION_CACHE_DIR": CACHE.name}
 
 
+EXECUTE = execute.execute
+
+
+def tuned(monkeypatch: pytest.MonkeyPatch, tuning: execute.Tuning) -> None:
+    """Lets the command line train by other settings, which it has no options for."""
+    monkeypatch.setattr(execute, "execute", partial(EXECUTE, tuning=tuning))
+
+
 @pytest.fixture
 def grokmap(command_line: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`command_line` beside s.toml, trained in many short chunks."""
     Path("s.toml").write_text(text_of("gd, two systems"))
-    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 5e6)
-    monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 1e6)
+    tuned(monkeypatch, execute.Tuning(cpu_chunk_flops=5e6, cpu_least_flops=1e6))
     return command_line
 
 
@@ -281,8 +289,7 @@ def test_signals_stop_and_the_same_command_goes_on(
 def test_time_budget_stops_and_the_same_command_goes_on(
     grokmap: Any, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 1e6)
-    monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 5e5)
+    tuned(monkeypatch, execute.Tuning(cpu_chunk_flops=1e6, cpu_least_flops=5e5))
     for seconds in range(0, 60, 2):
         budget = f"{seconds}s"
         code, _, err = grokmap("sweep", "s.toml", *SHORT, "--time-budget", budget)

@@ -95,13 +95,10 @@ def test_a_ramp_is_followed_to_its_end_whatever_the_network_does() -> None:
     assert float(runs.loc[3, "t_grok"]) < 2000
 
 
-def test_a_ramped_run_goes_on_from_where_it_was_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_ramped_run_goes_on_from_where_it_was_kept() -> None:
     sweep = small_sweep(**RAMP, seed="0,1")
     whole = trajectories(sweep)
-    monkeypatch.setattr(execute, "CPU_CHUNK_FLOPS", 5e5)
-    monkeypatch.setattr(execute, "CPU_LEAST_FLOPS", 1e5)
+    tuning = execute.Tuning(cpu_chunk_flops=5e5, cpu_least_flops=1e5)
     kept: dict[str, Kept] = {}
     seen: list[execute.Progress] = []
 
@@ -109,9 +106,10 @@ def test_a_ramped_run_goes_on_from_where_it_was_kept(
         kept.update({run.run_id: run for run in runs})
 
     first = execute.Hooks(seen.append, lambda: len(seen) >= 2, keep)
-    assert list(execute.execute(plan.plan_runs(sweep), hooks=first)) == []
+    planned = plan.plan_runs(sweep)
+    assert list(execute.execute(planned, hooks=first, tuning=tuning)) == []
     assert all(0 < run.step < 120 for run in kept.values()) and len(kept) == 2
-    again = trajectories(sweep, hooks=execute.Hooks(kept=kept.get))
+    again = trajectories(sweep, hooks=execute.Hooks(kept=kept.get), tuning=tuning)
     assert again.equals(whole)
 
 

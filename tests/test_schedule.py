@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from grokmap import plan
 from grokmap.classify import CRITERIA, settled_at
 from grokmap.engine.records import NEVER, record_grid, recorded
-from grokmap.engine.schedule import Seat, flops_of_step, slots_of, steps_alike
+from grokmap.engine.schedule import RunState, flops_of_step, slots_of, steps_alike
 
 NAMES = {
     "dense": ("train_loss", "train_accuracy", "test_accuracy", "weight_norm"),
@@ -18,8 +18,8 @@ NAMES = {
 }
 
 
-def seat_of(n_steps: int) -> Seat:
-    return Seat(plan.plan_runs(small_sweep(n_steps=n_steps))[0], NAMES)
+def state_of(n_steps: int) -> RunState:
+    return RunState(plan.plan_runs(small_sweep(n_steps=n_steps))[0], NAMES)
 
 
 def values_at(steps: np.ndarray) -> np.ndarray:
@@ -38,21 +38,21 @@ def test_every_run_gets_its_own_records_whatever_the_chunks(
     lengths: list[int], budget: int, n_slots: int
 ) -> None:
     # Lanes that step together, each at its own step, refilled as runs end.
-    queue = [seat_of(n) for n in lengths]
-    seats, over = [queue.pop(0)], []
-    while seats:
-        slots = slots_of(seats, budget, n_slots)
+    queue = [state_of(n) for n in lengths]
+    states, over = [queue.pop(0)], []
+    while states:
+        slots = slots_of(states, budget, n_slots)
         assert 1 <= slots.n <= n_slots and slots.interval.sum() <= max(budget, 1)
         offsets = np.cumsum(slots.interval[: slots.n])
-        for seat in seats[:]:
-            seat.take(offsets, values_at(seat.step + offsets))
-            trajectory = seat.outcome(NEVER)
+        for state in states[:]:
+            state.take(offsets, values_at(state.step + offsets))
+            trajectory = state.outcome(NEVER)
             if trajectory:
-                over.append((seat, trajectory))
-                seats.remove(seat)
-        seats += [queue.pop(0)] if queue and len(seats) < 3 else []
-    for seat, trajectory in over:
-        system, n_steps = seat.planned.run.system, seat.planned.n_steps
+                over.append((state, trajectory))
+                states.remove(state)
+        states += [queue.pop(0)] if queue and len(states) < 3 else []
+    for state, trajectory in over:
+        system, n_steps = state.planned.run.system, state.planned.n_steps
         grid = record_grid(n_steps, system.records_per_octave)
         assert trajectory.step.tolist() == [0, *grid.tolist()]
         due = recorded(trajectory.step, n_steps, system)
@@ -64,13 +64,13 @@ def test_every_run_gets_its_own_records_whatever_the_chunks(
 
 
 def test_a_diverged_run_ends_at_its_first_unsound_step() -> None:
-    seat = seat_of(1000)
-    slots = slots_of([seat], 1000, 1000)
+    state = state_of(1000)
+    slots = slots_of([state], 1000, 1000)
     offsets = np.cumsum(slots.interval[: slots.n])
     rows = values_at(offsets)
     rows[offsets >= 300] = np.nan
-    seat.take(offsets, rows)
-    trajectory = seat.outcome(297)
+    state.take(offsets, rows)
+    trajectory = state.outcome(297)
     assert trajectory is not None
     assert trajectory.step[-1] == 297 and np.isnan(trajectory.values[-1]).all()
     assert np.isfinite(trajectory.values[-2, 0]) and trajectory.step[-2] < 297
@@ -78,8 +78,8 @@ def test_a_diverged_run_ends_at_its_first_unsound_step() -> None:
 
 def test_lanes_are_given_the_same_work_until_the_first_is_done() -> None:
     fraction = {"train_fraction": 0.9, "n_steps": 1000}
-    small = seat_of(1000)
-    large = Seat(plan.plan_runs(small_sweep(**fraction))[0], NAMES)
+    small = state_of(1000)
+    large = RunState(plan.plan_runs(small_sweep(**fraction))[0], NAMES)
     flops = 6 * 16 * 7 * 44  # a step of the larger
     assert flops_of_step(large.planned) == flops
     assert steps_alike([small, None, large], 100 * flops, 0.0) == [152, 0, 100]

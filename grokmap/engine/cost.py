@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokmap.engine.devices import SLOTS, Compiled, Settings, build_program, on_lanes
-from grokmap.engine.execute import refill, take_seats
+from grokmap.engine.execute import fill_lanes, refill
 from grokmap.engine.records import Slots
-from grokmap.engine.schedule import Seat
+from grokmap.engine.schedule import RunState
 from grokmap.engine.train import names_by_cost
 from grokmap.plan import Planned
 from grokmap.spec import Control, System
@@ -122,9 +122,9 @@ def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> A
     """Fresh lanes of some of the runs, the most expensive first."""
     largest = sorted(runs, key=lambda run: -run.n_train)
     queue = deque(largest[i % len(runs)] for i in range(settings.lanes))
-    seats: list[Seat | None] = [None] * settings.lanes
-    fresh = take_seats(compiled, seats, queue)
-    return refill(compiled, compiled.empty(), seats, fresh)
+    states: list[RunState | None] = [None] * settings.lanes
+    fresh = fill_lanes(compiled, states, queue)
+    return refill(compiled, compiled.empty(), states, fresh)
 
 
 def _slots(settings: Settings, interval: int, records: int) -> Slots:

@@ -28,20 +28,32 @@ from grokmap.engine.devices import (
     whole_devices,
 )
 from grokmap.engine.records import Slots
-from grokmap.engine.schedule import Kept, Seat, Trajectory, slots_of, steps_alike
+from grokmap.engine.schedule import Kept, RunState, Trajectory, slots_of, steps_alike
 from grokmap.errors import GrokmapError
 from grokmap.plan import Planned
 from grokmap.spec import Control, System
 
-# A chunk's arithmetic on one core: some 0.2 s, and 5 ms.
-CPU_CHUNK_FLOPS, CPU_LEAST_FLOPS = 1e10, 2.5e8
-# Steps of a chunk on a GPU: long against a dispatch, and so that lanes that were just
-# filled, which are recorded often, do not slow the others down much.
-GPU_CHUNK_STEPS = 2048
-# Runs that are over wait for company, since one file a run would be many small files.
-RUNS_TOGETHER, SECONDS_TOGETHER = 256, 30.0
 # Between two checkpoints of the runs in training.
 KEEP_SECONDS = 120.0
+
+
+class Tuning(NamedTuple):
+    """How training is cut into chunks and files; no result depends on it.
+
+    cpu_chunk_flops, cpu_least_flops: a chunk's arithmetic on one core, at most and at
+      least: some 0.2 s, and 5 ms.
+    gpu_chunk_steps: steps of a chunk on a GPU: long against a dispatch, and so that
+      lanes that were just filled, which are recorded often, do not slow the others
+      down much.
+    runs_together, seconds_together: runs that are over wait for company, since one file
+      a run would be many small files.
+    """
+
+    cpu_chunk_flops: float = 1e10
+    cpu_least_flops: float = 2.5e8
+    gpu_chunk_steps: int = 2048
+    runs_together: int = 256
+    seconds_together: float = 30.0
 
 
 class Done(NamedTuple):
@@ -85,7 +97,7 @@ class Hooks(NamedTuple):
 
     keep: given all runs in training, every `keep_seconds` and before a stop; what it
       was given before is over or in it again. kept: a run as it was kept, if it was.
-    refused: told why a run that was kept starts anew.
+    refused: told why a run that was kept starts again.
     """
 
     on_progress: Callable[[Progress], None] = lambda progress: None
@@ -103,6 +115,7 @@ def execute(
     lanes: int | None = None,
     tile: int | None = None,
     hooks: Hooks = Hooks(),
+    tuning: Tuning = Tuning(),
 ) -> Iterator[Done | Failed]:
     """Trains all runs but those whose id is in `done`, longest first within a system.
 
@@ -112,59 +125,62 @@ def execute(
     """
     for system, runs in plan.by_system(planned).items():
         missing = (run for run in runs if run.run.run_id not in done)
-        queue = deque(sorted(missing, key=plan.longest))
-        if not queue:
+        queue = _Queue(deque(sorted(missing, key=plan.longest)))
+        if not queue.waiting:
             continue
-        hall = _Hall(queue)
         choose = partial(choose_settings, system, runs, lanes, tile)
-        if not (yield from _execute_system(system, choose, hall, hooks)):
+        if not (yield from _execute_system(system, choose, queue, hooks, tuning)):
             return
 
 
 @dataclass
-class _Hall:
-    """Where the runs of a system are: waiting, in training, or over."""
+class _Queue:
+    """The runs of a system: waiting, in training, or over."""
 
     waiting: deque[Planned]
     training: list[Planned] = field(default_factory=list)
-    over: list[tuple[Seat, Trajectory]] = field(default_factory=list)
+    over: list[tuple[RunState, Trajectory]] = field(default_factory=list)
 
-    def leave(self, settings: Settings) -> Iterator[Done]:
-        """Gives out the runs that are over, if any are."""
+    def give_out(self, settings: Settings) -> Iterator[Done]:
+        """The runs that are over, if any are; they leave the queue."""
         if self.over:
             over, self.over = self.over, []
             yield _done(over, settings)
 
 
 def _execute_system(
-    system: System, choose: Callable[[], Settings], hall: _Hall, hooks: Hooks
+    system: System,
+    choose: Callable[[], Settings],
+    queue: _Queue,
+    hooks: Hooks,
+    tuning: Tuning,
 ) -> Generator[Done | Failed, None, bool]:
     """The runs of one system that wait; returns whether to go on.
 
     Out of memory: half the lanes, and the runs in training start again.
     """
     settings: Settings | None = None
-    while hall.waiting:
-        hall.training.clear()
+    while queue.waiting:
+        queue.training.clear()
         try:
             settings = settings or choose()
             compiled = compile_system(system, settings)
-            return (yield from _train(compiled, settings, hall, hooks))
+            return (yield from _train(compiled, settings, queue, hooks, tuning))
         except GrokmapError:
             raise  # such as a full disk: no outcome of these runs
         except Exception as error:  # whatever it is, it is these runs' outcome
             trace = traceback.format_exc()
             if settings:
-                yield from hall.leave(settings)
+                yield from queue.give_out(settings)
                 if _out_of_memory(error) and settings.lanes > jax.local_device_count():
                     half = whole_devices(settings.lanes // 2)
                     settings = settings._replace(lanes=half)
-                    hall.waiting.extendleft(reversed(hall.training))
+                    queue.waiting.extendleft(reversed(queue.training))
                     continue
             # If none was in training, compiling failed: it would for all.
-            yield Failed(tuple(hall.training or hall.waiting), trace)
-            if not hall.training:
-                hall.waiting.clear()
+            yield Failed(tuple(queue.training or queue.waiting), trace)
+            if not queue.training:
+                queue.waiting.clear()
     return True
 
 
@@ -173,100 +189,106 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _train(
-    compiled: Compiled, settings: Settings, hall: _Hall, hooks: Hooks
+    compiled: Compiled,
+    settings: Settings,
+    queue: _Queue,
+    hooks: Hooks,
+    tuning: Tuning,
 ) -> Generator[Done, None, bool]:
     """Trains, chunk by chunk, until no run waits; returns whether all are over."""
     lanes = compiled.empty()
-    seats: list[Seat | None] = [None] * settings.lanes
+    states: list[RunState | None] = [None] * settings.lanes
     last_out = last_kept = time.monotonic()
     while True:
-        fresh = take_seats(compiled, seats, hall.waiting)
+        fresh = fill_lanes(compiled, states, queue.waiting)
         # Before anything can fail: a run is waiting, in training or over at all times.
-        hall.training[:] = [seat.planned for seat in seats if seat]
-        lanes = refill(compiled, lanes, seats, fresh)
-        lanes = resume(settings, lanes, seats, fresh, hooks)
-        stop = not hall.training or hooks.should_stop()
+        queue.training[:] = [state.planned for state in states if state]
+        lanes = refill(compiled, lanes, states, fresh)
+        lanes = resume(settings, lanes, states, fresh, hooks)
+        stop = not queue.training or hooks.should_stop()
         now = time.monotonic()
         due = stop or now - last_kept > hooks.keep_seconds
-        keeping = hooks.keep and hall.training and due
-        waited = now - last_out > SECONDS_TOGETHER
-        if stop or keeping or waited or len(hall.over) >= RUNS_TOGETHER:
-            yield from hall.leave(settings)
+        keeping = hooks.keep and queue.training and due
+        waited = now - last_out > tuning.seconds_together
+        if stop or keeping or waited or len(queue.over) >= tuning.runs_together:
+            yield from queue.give_out(settings)
             last_out = now
         if hooks.keep and keeping:
-            hooks.keep(keep(settings, lanes, seats))
+            hooks.keep(keep(settings, lanes, states))
             last_kept = time.monotonic()
         if stop:
-            return not hall.training
-        lanes, over, progress = _run_chunk(compiled, settings, lanes, seats)
-        hall.over += over
-        hall.training[:] = [seat.planned for seat in seats if seat]
+            return not queue.training
+        lanes, over, progress = _run_chunk(compiled, settings, lanes, states, tuning)
+        queue.over += over
+        queue.training[:] = [state.planned for state in states if state]
         hooks.on_progress(progress)
 
 
-def take_seats(
-    compiled: Compiled, seats: list[Seat | None], queue: deque[Planned]
+def fill_lanes(
+    compiled: Compiled, states: list[RunState | None], queue: deque[Planned]
 ) -> list[int]:
-    """Gives the empty seats to the next runs of the queue; returns their places."""
-    fresh = [i for i, seat in enumerate(seats) if seat is None][: len(queue)]
+    """Gives the free lanes to the next runs of the queue; returns their places."""
+    fresh = [i for i, state in enumerate(states) if state is None][: len(queue)]
     for i in fresh:
-        seats[i] = Seat(queue.popleft(), compiled.names)
+        states[i] = RunState(queue.popleft(), compiled.names)
     return fresh
 
 
 def refill(
-    compiled: Compiled, lanes: Any, seats: Sequence[Seat | None], fresh: list[int]
+    compiled: Compiled, lanes: Any, states: Sequence[RunState | None], fresh: list[int]
 ) -> Any:
-    """Initialises the lanes of fresh seats."""
-    return compiled.refill(lanes, *_inputs(seats, fresh)) if fresh else lanes
+    """Initialises the lanes that were just given a run."""
+    return compiled.refill(lanes, *_inputs(states, fresh)) if fresh else lanes
 
 
-def keep(settings: Settings, lanes: Any, seats: Sequence[Seat | None]) -> list[Kept]:
-    """The runs of these seats as they stand."""
-    if not any(seats):
+def keep(
+    settings: Settings, lanes: Any, states: Sequence[RunState | None]
+) -> list[Kept]:
+    """The runs of these lanes as they stand."""
+    if not any(states):
         return []
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(lanes)]
     made_by = made_by_of(settings)
     return [
-        seat.keep(tuple(leaf[i].copy() for leaf in leaves), made_by)
-        for i, seat in enumerate(seats)
-        if seat and seat.step
+        state.keep(tuple(leaf[i].copy() for leaf in leaves), made_by)
+        for i, state in enumerate(states)
+        if state and state.step
     ]
 
 
 def resume(
     settings: Settings,
     lanes: Any,
-    seats: Sequence[Seat | None],
+    states: Sequence[RunState | None],
     fresh: list[int],
     hooks: Hooks,
 ) -> Any:
-    """`lanes`, those of fresh seats whose run was kept as they were then.
+    """`lanes`, those that were just given a run that was kept as they were then.
 
-    Runs kept under other settings, by other versions or on another device start anew:
+    Runs kept under other settings, by other versions or on another device start again:
     as they stand they would be neither's.
     """
     leaves, tree = jax.tree.flatten(lanes)
     shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-    states: dict[int, tuple[npt.NDArray[Any], ...]] = {}
+    restored: dict[int, tuple[npt.NDArray[Any], ...]] = {}
     for i in fresh:
-        seat = seats[i]
-        kept = hooks.kept(seat.planned.run.run_id) if seat else None
-        if seat is None or kept is None:
+        state = states[i]
+        kept = hooks.kept(state.planned.run.run_id) if state else None
+        if state is None or kept is None:
             continue
         same = [(leaf.shape, leaf.dtype) for leaf in kept.state] == shapes
         if kept.made_by != made_by_of(settings):
             hooks.refused("settings, versions or a device that differ from today's")
-        elif same and seat.resume(kept):
-            states[i] = kept.state
+        elif same and state.resume(kept):
+            restored[i] = kept.state
         else:
             hooks.refused("records or weights that do not fit")
-    if not states:
+    if not restored:
         return lanes
     hosts = [np.array(leaf) for leaf in leaves]
-    for i, state in states.items():
-        for host, own in zip(hosts, state, strict=True):
-            host[i] = own
+    for i, kept_leaves in restored.items():
+        for host, leaf in zip(hosts, kept_leaves, strict=True):
+            host[i] = leaf
     put = [
         jax.device_put(host, leaf.sharding)
         for host, leaf in zip(hosts, leaves, strict=True)
@@ -274,11 +296,11 @@ def resume(
     return jax.tree.unflatten(tree, put)
 
 
-def _inputs(seats: Sequence[Seat | None], fresh: list[int]) -> tuple[Any, ...]:
-    """Arguments of `refill`; a lane without a seat is given a run that never steps."""
-    some = next(seat for seat in seats if seat).planned
-    runs = [seat.planned if seat else some for seat in seats]
-    is_fresh = np.zeros(len(seats), bool)
+def _inputs(states: Sequence[RunState | None], fresh: list[int]) -> tuple[Any, ...]:
+    """Arguments of `refill`; a lane without a run is given a run that never steps."""
+    some = next(state for state in states if state).planned
+    runs = [state.planned if state else some for state in states]
+    is_fresh = np.zeros(len(states), bool)
     is_fresh[fresh] = True
     controls: Any = np.array([run.run.control for run in runs], np.float32)
     return (
@@ -290,65 +312,71 @@ def _inputs(seats: Sequence[Seat | None], fresh: list[int]) -> tuple[Any, ...]:
 
 
 def _run_chunk(
-    compiled: Compiled, settings: Settings, lanes: Any, seats: list[Seat | None]
-) -> tuple[Any, list[tuple[Seat, Trajectory]], Progress]:
-    """One chunk of all lanes; seats whose run is over are emptied."""
+    compiled: Compiled,
+    settings: Settings,
+    lanes: Any,
+    states: list[RunState | None],
+    tuning: Tuning,
+) -> tuple[Any, list[tuple[RunState, Trajectory]], Progress]:
+    """One chunk of all lanes; those whose run is over are free again."""
     started = time.perf_counter()
-    slots = _slots(settings, seats)
+    slots = _slots(settings, states, tuning)
     stacked = slots[0] if settings.together else jax.tree.map(_stack, *slots)
     lanes, records = compiled.chunk(lanes, stacked)
     rows, diverged = np.asarray(records), np.asarray(lanes.diverged_step)
     seconds = time.perf_counter() - started
-    over: list[tuple[Seat, Trajectory]] = []
+    over: list[tuple[RunState, Trajectory]] = []
     run_steps = spared = 0
-    busy = [seat for seat in seats if seat]
-    ended: list[Seat | None] = [None] * len(seats)
-    for i, seat in enumerate(seats):
-        if seat is None:
+    busy = [state for state in states if state]
+    ended: list[RunState | None] = [None] * len(states)
+    for i, state in enumerate(states):
+        if state is None:
             continue
         own = slots[0 if settings.together else i]
-        seat.seconds += seconds / len(busy)
+        state.seconds += seconds / len(busy)
         offsets = np.cumsum(own.interval[: own.n], dtype=np.int64)
-        run_steps += seat.take(offsets, rows[i, : own.n])
-        trajectory = seat.outcome(int(diverged[i]))
+        run_steps += state.take(offsets, rows[i, : own.n])
+        trajectory = state.outcome(int(diverged[i]))
         if trajectory:
-            over.append((seat, trajectory))
+            over.append((state, trajectory))
             # On a GPU a lane may have stepped beyond its budget: no end to go on from.
-            if trajectory.step[-1] == seat.step == seat.planned.n_steps:
-                ended[i] = seat
-            spared += max(0, seat.planned.n_steps - seat.step)
-            seats[i] = None
-    for seat, end in zip(
+            if trajectory.step[-1] == state.step == state.planned.n_steps:
+                ended[i] = state
+            spared += max(0, state.planned.n_steps - state.step)
+            states[i] = None
+    for state, end in zip(
         filter(None, ended), keep(settings, lanes, ended), strict=True
     ):
-        seat.end = end
+        state.end = end
     longest = max(int(own.interval.sum()) for own in slots)
-    return lanes, over, Progress(run_steps, longest * len(seats), spared)
+    return lanes, over, Progress(run_steps, longest * len(states), spared)
 
 
 def _stack(*parts: Any) -> Any:
     return np.stack(parts)
 
 
-def _slots(settings: Settings, seats: Sequence[Seat | None]) -> list[Slots]:
+def _slots(
+    settings: Settings, states: Sequence[RunState | None], tuning: Tuning
+) -> list[Slots]:
     """One for all lanes if they step together, else one a lane."""
     if settings.together:
-        return [slots_of([s for s in seats if s], GPU_CHUNK_STEPS, SLOTS)]
-    budgets = steps_alike(seats, CPU_CHUNK_FLOPS, CPU_LEAST_FLOPS)
+        return [slots_of([s for s in states if s], tuning.gpu_chunk_steps, SLOTS)]
+    budgets = steps_alike(states, tuning.cpu_chunk_flops, tuning.cpu_least_flops)
     return [
-        slots_of([seat] if seat else [], budget, SLOTS)
-        for seat, budget in zip(seats, budgets, strict=True)
+        slots_of([state] if state else [], budget, SLOTS)
+        for state, budget in zip(states, budgets, strict=True)
     ]
 
 
-def _done(over: list[tuple[Seat, Trajectory]], settings: Settings) -> Done:
-    seats, trajectories = zip(*over, strict=True)
+def _done(over: list[tuple[RunState, Trajectory]], settings: Settings) -> Done:
+    states, trajectories = zip(*over, strict=True)
     return Done(
-        tuple(seat.planned for seat in seats),
+        tuple(state.planned for state in states),
         tuple(trajectory.step for trajectory in trajectories),
         tuple(trajectory.values for trajectory in trajectories),
-        seats[0].columns,
+        states[0].columns,
         settings,
-        sum(seat.seconds for seat in seats),
-        tuple(seat.end for seat in seats if seat.end),
+        sum(state.seconds for state in states),
+        tuple(state.end for state in states if state.end),
     )

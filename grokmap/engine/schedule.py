@@ -1,7 +1,7 @@
-"""Which run sits in which lane, when it is recorded, and when it may leave. No jax.
+"""When a run in training is recorded, and when it may end. No jax.
 
-A seat is a run in training. Everything about its records and its end follows from its
-own steps and values, so that neither lanes nor chunk lengths show in any result.
+Everything about a run's records and its end follows from its own steps and values, so
+that neither lanes nor chunk lengths show in any result.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Kept(NamedTuple):
 
 
 @dataclass
-class Seat:
-    """A run in a lane: what it recorded so far. step: steps trained.
+class RunState:
+    """A run in training: what it recorded so far. step: steps trained.
 
     names: for each cost class, what is recorded; seconds: time spent on it; end: the
     run as it stood at its budget's end.
@@ -173,44 +173,46 @@ def _cut_at_divergence(
     )
 
 
-def slots_of(seats: Sequence[Seat], budget: int, n_slots: int) -> Slots:
+def slots_of(states: Sequence[RunState], budget: int, n_slots: int) -> Slots:
     """Slots of lanes that step together: wherever one of them is recorded.
 
-    The chunk lasts `budget` steps, or until `n_slots` records or the last seat's end.
+    The chunk lasts `budget` steps, or until `n_slots` records or the last run's end.
     """
     interval = np.zeros(n_slots, np.int32)
     due = np.zeros((2, n_slots), bool)
-    if not seats:
+    if not states:
         return Slots(interval, due[0], due[1], np.int32(0))
-    left = max(seat.planned.n_steps - seat.step for seat in seats)
+    left = max(state.planned.n_steps - state.step for state in states)
     length = min(budget, left)
-    places = [seat.stops(length) for seat in seats]
-    own = [s.steps[at] - s.step for s, at in zip(seats, places, strict=True)]
+    places = [state.stops(length) for state in states]
+    own = [s.steps[at] - s.step for s, at in zip(states, places, strict=True)]
     offsets = np.unique(np.concatenate([*own, [length]]))[:n_slots]
-    for seat, at, offset in zip(seats, places, own, strict=True):
+    for state, at, offset in zip(states, places, own, strict=True):
         inside = offset <= offsets[-1]
         slot = np.searchsorted(offsets, offset[inside])
-        due[0, slot] |= seat.due.cheap[at[inside]]
-        due[1, slot] |= seat.due.expensive[at[inside]]
+        due[0, slot] |= state.due.cheap[at[inside]]
+        due[1, slot] |= state.due.expensive[at[inside]]
     interval[: len(offsets)] = np.diff(offsets, prepend=0)
     return Slots(interval, due[0], due[1], np.int32(len(offsets)))
 
 
-def steps_alike(seats: Sequence[Seat | None], flops: float, least: float) -> list[int]:
-    """Steps for each seat that cost about the same, so that no lane waits for another.
+def steps_alike(
+    states: Sequence[RunState | None], flops: float, least: float
+) -> list[int]:
+    """Steps for each run that cost about the same, so that no lane waits for another.
 
     At most `flops`, at 6 n N p a step, and until the first run is at its end; but at
     least `least`, since every chunk has its own price, and at least one step.
     """
     left = [
-        (seat.planned.n_steps - seat.step) * flops_of_step(seat.planned)
-        for seat in seats
-        if seat
+        (state.planned.n_steps - state.step) * flops_of_step(state.planned)
+        for state in states
+        if state
     ]
     each = max(least, min([flops, *left]))
     return [
-        max(1, round(each / flops_of_step(seat.planned))) if seat else 0
-        for seat in seats
+        max(1, round(each / flops_of_step(state.planned))) if state else 0
+        for state in states
     ]
 
 

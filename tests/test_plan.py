@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from grokmap import plan
 from grokmap.engine.records import n_records, record_grid, recorded
 from grokmap.order_parameters import ORDER_PARAMETERS
-from grokmap.spec.words import ALWAYS_READ, LATER_FIELDS
+from grokmap.spec.words import ALWAYS_READ, LATER_FIELDS, STORED_AS
 
 
 @given(st.integers(1, 200_000), st.sampled_from([16, 64, 128]))
@@ -111,7 +111,8 @@ def test_every_row_of_the_table_is_its_run() -> None:
         run, rate, n_steps, n_train, _ = planned_run
         assert n_train == round(run.control.train_fraction * 49)
         later = set(LATER_FIELDS)
-        system = {k: v for k, v in vars(run.system).items() if k not in later}
+        fields = {k: v for k, v in vars(run.system).items() if k not in later}
+        system = {STORED_AS.get(k, k): v for k, v in fields.items()}
         system |= {"order_parameters": "snr,rqi"}
         control = {k: getattr(run.control, k) for k in (*ALWAYS_READ, "momentum")}
         alone = plan.decay_rate(run.system, run.control)

@@ -18,7 +18,14 @@ from grokmap.errors import SpecError
 from grokmap.models import MODELS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
-from grokmap.plan import count_runs, expand, read_sweep, sweep_schema
+from grokmap.plan import (
+    count_runs,
+    expand,
+    plan_runs,
+    plan_table,
+    read_sweep,
+    sweep_schema,
+)
 from grokmap.spec import Control, Run, Sweep, System
 from grokmap.spec.axis import round12
 from grokmap.spec.words import (
@@ -430,6 +437,8 @@ def test_the_earlier_name_of_a_key_is_read_and_stands_in_run_ids(read: Any) -> N
     system = next(expand(sweep)).system
     identity = json.loads(system_identity(system))
     assert identity[before] == 4 and now not in identity
+    table = plan_table(plan_runs(sweep), sweep)
+    assert set(table[before]) == {4} and now not in table
     both = text.replace("[axes]", f"{now} = 2\n[axes]")
     assert any("keep one" in line for line in problems(read, both))
     assert Sweep.from_resolved({**sweep.resolved(), before: 4}) == sweep

@@ -25,6 +25,7 @@ from grokmap.spec.words import (
     LATER_FIELDS,
     NOISES,
     RAMP_CONTROLS,
+    STORED_AS,
 )
 from grokmap.tasks import TASKS
 
@@ -140,7 +141,8 @@ def _system_table(systems: Sequence[tuple[System, int]]) -> pd.DataFrame:
     rows, lengths = [], []
     for system, length in systems:
         words = {k: ",".join(getattr(system, k)) for k in ("order_parameters", "noisy")}
-        rows.append({**vars(system), **words})
+        values = {**vars(system), **words}
+        rows.append({STORED_AS.get(k, k): v for k, v in values.items()})
         lengths.append(length)
     table = pd.DataFrame(rows)
     unused = [k for k, v in LATER_FIELDS.items() if (table[k] == v).all()]

@@ -142,9 +142,9 @@ class Run(NamedTuple):
 
 
 # Keys of earlier versions, still read in sweep files and results, and what they are
-# called now. Run ids hold the earlier names.
+# called now. Run ids and the columns of tables hold the earlier names for ever.
 RENAMED = {"dear_order_parameters_per_octave": "expensive_order_parameters_per_octave"}
-_NAMES_IN_IDS = {now: before for before, now in RENAMED.items()}
+STORED_AS = {now: before for before, now in RENAMED.items()}
 
 
 def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def run_id(system: str, control: str, seed: int) -> str:
 def system_identity(system: System) -> str:
     """Canonical JSON of the fields of `system` that differ from their defaults."""
     changed = {
-        _NAMES_IN_IDS.get(f.name, f.name): getattr(system, f.name)
+        STORED_AS.get(f.name, f.name): getattr(system, f.name)
         for f in fields(system)
         if f.default is MISSING or getattr(system, f.name) != f.default
     }

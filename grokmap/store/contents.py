@@ -14,7 +14,13 @@ import pandas as pd
 from grokmap.spec import AXES, Sweep
 from grokmap.spec.points import Points
 from grokmap.spec.sweep import SWEEPABLE, points_of
-from grokmap.spec.words import ALWAYS_READ, CHOICES, SYSTEM_FIELDS, SYSTEM_SIZES
+from grokmap.spec.words import (
+    ALWAYS_READ,
+    CHOICES,
+    STORED_AS,
+    SYSTEM_FIELDS,
+    SYSTEM_SIZES,
+)
 
 RUN_ID = r"[0-9A-Za-z_.-]{1,64}"
 # What is neither on an axis nor a word of the sweep. Whole: a number of steps.
@@ -58,7 +64,7 @@ def _wrong_in_plan(plan: pd.DataFrame, sweep: Sweep) -> Iterator[str]:
 def _words(sweep: Sweep) -> dict[str, tuple[object, ...]]:
     """Of every run's system, what a sweep chooses, as it is written in a table."""
     words = {
-        name: sweep.points(name)
+        STORED_AS.get(name, name): sweep.points(name)
         for name in SYSTEM_FIELDS
         if name not in (*SYSTEM_SIZES, "noisy", "order_parameters")
     }

@@ -16,7 +16,7 @@ from grokmap.errors import ResultError
 from grokmap.spec import CONTROL_FIELDS, SCHEMA_VERSION, Sweep
 from grokmap.spec.document import MAX_RESOLVED_BYTES
 from grokmap.spec.sweep import MAX_RUNS
-from grokmap.spec.words import LATER_CONTROLS, RENAMED
+from grokmap.spec.words import LATER_CONTROLS
 from grokmap.store.contents import wrong_plan, wrong_points
 from grokmap.store.files import (
     PLAN,
@@ -81,7 +81,7 @@ def read_plan(path: Path) -> pd.DataFrame:
     file = result_dir(path) / PLAN
     if not disk.exists(file):
         raise ResultError(f"{file}: missing; the same `grokmap sweep` writes it again")
-    plan = _read_frame(file, MENDS).rename(columns=RENAMED)
+    plan = _read_frame(file, MENDS)
     lost = [name for name in PLAN_COLUMNS if name not in plan]
     wrong = f"has no {', '.join(lost)}" if lost else wrong_plan(plan, read_spec(path))
     if wrong:

@@ -12,7 +12,7 @@ from conftest import ROOT
 from table_format import markdown, number, stored
 
 from grokmap.analysis import early_stopping, forecast, laws
-from grokmap.analysis.laws.compare import ratios_of, spreads
+from grokmap.analysis.laws.comparison import ratios_of, spreads
 from grokmap.analysis.series import values_at
 from grokmap.cli.early_stopping import best_warnings
 from grokmap.spec import weight_decay_at

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,9 @@ from conftest import ROOT
 
 from grokmap import plot, store
 from grokmap.analysis import laws
-from grokmap.analysis.laws import data
+from grokmap.analysis.laws import comparison, data
 from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS
 
-# The module, which the package hides behind its function.
-COMPARE = sys.modules["grokmap.analysis.laws.compare"]
 RNG = np.random.default_rng
 WIDTHS = (64, 256)
 
@@ -63,7 +60,7 @@ def planted(law: Any, sigma: float = 0.1, cut: float = 0.25) -> pd.DataFrame:
 
 def fitted(name: str, table: pd.DataFrame, clock: str) -> tuple[dict, dict, float]:
     """Constants, their errors and sigma of a law fitted to a table."""
-    from grokmap.analysis.laws.compare import constants_of
+    from grokmap.analysis.laws.comparison import constants_of
 
     data = laws.data_of(table, clock)
     found = laws.fit(laws.LAWS[name], data)
@@ -138,7 +135,7 @@ RIVALS = ("kinetic", "log-scale-free", "plateau-lambda", "two-rates")
 
 @pytest.mark.parametrize("name", ["kinetic", "two-rates"])
 def test_the_planted_law_wins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(COMPARE, "FOLDS", 2)
+    monkeypatch.setattr(comparison, "FOLDS", 2)
     time, clock, _ = PLANTED[name]
     some = {k: laws.LAWS[k] for k in RIVALS}
     found = laws.compare(planted(time), some)
@@ -245,7 +242,7 @@ def test_initial_scale_is_that_of_the_networks(activation: str) -> None:
 def test_laws_of_the_initial_scale_are_skipped_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(COMPARE, "FOLDS", 1)
+    monkeypatch.setattr(comparison, "FOLDS", 1)
     some = {k: laws.LAWS[k] for k in ("kinetic", "log-scale")}
     table = planted(PLANTED["kinetic"][0])
     whole = laws.compare(table, some)
@@ -320,7 +317,7 @@ def test_the_command_writes_and_draws(
     command_line: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One fold of all cells: nothing is left to fit again, most of the command's time.
-    monkeypatch.setattr(COMPARE, "FOLDS", 1)
+    monkeypatch.setattr(comparison, "FOLDS", 1)
     path = tmp_path / "result"
     shutil.copytree(ROOT / "results/quickstart-reference", path)
     code, out, _ = command_line("laws", str(path), "--json", "--format", "csv")

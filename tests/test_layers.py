@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,18 @@ def test_printing_and_exiting_is_the_command_lines(path: Path) -> None:
 def test_every_module_is_listed() -> None:
     found = {top(path) for path in MODULES} - {"__init__", "__main__", "cli"}
     assert found == set(MAY_USE)
+
+
+def test_no_package_has_a_module_and_a_function_of_one_name() -> None:
+    # Which of the two `package.name` is would depend on what was imported before.
+    packages = [path.parent for path in MODULES if path.name == "__init__.py"]
+    assert len(packages) > 10
+    for folder in packages:
+        package = importlib.import_module(
+            ".".join(folder.relative_to(ROOT).parts),
+        )
+        names = {path.stem for path in folder.iterdir() if path.suffix == ".py"}
+        names |= {path.name for path in packages if path.parent == folder}
+        for name in names - {"__init__", "__main__"}:
+            module = importlib.import_module(f"{package.__name__}.{name}")
+            assert getattr(package, name) is module

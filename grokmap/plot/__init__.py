@@ -1,13 +1,7 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
 from grokmap.plot.cells import boundary, gather
-from grokmap.plot.curves import CURVES, curves
-from grokmap.plot.early_stopping import early_stopping
-from grokmap.plot.forecast import forecast_panels
-from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
-from grokmap.plot.laws import law_residuals, master_curve
-from grokmap.plot.loss_curves import loss_curves
-from grokmap.plot.phase_diagram import (
+from grokmap.plot.diagram import (
     AXES,
     DELAY,
     Shading,
@@ -16,9 +10,15 @@ from grokmap.plot.phase_diagram import (
     multiples,
     phase_diagram,
 )
-from grokmap.plot.phase_grids import phase_grids
+from grokmap.plot.forecast import forecast_panels
+from grokmap.plot.grids import phase_grids
+from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
+from grokmap.plot.laws import law_residuals, master_curve
+from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.scaling import Scales, scaling_figure
+from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import COLOURS, GENERALISED, figure_bytes
+from grokmap.plot.trajectories import CURVES, curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.special import expit
 
-from grokmap.plot.phase_diagram import LABELS
+from grokmap.plot.diagram import LABELS
 from grokmap.plot.style import styled
 
 Floats = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from grokmap.plot.cells import gather
-from grokmap.plot.phase_diagram import (
+from grokmap.plot.diagram import (
     axis_label,
     hatch_censored,
     round_ticks,

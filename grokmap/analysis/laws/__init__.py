@@ -11,7 +11,7 @@ weight_decay. The time of gradient flow after t steps is t r / lambda: what eta,
 momentum and N^(-2 alpha) do to the clock cancels in it.
 """
 
-from grokmap.analysis.laws.compare import compare, pure_decay, residuals
+from grokmap.analysis.laws.comparison import compare, pure_decay, residuals
 from grokmap.analysis.laws.data import (
     ALL,
     START,
@@ -21,7 +21,7 @@ from grokmap.analysis.laws.data import (
     outside,
     system_of,
 )
-from grokmap.analysis.laws.fit import Fit, fit, log_likelihoods, standard_errors
+from grokmap.analysis.laws.fitting import Fit, fit, log_likelihoods, standard_errors
 from grokmap.analysis.laws.table import LAWS, Law, applies
 
 __all__ = [

@@ -3,7 +3,6 @@
 Tables in, tables out. Every interval is 95% and the same for the same runs.
 """
 
-from grokmap.analysis.scaling.binder import binder, binder_crossings
 from grokmap.analysis.scaling.collapse import (
     Collapse,
     Points,
@@ -12,6 +11,7 @@ from grokmap.analysis.scaling.collapse import (
     points_of,
     quality,
 )
+from grokmap.analysis.scaling.cumulants import binder, binder_crossings
 from grokmap.analysis.scaling.curves import (
     Curves,
     crossings,

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from grokmap.analysis.scaling.binder import binder, binder_crossings
 from grokmap.analysis.scaling.collapse import Collapse, fit_collapse
+from grokmap.analysis.scaling.cumulants import binder, binder_crossings
 from grokmap.analysis.scaling.curves import Curves, crossings, fit_curves, size_exponent
 from grokmap.analysis.scaling.ensemble import (
     NONE,

@@ -18,7 +18,7 @@ from grokmap.analysis.laws.data import (
     data_of,
     part_of,
 )
-from grokmap.analysis.laws.fit import Fit, fit, log_likelihoods, standard_errors
+from grokmap.analysis.laws.fitting import Fit, fit, log_likelihoods, standard_errors
 from grokmap.analysis.laws.table import FLOOR, LAWS, Law, applies
 from grokmap.errors import ResultError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from grokmap.plot.phase_diagram import say_nothing
+from grokmap.plot.diagram import say_nothing
 from grokmap.plot.style import COLOURS, styled
 
 QUANTITIES = ("#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ from grokmap.models import (
     MODELS,
     Activity,
     Drop,
+    Kernel,
     Scale,
     first_table,
 )
@@ -41,6 +43,10 @@ class Training(NamedTuple):
     dropout: Any
 
 
+# (params, training, key or None for no dropout) -> (training loss, gradient)
+Gradient = Callable[[Any, Training, jax.Array | None], tuple[jax.Array, Any]]
+
+
 class Functions(NamedTuple):
     """The pure functions of a system's network.
 
@@ -62,41 +68,12 @@ def build_network(
 ) -> Functions:
     """The functions of a system; arguments as of `train.build`."""
     task, model = TASKS[system.task], module_of(system)
-    by_kernel = MODELS[system.model].own_first and task.shape(system).n_tokens > 0
-    grid = by_kernel and _is_grid(system)
-
-    def on_table(params: Any, now: Training) -> Activity:
-        inputs, embedded = now.data.inputs, {}
-        if grid:
-            a, b = inputs[:, 0], inputs[:, 1]
-            table = KERNELS["grid"].embed(first_table(params), a, b)
-            embedded = {"embedded": table}
-        activity: Activity = model.apply(
-            {"params": params}, inputs, now.scale, **embedded
-        )
-        return activity
-
-    def init(key: jax.Array, scale: Scale) -> Any:
-        shape = task.shape(system)
-        example = (
-            jnp.zeros((1, 2), jnp.int32)
-            if shape.n_tokens
-            else jnp.zeros((1, shape.n_inputs))
-        )
-        return model.init(key, example, scale)["params"]
-
-    gradient_of = _by_kernel(system, model, kernel) if by_kernel else _by_autodiff
-    gradient = gradient_of(system, model, tile, max_tiles)
+    gradient_of = partial(_autodiff_gradient, system, model)
+    if _has_token_layer(system):
+        gradient_of = partial(_kernel_gradient, system, model, kernel)
+    gradient = partial(gradient_of, tile, max_tiles)
     batch = system.batch_size
-    of_batch = gradient_of(system, model, batch, 1) if batch else gradient
-
-    def step_gradient(params: Any, now: Training, key: jax.Array) -> Any:
-        if batch:
-            # Drawn with repetition: no state, so a run that resumes draws the same.
-            places = jax.random.randint(key, (batch,), 0, now.n_train)
-            now = now._replace(rows=now.rows[places], n_train=jnp.int32(batch))
-        return of_batch(params, now, key)[1]
-
+    of_batch = partial(gradient_of, batch, 1) if batch else gradient
     rows = probe(system)
     network = op.Network(
         loss=LOSSES[system.loss],
@@ -106,7 +83,50 @@ def build_network(
         cycle=task.cycle(system),
         tolerance=system.tolerance,
     )
-    return Functions(init, on_table, step_gradient, network)
+    return Functions(
+        init=partial(_initial_params, system, model),
+        on_table=partial(
+            _on_table, model, _has_token_layer(system) and _is_grid(system)
+        ),
+        step_gradient=partial(_step_gradient, of_batch, batch),
+        network=network,
+    )
+
+
+def _has_token_layer(system: System) -> bool:
+    """Whether the first layer is that of a two-layer network on tokens."""
+    shape = TASKS[system.task].shape(system)
+    return MODELS[system.model].own_first and shape.n_tokens > 0
+
+
+def _initial_params(system: System, model: Any, key: jax.Array, scale: Scale) -> Any:
+    shape = TASKS[system.task].shape(system)
+    example = (
+        jnp.zeros((1, 2), jnp.int32)
+        if shape.n_tokens
+        else jnp.zeros((1, shape.n_inputs))
+    )
+    return model.init(key, example, scale)["params"]
+
+
+def _on_table(model: Any, is_grid: bool, params: Any, now: Training) -> Activity:
+    """Activity on all examples; is_grid: they are all pairs of tokens, in order."""
+    inputs, embedded = now.data.inputs, {}
+    if is_grid:
+        a, b = inputs[:, 0], inputs[:, 1]
+        embedded = {"embedded": KERNELS["grid"].embed(first_table(params), a, b)}
+    activity: Activity = model.apply({"params": params}, inputs, now.scale, **embedded)
+    return activity
+
+
+def _step_gradient(
+    gradient: Gradient, batch: int, params: Any, now: Training, key: jax.Array
+) -> Any:
+    if batch:
+        # Drawn with repetition: no state, so a run that resumes draws the same.
+        places = jax.random.randint(key, (batch,), 0, now.n_train)
+        now = now._replace(rows=now.rows[places], n_train=jnp.int32(batch))
+    return gradient(params, now, key)[1]
 
 
 def module_of(system: System) -> Any:
@@ -151,114 +171,121 @@ def _loss_of(
     return jnp.sum(jnp.where(train, losses, 0.0)) / now.n_train
 
 
-def _by_autodiff(system: System, model: Any, tile: int, max_tiles: int) -> Any:
-    """(params, training, key) -> training loss and gradient, of any network."""
+def _autodiff_gradient(
+    system: System,
+    model: Any,
+    tile: int,
+    max_tiles: int,
+    params: Any,
+    now: Training,
+    key: jax.Array | None,
+) -> tuple[jax.Array, Any]:
+    """Training loss and gradient, of any network."""
     # Independent examples are in any order a random split: no rows to gather.
     in_place = max_tiles == 1 and not TASKS[system.task].shuffled
     in_place = in_place and not system.batch_size
 
-    def gradient(
-        params: Any, now: Training, key: jax.Array | None
-    ) -> tuple[jax.Array, Any]:
-        def add_tile(i: jax.Array, total: Any) -> Any:
-            rows = (
-                slice(0, tile)
-                if in_place
-                else lax.dynamic_slice(now.rows, (i * tile,), (tile,))
-            )
-            train = i * tile + jnp.arange(tile) < now.n_train
-            drop = _dropped(
-                now, key if key is None else jax.random.fold_in(key, i), system
-            )
+    def add_tile(rows: Any, train: jax.Array, drop: Drop | None, total: Any) -> Any:
+        rows = slice(0, tile) if in_place else rows
 
-            def mean_loss(params: Any) -> jax.Array:
-                inputs = now.data.inputs[rows]
-                activity = model.apply({"params": params}, inputs, now.scale, drop)
-                return _loss_of(system, activity.logits, rows, train, now)
+        def mean_loss(params: Any) -> jax.Array:
+            inputs = now.data.inputs[rows]
+            activity = model.apply({"params": params}, inputs, now.scale, drop)
+            return _loss_of(system, activity.logits, rows, train, now)
 
-            own = jax.value_and_grad(mean_loss)(params)
-            return jax.tree.map(jnp.add, total, own)
+        return jax.tree.map(jnp.add, total, jax.value_and_grad(mean_loss)(params))
 
-        zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0.0), params))
-        return _over_tiles(add_tile, zero, now, tile, max_tiles)
-
-    return gradient
+    zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0.0), params))
+    return _over_tiles(add_tile, zero, system, now, key, tile, max_tiles)
 
 
 def _over_tiles(
-    add_tile: Any, zero: Any, now: Training, tile: int, max_tiles: int
+    add_tile: Callable[..., Any],
+    zero: Any,
+    system: System,
+    now: Training,
+    key: jax.Array | None,
+    tile: int,
+    max_tiles: int,
 ) -> Any:
+    """Sums over the tiles of a lane.
+
+    add_tile: (rows of the tile, which of them are training examples, what silences
+      neurons, total) -> total.
+    """
+
+    def add(i: jax.Array, total: Any) -> Any:
+        rows = lax.dynamic_slice(now.rows, (i * tile,), (tile,))
+        train = i * tile + jnp.arange(tile) < now.n_train
+        tile_key = key if key is None else jax.random.fold_in(key, i)
+        return add_tile(rows, train, _dropped(now, tile_key, system), total)
+
     if max_tiles == 1:
-        return add_tile(jnp.int32(0), zero)
-    return lax.fori_loop(0, -(-now.n_train // tile), add_tile, zero)
+        return add(jnp.int32(0), zero)
+    return lax.fori_loop(0, -(-now.n_train // tile), add, zero)
 
 
-def _by_kernel(system: System, model: Any, kernel: str) -> Any:
+def _kernel_gradient(
+    system: System,
+    model: Any,
+    kernel: str,
+    tile: int,
+    max_tiles: int,
+    params: Any,
+    now: Training,
+    key: jax.Array | None,
+) -> tuple[jax.Array, Any]:
     """The same of a two-layer network on tokens, its first layer by a kernel."""
-    first_layer = KERNELS[kernel]
-    # A slope taken anew must not close over numbers of the run.
-    anew = first_layer.anew and not ACTIVATIONS[system.activation].controls
+    table, to_params = jax.vjp(first_table, params)
 
-    def part(
-        params: Any,
-        table: jax.Array,
-        rows: jax.Array,
-        train: jax.Array,
-        now: Training,
-        drop: Drop | None,
-    ) -> Any:
-        """Training loss of some rows; its gradients in params and in their table."""
-        inputs = now.data.inputs
-        a, b = inputs[:, 0][rows], inputs[:, 1][rows]
-        embedded, again = first_layer.embed(table, a, b), None
-        if anew:
-            # A zero that XLA cannot know: it would merge the two into one that is kept,
-            # and reading [n, N] from memory takes longer than embedding once more.
-            zero = jnp.minimum(now.n_train, 0)
-            again = first_layer.embed(table, a + zero, b + zero)
+    def add_rows(rows: Any, train: jax.Array, drop: Drop | None, total: Any) -> Any:
+        value, grads, add_first = _kernel_part(
+            system, model, KERNELS[kernel], params, table, rows, train, now, drop
+        )
+        summed = jax.tree.map(jnp.add, total[1], grads)
+        return total[0] + value, summed, add_first(total[2])
 
-        def mean_loss(params: Any, embedded: jax.Array) -> jax.Array:
-            activity = model.apply(
-                {"params": params}, inputs, now.scale, drop, embedded, again
-            )
-            return _loss_of(system, activity.logits, rows, train, now)
+    zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0.0), params, table))
+    if KERNELS[kernel].whole_table and not system.batch_size:
+        every = jnp.arange(now.train.shape[0])
+        total = add_rows(every, now.train, _dropped(now, key, system), zero)
+    else:
+        total = _over_tiles(add_rows, zero, system, now, key, tile, max_tiles)
+    value, grads, of_table = total
+    return value, jax.tree.map(jnp.add, grads, *to_params(of_table))
 
-        value, (grads, slope) = jax.value_and_grad(mean_loss, (0, 1))(params, embedded)
-        return value, grads, lambda total: first_layer.add_gradient(total, a, b, slope)
 
-    def gradient_of(_: System, __: Any, tile: int, max_tiles: int) -> Any:
-        def gradient(
-            params: Any, now: Training, key: jax.Array | None
-        ) -> tuple[jax.Array, Any]:
-            table, to_params = jax.vjp(first_table, params)
+def _kernel_part(
+    system: System,
+    model: Any,
+    first_layer: Kernel,
+    params: Any,
+    table: jax.Array,
+    rows: jax.Array,
+    train: jax.Array,
+    now: Training,
+    drop: Drop | None,
+) -> Any:
+    """Training loss of some rows; its gradient in params, and what adds that in the
+    table of the first layer to a total."""
+    inputs = now.data.inputs
+    a, b = inputs[:, 0][rows], inputs[:, 1][rows]
+    embedded, again = first_layer.embed(table, a, b), None
+    # A slope that is computed again must not close over numbers of the run.
+    if first_layer.twice and not ACTIVATIONS[system.activation].controls:
+        # A zero that XLA cannot know: it would merge the two into one that is kept,
+        # and reading [n, N] from memory takes longer than embedding once more.
+        zero = jnp.minimum(now.n_train, 0)
+        again = first_layer.embed(table, a + zero, b + zero)
 
-            def add_tile(i: jax.Array, total: Any) -> Any:
-                own = lax.dynamic_slice(now.rows, (i * tile,), (tile,))
-                train = i * tile + jnp.arange(tile) < now.n_train
-                tile_key = key if key is None else jax.random.fold_in(key, i)
-                return add(total, own, train, _dropped(now, tile_key, system))
+    def mean_loss(params: Any, embedded: jax.Array) -> jax.Array:
+        activity = model.apply(
+            {"params": params}, inputs, now.scale, drop, embedded, again
+        )
+        return _loss_of(system, activity.logits, rows, train, now)
 
-            def add(
-                total: Any, rows: jax.Array, train: jax.Array, drop: Drop | None
-            ) -> Any:
-                value, grads, add_first = part(params, table, rows, train, now, drop)
-                summed = jax.tree.map(jnp.add, total[1], grads)
-                return total[0] + value, summed, add_first(total[2])
-
-            zero = jax.tree.map(jnp.zeros_like, (jnp.float32(0.0), params, table))
-            if first_layer.whole_table and not system.batch_size:
-                every = jnp.arange(now.train.shape[0])
-                drop = _dropped(now, key, system)
-                value, grads, of_table = add(zero, every, now.train, drop)
-            else:
-                value, grads, of_table = _over_tiles(
-                    add_tile, zero, now, tile, max_tiles
-                )
-            return value, jax.tree.map(jnp.add, grads, *to_params(of_table))
-
-        return gradient
-
-    return gradient_of
+    value, (grads, slope) = jax.value_and_grad(mean_loss, (0, 1))(params, embedded)
+    return value, grads, lambda total: first_layer.add_gradient(total, a, b, slope)
 
 
 def _ntk(system: System, model: Any, probe_rows: Any) -> Any:

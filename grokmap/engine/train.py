@@ -294,7 +294,7 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
 def examples_of(system: System, lane: Lane) -> Data:
     """The examples of a run, of which labels of training examples may be noise.
 
-    label_noise: share of the training examples whose class is drawn anew from all; of
+    label_noise: share of the training examples whose class is drawn again from all; of
     real targets, standard deviation of what is added to them.
     """
     task, key = TASKS[system.task], jax.random.key(lane.seed)

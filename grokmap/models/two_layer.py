@@ -43,13 +43,13 @@ class Kernel(NamedTuple):
     add_gradient: (total, a, b, slope [n, N]) -> total [2p, N] plus the gradient in
       `first` of sum(embed * slope).
     whole_table: whether a, b have to be all examples in the table's own order.
-    anew: whether to embed anew for the gradient is cheaper than to keep [n, N].
+    twice: whether embedding again for the gradient is cheaper than keeping [n, N].
     """
 
     embed: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
     add_gradient: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
     whole_table: bool = False
-    anew: bool = False
+    twice: bool = False
 
 
 def _places(first: jax.Array, a: jax.Array, b: jax.Array) -> tuple[Any, Any]:
@@ -97,7 +97,7 @@ def _sum_grid(
 # Which is fastest where is measured in benchmarks/: gather on a CPU; a GPU's
 # scatter-add is slow and rounds in any order, so one_hot there.
 KERNELS: dict[str, Kernel] = {
-    "gather": Kernel(_gather, _scatter, anew=True),
+    "gather": Kernel(_gather, _scatter, twice=True),
     "one_hot": Kernel(
         lambda first, a, b: _one_hots(first, a, b) @ first,
         lambda total, a, b, slope: total + _one_hots(total, a, b).T @ slope,
@@ -157,7 +157,7 @@ class TwoLayer(nn.Module):
         drop: silences hidden neurons.
         embedded: [n, N] u[a] + v[b] + bias, by one of `KERNELS` of the `first_table`
           (default: by gather).
-        again: the same, computed anew, for the slope of sigma (default: embedded).
+        again: the same, computed once more, for the slope of sigma (default: embedded).
         """
         width = self.system.width
 

@@ -142,7 +142,7 @@ class Sweep(BaseModel):
         "epsilon of the polynomial activation h + (epsilon/2) h^2", default=(0.0,)
     )
     batch_size: Annotated[int, Field(ge=0, le=2**22), _WHOLE] = _key(
-        "training examples drawn anew in each step; 0: all of them", default=0
+        "training examples drawn again in each step; 0: all of them", default=0
     )
     tolerance: Annotated[float, Field(ge=0)] = _key(
         "squared error (mean over outputs) below which an example with real targets "

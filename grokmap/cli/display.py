@@ -16,10 +16,10 @@ from rich.text import Text
 
 from grokmap.classify import PHASES
 from grokmap.cli.results import phase_counts
-from grokmap.plan import Planned
 
 if TYPE_CHECKING:  # jax takes seconds to load, and lists of results need none
     from grokmap.engine.execute import Progress
+    from grokmap.plan import Planned
 
 SECONDS_BETWEEN_LINES = 10.0
 MOST_DAYS = 999

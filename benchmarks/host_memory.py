@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from grokmap import plan, store
-from grokmap.cli.sweep import missing_of, write_runs
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.plan import Planned
+from grokmap.session import missing_of, write_runs
 from grokmap.spec import Sweep
 
 RUNS, RECORDS, COLUMNS, LANES = 100_000, 100, 20, 512

@@ -22,8 +22,8 @@ from pathlib import Path
 STARTED = time.perf_counter()
 
 from grokmap import plan, store  # noqa: E402
-from grokmap.cli.sweep import missing_of  # noqa: E402
 from grokmap.plan import read_sweep  # noqa: E402
+from grokmap.session import missing_of  # noqa: E402
 
 SWEEP = Path(__file__).parents[1] / "sweeps/alpha-lambda.toml"
 AXES = (

@@ -1,3 +1,80 @@
-"""Phase diagrams of grokking."""
+"""Phase diagrams of grokking.
+
+    import grokmap
+
+    result = grokmap.sweep("sweeps/quickstart.toml")
+    result.phase_diagram()
+
+`sweep` trains what is missing of a sweep and returns its `Result`; `open` opens the
+folder of one that was trained before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Imported when they are used: jax takes seconds to load.
+if TYPE_CHECKING:
+    from grokmap.result import Result
+    from grokmap.session.display import Counts
 
 __version__ = "0.1.0"
+__all__ = ["open", "sweep"]
+
+
+def open(path: str | Path) -> Result:
+    """The result folder of a sweep.
+
+    Raises:
+      ResultError: no result folder. SpecError: its sweep.toml is not sound.
+    """
+    from grokmap.result import Result
+
+    return Result(path)
+
+
+def sweep(
+    spec: str | Path | Mapping[str, Any],
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    out: str | Path | None = None,
+    *,
+    on_progress: Callable[[Counts], None] | None = None,
+    time_budget: float = float("inf"),
+    checkpoint: float = 120.0,
+    lanes: int | None = None,
+    tile: int | None = None,
+    extend: bool = False,
+    keep_going: bool = True,
+) -> Result:
+    """Trains what is missing of a sweep; the same call goes on where it was stopped.
+
+    Args:
+      spec: the path of a sweep file or of a result folder to go on with; the name of a
+        shipped sweep; TOML text; or a dict of what the TOML would hold.
+      overrides: keys in place of the spec's: a dict, or "key=value" texts.
+      out: the result folder (default: results/NAME).
+      on_progress: called after each chunk with what is known by then (`line()`,
+        `runs_done`, `total`, `rate`, `eta`, `counts`). Default: a progress line on
+        stderr or in the notebook; `lambda counts: None` shows nothing.
+      time_budget: seconds after which to stop in good order.
+      checkpoint: seconds between two checkpoints of the runs in training.
+      lanes: runs trained together; tile: examples per gradient tile (None: chosen).
+      extend: whether budgets may be larger than those of the folder's sweep.
+      keep_going: whether to train the others after a run has failed.
+
+    Returns:
+      The result. Runs that failed stand in its failed.parquet.
+
+    Raises:
+      SpecError: the spec has problems, each named. ResultError, OtherSweepError,
+      LockedError: the folder cannot be written, holds another sweep, or is being
+      written. KeyboardInterrupt: it was interrupted, and what there is was kept.
+    """
+    from grokmap.result import Result
+    from grokmap.session import Options
+    from grokmap.session.library import train
+
+    options = Options(time_budget, checkpoint, lanes, tile, extend, keep_going)
+    return Result(train(spec, overrides, out, options, on_progress))

@@ -15,7 +15,8 @@ from grokmap.analysis import boundaries as wedge
 from grokmap.analysis import hysteresis, transition_order
 from grokmap.analysis.series import values_at
 from grokmap.classify import classify, read_criteria
-from grokmap.cli.boundaries import at_half_budget, summary
+from grokmap.result import Result
+from grokmap.result.boundaries import at_half_budget, summary
 
 SCALING_WORDS = {
     "half": "λ at P(grok) = 1/2",
@@ -228,7 +229,7 @@ def half_budget() -> str:
     rows = []
     for words, (name, criteria) in SETTINGS.items():
         path = ROOT / "results" / name
-        half = at_half_budget(path, read_criteria(criteria))
+        half = at_half_budget(Result(path), read_criteria(criteria))
         full = labelled(name, criteria)
         moved = wedge.shifts(wedge.boundaries(full), wedge.boundaries(half), True)
         by_edge = summary(moved, True).set_index("edge")

@@ -308,7 +308,9 @@ def test_an_automatic_learning_rate_is_chosen_once_and_kept(
     assert set(runs["learning_rate"]) == {spec["learning_rate"]}
 
     # Again, and with an axis grown: the number of the folder, whatever is found now.
-    monkeypatch.setattr("grokmap.cli.sweep.choose_learning_rate", lambda sweep: 1.0)
+    monkeypatch.setattr(
+        "grokmap.session.folder.choose_learning_rate", lambda sweep: 1.0
+    )
     assert grokmap(*auto)[0] == 0
     assert tomllib.loads(Path("results/tiny/sweep.toml").read_text()) == spec
     # A given number is another sweep.

@@ -24,8 +24,8 @@ from crafted import CRAFTED, FOREIGN, foreign_files
 
 from grokmap import plan, store
 from grokmap.classify import CRITERIA
-from grokmap.cli.results import label_runs
 from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.result.labels import label_runs
 
 REFERENCE = ROOT / "results/quickstart-reference"
 FIGURE, TABLE = ("--format", "png"), ("--format", "csv")

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from grokmap import plan
 from grokmap.classify import FLAGS
-from grokmap.cli import display
-from grokmap.cli.display import Display, human_time, print_event
+from grokmap.cli.display import Display, JsonDisplay
+from grokmap.cli.events import print_event
+from grokmap.durations import human_time
 from grokmap.engine.execute import Progress
+from grokmap.session import display
 
 RUNS = plan.plan_runs(small_sweep(seed="0,1,2,3"))  # of 100 steps each
 
@@ -38,12 +40,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
+def begun(kind: type[Display] = Display) -> Display:
+    made = kind()
+    made.begin(RUNS, 4, 0)
+    return made
+
+
 def finished(count: int) -> pd.DataFrame:
     return pd.DataFrame({"phase": ["grok"] * count, **dict.fromkeys(FLAGS, False)})
 
 
 def test_the_eta_is_what_is_left_over_the_rate(clock: Clock) -> None:
-    shown = Display(RUNS, 4, as_json=False)
+    shown = begun()
     assert math.isnan(shown.eta) and "ETA -" in shown.line()
     shown.progress(Progress(run_steps=100, lane_steps=100))  # may hold a compile
     assert "starting" in shown.line() and "ETA -" in shown.line()
@@ -56,7 +64,7 @@ def test_the_eta_is_what_is_left_over_the_rate(clock: Clock) -> None:
 
 
 def test_at_the_end_nothing_is_left_whatever_was_counted(clock: Clock) -> None:
-    shown = Display(RUNS, 4, as_json=False)
+    shown = begun()
     for clock.now in (1.0, 2.0):
         shown.progress(Progress(run_steps=20, lane_steps=20))
     shown.done(finished(4))
@@ -76,7 +84,7 @@ def test_no_clock_and_no_count_makes_nonsense(moments: Any) -> None:
     made = Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(display, "time", made)
-        shown = Display(RUNS, 4, as_json=True)
+        shown = begun(JsonDisplay)
         for made.now, steps, spared in moments:
             shown.progress(Progress(steps, steps, spared))
             assert math.isnan(shown.eta) or 0 <= shown.eta < math.inf

@@ -163,7 +163,7 @@ def test_an_automatic_rate_is_chosen_by_the_ends_of_the_sizes(
         widths.append(sweep.width)
         return 0.05
 
-    monkeypatch.setattr("grokmap.cli.sweep.choose_learning_rate", chosen)
+    monkeypatch.setattr("grokmap.session.folder.choose_learning_rate", chosen)
     monkeypatch.setattr(dry_run, "run_within", lambda steps, seconds: True)
     auto = ("-s", "learning_rate=auto", "-s", "width=range:8:48:1")
     code, out, _ = command_line("sweep", "tiny.toml", *auto, "--dry-run", "--json")

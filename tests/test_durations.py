@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from grokmap.cli.durations import FORMS, seconds_of
+from grokmap.durations import FORMS, seconds_of
 from grokmap.errors import SpecError
 
 

@@ -14,7 +14,8 @@ from edge_tables import WITHIN, distance, labelled, precision
 
 from grokmap.analysis import boundaries as wedge
 from grokmap.classify import read_criteria
-from grokmap.cli.boundaries import at_half_budget, summary
+from grokmap.result import Result
+from grokmap.result.boundaries import at_half_budget, summary
 
 QUICKSTART = ROOT / "results/quickstart-reference"
 
@@ -22,7 +23,7 @@ QUICKSTART = ROOT / "results/quickstart-reference"
 def shifts(name: str, criteria: str) -> pd.DataFrame:
     full = wedge.boundaries(labelled(name, criteria))
     rules = read_criteria(criteria)
-    half = wedge.boundaries(at_half_budget(ROOT / "results" / name, rules))
+    half = wedge.boundaries(at_half_budget(Result(ROOT / "results" / name), rules))
     moved = wedge.shifts(full, half, log=True)
     return summary(moved, log=True).set_index("edge")
 

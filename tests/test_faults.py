@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
@@ -26,10 +25,7 @@ from conftest import CACHE, ROOT
 from grokmap import disk, store
 from grokmap.engine import execute
 from grokmap.errors import LockedError, ResultError
-from grokmap.session import checkpoint, lock
-
-# By its name: in the package, `sweep` is the command.
-cli_sweep = importlib.import_module("grokmap.cli.sweep")
+from grokmap.session import checkpoint, display, lock, session
 
 COMMON = """
 name = "s"
@@ -150,16 +146,16 @@ def test_a_stopped_sweep_goes_on_where_it_was(
     grokmap: Any, whole: Path, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cli_sweep.Stop, "__call__", stop_after(chunks, 75))
+        patch.setattr(session.Stop, "__call__", stop_after(chunks, 75))
         code, _, err = grokmap("sweep", "s.toml", *SHORT)
     assert code == 75 and "are kept; the same command goes on" in err
     places = checkpoint.places(Path("results/s"))
     assert places and all(place.step > 0 for place in places.values())
     steps: list[int] = []
     with monkeypatch.context() as patch:
-        progress = cli_sweep.Display.progress
+        progress = display.Display.progress
         patch.setattr(
-            cli_sweep.Display,
+            display.Display,
             "progress",
             lambda self, done: [steps.append(done.run_steps), progress(self, done)][1],
         )
@@ -177,7 +173,7 @@ def test_a_damaged_checkpoint_costs_time_only(
     grokmap: Any, whole: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cli_sweep.Stop, "__call__", stop_after(30, 75))
+        patch.setattr(session.Stop, "__call__", stop_after(30, 75))
         assert grokmap("sweep", "s.toml", *SHORT, "--checkpoint", "0s")[0] == 75
     folder = Path("results/s/checkpoints")
     latest, previous = folder / checkpoint.LATEST, folder / checkpoint.PREVIOUS
@@ -478,9 +474,9 @@ def test_extend_goes_on_with_the_runs_that_were_cut_short(
     code, _, err = grokmap("sweep", "s.toml", *SHORT)
     assert code == 4 and "--extend continues what it cut short" in err
     steps: list[int] = []
-    progress = cli_sweep.Display.progress
+    progress = display.Display.progress
     monkeypatch.setattr(
-        cli_sweep.Display,
+        display.Display,
         "progress",
         lambda self, done: [steps.append(done.run_steps), progress(self, done)][1],
     )
@@ -512,7 +508,7 @@ def test_an_extension_that_is_killed_goes_on_too(
 ) -> None:
     assert grokmap("sweep", "s.toml", *BUDGET)[0] == 0
     with monkeypatch.context() as patch:
-        patch.setattr(cli_sweep.Stop, "__call__", stop_after(4, 75))
+        patch.setattr(session.Stop, "__call__", stop_after(4, 75))
         assert grokmap("sweep", "s.toml", *SHORT, "--extend")[0] == 75
     assert grokmap("sweep", "s.toml", *SHORT)[0] == 0
     found, _ = store.read_trajectories(Path("results/s"))

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "grokmap"
 MAY_USE = {
     "errors": set(),
     "process": set(),
+    "durations": {"errors"},
     "disk": {"errors"},
     "spec": {"errors", "disk"},
     "store": {"errors", "disk", "spec"},
@@ -33,16 +34,22 @@ MAY_USE = {
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
     },
     "analysis": {"errors", "spec", "classify"},
-    "selection": {"errors", "spec"},
     "plot": {"errors", "spec"},
-    "session": {"errors", "disk", "spec", "store", "engine"},
+    "result": {
+        *("errors", "spec", "store", "plan", "classify", "order_parameters"),
+        *("analysis", "plot"),
+    },
+    "session": {
+        *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),
+        *("durations", "result"),
+    },
     "reproduce": {
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),
     },
 }
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "engine", "cli"),
-    *("theory", "reproduce"),
+    *("theory", "reproduce", "session"),
 }
 # Of the engine these know of steps and files of numbers alone.
 NO_JAX = {"engine/records.py", "engine/schedule.py", "engine/estimate.py"}

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from grokmap import store
-from grokmap.selection import FORM, nearest_run, read_place
+from grokmap.result.selection import FORM, nearest_run, read_place
 
 RESULT = str(ROOT / "results/quickstart-reference")
 ALPHAS, LAMBDAS, SEEDS = (0.0, 0.2, 0.4), (1e-4, 1e-3, 1e-2, 1e-1, 1.0), (3, 5)

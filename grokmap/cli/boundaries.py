@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokmap import plot, store
 from grokmap.analysis import boundaries as wedge
-from grokmap.classify import Criteria, classify_parts
+from grokmap.classify import Criteria, read_criteria
+from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import axis_is_log, criteria_with, load_runs, plan_of
-from grokmap.errors import ResultError
+from grokmap.result.boundaries import find
 
 NAME = "boundaries"
 
@@ -28,35 +27,21 @@ def find_boundaries(
     as_json: bool,
     out: Path | None = None,
 ) -> None:
-    """Prints the edges, alpha_c and the shift at half the budget; writes the table.
-
-    budget: whether to label everything again at half of every budget.
-    """
+    """Prints the edges, alpha_c and the shift at half the budget; writes the table."""
     to = outputs(path, out)
-    rules = criteria_with(criteria, plot.GENERALISED)
-    runs = load_runs(path, rules)
-    by = plot.multiples(runs, x, y)
-    log, y_log = (axis_is_log(path, runs, axis) for axis in (x, y))
-    edges = wedge.boundaries(runs, x, y, by, plot.GENERALISED, log=log)
-    if edges.empty:
-        raise ResultError(f"{path}: no row has two values of {x}")
-    closing = wedge.critical(runs, y, by, plot.GENERALISED, log=y_log)
-    moved = pd.DataFrame(columns=[*by, y, "edge", "shift", "shift_low", "shift_high"])
-    if budget:
-        half = at_half_budget(path, rules)
-        before = wedge.boundaries(half, x, y, by, plot.GENERALISED, log=log)
-        moved = wedge.shifts(edges, before, log)
-    table = edges.merge(moved, how="left", on=[*by, y, "edge"])
+    rules = read_criteria(criteria)
+    found = find(open_result(path), x, y, rules, budget)
     name = table_name(NAME, x, y, rules)
-    files = [to.table(table, name, kind) for kind in ("parquet", "csv")]
+    files = [to.table(found.table, name, kind) for kind in ("parquet", "csv")]
     if as_json:
-        found = {"edges": table, "critical": closing, "shifts": summary(moved, log)}
-        rows = {k: json.loads(v.to_json(orient="records")) for k, v in found.items()}
+        tables = {"edges": found.table, "critical": found.critical}
+        tables["shifts"] = found.shifts
+        rows = {k: json.loads(v.to_json(orient="records")) for k, v in tables.items()}
         print(json.dumps({"files": list(map(name_of, files)), **rows}))
         return
-    _print(table, closing, x, y, by)
+    _print(found.table, found.critical, x, y, found.by)
     if budget:
-        _print_shifts(summary(moved, log), x, log)
+        _print_shifts(found.shifts, x, found.log)
     print_files(*files)
 
 
@@ -65,26 +50,6 @@ def table_name(name: str, x: str, y: str, rules: Criteria) -> str:
     if (x, y) != ("weight_decay", "alpha"):
         name += f"-{x}-{y}"
     return name if rules.name == "default" else f"{name}-{rules.name}"
-
-
-def at_half_budget(path: Path, rules: Criteria) -> pd.DataFrame:
-    """The runs, labelled by what half of each budget would have shown."""
-    plan = plan_of(path)
-    halved = wedge.halved(rules), plan.assign(horizon=plan["horizon"] / 2)
-    parts = store.trajectory_parts(path, [], store.LABELS_READ)
-    cut = (wedge.at_half_budget(part, plan) for part in parts)
-    return classify_parts(cut, halved[1], halved[0])
-
-
-def summary(moved: pd.DataFrame, log: bool) -> pd.DataFrame:
-    """One row an edge: the shift's mean over rows (geometric if log) and extremes."""
-    rows = []
-    for name, own in moved.groupby("edge"):
-        mean = np.exp(np.log(own["shift"]).mean()) if log else own["shift"].mean()
-        least, most = own["shift"].min(), own["shift"].max()
-        rows.append((name, float(mean), float(least), float(most), len(own)))
-    columns = ["edge", "shift", "least", "most", "n_rows"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _print(

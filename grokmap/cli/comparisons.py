@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from grokmap import store
-from grokmap.cli.display import human_time
+from grokmap.durations import human_time
 from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.reproduce import table
 from grokmap.reproduce.finding import Finding

@@ -4,72 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-import platform
-import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from grokmap.process import environment
 
-PACKAGES = (
-    "grokmap",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "matplotlib",
-)
 # Their float32 scatter-add on NVIDIA GPUs is hundreds of times too slow
 # (openxla/xla#46225, jax-ml/jax#38806).
 SLOW_SCATTER = ("0.10.2", "0.11.0")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-@functools.cache
-def versions() -> dict[str, Any]:
-    """Versions, commit, device and flags of this process, for provenance."""
-    import jax
-
-    from grokmap.engine.devices import pinned
-
-    devices = jax.local_devices()
-    return {
-        "versions": {name: _version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "commit": _commit(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "device": devices[0].device_kind,
-        "backend": devices[0].platform,
-        "n_devices": len(devices),
-        "flags": environment.kept(),
-        "ignored": dict(environment.ignored),
-        "settings": pinned(),
-    }
-
-
-def _commit() -> str | None:
-    """Commit of a source checkout, with '+dirty' where it has changes."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty=+dirty"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None
 
 
 def warnings(facts: dict[str, Any]) -> list[str]:
@@ -109,6 +51,7 @@ def print_report(as_json: bool) -> None:
     import jax
 
     from grokmap.engine import devices
+    from grokmap.session.provenance import versions
 
     facts = versions() | {
         "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None)

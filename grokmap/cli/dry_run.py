@@ -8,33 +8,32 @@ import time
 from typing import Any
 
 from grokmap import plan, store
-from grokmap.cli.display import human_bytes, human_time, print_event
-from grokmap.cli.durations import seconds_of
+from grokmap.cli.events import human_bytes, print_event
 from grokmap.cli.meter import Meter, run_within
-from grokmap.cli.sweep import Options, missing_of, planned_in, read_options
+from grokmap.cli.sweep import Given, resolved
+from grokmap.durations import human_time
 from grokmap.engine.estimate import Estimate, seconds_of_all
 from grokmap.engine.records import n_records
 from grokmap.engine.train import names_by_cost
 from grokmap.plan import Planned
+from grokmap.session import missing_of, planned_in
 
 # Seconds until the estimate is made of what is measured by then: with start-up and
 # printing a dry run takes less than a minute.
 LONGEST = 40.0
 
 
-def dry_run_sweep(options: Options) -> int:
+def dry_run_sweep(given: Given) -> int:
     """Says what `run_sweep` would do; writes nothing."""
     deadline = time.monotonic() + LONGEST
-    seconds_of(options.time_budget, "--time-budget")
-    seconds_of(options.checkpoint, "--checkpoint")
-    path, sweep = read_options(options, quick=True)
+    path, sweep = resolved(given, quick=True)
     planned = planned_in(path, sweep)
     missing = planned
     if path.exists():
         steps = store.stored(path).steps
         table = plan.plan_table(planned, sweep)
         missing = missing_of(path, planned, table, steps)
-    meter = Meter(missing, options.lanes)
+    meter = Meter(missing, given.options.lanes)
     is_over = run_within(meter.measure(), deadline - time.monotonic())
     report = {
         "sweep": sweep.name,
@@ -46,7 +45,7 @@ def dry_run_sweep(options: Options) -> int:
         "bytes": sum(map(_bytes_of, missing)),
         **_costs(meter),
     }
-    if options.as_json:
+    if given.as_json:
         print_event("plan", **report)
     else:
         _print(report)

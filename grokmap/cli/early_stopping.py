@@ -13,8 +13,9 @@ from grokmap.classify import GROK
 from grokmap.cli.forecast import file_name, sound
 from grokmap.cli.order_parameters import compared
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import criteria_with, load_runs
+from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError, SpecError, short
+from grokmap.result.labels import criteria_with
 from grokmap.spec.names import nearest
 
 MOST = 5  # quantities printed and drawn

@@ -8,27 +8,21 @@ from typing import NamedTuple
 import pandas as pd
 
 from grokmap import plot, store
-from grokmap.analysis.boundaries import boundaries
-from grokmap.analysis.series import values_at
 from grokmap.classify import read_criteria
+from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import outputs
-from grokmap.cli.results import axis_is_log, criteria_with, find_run, load_runs
+from grokmap.cli.results import find_run, load_runs
 from grokmap.errors import ResultError, SpecError, short
-from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.result import phase_diagram
+from grokmap.result.phase_diagram import AT_T_MEM, DELAY_RATIO
 from grokmap.spec.names import nearest
 
 MOST_CURVES = 6  # order parameters drawn unless more are asked for
-DELAY_RATIO = plot.DELAY.column
-
-
-FINAL, AT_T_MEM = "final", "t_mem"
 
 
 class Diagram(NamedTuple):
-    """What a phase diagram shows: its axes, and the quantity beside the phases.
-
-    colour: delay_ratio or a recorded quantity, at `final` or `t_mem`.
-    """
+    """What a phase diagram shows; see `result.phase_diagram.draw`."""
 
     x: str
     y: str
@@ -50,64 +44,13 @@ def draw_phase_diagram(
     path: Path, diagram: Diagram, criteria: str, formats: str, out: Path | None
 ) -> None:
     to = outputs(path, out, formats, figure_only=True)
-    colour = diagram.colour
-    _check_colour(colour, diagram.at)
-    wanted = (
-        store.LABELS_READ if colour == DELAY_RATIO else (*store.LABELS_READ, colour)
-    )
-    rules = criteria_with(criteria, plot.GENERALISED)
-    runs = load_runs(path, rules, wanted)
-    shading = plot.DELAY
-    if colour != DELAY_RATIO:
-        runs, shading = _shaded(path, runs, colour, diagram.at)
-    figure = plot.phase_diagram(
-        runs, diagram.x, diagram.y, shading, _edges(path, runs, diagram)
-    )
+    phase_diagram.check_colour(diagram.colour, diagram.at)
+    rules = read_criteria(criteria)
+    drawing = phase_diagram.draw(open_result(path), *diagram, rules)
     name = diagram.name
     if rules.name != "default":
         name += f"-{rules.name}"
-    cells = plot.diagram_cells(runs, diagram.x, diagram.y, shading)
-    to.figure(figure, cells, name)
-
-
-def _edges(path: Path, runs: pd.DataFrame, diagram: Diagram) -> pd.DataFrame | None:
-    """The edges of the wedge along x; None on an axis that has no grid of its own."""
-    if "decay_rate" in (diagram.x, diagram.y):
-        return None
-    by = plot.multiples(runs, diagram.x, diagram.y)
-    log = axis_is_log(path, runs, diagram.x)
-    axes = (diagram.x, diagram.y, by, plot.GENERALISED)
-    return boundaries(runs, *axes, log=log)
-
-
-def _check_colour(colour: str, at: str) -> None:
-    known = (DELAY_RATIO, *ORDER_PARAMETERS, *HEALTH)
-    if colour not in known:
-        raise SpecError(f"--colour {short(colour)!r}; {nearest(colour, known)}")
-    if at not in (FINAL, AT_T_MEM):
-        raise SpecError(f"--at {short(at)!r}; known: {FINAL}, {AT_T_MEM}")
-
-
-def _shaded(
-    path: Path, runs: pd.DataFrame, colour: str, at: str
-) -> tuple[pd.DataFrame, plot.Shading]:
-    """Runs with the column that colours the cells, and how it is drawn.
-
-    Raises:
-      ResultError: no run has a value.
-    """
-    entry = {**ORDER_PARAMETERS, **HEALTH}[colour]
-    column = f"final_{colour}"
-    if column not in runs or runs[column].isna().all():
-        raise ResultError(f"{path}: {colour} was not recorded, or is undefined here")
-    when = "at the end of the run"
-    if at == AT_T_MEM:
-        when = r"at $t_{\mathrm{mem}}$"
-        trajectories, _ = store.read_trajectories(path, [colour])
-        values = values_at(trajectories, runs, colour, "t_mem")
-        column, runs = "colour", runs.assign(colour=values)
-    label = f"${entry.symbol}$ {when} (median over seeds)"
-    return runs, plot.Shading(column, label, entry.log)
+    to.figure(drawing.figure, drawing.data, name)
 
 
 def draw_curves(

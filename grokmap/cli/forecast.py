@@ -13,8 +13,9 @@ from grokmap import plot, store
 from grokmap.analysis import forecast
 from grokmap.classify import GROK
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
+from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError
+from grokmap.result.labels import criteria_with, refuse_ramps
 
 LINES = 20  # forecasts printed
 

@@ -13,8 +13,9 @@ from grokmap.analysis import laws
 from grokmap.classify import GROK
 from grokmap.cli.forecast import file_name, sound
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import criteria_with, load_runs, refuse_ramps
+from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError
+from grokmap.result.labels import criteria_with, refuse_ramps
 
 # The laws by which the master curve is drawn, after t_grok r itself.
 _DELAY = r"$(t_{\mathrm{grok}}-t_{\mathrm{mem}})$"

@@ -13,17 +13,14 @@ from grokmap import plot, store
 from grokmap.analysis import refine as choice
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import find_boundaries
-from grokmap.cli.durations import seconds_of
+from grokmap.cli.display import display_of
+from grokmap.cli.opened import say
 from grokmap.cli.pasted import argument, pasted
-from grokmap.cli.results import (
-    axis_is_log,
-    criteria_with,
-    label_runs,
-    load_runs,
-    spec_of,
-)
-from grokmap.cli.sweep import Options, say, session_in, train_missing
+from grokmap.cli.results import axis_is_log, load_runs
+from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError, SpecError
+from grokmap.result.labels import criteria_with, label_runs, spec_of
+from grokmap.session import open_session, train_missing
 from grokmap.spec import AXES, Sweep
 from grokmap.spec.words import CHOICES
 
@@ -43,15 +40,18 @@ class Wanted(NamedTuple):
     criteria: str
 
 
-def refine_result(options: Options, wanted: Wanted, dry_run: bool) -> int:
+def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
     """Refines until no run is left to choose, or max_runs are made; the exit code."""
     if dry_run:
-        _say_next(options, wanted)
+        _say_next(given, wanted)
         return 0
     criteria_with(wanted.criteria, plot.GENERALISED)  # refused before hours of training
-    with session_in(options) as (path, sweep, stop, session):
+    path, sweep = resolved(given)
+    listener = display_of(given.as_json)
+    with open_session(path, sweep, given.options, listener) as session:
+        stop = session.stop
         _check(sweep, wanted)
-        train_missing(path, sweep, options, stop, session)
+        train_missing(session)
         while not stop.code and not session.failed:
             before, left = _made(path, wanted)
             points = next_points(path, sweep, wanted)[:left]
@@ -62,13 +62,11 @@ def refine_result(options: Options, wanted: Wanted, dry_run: bool) -> int:
             say(f"round {rounds}: {len(points)} runs, {n_before} chosen before")
             points = points.assign(round=rounds)
             store.write_points(path, pd.concat([before, points], ignore_index=True))
-            train_missing(path, sweep, options, stop, session)
+            train_missing(session)
         if not stop.code:
             say(_reason(path, sweep, wanted, session.failed))
     try:
-        find_boundaries(
-            path, wanted.x, wanted.y, wanted.criteria, False, options.as_json
-        )
+        find_boundaries(path, wanted.x, wanted.y, wanted.criteria, False, given.as_json)
     except ResultError as error:
         if not session.code:
             raise
@@ -84,10 +82,9 @@ def _made(path: Path, wanted: Wanted) -> tuple[pd.DataFrame | None, int]:
     return before, max(0, wanted.max_runs - (0 if before is None else len(before)))
 
 
-def _say_next(options: Options, wanted: Wanted) -> None:
+def _say_next(given: Given, wanted: Wanted) -> None:
     """Prints the next round; refuses what the round itself would refuse."""
-    path = options.spec
-    seconds_of(options.time_budget, "--time-budget")
+    path = given.spec
     sweep = spec_of(path)
     _check(sweep, wanted)
     before, left = _made(path, wanted)
@@ -95,7 +92,7 @@ def _say_next(options: Options, wanted: Wanted) -> None:
     others = [k for k in sweep.swept if k not in (wanted.y, wanted.x, "seed")]
     shown = [*others, wanted.y, wanted.x, "seed"]
     points = next_points(path, sweep, wanted)[:left][shown]
-    if options.as_json:
+    if given.as_json:
         rows = points.to_dict("records")
         print(json.dumps({"chosen_before": n_before, "points": rows}))
     elif not left:

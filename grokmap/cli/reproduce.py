@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 import traceback
@@ -22,19 +21,12 @@ from grokmap.cli.comparisons import (
     verdict_markdown,
     verdict_text,
 )
-from grokmap.cli.display import human_time, print_event
-from grokmap.cli.doctor import start_jax, versions
-from grokmap.cli.durations import seconds_of
+from grokmap.cli.display import display_of
+from grokmap.cli.doctor import start_jax
+from grokmap.cli.events import print_event
+from grokmap.cli.opened import say
 from grokmap.cli.outputs import Outputs
-from grokmap.cli.results import label_runs
-from grokmap.cli.sweep import (
-    EXIT_SOME_FAILED,
-    Options,
-    now,
-    say,
-    session_in,
-    train_missing,
-)
+from grokmap.durations import human_time, seconds_of
 from grokmap.engine import devices
 from grokmap.errors import GrokmapError, ResultError, SpecError, short, shown
 from grokmap.reproduce import table
@@ -42,7 +34,11 @@ from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
+from grokmap.result.labels import label_runs
+from grokmap.session import Options, open_session, resolve, train_missing
 from grokmap.session.lock import locked
+from grokmap.session.provenance import versions
+from grokmap.session.session import EXIT_SOME_FAILED, now
 from grokmap.spec.names import nearest
 
 SWEEPS = resources.files("grokmap.reproduce") / "sweeps"
@@ -168,14 +164,13 @@ def _train(name: str, path: Path, deadline: float, as_json: bool) -> None:
     Raises:
       _Stopped: before it was over. _RunsFailedError: some runs raised.
     """
-    left = max(0.0, deadline - time.monotonic())
-    budget = f"{left:.3f}s" if math.isfinite(left) else None
+    options = Options(time_budget=max(0.0, deadline - time.monotonic()))
     with resources.as_file(SWEEPS / f"{name}.toml") as spec:
-        options = Options(spec, (), path, time_budget=budget, as_json=as_json)
-        with session_in(options) as (path, sweep, stop, session):
-            train_missing(path, sweep, options, stop, session)
-    if stop.code:
-        raise _Stopped(stop.code)
+        path, sweep = resolve(spec, out=path, say=say)
+    with open_session(path, sweep, options, display_of(as_json)) as session:
+        train_missing(session)
+    if session.stop.code:
+        raise _Stopped(session.stop.code)
     if session.failed:
         raise _RunsFailedError(
             f"{path}: {len(session.failed)} runs failed, see {store.FAILED}; the same "

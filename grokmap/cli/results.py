@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,108 +10,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokmap import selection, store
-from grokmap.classify import FLAGS, Criteria, classify, classify_parts, read_criteria
+from grokmap import store
+from grokmap.classify import FLAGS, Criteria, classify, read_criteria
+from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import argument, pasted
-from grokmap.errors import ResultError, SpecError, short, shown
-from grokmap.spec import Sweep, is_log
+from grokmap.errors import ResultError, shown
+from grokmap.result import selection
+from grokmap.result.labels import phase_counts, plan_of, with_costs
 from grokmap.spec.words import SYSTEM_SIZES
-
-
-def spec_of(path: Path) -> Sweep:
-    """The sweep of a result, as strictly checked as a sweep file.
-
-    Raises:
-      SpecError, ResultError: it is not sound, or no result.
-    """
-    # Late: names are checked against the tables of what is trained.
-    from grokmap.plan import read_sweep
-
-    return read_sweep(store.result_dir(path))
-
-
-def plan_of(path: Path) -> pd.DataFrame:
-    """The planned runs of a result whose spec is sound.
-
-    Raises:
-      SpecError, ResultError: it is not, or the plan is not its plan.
-    """
-    spec_of(path)
-    return store.read_plan(path)
-
-
-def label_runs(
-    path: Path, criteria: Criteria, columns: Sequence[str] | None = None
-) -> tuple[pd.DataFrame, list[str]]:
-    """(runs, lines): the finished runs, labelled anew, and what could not be read.
-
-    Args:
-      columns: quantities whose final values are wanted (default: all).
-    """
-    table = plan_of(path)
-    unreadable: list[str] = []
-    parts = store.trajectory_parts(path, unreadable, columns)
-    return classify_parts(parts, table, criteria), unreadable
-
-
-def criteria_with(name: str, phases: Sequence[str]) -> Criteria:
-    """`read_criteria` of rules that call what generalised by one of `phases`.
-
-    Raises:
-      SpecError: they do not, so that no run would seem to have grokked.
-    """
-    rules = read_criteria(name)
-    own = rules.phases[2:]
-    if set(own).isdisjoint(phases):
-        raise SpecError(
-            f"criteria {rules.name!r} have no phase {' or '.join(map(repr, phases))}, "
-            f"but {' and '.join(map(repr, dict.fromkeys(own)))}; choose others, or a "
-            ".toml file of the same bars without `phases`"
-        )
-    return rules
 
 
 def load_runs(
     path: Path, criteria: Criteria, columns: Sequence[str] | None = store.LABELS_READ
 ) -> pd.DataFrame:
-    """`label_runs`, with its lines printed.
+    """The finished runs, labelled; what could not be read is said.
 
     Raises:
       ResultError: no result folder, or nothing finished in it.
     """
-    runs, unreadable = label_runs(path, criteria, columns)
-    for line in unreadable:
-        print(f"grokmap: {shown(line)}", file=sys.stderr)
-    if len(runs) == 0:
-        raise ResultError(f"{path}: no finished run in it yet")
-    return runs
-
-
-def refuse_ramps(path: Path, runs: pd.DataFrame) -> None:
-    """Raises ResultError where weight decay was ramped: then a run has no one rate."""
-    # Plans of before there were ramps have no such column.
-    if "ramp_steps" in runs and runs["ramp_steps"].notna().any():
-        raise ResultError(
-            f"{path}: weight decay was ramped along the runs, so that they have no one "
-            "decay rate; `grokmap hysteresis` is for ramps"
-        )
-
-
-def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    """`runs` with cost_s: each run's share of its batch's wall time, by steps."""
-    steps = runs.set_index("run_id")["n_steps"].astype(float)
-    cost = pd.Series(float("nan"), index=steps.index)
-    for ids, made in store.origins(path):
-        own = steps.reindex(ids).dropna()
-        cost[own.index] = made.seconds * own / own.sum()
-    return runs.assign(cost_s=cost.reindex(runs["run_id"]).to_numpy())
-
-
-def phase_counts(runs: pd.DataFrame, phases: Sequence[str]) -> dict[str, int]:
-    """Runs by phase, then how many are censored, diverged, stalled, collapsed."""
-    found = runs["phase"].value_counts()
-    counts = {phase: int(found.get(phase, 0)) for phase in dict.fromkeys(phases)}
-    return counts | {flag: int(runs[flag].sum()) for flag in FLAGS}
+    return open_result(path).labelled(criteria, columns)
 
 
 def print_counts(counts: dict[str, int]) -> None:
@@ -125,10 +41,8 @@ def print_counts(counts: dict[str, int]) -> None:
 
 
 def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:
-    """Whether an axis is read as its log, by the sweep's own grid if it has one: the
-    places that refinement adds are spaced neither way."""
-    grid = getattr(store.read_spec(path), axis, ())
-    return is_log(grid if len(grid) > 1 else runs[axis])
+    """Whether an axis is read as its log."""
+    return open_result(path).is_log(axis, runs)
 
 
 def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> None:
@@ -189,31 +103,14 @@ def find_run(path: Path, text: str) -> str:
     Raises:
       SpecError: no run begins so, or several do; or these are no axes of the runs.
     """
-    plan = plan_of(path)
-    if "=" in text:
-        return _nearest(path, plan, selection.read_place(text))
-    # Not by pandas: its text holds no prefix with bytes that are no UTF-8.
-    found = [run_id for run_id in plan["run_id"] if run_id.startswith(text)]
-    if len(found) == 1:
-        return str(found[0])
-    given = short(repr(text))
-    hint = "ids stand in runs.parquet; or give coordinates: alpha=0.2,weight_decay=0.01"
-    if not found:
-        raise SpecError(f"{path}: no run {given}; {hint}")
-    first = ", ".join(found[:3])
-    raise SpecError(
-        f"{path}: {len(found)} runs begin with {given}: {first}, ...; {hint}"
-    )
-
-
-def _nearest(path: Path, plan: pd.DataFrame, place: dict[str, float | str]) -> str:
-    plan = selection.with_choices(plan, place)
-    known = [axis for axis in place if axis in selection.axes_of(plan)]
-    log = [axis for axis in known if axis_is_log(path, plan, axis)]
-    run = selection.nearest_run(plan, place, log)
-    axes = dict.fromkeys((*place, *store.read_spec(path).swept))
+    result = open_result(path)
+    if "=" not in text:
+        return result.find(text)
+    place = selection.read_place(text)
+    run = result.nearest(**place)
+    axes = dict.fromkeys((*place, *(axis.name for axis in result.axes)))
     where = ", ".join(f"{k} {_word(run[k])}" for k in axes if _is_read(run, k))
-    print(f"grokmap: run {run['run_id']}: {where}", file=sys.stderr)
+    say(f"run {run['run_id']}: {where}")
     return str(run["run_id"])
 
 

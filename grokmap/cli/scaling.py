@@ -14,9 +14,10 @@ from grokmap import plot, store
 from grokmap.analysis import scaling
 from grokmap.classify import GROK
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import criteria_with, load_runs
+from grokmap.cli.results import load_runs
 from grokmap.errors import SpecError, short, shown
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+from grokmap.result.labels import criteria_with
 from grokmap.spec.names import nearest
 
 TABLE = {**ORDER_PARAMETERS, **HEALTH}

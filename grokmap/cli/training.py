@@ -57,23 +57,19 @@ def sweep(
 ) -> None:
     """Train every run of SPEC; run again to do what is missing."""
     from grokmap.cli.dry_run import dry_run_sweep
-    from grokmap.cli.sweep import Options, run_sweep
+    from grokmap.cli.sweep import Given, options_of, run_sweep
     from grokmap.spec.shipped import sweep_file
 
-    overrides = tuple(override or ())
-    options = Options(
-        sweep_file(spec),
-        overrides,
-        out,
-        time_budget=time_budget,
-        checkpoint=checkpoint,
+    options = options_of(
+        time_budget,
+        checkpoint,
         lanes=lanes,
         tile=tile,
         extend=extend,
         keep_going=keep_going,
-        as_json=as_json,
     )
-    raise typer.Exit(dry_run_sweep(options) if dry_run else run_sweep(options))
+    given = Given(sweep_file(spec), tuple(override or ()), out, options, as_json)
+    raise typer.Exit(dry_run_sweep(given) if dry_run else run_sweep(given))
 
 
 def refine(
@@ -100,11 +96,11 @@ def refine(
 ) -> None:
     """Train where the edges of the wedge are uncertain, until they are known."""
     from grokmap.cli.refine import Wanted, refine_result
-    from grokmap.cli.sweep import Options
+    from grokmap.cli.sweep import Given, options_of
 
-    options = Options(result, (), result, time_budget=time_budget, as_json=as_json)
+    given = Given(result, (), result, options_of(time_budget), as_json)
     wanted = Wanted(x, y, precision, y_precision, max_runs, batch, criteria)
-    raise typer.Exit(refine_result(options, wanted, dry_run))
+    raise typer.Exit(refine_result(given, wanted, dry_run))
 
 
 def reproduce(

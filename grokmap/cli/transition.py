@@ -14,9 +14,10 @@ from grokmap.analysis import hysteresis
 from grokmap.analysis import transition_order as order
 from grokmap.classify import CRITERIA
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import load_runs, plan_of
+from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+from grokmap.result.labels import plan_of
 from grokmap.spec.names import nearest
 
 TABLE = {**ORDER_PARAMETERS, **HEALTH}

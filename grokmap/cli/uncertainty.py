@@ -14,7 +14,8 @@ from grokmap.analysis.cells import probabilities, sensitivity
 from grokmap.classify import CRITERIA, Criteria
 from grokmap.cli.boundaries import table_name
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import criteria_with, load_runs
+from grokmap.cli.results import load_runs
+from grokmap.result.labels import criteria_with
 
 NAME = "uncertainty"
 BARS = (0.9, 0.95, 0.99)  # of test accuracy, and of train accuracy

@@ -11,10 +11,9 @@ import pandas as pd
 
 from grokmap import disk, plan, store
 from grokmap.classify import CRITERIA
-from grokmap.cli.results import label_runs, spec_of
-from grokmap.cli.sweep import missing_of, planned_in
 from grokmap.errors import ResultError, shown
-from grokmap.session import checkpoint
+from grokmap.result.labels import label_runs, spec_of
+from grokmap.session import checkpoint, missing_of, planned_in
 from grokmap.spec import SCHEMA_VERSION
 
 EXIT_DAMAGED = 1

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,8 +108,10 @@ def pinned() -> dict[str, Any]:
 
 
 def use_all_cores() -> None:
-    """One CPU device a core. Call before jax's first computation."""
-    jax.config.update("jax_num_cpu_devices", usable_cores())
+    """One CPU device a core; no effect after the process's first computation by jax."""
+    # A notebook that has computed before trains on the devices that it has.
+    with suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", usable_cores())
 
 
 def usable_cores() -> int:

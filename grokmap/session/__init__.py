@@ -1,1 +1,26 @@
-"""One call of `grokmap sweep` on a result folder: lock, train, write, record."""
+"""One call of `grokmap sweep` on a result folder: hold it, train, write, record."""
+
+from grokmap.session.folder import check_folder, missing_of, planned_in, resolve
+from grokmap.session.listener import Listener
+from grokmap.session.session import (
+    Options,
+    Session,
+    Stop,
+    open_session,
+    train_missing,
+    write_runs,
+)
+
+__all__ = [
+    "Listener",
+    "Options",
+    "Session",
+    "Stop",
+    "check_folder",
+    "missing_of",
+    "open_session",
+    "planned_in",
+    "resolve",
+    "train_missing",
+    "write_runs",
+]

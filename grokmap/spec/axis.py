@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -171,3 +171,30 @@ def _spread(points: Iterable[float]) -> float:
     """How uneven sorted points are: the largest gap over the mean one."""
     gaps = [b - a for a, b in itertools.pairwise(points)]
     return max(gaps) * len(gaps) / sum(gaps)
+
+
+class Axis(NamedTuple):
+    """A swept key: its values in order, and what kind of values they are.
+
+    kind: "linear" or "log" for real numbers, by how they are spaced; "integer" for
+    whole numbers; "choice" for names and switches.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    kind: str
+
+    @property
+    def is_log(self) -> bool:
+        """Whether distances along it are ratios."""
+        return self.kind == "log" or (self.kind == "integer" and is_log(self.values))
+
+    @property
+    def is_real(self) -> bool:
+        """Whether there are values between its values."""
+        return self.kind in ("linear", "log")
+
+
+def kind_of(values: Iterable[float], whole: bool) -> str:
+    """The kind of an axis of numbers, as far as its values tell."""
+    return "integer" if whole else "log" if is_log(values) else "linear"

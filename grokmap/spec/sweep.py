@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from grokmap.spec import choices
-from grokmap.spec.axis import round12
+from grokmap.spec.axis import Axis, kind_of, round12
 from grokmap.spec.points import Points, whole
 from grokmap.spec.words import (
     CHOICES,
@@ -223,6 +223,13 @@ class Sweep(BaseModel):
         )
 
     @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The swept keys with their values and kinds, in the order of `SWEEPABLE`."""
+        return tuple(
+            Axis(k, self.points(k), _kind(k, self.points(k))) for k in self.swept
+        )
+
+    @property
     def ramped(self) -> bool:
         """Whether weight decay rises and falls along every run; see `ramp_factor`."""
         return max(self.ramp_steps) > 0
@@ -269,6 +276,10 @@ def points_of(axis: str) -> Points:
     """What the points of an axis may be."""
     found = Sweep.model_fields[axis].metadata
     return next(points for points in found if isinstance(points, Points))
+
+
+def _kind(key: str, values: tuple[Any, ...]) -> str:
+    return kind_of(values, points_of(key).whole) if key in AXES else "choice"
 
 
 # Left out of a resolved spec at their defaults, so that older ones stay what they are.

@@ -1,4 +1,4 @@
-"""Times that a user writes: 90s, 45m, 1h30m, 1:30:00, 2d."""
+"""Times as people write them: 90s, 45m, 1h30m, 1:30:00, 2d."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _PARTS = re.compile(
 # As Slurm writes it: days-hours:minutes:seconds.
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d(?:\.\d*)?)", re.ASCII)
 _PLAIN = re.compile(_NUMBER, re.ASCII)
+MOST_DAYS = 999
 
 
 def seconds_of(text: str | None, option: str) -> float:
@@ -44,3 +45,18 @@ def seconds_of(text: str | None, option: str) -> float:
         parts = zip(found.groups(), _UNITS.values(), strict=True)
         return sum(float(number) * unit for number, unit in parts if number)
     raise SpecError(f"{option} {short(repr(text))}: not a time; {FORMS}")
+
+
+def human_time(seconds: float) -> str:
+    """90 -> '1m30s'; unknown (NaN, inf) -> '-'; of what is over (below 0) '0s'."""
+    if not math.isfinite(seconds):
+        return "-"
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours:02d}h" if days < MOST_DAYS else f">{MOST_DAYS}d"
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

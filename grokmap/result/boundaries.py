@@ -1,0 +1,86 @@
+"""The edges of the grok wedge in a result, and what half of the budget moves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokmap import plot, store
+from grokmap.analysis import boundaries as wedge
+from grokmap.classify import Criteria, classify_parts
+from grokmap.errors import ResultError
+from grokmap.result.labels import criteria_with
+from grokmap.result.result import Result
+
+
+class Boundaries(NamedTuple):
+    """Edges along x in rows of y.
+
+    table: one row an edge, see `analysis.boundaries.boundaries`; with shift and its
+      interval, the factor (or, on a linear axis, the difference) by which half of the
+      budget moves it.
+    critical: where in y the wedge opens or closes.
+    shifts: one row an edge, the mean of its shift over the rows.
+    by: the axes beside x and y; log: whether x is read as its log.
+    """
+
+    table: pd.DataFrame
+    critical: pd.DataFrame
+    shifts: pd.DataFrame
+    by: list[str]
+    log: bool
+
+
+def find(
+    result: Result,
+    x: str = "weight_decay",
+    y: str = "alpha",
+    criteria: str | Criteria = "default",
+    budget: bool = True,
+) -> Boundaries:
+    """The edges, where the wedge opens or closes, and what half of the budget changes.
+
+    Args:
+      x: the axis that the edges are on; y: the axis of the rows.
+      budget: whether to label everything again at half of every budget.
+
+    Raises:
+      SpecError: x or y is no swept axis. ResultError: no row has two values of x.
+    """
+    rules = criteria_with(criteria, plot.GENERALISED)
+    runs = result.labelled(rules)
+    by = plot.multiples(runs, x, y)
+    log, y_log = (result.is_log(axis, runs) for axis in (x, y))
+    edges = wedge.boundaries(runs, x, y, by, plot.GENERALISED, log=log)
+    if edges.empty:
+        raise ResultError(f"{result.path}: no row has two values of {x}")
+    critical = wedge.critical(runs, y, by, plot.GENERALISED, log=y_log)
+    moved = pd.DataFrame(columns=[*by, y, "edge", "shift", "shift_low", "shift_high"])
+    if budget:
+        half = at_half_budget(result, rules)
+        before = wedge.boundaries(half, x, y, by, plot.GENERALISED, log=log)
+        moved = wedge.shifts(edges, before, log)
+    table = edges.merge(moved, how="left", on=[*by, y, "edge"])
+    return Boundaries(table, critical, summary(moved, log), by, log)
+
+
+def at_half_budget(result: Result, rules: Criteria) -> pd.DataFrame:
+    """The runs, labelled by what half of each budget would have shown."""
+    plan = result.plan
+    halved = plan.assign(horizon=plan["horizon"] / 2)
+    parts = store.trajectory_parts(result.path, [], store.LABELS_READ)
+    cut = (wedge.at_half_budget(part, plan) for part in parts)
+    return classify_parts(cut, halved, wedge.halved(rules))
+
+
+def summary(moved: pd.DataFrame, log: bool) -> pd.DataFrame:
+    """One row an edge: the shift's mean over rows (geometric if log) and extremes."""
+    rows = []
+    for name, shifts in moved.groupby("edge")["shift"]:
+        mean = np.exp(np.log(shifts).mean()) if log else shifts.mean()
+        least, most = float(shifts.min()), float(shifts.max())
+        rows.append((name, float(mean), least, most, len(shifts)))
+    columns = ["edge", "shift", "least", "most", "n_rows"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,93 @@
+"""The runs of a result folder as one table, labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from grokmap import store
+from grokmap.classify import FLAGS, Criteria, classify_parts, read_criteria
+from grokmap.errors import ResultError, SpecError
+from grokmap.plan import read_sweep
+from grokmap.spec import Sweep
+
+
+def spec_of(path: Path) -> Sweep:
+    """The sweep of a result, as strictly checked as a sweep file.
+
+    Raises:
+      SpecError, ResultError: it is not sound, or no result.
+    """
+    return read_sweep(store.result_dir(path))
+
+
+def plan_of(path: Path) -> pd.DataFrame:
+    """The planned runs of a result whose spec is sound.
+
+    Raises:
+      SpecError, ResultError: it is not, or the plan is not its plan.
+    """
+    spec_of(path)
+    return store.read_plan(path)
+
+
+def label_runs(
+    path: Path, criteria: Criteria, columns: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """(runs, lines): the finished runs, labelled again, and what could not be read.
+
+    Args:
+      columns: quantities whose final values are wanted (default: all).
+    """
+    table = plan_of(path)
+    unreadable: list[str] = []
+    parts = store.trajectory_parts(path, unreadable, columns)
+    return classify_parts(parts, table, criteria), unreadable
+
+
+def criteria_with(criteria: str | Criteria, phases: Sequence[str]) -> Criteria:
+    """Rules that call what generalised by one of `phases`.
+
+    criteria: as of `classify.read_criteria`, or the rules themselves.
+
+    Raises:
+      SpecError: they do not, so that no run would seem to have grokked.
+    """
+    rules = read_criteria(criteria) if isinstance(criteria, str) else criteria
+    generalised = rules.phases[2:]
+    if set(generalised).isdisjoint(phases):
+        raise SpecError(
+            f"criteria {rules.name!r} have no phase {' or '.join(map(repr, phases))}, "
+            f"but {' and '.join(map(repr, dict.fromkeys(generalised)))}; choose "
+            "others, or a .toml file of the same bars without `phases`"
+        )
+    return rules
+
+
+def refuse_ramps(path: Path, runs: pd.DataFrame) -> None:
+    """Raises ResultError where weight decay was ramped: then a run has no one rate."""
+    # Plans of before there were ramps have no such column.
+    if "ramp_steps" in runs and runs["ramp_steps"].notna().any():
+        raise ResultError(
+            f"{path}: weight decay was ramped along the runs, so that they have no one "
+            "decay rate; `grokmap hysteresis` is for ramps"
+        )
+
+
+def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs` with cost_s: each run's share of its batch's wall time, by steps."""
+    steps = runs.set_index("run_id")["n_steps"].astype(float)
+    cost = pd.Series(float("nan"), index=steps.index)
+    for ids, made in store.origins(path):
+        of_batch = steps.reindex(ids).dropna()
+        cost[of_batch.index] = made.seconds * of_batch / of_batch.sum()
+    return runs.assign(cost_s=cost.reindex(runs["run_id"]).to_numpy())
+
+
+def phase_counts(runs: pd.DataFrame, phases: Sequence[str]) -> dict[str, int]:
+    """Runs by phase, then how many are censored, diverged, stalled, collapsed."""
+    by_phase = runs["phase"].value_counts()
+    counts = {phase: int(by_phase.get(phase, 0)) for phase in dict.fromkeys(phases)}
+    return counts | {flag: int(runs[flag].sum()) for flag in FLAGS}

@@ -1,0 +1,182 @@
+"""A result folder as tables, and every analysis as a method."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from grokmap import store
+from grokmap.classify import Criteria, read_criteria
+from grokmap.errors import ResultError, SpecError, short
+from grokmap.result import labels, selection
+from grokmap.result.plotting import Plots
+from grokmap.spec import Sweep, is_log
+from grokmap.spec.axis import Axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Result:
+    """The folder of a sweep.
+
+    Tables are read when they are asked for, so that a sweep that goes on elsewhere is
+    seen as it is by then. Each command of the command line is a method here with the
+    same options; `plot` draws the same figures.
+
+    Args:
+      path: the folder.
+      say: told of every file that cannot be read (default: a warning).
+
+    Raises:
+      SpecError, ResultError: no result folder, or its sweep.toml is not sound.
+    """
+
+    def __init__(
+        self, path: str | Path, say: Callable[[str], None] = warnings.warn
+    ) -> None:
+        self.path = Path(path)
+        self.spec: Sweep = labels.spec_of(self.path)
+        self.say = say
+
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{axis.name} ({len(axis.values)})" for axis in self.axes)
+        return f"Result({str(self.path)!r}: {axes or 'one run'})"
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The swept axes: name, values, kind."""
+        return self.spec.axes
+
+    def axis(self, name: str) -> Axis:
+        """One swept axis by its name.
+
+        Raises:
+          SpecError: it is not swept.
+        """
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        known = ", ".join(axis.name for axis in self.axes) or "nothing"
+        raise SpecError(f"axis {short(repr(name))} is not swept; swept: {known}")
+
+    @property
+    def plan(self) -> pd.DataFrame:
+        """The planned runs, done or not: run_id, system, control, budget."""
+        return store.read_plan(self.path)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The finished runs, labelled by the default criteria, with all final values.
+
+        Raises:
+          ResultError: nothing is finished yet.
+        """
+        return self.labelled(columns=None)
+
+    def labelled(
+        self,
+        criteria: str | Criteria = "default",
+        columns: Sequence[str] | None = store.LABELS_READ,
+    ) -> pd.DataFrame:
+        """The finished runs, labelled by any criteria.
+
+        Args:
+          criteria: a preset, a TOML file, or `Criteria`.
+          columns: quantities whose final values are wanted (None: all).
+
+        Raises:
+          ResultError: nothing is finished yet. SpecError: no such criteria.
+        """
+        rules = read_criteria(criteria) if isinstance(criteria, str) else criteria
+        runs, unreadable = labels.label_runs(self.path, rules, columns)
+        for line in unreadable:
+            self.say(line)
+        if len(runs) == 0:
+            raise ResultError(f"{self.path}: no finished run in it yet")
+        return runs
+
+    def records(
+        self,
+        columns: Sequence[str] | None = None,
+        runs: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """What was recorded along the runs: run_id, step and the quantities.
+
+        Args:
+          columns: quantities wanted (None: all). runs: run ids wanted (None: all).
+        """
+        return store.read_trajectories(self.path, columns, runs)[0]
+
+    def nearest(self, **place: float | str) -> pd.Series:
+        """The planned run that is nearest to a place, as in alpha=0.2, optimizer="gd".
+
+        Distances are in spans of each named axis, of its logarithm on a log axis; of
+        runs as near, the lowest seed.
+
+        Raises:
+          SpecError: an axis that the runs do not have.
+        """
+        plan = selection.with_choices(self.plan, place)
+        known = [axis for axis in place if axis in selection.axes_of(plan)]
+        log = [axis for axis in known if self.is_log(axis, plan)]
+        return selection.nearest_run(plan, place, log)
+
+    def is_log(self, name: str, runs: pd.DataFrame) -> bool:
+        """Whether an axis is read as its log: by the sweep's own axis if it is swept,
+        else by the values of the runs, as of decay_rate."""
+        for axis in self.axes:
+            if axis.name == name:
+                return axis.is_log
+        return is_log(runs[name])
+
+    def find(self, text: str) -> str:
+        """The one run id that begins with `text`.
+
+        Raises:
+          SpecError: no run begins so, or several do.
+        """
+        # Not by pandas: its text holds no prefix with bytes that are no UTF-8.
+        ids = [run_id for run_id in self.plan["run_id"] if run_id.startswith(text)]
+        if len(ids) == 1:
+            return str(ids[0])
+        given = short(repr(text))
+        hint = (
+            "ids stand in runs.parquet; or give coordinates: "
+            "alpha=0.2,weight_decay=0.01"
+        )
+        if not ids:
+            raise SpecError(f"{self.path}: no run {given}; {hint}")
+        first = ", ".join(ids[:3])
+        raise SpecError(
+            f"{self.path}: {len(ids)} runs begin with {given}: {first}, ...; {hint}"
+        )
+
+    @cached_property
+    def plot(self) -> Plots:
+        """Figures: `result.plot.laws()`, ..."""
+        return Plots(self)
+
+    def boundaries(
+        self,
+        x: str = "weight_decay",
+        y: str = "alpha",
+        criteria: str | Criteria = "default",
+        budget: bool = True,
+    ) -> pd.DataFrame:
+        """Where the grok wedge begins and ends in each row, with intervals.
+
+        See `grokmap.result.boundaries.find` for the columns, and for alpha_c.
+        """
+        from grokmap.result import boundaries
+
+        return boundaries.find(self, x, y, criteria, budget).table
+
+    def phase_diagram(self, *args: Any, **options: Any) -> Figure:
+        """The phases in a plane of two axes; options as of `plot.phase_diagram`."""
+        return self.plot.phase_diagram(*args, **options)

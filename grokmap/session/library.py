@@ -1,0 +1,92 @@
+"""A sweep as another program calls it, which has settings of jax of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from grokmap.engine import devices
+from grokmap.engine.execute import Progress
+from grokmap.process import signals
+from grokmap.session.display import Counts, Display
+from grokmap.session.folder import resolve
+from grokmap.session.session import Options, open_session, train_missing
+from grokmap.spec.shipped import sweep_file
+
+
+def train(
+    spec: str | Path | Mapping[str, Any],
+    overrides: Sequence[str] | Mapping[str, Any],
+    out: str | Path | None,
+    options: Options,
+    on_progress: Callable[[Counts], None] | None,
+) -> Path:
+    """Trains what is missing; the result folder. See `grokmap.sweep`."""
+    listener = Display() if on_progress is None else Told(on_progress)
+    with prepared():
+        path, sweep = resolve(
+            _source(spec),
+            _texts(overrides),
+            None if out is None else Path(out),
+            extend=options.extend,
+            say=listener.say,
+        )
+        with open_session(path, sweep, options, listener) as session:
+            train_missing(session)
+    if session.code == signals.EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    return path
+
+
+class Told(Counts):
+    """Counts that a function is told of after each chunk, and at the end."""
+
+    def __init__(self, on_progress: Callable[[Counts], None]) -> None:
+        super().__init__()
+        self._tell = on_progress
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        self._tell(self)
+
+    def end(self) -> None:
+        self._tell(self)
+
+
+def _source(spec: str | Path | Mapping[str, Any]) -> Path | str | Mapping[str, Any]:
+    """What `read_sweep` reads: a shipped sweep by its file; other texts as they are."""
+    if isinstance(spec, str) and not ("\n" in spec or "=" in spec):
+        return sweep_file(Path(spec))
+    return spec
+
+
+def _texts(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """Overrides as they are typed: key=value."""
+    if not isinstance(overrides, Mapping):
+        return [overrides] if isinstance(overrides, str) else list(overrides)
+    return [f"{key}={_text(value)}" for key, value in overrides.items()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_text, value))
+    return str(value) if isinstance(value, (str, os.PathLike)) else repr(value)
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """jax as runs need it; on leaving, as the calling program had it."""
+    before = {name: getattr(jax.config, name) for name in devices.PINNED}
+    try:
+        devices.prepare()
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)

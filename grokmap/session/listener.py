@@ -1,0 +1,42 @@
+"""What a session of training tells while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from grokmap.engine.execute import Progress
+from grokmap.plan import Planned
+
+
+class Listener:
+    """Hears of a session's progress; every method here does nothing.
+
+    `begin` and `end` enclose each stretch of training: a sweep has one, a refinement
+    one a round.
+    """
+
+    def say(self, line: str) -> None:
+        """Anything a user should know, as a line."""
+
+    def begin(self, missing: Sequence[Planned], n_planned: int, n_kept: int) -> None:
+        """Training begins.
+
+        Args:
+          missing: the runs to train.
+          n_planned: runs of the whole sweep.
+          n_kept: steps of the missing runs that checkpoints already hold.
+        """
+
+    def progress(self, progress: Progress) -> None:
+        """A chunk of steps is over."""
+
+    def done(self, runs: pd.DataFrame) -> None:
+        """Some runs are over: their rows, labelled by the default criteria."""
+
+    def failed(self, run_ids: Sequence[str], trace: str) -> None:
+        """Some runs raised; `trace` is the traceback."""
+
+    def end(self) -> None:
+        """Training is over, or was stopped."""

@@ -1,0 +1,371 @@
+"""One call of sweep on a result folder: hold it, train what is missing, label, record.
+
+with open_session(path, sweep, options, listener) as session:
+    runs = train_missing(session)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokmap import disk, plan, store
+from grokmap.classify import CRITERIA, classify
+from grokmap.engine import execute
+from grokmap.engine.schedule import Kept
+from grokmap.errors import GrokmapError, ResultError
+from grokmap.plan import Planned
+from grokmap.process import signals
+from grokmap.result.labels import label_runs, with_costs
+from grokmap.session import checkpoint
+from grokmap.session.folder import check_folder, missing_of, planned_in
+from grokmap.session.listener import Listener
+from grokmap.session.lock import locked
+from grokmap.session.provenance import versions
+from grokmap.spec import Sweep
+
+EXIT_SOME_FAILED = 3
+
+
+class Options(NamedTuple):
+    """How a sweep is trained; nothing of it changes what a run is.
+
+    time_budget: seconds after which to stop in good order.
+    checkpoint: seconds between two checkpoints of the runs in training.
+    lanes: runs trained together; tile: examples per gradient tile (None: chosen).
+    extend: whether budgets may be larger than those of the folder's sweep.
+    keep_going: whether to train the others after a run has failed.
+    """
+
+    time_budget: float = float("inf")
+    checkpoint: float = execute.KEEP_SECONDS
+    lanes: int | None = None
+    tile: int | None = None
+    extend: bool = False
+    keep_going: bool = True
+
+
+@dataclass
+class Stop:
+    """Why to stop at the next chunk: a signal's exit code, the time budget, or that
+    the result folder was moved or deleted."""
+
+    deadline: float = float("inf")
+    code: int | None = None
+    path: Path | None = None
+
+    def __call__(self) -> bool:
+        if self.code is None and time.monotonic() > self.deadline:
+            self.code = signals.EXIT_STOPPED
+        if self.code is None and self.path and disk.is_gone(self.path):
+            self.code = signals.EXIT_STOPPED
+        return self.code is not None
+
+
+@dataclass
+class Session:
+    """What one call of sweep is given, and what it has done so far.
+
+    steps: last step of each run on disk; n_planned: runs of the sweep; done: runs that
+    are over; kept: runs in training when it stopped; failed: by run id, the traceback;
+    code: exit code.
+    """
+
+    path: Path
+    sweep: Sweep
+    options: Options
+    listener: Listener
+    stop: Stop
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    steps: dict[str, int] = field(default_factory=dict)
+    n_planned: int = 0
+    done: int = 0
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    code: int = 0
+
+    def origin(self) -> dict[str, Any]:
+        """What a trajectory file says of where it is from."""
+        return {
+            "command": command(),
+            "started": self.started.isoformat(timespec="seconds"),
+            "spec_hash": store.spec_hash(self.path),
+            **versions(),
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What provenance.json says of it."""
+        return {
+            "started": self.started.isoformat(timespec="seconds"),
+            "ended": now(),
+            "command": command(),
+            "exit_code": self.code,
+            "runs_done": self.done,
+            "runs_kept": self.kept if self.code else 0,
+            "runs_failed": list(self.failed),
+            **versions(),
+        }
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def command() -> list[str]:
+    """The program's arguments; of another program that uses the library, its name."""
+    return ["grokmap", *sys.argv[1:]]
+
+
+@contextmanager
+def open_session(
+    path: Path, sweep: Sweep, options: Options, listener: Listener
+) -> Iterator[Session]:
+    """Holds the result folder of the sweep for writing, and records the session.
+
+    Raises:
+      LockedError: another process writes the folder.
+      OtherSweepError: it holds another sweep.
+      ResultError: it cannot be written, or went away meanwhile.
+    """
+    stop = Stop(time.monotonic() + options.time_budget, path=path)
+    session = Session(path, sweep, options, listener, stop)
+    with _signals(stop), locked(path, listener.say), _while_there(path):
+        # Again, now that no other process can change the folder.
+        check_folder(path, sweep, options.extend)
+        disk.remove_leftovers(path, store.FOLDERS)
+        store.write_spec(path, sweep)
+        yield session
+        session.code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
+        store.add_session(path, session.record())
+
+
+@contextmanager
+def _while_there(path: Path) -> Iterator[None]:
+    """Raises ResultError where the folder was moved or deleted meanwhile.
+
+    What was written went where the folder is now.
+    """
+    try:
+        yield
+        is_gone = disk.is_gone(path)
+    except (GrokmapError, OSError):
+        is_gone = disk.is_gone(path)
+        if not is_gone:
+            raise
+    if is_gone:
+        raise ResultError(
+            f"{path}: moved or deleted while it was being written; what there was went "
+            "with it: `grokmap sweep FOLDER` goes on where it is now"
+        )
+
+
+def _signals(stop: Stop) -> Any:
+    """Signals that end a process stop at the next chunk; a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()  # python hands signals to the main thread alone
+    received = False
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal received
+        if received and not signals.is_repeated(number):
+            signals.end_at_once(number, frame)
+        if received:
+            return
+        # Past the buffers of stderr: a signal may come in the middle of another line,
+        # and the next one ends the process without emptying them.
+        with suppress(OSError):
+            os.write(2, b"grokmap: stopping after this chunk; again to stop now\n")
+        received, stop.code = True, signals.exit_code(number)
+
+    return signals.handled(handle)
+
+
+def train_missing(session: Session) -> pd.DataFrame:
+    """Trains what is missing; all finished runs, labelled by the default criteria."""
+    path, sweep = session.path, session.sweep
+    planned = planned_in(path, sweep)
+    session.n_planned = len(planned)
+    table = plan.plan_table(planned, sweep)
+    origin = session.origin()
+    store.write_plan(path, table, origin)
+    known = store.stored(path)
+    session.steps = dict(known.steps)
+    _set_aside(session, known.damaged)
+    missing = missing_of(path, planned, table, session.steps)
+    _train(session, planned, table, missing)
+    if known.twice or any(run.run.run_id in known.steps for run in missing):
+        store.keep_longest(path)
+    runs = write_runs(path, origin | {"ended": now()})
+    _write_failed(path, table, session.failed)
+    checkpoint.tidy(path, session.steps)
+    return runs
+
+
+def write_runs(path: Path, origin: dict[str, Any] | None = None) -> pd.DataFrame:
+    """Labels all finished runs of the folder, writes and returns them."""
+    runs = with_costs(path, label_runs(path, CRITERIA["default"])[0])
+    store.write_found(path, runs, origin=origin)
+    return runs
+
+
+def _set_aside(session: Session, damaged: Mapping[Path, str]) -> None:
+    """Renames damaged trajectory files, whose runs are then missing."""
+    for file, reason in damaged.items():
+        aside = store.set_aside(session.path, file)
+        session.listener.say(
+            f"{file}: {reason}; set aside as {aside.name}, its runs are done again"
+        )
+
+
+def _train(
+    session: Session,
+    planned: list[Planned],
+    table: pd.DataFrame,
+    missing: list[Planned],
+) -> None:
+    """Trains what is missing; what is over is written, what is in training kept."""
+    path, options, listener = session.path, session.options, session.listener
+    origin = session.origin()  # known before anything is trained that carries it
+    ids = {run.run.run_id for run in missing}
+    done = {run.run.run_id for run in planned} - ids
+    table = table.set_index("run_id")
+    with (
+        store.Writer(path) as writer,
+        checkpoint.Shelf(path, listener.say) as shelf,
+        _heard(session, missing, shelf),
+    ):
+        for outcome in execute.execute(
+            planned,
+            done=done,
+            lanes=options.lanes,
+            tile=options.tile,
+            hooks=_hooks(session, writer, shelf),
+        ):
+            if isinstance(outcome, execute.Failed):
+                _take_failed(session, outcome)
+            else:
+                listener.done(_write_done(session, writer, outcome, table, origin))
+
+
+@contextmanager
+def _heard(
+    session: Session, missing: list[Planned], shelf: checkpoint.Shelf
+) -> Iterator[None]:
+    """Tells the listener where training begins and ends."""
+    kept_ids = {run.run.run_id for run in missing} & shelf.places.keys()
+    n_kept = sum(shelf.places[run_id].step for run_id in kept_ids)
+    session.listener.begin(missing, session.n_planned, n_kept)
+    try:
+        yield
+    finally:
+        session.listener.end()
+
+
+def _hooks(
+    session: Session, writer: store.Writer, shelf: checkpoint.Shelf
+) -> execute.Hooks:
+    """What training tells and asks between two chunks."""
+
+    def keep(kept: list[Kept]) -> None:
+        session.kept = len(kept)
+        writer.submit(checkpoint.write_latest, session.path, kept)
+
+    where = session.path / store.CHECKPOINTS
+    return execute.Hooks(
+        session.listener.progress,
+        session.stop,
+        keep,
+        shelf.read,
+        _say_once(session.listener, f"{where}: some runs were kept under "),
+        session.options.checkpoint,
+    )
+
+
+def _say_once(listener: Listener, before: str) -> Callable[[str], None]:
+    """Says why kept runs start from their beginning, once for each reason."""
+    said: set[str] = set()
+
+    def refused(why: str) -> None:
+        if why not in said:
+            said.add(why)
+            listener.say(f"{before}{why}; they train from their beginning")
+
+    return refused
+
+
+def _take_failed(session: Session, outcome: execute.Failed) -> None:
+    failed = [run.run.run_id for run in outcome.runs]
+    session.failed |= dict.fromkeys(failed, outcome.trace)
+    session.listener.failed(failed, outcome.trace)
+    if not session.options.keep_going:
+        session.stop.code = EXIT_SOME_FAILED
+
+
+def _write_done(
+    session: Session,
+    writer: store.Writer,
+    done: execute.Done,
+    table: pd.DataFrame,
+    origin: dict[str, Any],
+) -> pd.DataFrame:
+    """Hands runs that are over to the writer, and how the censored ones stood; labels.
+
+    table: the plan, by run id.
+    """
+    ids = [run.run.run_id for run in done.runs]
+    metadata = {"seconds": round(done.seconds, 3), "ended": now(), **origin}
+    metadata |= done.settings._asdict()
+    run = np.repeat(np.arange(len(ids)), list(map(len, done.steps)))
+    step, values = np.concatenate(done.steps), np.concatenate(done.values)
+    writer.write(ids, run, step, done.columns, values, metadata)
+    session.done += len(ids)
+    session.steps |= {name: int(s[-1]) for name, s in zip(ids, done.steps, strict=True)}
+    labels = classify(_frame(done), table.loc[ids].reset_index())
+    # A ramp is over at its end: there is no larger budget to go on with.
+    cut_short = set(labels["run_id"][labels["censored"] & ~labels["ramped"]])
+    ends = [end for end in done.ends if end.run_id in cut_short]
+    if ends:
+        writer.submit(checkpoint.write_ends, session.path, ends)
+    return labels
+
+
+def _frame(done: execute.Done) -> pd.DataFrame:
+    frame = pd.DataFrame(np.concatenate(done.values), columns=list(done.columns))
+    frame.insert(0, "step", np.concatenate(done.steps))
+    ids = [run.run.run_id for run in done.runs]
+    frame.insert(0, "run_id", np.repeat(ids, list(map(len, done.steps))))
+    return frame
+
+
+def _write_failed(path: Path, table: pd.DataFrame, failed: dict[str, str]) -> None:
+    """The runs that failed in this session, with their tracebacks; no file if none."""
+    if not failed:
+        _remove_failed(path)
+        return
+    rows = table[table["run_id"].isin(list(failed))]
+    store.write_found(
+        path, rows.assign(traceback=rows["run_id"].map(failed)), store.FAILED
+    )
+
+
+def _remove_failed(path: Path) -> None:
+    """Removes the table of runs that failed before, if it is ours."""
+    file = path / store.FAILED
+    if disk.exists(file):
+        try:
+            ours = "schema_version" in store.metadata_of(store.read_schema(file))
+        except store.UNREADABLE:
+            ours = False
+        if ours:
+            disk.remove(path, store.FAILED)

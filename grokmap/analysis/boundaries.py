@@ -19,15 +19,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import log_expit, logsumexp
 
+from grokmap.arrays import Floats, Ints
 from grokmap.classify import GROK, Criteria
 from grokmap.spec import is_log
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 LEVEL = 0.95
 MIN, MAX = "min", "max"  # the edges of a row

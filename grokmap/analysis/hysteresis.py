@@ -14,14 +14,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.series import Series, series
+from grokmap.arrays import Floats
 from grokmap.plan import weight_decay_at
 from grokmap.spec import CONTROL_FIELDS, Control
-
-Floats = npt.NDArray[np.float64]
 
 POINTS = 257  # of a loop, evenly spaced in ln(weight decay)
 RESAMPLES = 2000

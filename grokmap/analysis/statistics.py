@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, t
 
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Bools, Floats
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -38,7 +38,7 @@ def wilson(
     return low, np.where(k == n, 1.0, np.minimum(middle + half, 1))
 
 
-def median_survival(times: Floats, happened: npt.NDArray[np.bool_]) -> Any:
+def median_survival(times: Floats, happened: Bools) -> Any:
     """Kaplan and Meier's median of right-censored times (J. Am. Stat. Assoc. 53 (1958)
     457): where the share that is left falls below 1/2; the middle of the times at which
     it is 1/2 exactly, if it is; inf if it never falls below.
@@ -60,7 +60,7 @@ def median_survival(times: Floats, happened: npt.NDArray[np.bool_]) -> Any:
     return (at_half + _first_time(times, left < 0.5 - 1e-12)) / 2
 
 
-def _first_time(times: Floats, holds: npt.NDArray[np.bool_]) -> Floats:
+def _first_time(times: Floats, holds: Bools) -> Floats:
     """[...] the first of times [..., n] at which it holds; inf if at none."""
     first = np.argmax(holds, -1)[..., None]
     found = np.take_along_axis(times, first, -1)[..., 0]
@@ -79,7 +79,7 @@ def expanded_tail(n: int, level: float = LEVEL) -> float:
 
 
 def median_interval(
-    times: Floats, happened: npt.NDArray[np.bool_], level: float = LEVEL
+    times: Floats, happened: Bools, level: float = LEVEL
 ) -> tuple[float, float, float]:
     """(median, low, high) of `median_survival`; expanded percentiles of resampled runs.
 
@@ -97,7 +97,7 @@ def median_interval(
 
 
 def median_ratio_interval(
-    times: Floats, happened: npt.NDArray[np.bool_], level: float = LEVEL
+    times: Floats, happened: Bools, level: float = LEVEL
 ) -> tuple[float, float, float]:
     """(ratio, low, high) of two medians over the same seeds: the first by the second.
 

@@ -15,13 +15,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import combine_pvalues
 
 from grokmap.analysis.statistics import binder_cumulant, dip, dip_p_value, mode_gap
-
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 FIRST_ORDER, CONTINUOUS, UNDECIDED = "first order", "continuous", "undecided"
 ORDERS = (FIRST_ORDER, CONTINUOUS, UNDECIDED)

@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from grokmap.arrays import Floats
 from grokmap.plot.style import COLOURS, styled
-
-Floats = npt.NDArray[np.float64]
 
 UP, DOWN = COLOURS["grok"], COLOURS["memorize-only"]
 # Of families: Okabe and Ito's, each with a marker of its own.

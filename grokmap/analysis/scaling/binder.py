@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from grokmap.analysis.scaling.ensemble import Ensemble, totals
-
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 # Differences of two sizes below this many standard errors have no sign.
 CLEAR = 2.0

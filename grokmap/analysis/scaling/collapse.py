@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 
 from grokmap.analysis.scaling.curves import Curves, size_exponent
 from grokmap.analysis.scaling.ensemble import NONE, Ensemble, Interval, counts, interval
-
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Bools, Floats
 
 # Above this S the points miss the common curve by more than their errors.
 WORST_QUALITY = 2.0
@@ -30,7 +28,7 @@ class Points(NamedTuple):
     x: Floats
     y: Floats
     error: Floats
-    plateau: npt.NDArray[np.bool_]
+    plateau: Bools
 
 
 class Collapse(NamedTuple):

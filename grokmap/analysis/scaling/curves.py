@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from grokmap.analysis.scaling.ensemble import Ensemble, counts
-
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 NEWTON_STEPS = 60
 LONGEST_STEP = 2.0  # in standardised coefficients

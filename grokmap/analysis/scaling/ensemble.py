@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.statistics import expanded_tail
+from grokmap.arrays import Floats, Ints
 from grokmap.classify import GROK
 from grokmap.errors import ResultError, SpecError
-
-Floats = npt.NDArray[np.float64]
 
 SIZES = ("width", "modulus")
 CLOCKS = ("decay", "steps")
@@ -42,7 +40,7 @@ class Ensemble(NamedTuple):
     x: Floats
     place: Floats
     grok: Floats
-    undecided: npt.NDArray[np.int64]
+    undecided: Ints
     order: Floats
     time: Floats
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.scaling.binder import binder, binder_crossings
@@ -28,9 +27,8 @@ from grokmap.analysis.scaling.times import (
     unselected_times,
 )
 from grokmap.analysis.statistics import wilson
+from grokmap.arrays import Bools, Floats
 from grokmap.errors import ResultError
-
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = ("name", "size", "next_size", "x", "value", "low", "high", "n", "note")
 # Fewer cells of a size with both outcomes than this do not show how steep it is.
@@ -216,14 +214,14 @@ def _bracketed(ensemble: Ensemble, half: Interval) -> Interval:
     return half._replace(low=min(half.low, low), high=max(half.high, high))
 
 
-def too_steep(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
+def too_steep(ensemble: Ensemble) -> Bools:
     """[S] whether fewer than two cells of a size have runs of both outcomes."""
     successes, trials = counts(ensemble.grok, np.ones((1, ensemble.grok.shape[2])))
     between = (successes[0] > 0) & (successes[0] < trials[0])
     return between.sum(axis=1) < FEWEST_BETWEEN
 
 
-def two_boundaries(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
+def two_boundaries(ensemble: Ensemble) -> Bools:
     """[S] whether P both rises and falls along x by more than noise.
 
     Where the 95% interval of some x lies above, or below, that of one before it and of
@@ -234,7 +232,7 @@ def two_boundaries(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
     return _up_and_down(low, high) | _up_and_down(1 - high, 1 - low)
 
 
-def _up_and_down(low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
+def _up_and_down(low: Floats, high: Floats) -> Bools:
     """[S] whether the interval of one x lies above one before it and one after it."""
     before = np.minimum.accumulate(high, axis=1)
     after = np.minimum.accumulate(high[:, ::-1], axis=1)[:, ::-1]

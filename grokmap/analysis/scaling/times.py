@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from grokmap.analysis.scaling.ensemble import Ensemble, totals
-
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 # Range of ln(1 + c / smallest size): at its ends 1 + c/N is 0 or c/N.
 LOWEST, HIGHEST = -5.0, 8.0

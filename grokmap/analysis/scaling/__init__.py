@@ -28,7 +28,6 @@ from grokmap.analysis.scaling.ensemble import (
     counts,
     gather,
     interval,
-    resample_weights,
 )
 from grokmap.analysis.scaling.table import Found, measure, too_steep
 from grokmap.analysis.scaling.times import (
@@ -64,7 +63,6 @@ __all__ = [
     "measure",
     "points_of",
     "quality",
-    "resample_weights",
     "rescaled_factors",
     "size_factors",
     "size_exponent",

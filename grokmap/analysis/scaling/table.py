@@ -17,7 +17,6 @@ from grokmap.analysis.scaling.ensemble import (
     Interval,
     counts,
     interval,
-    resample_weights,
 )
 from grokmap.analysis.scaling.times import (
     comparable_times,
@@ -26,7 +25,7 @@ from grokmap.analysis.scaling.times import (
     size_factors,
     unselected_times,
 )
-from grokmap.analysis.statistics import wilson
+from grokmap.analysis.statistics import resample_weights, wilson
 from grokmap.arrays import Bools, Floats
 from grokmap.errors import ResultError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from grokmap.analysis.scaling.ensemble import Ensemble, totals
+from grokmap.analysis.scaling.ensemble import Ensemble
+from grokmap.analysis.statistics import totals
 from grokmap.arrays import Floats
 
 # Range of ln(1 + c / smallest size): at its ends 1 + c/N is 0 or c/N.

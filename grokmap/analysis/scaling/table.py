@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from grokmap.analysis.boundaries import midpoint
 from grokmap.analysis.scaling.binder import binder, binder_crossings
 from grokmap.analysis.scaling.collapse import Collapse, fit_collapse
 from grokmap.analysis.scaling.curves import Curves, crossings, fit_curves, size_exponent
@@ -156,13 +157,12 @@ def _halves(ensemble: Ensemble, curves: Curves) -> list[Interval]:
     found = []
     steep, twice = too_steep(ensemble), two_boundaries(ensemble)
     for i in range(len(ensemble.sizes)):
-        note = TOO_STEEP if steep[i] else ""
-        half = interval(curves.half[:, i], ensemble.n_seeds, note)
-        if not np.isfinite(half.value):
-            none = TWO_BOUNDARIES if twice[i] else NO_HALF
-            half = half._replace(note=none)
-        elif steep[i]:
-            half = _bracketed(ensemble, half)
+        if np.isfinite(curves.half[0, i]):
+            falls = bool(curves.slope[0, i] < 0)
+            edge = midpoint(ensemble.place, ensemble.grok[i], falls)
+            half = Interval(*edge[1:], note=TOO_STEEP if steep[i] else "")
+        else:
+            half = NONE._replace(note=TWO_BOUNDARIES if twice[i] else NO_HALF)
         found.append(_on_axis(ensemble, half))
     return found
 
@@ -202,15 +202,6 @@ def _missed_halves(ensemble: Ensemble, halves: list[Interval]) -> str:
     local = ", ".join(f"{e:.2f}" for e in np.diff(half) / np.diff(size))
     sizes = ", ".join(missed)
     return f"a power misses {ensemble.size} {sizes}: {local} from size to size"
-
-
-def _bracketed(ensemble: Ensemble, half: Interval) -> Interval:
-    """Where seeds agree on either side, 1/2 lies between two x: no resample knows
-    where, so the interval holds both."""
-    above = int(np.searchsorted(ensemble.place, half.value))
-    above = min(max(above, 1), len(ensemble.place) - 1)
-    low, high = ensemble.place[above - 1], ensemble.place[above]
-    return half._replace(low=min(half.low, low), high=max(half.high, high))
 
 
 def too_steep(ensemble: Ensemble) -> Bools:

@@ -20,6 +20,8 @@ RESAMPLES = 1000
 # Of fewer runs no interval of a median can hold 95%: it lies beyond all of them with a
 # chance of 2^(1 - n). Percentiles of resamples of fewer are no better.
 FEWEST = 6
+# Of fewer, a rare phase may be in no seed, so that no resample knows of it.
+FEWEST_OF_BINDER = 12
 LEAST_P = 1e-6  # of a million samples
 LEAST_VARIANCE = 1e-12  # over the mean square; smaller ones are rounding
 

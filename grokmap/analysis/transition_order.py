@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.stats import combine_pvalues
 
 from grokmap.analysis.statistics import (
+    FEWEST_OF_BINDER,
     binder_cumulant,
     dip,
     dip_p_value,
@@ -66,9 +67,9 @@ def cells(runs: pd.DataFrame, x: str, quantities: Mapping[str, bool]) -> pd.Data
       quantity, width, the column x, n (seeds with a value), mean, std, dip, p_dip
       (`statistics.dip_p_value`), gap (`mode_gap`) and binder (`binder_cumulant` of the
       distance from the lowest cell's mean at this width; NaN for logarithms), with its
-      95% interval binder_low, binder_high over resampled seeds; progress (the mean,
-      from 0 in the lowest cell to 1 in the highest one of this width), and at_boundary:
-      the cell of each width whose progress is nearest to 1/2.
+      95% interval binder_low, binder_high (from FEWEST_OF_BINDER seeds on); progress
+      (the mean, from 0 in the lowest cell to 1 in the highest one of this width), and
+      at_boundary: the cell of each width whose progress is nearest to 1/2.
     """
     rows: list[dict[str, Any]] = []
     for name, log in quantities.items():
@@ -102,7 +103,7 @@ def _distribution(values: Floats, low: float) -> dict[str, float]:
     binder = binder_cumulant(values - low, resample_weights(len(values)))
     known = binder[1:][np.isfinite(binder[1:])]
     interval = (np.nan, np.nan)
-    if len(known):
+    if len(known) and len(values) >= FEWEST_OF_BINDER:
         interval = percentile_interval(known, len(values))
     return {
         "mean": float(values.mean()),
@@ -268,6 +269,9 @@ def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
     seen = inside[inside["progress"] <= 1 / 3]["width"].unique()
     if set(seen) != set(own["width"]):
         few = "some width has no cell in the lower third of the way"
+        return Evidence(name, "Binder cumulant", UNDECIDED, few)
+    if inside["n"].min() < FEWEST_OF_BINDER:
+        few = f"no interval below {FEWEST_OF_BINDER} seeds"
         return Evidence(name, "Binder cumulant", UNDECIDED, few)
     lowest = inside.loc[inside.groupby("width")["binder"].idxmin()]
     lowest = lowest.sort_values("width")

@@ -32,6 +32,7 @@ from grokmap.analysis.scaling.ensemble import (
 from grokmap.analysis.scaling.table import Found, measure, too_steep
 from grokmap.analysis.scaling.times import (
     comparable_times,
+    factor_intervals,
     fit_width_correction,
     rescaled_factors,
     size_factors,
@@ -54,6 +55,7 @@ __all__ = [
     "comparable_times",
     "counts",
     "crossings",
+    "factor_intervals",
     "fit_collapse",
     "fit_curves",
     "fit_width_correction",

@@ -13,6 +13,7 @@ from grokmap.arrays import Bools, Floats
 
 # Above this S the points miss the common curve by more than their errors.
 WORST_QUALITY = 2.0
+FEWEST_SEEDS = 12  # for an interval
 # Points and master curve both this near to a plateau, in errors, agree by necessity.
 FLAT = 0.1
 
@@ -178,7 +179,17 @@ def judge(ensemble: Ensemble, x_c: Floats, inverse_nu: Floats, s: Floats) -> Col
     if not ensemble.place[0] <= x_c[0] <= ensemble.place[-1]:
         outside = _none("no collapse found: x_c would lie outside of the axis")
         return outside._replace(quality=quality_)
-    return Collapse(interval(x_c, ensemble.n_seeds), exponent, quality_)
+    found = Collapse(interval(x_c, ensemble.n_seeds), exponent, quality_)
+    return found if ensemble.n_seeds >= FEWEST_SEEDS else _without_ends(found)
+
+
+def _without_ends(found: Collapse) -> Collapse:
+    """A collapse of so few seeds that its 95% intervals would hold 80% to 85%."""
+    note = f"no interval below {FEWEST_SEEDS} seeds"
+    return found._replace(
+        x_c=Interval(found.x_c.value, np.nan, np.nan, note),
+        inverse_nu=Interval(found.inverse_nu.value, np.nan, np.nan, note),
+    )
 
 
 def _none(note: str) -> Collapse:

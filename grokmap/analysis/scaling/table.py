@@ -21,12 +21,12 @@ from grokmap.analysis.scaling.ensemble import (
 )
 from grokmap.analysis.scaling.times import (
     comparable_times,
+    factor_intervals,
     fit_width_correction,
     rescaled_factors,
-    size_factors,
     unselected_times,
 )
-from grokmap.analysis.statistics import resample_weights, wilson
+from grokmap.analysis.statistics import FEWEST_OF_BINDER, resample_weights, wilson
 from grokmap.arrays import Bools, Floats
 from grokmap.errors import ResultError
 
@@ -120,7 +120,10 @@ def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
         bounds = float(low[i, k]), float(high[i, k])
         rows.append(_row("p_grok", Interval(float(share), *bounds), **at))
         for name, values in cumulants.items():
-            rows.append(_row(name, interval(values[:, i, k], ensemble.n_seeds), **at))
+            found = interval(values[:, i, k], ensemble.n_seeds)
+            if ensemble.n_seeds < FEWEST_OF_BINDER:
+                found = found._replace(low=np.nan, high=np.nan)
+            rows.append(_row(name, found, **at))
     return rows
 
 
@@ -251,7 +254,7 @@ def _collapse_rows(ensemble: Ensemble, collapse: Collapse) -> list[dict[str, Any
     exponent, x_c = collapse.inverse_nu, _on_axis(ensemble, collapse.x_c)
     nu = NONE._replace(note=x_c.note)
     if np.isfinite(x_c.value):
-        nu = Interval(1 / exponent.value, 1 / exponent.high, 1 / exponent.low)
+        nu = Interval(1 / exponent.value, 1 / exponent.high, 1 / exponent.low, x_c.note)
     return [
         _row("collapse_s", collapse.quality),
         _row("collapse_x_c", x_c),
@@ -264,10 +267,10 @@ def _time_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     time = comparable_times(ensemble)
     n = np.isfinite(time).sum(axis=2)
     rows = []
-    factors = size_factors(time, weights)
-    for i, size in enumerate(ensemble.sizes):
+    for i, (size, found) in enumerate(
+        zip(ensemble.sizes, factor_intervals(time), strict=True)
+    ):
         if n[i].any():
-            found = interval(factors[:, i], ensemble.n_seeds)
             rows.append(_row("t_factor", found, size=size, n=n[i].sum()))
     total = _correction(ensemble, time, weights)
     own_rows = []
@@ -310,20 +313,20 @@ def _correction(ensemble: Ensemble, time: Floats, weights: Floats) -> dict[str, 
     if not np.isfinite(found.value):
         note = "no finite c: t falls as 1/N or faster"
         return _row("t_correction", NONE._replace(note=note), n=n)
-    missed = _missed_sizes(ensemble, size_factors(time, weights), found.value)
+    missed = _missed_sizes(ensemble, factor_intervals(time), found.value)
     if missed:
         note = f"1 + c/N misses {ensemble.size} {', '.join(missed)}"
         found = found._replace(note=note if not found.note else found.note)
     return _row("t_correction", found, n=n)
 
 
-def _missed_sizes(ensemble: Ensemble, factors: Floats, c: float) -> list[str]:
+def _missed_sizes(ensemble: Ensemble, factors: list[Interval], c: float) -> list[str]:
     """Sizes whose measured factor has 1 + c/N outside of its interval."""
-    sizes, known = ensemble.sizes, np.flatnonzero(np.isfinite(factors[0]))
+    sizes = ensemble.sizes
+    known = np.flatnonzero([np.isfinite(factor.value) for factor in factors])
     missed = []
     for i in known[:-1]:
         fitted = (1 + c / sizes[i]) / (1 + c / sizes[known[-1]])
-        measured = interval(factors[:, i], ensemble.n_seeds)
-        if not measured.low <= fitted <= measured.high:
+        if fitted < factors[i].low or fitted > factors[i].high:
             missed.append(f"{sizes[i]:g}")
     return missed

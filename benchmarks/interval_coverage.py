@@ -20,7 +20,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from interval_trials import SEEDS, TRIALS, coverage
+from interval_trials import SEEDS, TRIALS, coverage  # noqa: E402
 
 REPETITIONS = 1000
 FEWER = {"collapse": 100, "edges": 100, "law": 300, "forecast": 5}  # by first word

@@ -320,13 +320,21 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
 
 
 def _exponent(trend: Mapping[str, Any]) -> str:
-    b, low, high = (trend[f"exponent{end}"] for end in ("", "_low", "_high"))
-    if np.isnan(b):
-        return "at too few rates to say how it changes with them"
-    ends = f"[{low:.2f}, {high:.2f}]"
-    offset, least, most = (trend[f"offset{end}"] for end in ("", "_low", "_high"))
-    rest = f"offset {offset:.2g} [{least:.2g}, {most:.2g}]"
-    return f"rate^b with b = {b:.2f} {ends}, {rest}"
+    if np.isnan(trend["exponent"]):
+        return "at too few rates or seeds to say how it changes with them"
+    exponent, offset = (
+        _with_ends(trend, k) for k in (("exponent", ".2f"), ("offset", ".2g"))
+    )
+    return f"rate^b with b = {exponent}, offset {offset}"
+
+
+def _with_ends(trend: Mapping[str, Any], wanted: tuple[str, str]) -> str:
+    """A value of `hysteresis.trends` and its interval, if there is one."""
+    name, form = wanted
+    value, low, high = (
+        format(trend[f"{name}{end}"], form) for end in ("", "_low", "_high")
+    )
+    return value if "nan" in (low, high) else f"{value} [{low}, {high}]"
 
 
 def falls(table: pd.DataFrame, x: str, quantity: str) -> bool:

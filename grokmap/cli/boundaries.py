@@ -55,6 +55,8 @@ def find_boundaries(
         print(json.dumps({"files": list(map(name_of, files)), **rows}))
         return
     _print(table, closing, x, y, by)
+    if runs["seed"].nunique() == 1:
+        print("(one seed: its edges; those of other seeds may be elsewhere)")
     if budget:
         _print_shifts(summary(moved, log), x, log)
     print_files(*files)

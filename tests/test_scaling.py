@@ -518,3 +518,12 @@ def test_command_line_from_sweep_to_table_and_figure(command_line: Any) -> None:
     }.items():
         code, _, err = command_line("scaling", "results/sizes", *wrong.split())
         assert code == 2 and message in err, (wrong, err)
+
+
+def test_a_collapse_of_few_seeds_has_no_interval() -> None:
+    runs = table(planted(np.random.default_rng(0), 0.05, 1.0).grok, X)
+    found = collapse_of(scaling.gather(runs[runs["seed"] < 8]), 40)
+    for one, expected in ((found.x_c, 0.05), (found.inverse_nu, 1.0)):
+        assert one.value == pytest.approx(expected, rel=0.5)
+        assert np.isnan([one.low, one.high]).all()
+        assert "no interval below 12 seeds" in one.note

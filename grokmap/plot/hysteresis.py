@@ -113,7 +113,7 @@ def _draw_areas(
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.set_xlabel(r"ramp rate $|\mathrm{d}\ln\lambda\,/\,\mathrm{d}t|$ (per step)")
-    axes.set_ylabel("loop area\n" + rf"$\oint$ {label} d$\,\ln\lambda$")
+    axes.set_ylabel("loop area, quartiles\n" + rf"$\oint$ {label} d$\,\ln\lambda$")
     axes.legend(fontsize=6.5)
 
 

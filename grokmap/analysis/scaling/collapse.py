@@ -127,7 +127,13 @@ def fit_collapse(ensemble: Ensemble, weights: Floats, curves: Curves) -> Collaps
     for b in range(1, len(weights)):
         own = points_of(ensemble, successes[b], trials[b])
         found[b] = best_collapse(own, [(found[0, 0], found[0, 1])])
-    return judge(ensemble, *found.T)
+    best = judge(ensemble, *found.T)
+    if ensemble.n_seeds >= FEWEST_SEEDS or not np.isfinite(best.inverse_nu.value):
+        return best
+    exponent = _without_ends(best.inverse_nu)
+    if not np.isfinite(best.x_c.value):
+        return best._replace(inverse_nu=exponent)
+    return best._replace(x_c=_without_ends(best.x_c), inverse_nu=exponent)
 
 
 def _starts(ensemble: Ensemble, curves: Curves) -> list[tuple[float, float]]:
@@ -179,17 +185,15 @@ def judge(ensemble: Ensemble, x_c: Floats, inverse_nu: Floats, s: Floats) -> Col
     if not ensemble.place[0] <= x_c[0] <= ensemble.place[-1]:
         outside = _none("no collapse found: x_c would lie outside of the axis")
         return outside._replace(quality=quality_)
-    found = Collapse(interval(x_c, ensemble.n_seeds), exponent, quality_)
-    return found if ensemble.n_seeds >= FEWEST_SEEDS else _without_ends(found)
+    return Collapse(interval(x_c, ensemble.n_seeds), exponent, quality_)
 
 
-def _without_ends(found: Collapse) -> Collapse:
-    """A collapse of so few seeds that its 95% intervals would hold 80% to 85%."""
-    note = f"no interval below {FEWEST_SEEDS} seeds"
-    return found._replace(
-        x_c=Interval(found.x_c.value, np.nan, np.nan, note),
-        inverse_nu=Interval(found.inverse_nu.value, np.nan, np.nan, note),
+def _without_ends(found: Interval) -> Interval:
+    """Of so few seeds that a 95% interval would hold 80% to 85%."""
+    note = "; ".join(
+        filter(None, [found.note, f"no interval below {FEWEST_SEEDS} seeds"])
     )
+    return Interval(found.value, np.nan, np.nan, note)
 
 
 def _none(note: str) -> Collapse:

@@ -15,9 +15,9 @@ from scipy.special import expit
 
 from grokmap.analysis import forecast, hysteresis, laws, scaling
 from grokmap.analysis.boundaries import MEASURED, MIN, Row, edges, midpoint
-from grokmap.analysis.scaling.ensemble import interval
+from grokmap.analysis.scaling.ensemble import interval, interval_of_curves
 from grokmap.analysis.statistics import (
-    FEWEST_OF_BINDER,
+    FEWEST_OF_CURVES,
     binder_cumulant,
     median_interval,
     median_ratio_interval,
@@ -169,7 +169,7 @@ def _half_exponent(ensemble: scaling.Ensemble, weights: np.ndarray) -> list[Held
 
 def _crossing(ensemble: scaling.Ensemble, weights: np.ndarray) -> list[Held]:
     places = scaling.crossings(ensemble, scaling.fit_curves(ensemble, weights))
-    found = [interval(column, ensemble.n_seeds) for column in places.T]
+    found = [interval_of_curves(column, ensemble.n_seeds) for column in places.T]
     return [held(one.low, X_C, one.high) for one in found]
 
 
@@ -205,7 +205,7 @@ def _correction(ensemble: scaling.Ensemble, weights: np.ndarray) -> list[Held]:
     if not np.isfinite(time).any():
         return [None]
     c = scaling.fit_width_correction(ensemble.sizes, time, weights)
-    one = interval(c, ensemble.n_seeds)
+    one = interval_of_curves(c, ensemble.n_seeds)
     return [held(one.low, 20.0, one.high)]
 
 
@@ -232,7 +232,7 @@ def binder(q: float, sigma: float) -> Trial:
     truth = 1 - fourth / (3 * second**2)
 
     def trial(rng: Rng, n: int) -> list[Held]:
-        if n < FEWEST_OF_BINDER:
+        if n < FEWEST_OF_CURVES:
             return [None]
         drawn = binder_cumulant(draw(rng, n), resample_weights(n, 400))[1:]
         known = drawn[np.isfinite(drawn)]

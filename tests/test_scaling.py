@@ -288,15 +288,15 @@ def test_planted_times_give_c_of_either_sign(c: float) -> None:
 
 def test_exact_times_give_c_and_a_wrong_form_is_named() -> None:
     sizes = np.array(SIZES)[:, None, None]
-    exact = 300 * (1 + 40 / sizes) * np.ones((3, 4, 6))
+    exact = 300 * (1 + 40 / sizes) * np.ones((3, 4, 12))
     rows = times_found(exact)
     assert rows["value"].tolist() == pytest.approx([40] * 5, rel=1e-3)
     assert (rows["note"] == "").sum() >= 4  # of five at 95%
     # The largest time at the middle size: no c has that form.
-    rows = times_found(300 * np.where(sizes == 64, 3.0, 1.0) * np.ones((3, 4, 6)))
+    rows = times_found(300 * np.where(sizes == 64, 3.0, 1.0) * np.ones((3, 4, 12)))
     assert rows["note"].str.contains("misses width 32, 64").all()
     # A power law steeper than 1/N has no finite c.
-    rows = times_found(300 / sizes**1.5 * np.ones((3, 4, 6)))
+    rows = times_found(300 / sizes**1.5 * np.ones((3, 4, 12)))
     assert rows["value"].isna().all() and rows["note"].str.contains("no finite").all()
     # One c for one x, another for the other: none for both.
     rows = times_found(300 * (1 + np.array([0, 0, 90, 90])[:, None] / sizes))
@@ -304,7 +304,7 @@ def test_exact_times_give_c_and_a_wrong_form_is_named() -> None:
 
 
 def times_found(times: Any) -> pd.DataFrame:
-    grok = np.ones((3, 4, 6))
+    grok = np.ones((3, 4, 12))
     times = times * np.exp(np.random.default_rng(0).normal(0, 1e-4, grok.shape))
     ensemble = scaling.gather(table(grok, [1, 2, 3, 4], time=times))
     found = scaling.measure(ensemble, 50).table

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.stats import combine_pvalues
 
 from grokmap.analysis.statistics import (
-    FEWEST_OF_BINDER,
+    FEWEST_OF_CURVES,
     binder_cumulant,
     dip,
     dip_p_value,
@@ -67,7 +67,7 @@ def cells(runs: pd.DataFrame, x: str, quantities: Mapping[str, bool]) -> pd.Data
       quantity, width, the column x, n (seeds with a value), mean, std, dip, p_dip
       (`statistics.dip_p_value`), gap (`mode_gap`) and binder (`binder_cumulant` of the
       distance from the lowest cell's mean at this width; NaN for logarithms), with its
-      95% interval binder_low, binder_high (from FEWEST_OF_BINDER seeds on); progress
+      95% interval binder_low, binder_high (from FEWEST_OF_CURVES seeds on); progress
       (the mean, from 0 in the lowest cell to 1 in the highest one of this width), and
       at_boundary: the cell of each width whose progress is nearest to 1/2.
     """
@@ -103,7 +103,7 @@ def _distribution(values: Floats, low: float) -> dict[str, float]:
     binder = binder_cumulant(values - low, resample_weights(len(values)))
     known = binder[1:][np.isfinite(binder[1:])]
     interval = (np.nan, np.nan)
-    if len(known) and len(values) >= FEWEST_OF_BINDER:
+    if len(known) and len(values) >= FEWEST_OF_CURVES:
         interval = percentile_interval(known, len(values))
     return {
         "mean": float(values.mean()),
@@ -270,8 +270,8 @@ def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
     if set(seen) != set(own["width"]):
         few = "some width has no cell in the lower third of the way"
         return Evidence(name, "Binder cumulant", UNDECIDED, few)
-    if inside["n"].min() < FEWEST_OF_BINDER:
-        few = f"no interval below {FEWEST_OF_BINDER} seeds"
+    if inside["n"].min() < FEWEST_OF_CURVES:
+        few = f"no interval below {FEWEST_OF_CURVES} seeds"
         return Evidence(name, "Binder cumulant", UNDECIDED, few)
     lowest = inside.loc[inside.groupby("width")["binder"].idxmin()]
     lowest = lowest.sort_values("width")

@@ -8,12 +8,19 @@ import numpy as np
 from scipy.optimize import minimize
 
 from grokmap.analysis.scaling.curves import Curves, size_exponent
-from grokmap.analysis.scaling.ensemble import NONE, Ensemble, Interval, counts, interval
+from grokmap.analysis.scaling.ensemble import (
+    NONE,
+    Ensemble,
+    Interval,
+    counts,
+    interval,
+    without_ends,
+)
+from grokmap.analysis.statistics import FEWEST_OF_CURVES
 from grokmap.arrays import Bools, Floats
 
 # Above this S the points miss the common curve by more than their errors.
 WORST_QUALITY = 2.0
-FEWEST_SEEDS = 12  # for an interval
 # Points and master curve both this near to a plateau, in errors, agree by necessity.
 FLAT = 0.1
 
@@ -128,12 +135,12 @@ def fit_collapse(ensemble: Ensemble, weights: Floats, curves: Curves) -> Collaps
         own = points_of(ensemble, successes[b], trials[b])
         found[b] = best_collapse(own, [(found[0, 0], found[0, 1])])
     best = judge(ensemble, *found.T)
-    if ensemble.n_seeds >= FEWEST_SEEDS or not np.isfinite(best.inverse_nu.value):
+    if ensemble.n_seeds >= FEWEST_OF_CURVES or not np.isfinite(best.inverse_nu.value):
         return best
-    exponent = _without_ends(best.inverse_nu)
+    exponent = without_ends(best.inverse_nu)
     if not np.isfinite(best.x_c.value):
         return best._replace(inverse_nu=exponent)
-    return best._replace(x_c=_without_ends(best.x_c), inverse_nu=exponent)
+    return best._replace(x_c=without_ends(best.x_c), inverse_nu=exponent)
 
 
 def _starts(ensemble: Ensemble, curves: Curves) -> list[tuple[float, float]]:
@@ -186,14 +193,6 @@ def judge(ensemble: Ensemble, x_c: Floats, inverse_nu: Floats, s: Floats) -> Col
         outside = _none("no collapse found: x_c would lie outside of the axis")
         return outside._replace(quality=quality_)
     return Collapse(interval(x_c, ensemble.n_seeds), exponent, quality_)
-
-
-def _without_ends(found: Interval) -> Interval:
-    """Of so few seeds that a 95% interval would hold 80% to 85%."""
-    note = "; ".join(
-        filter(None, [found.note, f"no interval below {FEWEST_SEEDS} seeds"])
-    )
-    return Interval(found.value, np.nan, np.nan, note)
 
 
 def _none(note: str) -> Collapse:

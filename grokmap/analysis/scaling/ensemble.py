@@ -8,7 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap.analysis.statistics import FEWEST, percentile_interval, totals
+from grokmap.analysis.statistics import (
+    FEWEST,
+    FEWEST_OF_CURVES,
+    percentile_interval,
+    totals,
+)
 from grokmap.arrays import Floats, Ints
 from grokmap.classify import GROK
 from grokmap.errors import ResultError, SpecError
@@ -186,6 +191,19 @@ def _values(runs: pd.DataFrame, axis: str) -> str:
 def counts(grok: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """(successes, trials), each [B, S, K], of grok [S, K, R]."""
     return totals(grok, weights), totals(np.isfinite(grok).astype(float), weights)
+
+
+def interval_of_curves(values: Floats, n_seeds: int, note: str = "") -> Interval:
+    """`interval`, from FEWEST_OF_CURVES seeds on."""
+    found = interval(values, n_seeds, note)
+    enough = n_seeds >= FEWEST_OF_CURVES or not np.isfinite(found.low)
+    return found if enough else without_ends(found)
+
+
+def without_ends(found: Interval) -> Interval:
+    few = f"no interval below {FEWEST_OF_CURVES} seeds"
+    note = "; ".join(filter(None, [found.note, few]))
+    return Interval(found.value, np.nan, np.nan, note)
 
 
 def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:

@@ -18,6 +18,7 @@ from grokmap.analysis.scaling.ensemble import (
     Interval,
     counts,
     interval,
+    interval_of_curves,
 )
 from grokmap.analysis.scaling.times import (
     comparable_times,
@@ -26,7 +27,7 @@ from grokmap.analysis.scaling.times import (
     rescaled_factors,
     unselected_times,
 )
-from grokmap.analysis.statistics import FEWEST_OF_BINDER, resample_weights, wilson
+from grokmap.analysis.statistics import resample_weights, wilson
 from grokmap.arrays import Bools, Floats
 from grokmap.errors import ResultError
 
@@ -120,9 +121,7 @@ def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
         bounds = float(low[i, k]), float(high[i, k])
         rows.append(_row("p_grok", Interval(float(share), *bounds), **at))
         for name, values in cumulants.items():
-            found = interval(values[:, i, k], ensemble.n_seeds)
-            if ensemble.n_seeds < FEWEST_OF_BINDER:
-                found = found._replace(low=np.nan, high=np.nan)
+            found = interval_of_curves(values[:, i, k], ensemble.n_seeds)
             rows.append(_row(name, found, **at))
     return rows
 
@@ -146,7 +145,7 @@ def _curve_rows(ensemble: Ensemble, curves: Curves) -> list[dict[str, Any]]:
         rows.append(_row("slope", slope, size=size))
     for i, column in enumerate(crossings(ensemble, curves).T):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
-        found = interval(column, ensemble.n_seeds)
+        found = interval_of_curves(column, ensemble.n_seeds)
         if not np.isfinite(found.value):
             either = twice[i : i + 2].any()
             note = TWO_BOUNDARIES if either else "the curves do not cross"
@@ -277,7 +276,8 @@ def _time_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     for k in np.flatnonzero((n > 0).sum(axis=0) >= 2):
         own = np.where(np.arange(len(ensemble.x))[:, None] == k, time, np.nan)
         own_rows.append(_correction(ensemble, own, weights) | {"x": ensemble.x[k]})
-    far = [not row["low"] <= total["value"] <= row["high"] for row in own_rows]
+    value = total["value"]
+    far = [value < row["low"] or value > row["high"] for row in own_rows]
     if np.isfinite(total["value"]) and np.mean(far) > MOST_FAR:
         where = f"{sum(far)} of {len(far)} {ensemble.axis}"
         total["note"] = f"no one c: outside of the interval at {where}"
@@ -309,7 +309,7 @@ def _correction(ensemble: Ensemble, time: Floats, weights: Floats) -> dict[str, 
         note = f"at no {axis} do all runs of two {size}s grok"
         return _row("t_correction", NONE._replace(note=note), n=0)
     c = fit_width_correction(ensemble.sizes, time, weights)
-    found = interval(c, ensemble.n_seeds)
+    found = interval_of_curves(c, ensemble.n_seeds)
     if not np.isfinite(found.value):
         note = "no finite c: t falls as 1/N or faster"
         return _row("t_correction", NONE._replace(note=note), n=n)

@@ -198,18 +198,30 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
     gaps = [np.diff(side.x).min() for side in own]
     widest = max(float(np.ptp(side.x)) for side in own)
     width = np.geomspace(min(gaps) * SHARPEST, widest / 4, WIDTHS)
-    fits = [_likelihood(side, width, excess(own, level)) for side in own]
-    of_width = np.array([logsumexp(likelihood, axis=0) for _, likelihood in fits])
-    prior = np.log(width)  # flat in width, whose points are spaced in its log
+    fits, scatter = [_likelihood(side, width) for side in own], excess(own, level)
+    plain = _posteriors([likelihood for _, likelihood in fits], width)
+    wide = _posteriors([likelihood / scatter for _, likelihood in fits], width)
     found = []
-    for (places, likelihood), itself in zip(fits, of_width, strict=True):
-        others = of_width.sum(axis=0) - itself + prior
-        density = np.exp(likelihood + others - np.max(likelihood + others)).sum(axis=1)
-        share = (np.cumsum(density) - density / 2) / density.sum()
-        at = np.interp([(1 - level) / 2, 0.5, (1 + level) / 2], share, places)
-        found.append(Edge(MEASURED, float(at[1]), float(at[0]), float(at[2])))
+    for (places, _), one, other in zip(fits, plain, wide, strict=True):
+        # How far seeds scatter widens an interval, and says nothing of its middle.
+        middle = float(np.interp(0.5, one, places))
+        low, high = np.interp([(1 - level) / 2, (1 + level) / 2], other, places)
+        found.append(Edge(MEASURED, middle, float(low), float(high)))
     rest = iter(found)
     return [side if isinstance(side, Edge) else next(rest) for side in sides]
+
+
+def _posteriors(likelihoods: Sequence[Floats], width: Floats) -> list[Floats]:
+    """Each row's distribution function of the place, [PLACES], from log likelihoods
+    [PLACES, len(width)] that share the width."""
+    of_width = np.array([logsumexp(one, axis=0) for one in likelihoods])
+    prior = np.log(width)  # flat in width, whose points are spaced in its log
+    shares = []
+    for one, itself in zip(likelihoods, of_width, strict=True):
+        joint = one + (of_width.sum(axis=0) - itself + prior)
+        density = np.exp(joint - np.max(joint)).sum(axis=1)
+        shares.append((np.cumsum(density) - density / 2) / density.sum())
+    return shares
 
 
 def excess(sides: Sequence[Side], level: float = LEVEL) -> float:
@@ -240,9 +252,7 @@ def _residuals(by_seed: Floats) -> Floats:
     return np.where(known, outcome - mean, 0.0)
 
 
-def _likelihood(
-    side: Side, width: Floats, excess: float = 1.0
-) -> tuple[Floats, Floats]:
+def _likelihood(side: Side, width: Floats) -> tuple[Floats, Floats]:
     """Places [PLACES] from one cell below the first to half a cell above the middle,
     and the log likelihood [PLACES, len(width)] of the edge being there."""
     gaps = np.diff(side.x)
@@ -250,8 +260,7 @@ def _likelihood(
     z = (side.x - places[:, None, None]) / width[:, None]
     rises = log_expit(z)
     # log(1 - P) = log P - z
-    own = ((side.yes + side.no) * rises - side.no * z).sum(axis=-1)
-    return places, own / excess
+    return places, ((side.yes + side.no) * rises - side.no * z).sum(axis=-1)
 
 
 def outcomes(runs: pd.DataFrame, grokked: Sequence[str]) -> tuple[pd.Series, pd.Series]:

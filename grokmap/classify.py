@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from grokmap import disk
+from grokmap.arrays import Bools, Floats, Ints
 from grokmap.errors import SpecError
 
 NO_LEARNING, MEMORIZE_ONLY, GROK = "no-learning", "memorize-only", "grok"
@@ -22,9 +23,6 @@ PHASES = (NO_LEARNING, MEMORIZE_ONLY, GROK)
 MAX_CRITERIA_BYTES = 1 << 16
 MAX_PHASE = 40  # letters of a phase's name
 FLAGS = ("censored", "diverged", "stalled", "collapsed", "dead")
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +179,7 @@ class _Runs:
         self.segment = np.cumsum(new) - 1
         self.step = trajectories["step"].to_numpy(np.float64)
 
-    def first(self, holds: Bools, sustained: bool) -> npt.NDArray[np.int64]:
+    def first(self, holds: Bools, sustained: bool) -> Ints:
         """Row of each run's first record from which `holds` (to its end), or -1."""
         rows = np.arange(len(holds))
         if sustained:
@@ -193,11 +191,11 @@ class _Runs:
             row = np.minimum.reduceat(late, self.start)
         return np.where(row < self.end, row, -1)
 
-    def step_at(self, row: npt.NDArray[np.int64]) -> Floats:
+    def step_at(self, row: Ints) -> Floats:
         """[runs] steps of the rows; NaN for -1."""
         return np.where(row >= 0, self.step[row], np.nan)
 
-    def resolution_at(self, row: npt.NDArray[np.int64]) -> Floats:
+    def resolution_at(self, row: Ints) -> Floats:
         """[runs] steps between the row and the record before it; NaN for -1."""
         before = np.maximum(row - 1, self.start)
         return np.where(row >= 0, self.step[row] - self.step[before], np.nan)
@@ -321,7 +319,7 @@ def _dead(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> Bools:
 
 
 def settled_at(
-    step: npt.NDArray[np.int64],
+    step: Ints,
     train_accuracy: npt.NDArray[np.float32],
     test_accuracy: npt.NDArray[np.float32],
     weight_norm: npt.NDArray[np.float32],
@@ -348,7 +346,7 @@ def settled_at(
 
 def _crossing(
     runs: _Runs, holds: Bools, sustained: bool, last_step: int | None
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Row of each run's crossing, or -1; records after `last_step` neither give one
     nor take one away."""
     if last_step is None:

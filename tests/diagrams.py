@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from grokmap.analysis.boundaries import MAX, MEASURED, MIN, Edge, Row, edges
+from grokmap.arrays import Bools, Floats, Ints
 
-Floats = npt.NDArray[np.float64]
 SPAN = (np.log(1e-4), 0.0)  # of the axis, in its log
 ROWS = 5
 
@@ -50,11 +49,11 @@ def diagram(
 
 
 def _cut(
-    groks: npt.NDArray[np.bool_],
+    groks: Bools,
     x: Floats,
     budget: float | None,
     rng: np.random.Generator,
-) -> tuple[npt.NDArray[np.int64], ...]:
+) -> tuple[Ints, ...]:
     """Runs by outcome when each is cut at `budget` steps.
 
     t_grok is some 2.7 decay times, a run that never groks is followed for 6; the decay
@@ -107,13 +106,13 @@ def bootstrap(rows: list[Row]) -> list[dict[str, Edge]]:
     return result
 
 
-def _resampled(row: Row, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+def _resampled(row: Row, rng: np.random.Generator) -> Iterator[Ints]:
     total = row.yes + row.no
     for _ in range(50):
         yield rng.binomial(total, row.yes / np.maximum(total, 1))
 
 
-def _fit(row: Row, yes: npt.NDArray[np.int64]) -> float:
+def _fit(row: Row, yes: Ints) -> float:
     left = row.x <= (SPAN[0] + SPAN[1]) / 2
     x, k, n = row.x[left], yes[left], (row.yes + row.no)[left]
     gap = x[1] - x[0]

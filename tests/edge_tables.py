@@ -203,6 +203,18 @@ def censored_coverage() -> str:
     return markdown(["steps", "measured edges covered", "bounds that hold"], rows)
 
 
+def interval_coverage() -> str:
+    file = ROOT / "benchmarks/results/interval_coverage.json"
+    table = pd.DataFrame(json.loads(file.read_text())["rows"])
+    seeds = sorted(table["seeds"].unique())
+    rows = []
+    for name, own in table.groupby("interval", sort=False):
+        shares = own.set_index("seeds")["covered"]
+        cells = ["-" if np.isnan(shares[n]) else f"{shares[n]:.1%}" for n in seeds]
+        rows.append([str(name), *cells])
+    return markdown(["", *(f"{n} seeds" for n in seeds)], rows)
+
+
 def labelled(name: str, criteria: str) -> pd.DataFrame:
     path = ROOT / "results" / name
     trajectories, _ = store.read_trajectories(path, store.LABELS_READ)
@@ -315,6 +327,7 @@ def distance(table: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
 EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "coverage"): coverage,
     ("docs/boundaries.md", "censored coverage"): censored_coverage,
+    ("docs/statistics.md", "interval coverage"): interval_coverage,
     ("docs/boundaries.md", "half of the budget"): half_budget,
     ("docs/boundaries.md", "quickstart edges"): quickstart_edges,
     ("docs/boundaries.md", "sensitivity"): label_sensitivity,

@@ -18,17 +18,17 @@ ALPHAS, DECAYS, SEEDS = (0.0, 0.1, 0.2, 0.3), np.geomspace(1e-3, 0.1, 7), 2
 
 
 def planted(
-    sigma: float = 0.15, budget: float = 1e9
+    sigma: float = 0.15, budget: float = 1e9, n_seeds: int = SEEDS, draw: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(trajectories, classified runs): a delay of 2.5 decay times, log-normal.
 
     The test loss falls with the share of the delay that has passed, to the power of
     each run's own exponent: it tells when a run will grok, but not exactly.
     """
-    rng, parts, rows = np.random.default_rng(1), [], []
+    rng, parts, rows = np.random.default_rng(draw), [], []
     for alpha in ALPHAS:
         for decay in DECAYS:
-            for seed in range(SEEDS):
+            for seed in range(n_seeds):
                 rate = 0.1 * decay * 100 ** (-2 * alpha)
                 t_mem = float(rng.uniform(20, 60))
                 t_grok = t_mem + 2.5 / rate * np.exp(sigma * rng.normal())

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from grokmap import plot, store
 from grokmap.analysis import scaling
 from grokmap.analysis.scaling.table import two_boundaries
+from grokmap.analysis.statistics import resample_weights
 from grokmap.errors import ResultError, SpecError
 
 SIZES = (32, 64, 128)
@@ -72,7 +73,7 @@ CASES: list[dict[str, Any]] = [
 
 
 def collapse_of(ensemble: scaling.Ensemble, n_resamples: int) -> scaling.Collapse:
-    weights = scaling.resample_weights(ensemble.n_seeds, n_resamples)
+    weights = resample_weights(ensemble.n_seeds, n_resamples)
     curves = scaling.fit_curves(ensemble, weights)
     return scaling.fit_collapse(ensemble, weights, curves)
 
@@ -214,7 +215,7 @@ def test_a_logistic_curve_is_recovered_and_a_step_stays_finite() -> None:
 
 
 def test_crossings_of_logistic_curves_in_closed_form() -> None:
-    ensemble = scaling.gather(table(np.ones((3, 24, 5)), X))
+    ensemble = scaling.gather(table(np.ones((3, 24, 6)), X))
     # logit P = slope (x - half): equal at x = 0.04 for the first two, where P = 1/2;
     # parallel for the next two.
     half, slope = np.array([[0.04, 0.04, 0.05]]), np.array([[-50.0, -100, -100]])
@@ -250,7 +251,7 @@ def test_binder_cumulant_in_known_limits() -> None:
 
 
 def test_binder_crossings_need_a_clear_change_of_sign() -> None:
-    ensemble = scaling.gather(table(np.ones((2, 4, 5)), [1, 2, 3, 4], (8, 16)))
+    ensemble = scaling.gather(table(np.ones((2, 4, 6)), [1, 2, 3, 4], (8, 16)))
     flat, cross = np.full(4, 0.5), np.array([0.8, 0.6, 0.3, 0.1])
     noise = np.random.default_rng(0).normal(0, 0.01, (200, 2, 4))
     data = np.stack([flat, cross])
@@ -272,7 +273,7 @@ def test_planted_times_give_c_of_either_sign(c: float) -> None:
         ensemble = scaling.gather(
             table(np.ones((3, 6, 10)), np.arange(1, 7), time=times)
         )
-        weights = scaling.resample_weights(10, 200)
+        weights = resample_weights(10, 200)
         time = scaling.comparable_times(ensemble)
         found = scaling.interval(
             scaling.fit_width_correction(ensemble.sizes, time, weights), 10
@@ -287,15 +288,15 @@ def test_planted_times_give_c_of_either_sign(c: float) -> None:
 
 def test_exact_times_give_c_and_a_wrong_form_is_named() -> None:
     sizes = np.array(SIZES)[:, None, None]
-    exact = 300 * (1 + 40 / sizes) * np.ones((3, 4, 6))
+    exact = 300 * (1 + 40 / sizes) * np.ones((3, 4, 12))
     rows = times_found(exact)
     assert rows["value"].tolist() == pytest.approx([40] * 5, rel=1e-3)
     assert (rows["note"] == "").sum() >= 4  # of five at 95%
     # The largest time at the middle size: no c has that form.
-    rows = times_found(300 * np.where(sizes == 64, 3.0, 1.0) * np.ones((3, 4, 6)))
+    rows = times_found(300 * np.where(sizes == 64, 3.0, 1.0) * np.ones((3, 4, 12)))
     assert rows["note"].str.contains("misses width 32, 64").all()
     # A power law steeper than 1/N has no finite c.
-    rows = times_found(300 / sizes**1.5 * np.ones((3, 4, 6)))
+    rows = times_found(300 / sizes**1.5 * np.ones((3, 4, 12)))
     assert rows["value"].isna().all() and rows["note"].str.contains("no finite").all()
     # One c for one x, another for the other: none for both.
     rows = times_found(300 * (1 + np.array([0, 0, 90, 90])[:, None] / sizes))
@@ -303,7 +304,7 @@ def test_exact_times_give_c_and_a_wrong_form_is_named() -> None:
 
 
 def times_found(times: Any) -> pd.DataFrame:
-    grok = np.ones((3, 4, 6))
+    grok = np.ones((3, 4, 12))
     times = times * np.exp(np.random.default_rng(0).normal(0, 1e-4, grok.shape))
     ensemble = scaling.gather(table(grok, [1, 2, 3, 4], time=times))
     found = scaling.measure(ensemble, 50).table
@@ -327,13 +328,13 @@ def test_times_that_follow_the_midpoint_are_equal_at_equal_distance_from_it() ->
 
 
 def test_times_are_in_decay_times_or_steps() -> None:
-    runs = table(np.ones((3, 2, 5)), [1, 2], time=700.0)
+    runs = table(np.ones((3, 2, 6)), [1, 2], time=700.0)
     assert np.nanmax(scaling.gather(runs).time) == pytest.approx(7)
     assert np.nanmax(scaling.gather(runs, clock="steps").time) == 700
 
 
 def test_only_cells_where_all_grok_are_compared_in_time() -> None:
-    grok = np.ones((3, 2, 5))
+    grok = np.ones((3, 2, 6))
     grok[0, 0, 0] = 0  # its fast ones are a choice
     grok[1:, 1, 0] = 0  # leaves one size alone
     time = scaling.comparable_times(scaling.gather(table(grok, [1, 2])))
@@ -343,7 +344,7 @@ def test_only_cells_where_all_grok_are_compared_in_time() -> None:
 
 
 def test_censored_runs_are_undecided_never_counted_as_no() -> None:
-    grok = np.ones((3, 4, 5), bool)
+    grok = np.ones((3, 4, 6), bool)
     grok[:, 2:] = False
     censored = np.zeros(grok.shape, bool)
     censored[1, 2, 0] = True  # has not grokked: undecided
@@ -351,7 +352,7 @@ def test_censored_runs_are_undecided_never_counted_as_no() -> None:
     ensemble = scaling.gather(table(grok, [1, 2, 3, 4], censored=censored))
     assert ensemble.undecided.sum() == 1 and ensemble.undecided[1, 2] == 1
     assert np.isnan(ensemble.grok[1, 2]).all() and np.isnan(ensemble.order[1, 2]).all()
-    assert ensemble.grok[1, 1].tolist() == [1] * 5
+    assert ensemble.grok[1, 1].tolist() == [1] * 6
     found = scaling.measure(ensemble, 20).table
     cells = found[found["name"] == "p_grok"]
     assert len(cells) == 11
@@ -361,9 +362,9 @@ def test_censored_runs_are_undecided_never_counted_as_no() -> None:
 
 
 def test_resamples_are_those_of_whole_seeds_and_deterministic() -> None:
-    weights = scaling.resample_weights(7, 50)
+    weights = resample_weights(7, 50)
     assert weights[0].tolist() == [1] * 7 and (weights.sum(axis=1) == 7).all()
-    np.testing.assert_array_equal(weights, scaling.resample_weights(7, 50))
+    np.testing.assert_array_equal(weights, resample_weights(7, 50))
     grok = np.zeros((3, 4, 7))
     grok[..., 0] = 1  # one seed groks everywhere: the cells move together
     successes, trials = scaling.counts(scaling.gather(table(grok, X[:4])).grok, weights)
@@ -393,15 +394,15 @@ def test_a_step_between_two_x_is_known_no_better_than_their_distance() -> None:
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((1, 4, 5), {}, "only one width"),
-        ((2, 1, 5), {}, "weight_decay is not swept"),
+        ((1, 4, 6), {}, "only one width"),
+        ((2, 1, 6), {}, "weight_decay is not swept"),
         ((2, 4, 3), {}, "3 seeds: too few"),
-        ((2, 4, 5), {"size": "depth"}, "known: width, modulus"),
-        ((2, 4, 5), {"axis": "phase"}, "no axis"),
-        ((2, 4, 5), {"axis": "width"}, "is the size"),
-        ((2, 4, 5), {"quantity": "rqi"}, "not recorded"),
-        ((2, 4, 5), {"clock": "hours"}, "known: decay, steps"),
-        ((2, 4, 5), {"size": "modulus"}, "only one modulus, 23"),
+        ((2, 4, 6), {"size": "depth"}, "known: width, modulus"),
+        ((2, 4, 6), {"axis": "phase"}, "no axis"),
+        ((2, 4, 6), {"axis": "width"}, "is the size"),
+        ((2, 4, 6), {"quantity": "rqi"}, "not recorded"),
+        ((2, 4, 6), {"clock": "hours"}, "known: decay, steps"),
+        ((2, 4, 6), {"size": "modulus"}, "only one modulus, 23"),
     ],
 )
 def test_what_cannot_be_scaled(shape: Any, options: Any, message: str) -> None:
@@ -412,8 +413,8 @@ def test_what_cannot_be_scaled(shape: Any, options: Any, message: str) -> None:
 
 def test_nothing_to_measure() -> None:
     with pytest.raises(SpecError, match="no logarithm"):
-        scaling.gather(table(np.ones((2, 2, 5)), [0, 1], SIZES[:2]), log=True)
-    never = table(np.zeros((2, 2, 5)), [1, 2], SIZES[:2])
+        scaling.gather(table(np.ones((2, 2, 6)), [0, 1], SIZES[:2]), log=True)
+    never = table(np.zeros((2, 2, 6)), [1, 2], SIZES[:2])
     with pytest.raises(ResultError, match="no run grokked"):
         scaling.measure(scaling.gather(never))
     with pytest.raises(ResultError, match="nothing is decided"):
@@ -421,7 +422,7 @@ def test_nothing_to_measure() -> None:
 
 
 def test_other_swept_axes_must_be_chosen() -> None:
-    one = table(np.ones((2, 2, 5)), [1, 2], SIZES[:2])
+    one = table(np.ones((2, 2, 6)), [1, 2], SIZES[:2])
     runs = pd.concat([one.assign(alpha=0.0), one.assign(alpha=0.2)])
     with pytest.raises(SpecError, match="alpha is swept too.*--at alpha=VALUE.*0, 0.2"):
         scaling.at(runs, ["alpha"], {})
@@ -476,7 +477,7 @@ order_parameters = []
 [axes]
 weight_decay = [1e-3, 1, 10]
 width = [8, 16]
-seed = "range:0:5:1"
+seed = "range:0:6:1"
 """
 
 
@@ -490,7 +491,7 @@ def test_command_line_from_sweep_to_table_and_figure(command_line: Any) -> None:
     options = ["--criteria", "low.toml", "--format", "png,csv"]
     code, out, _ = command_line("scaling", "results/sizes", *options)
     assert code == 0
-    assert "2 widths x 3 weight_decay x 5 seeds" in out
+    assert "2 widths x 3 weight_decay x 6 seeds" in out
     result = Path("results/sizes")
     written = pd.read_parquet(result / "scaling-low.parquet")
     exported = pd.read_csv(result / "figures/scaling-low.csv")
@@ -501,7 +502,7 @@ def test_command_line_from_sweep_to_table_and_figure(command_line: Any) -> None:
     code, out, _ = command_line("scaling", "results/sizes", *options, "--json")
     assert len(json.loads(out)["found"]) == len(written)
     code, out, _ = command_line("scaling", "results/sizes", *options, "--between=.5,20")
-    assert code == 0 and "2 widths x 2 weight_decay x 5 seeds" in out
+    assert code == 0 and "2 widths x 2 weight_decay x 6 seeds" in out
     for wrong, message in {
         "--size modulus": "--size 'modulus' is not swept; swept: width, weight_decay",
         "--x alpha": "--x 'alpha' is not swept",
@@ -517,3 +518,12 @@ def test_command_line_from_sweep_to_table_and_figure(command_line: Any) -> None:
     }.items():
         code, _, err = command_line("scaling", "results/sizes", *wrong.split())
         assert code == 2 and message in err, (wrong, err)
+
+
+def test_a_collapse_of_few_seeds_has_no_interval() -> None:
+    runs = table(planted(np.random.default_rng(0), 0.05, 1.0).grok, X)
+    found = collapse_of(scaling.gather(runs[runs["seed"] < 8]), 40)
+    for one, expected in ((found.x_c, 0.05), (found.inverse_nu, 1.0)):
+        assert one.value == pytest.approx(expected, rel=0.5)
+        assert np.isnan([one.low, one.high]).all()
+        assert "no interval below 12 seeds" in one.note

@@ -19,17 +19,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import log_expit, logsumexp
+from scipy.stats import norm, t
 
+from grokmap.analysis.statistics import LEVEL
+from grokmap.arrays import Floats, Ints
 from grokmap.classify import GROK, Criteria
 from grokmap.spec import is_log
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-LEVEL = 0.95
 MIN, MAX = "min", "max"  # the edges of a row
 PLACES, WIDTHS = 240, 24  # points of the posterior's grid
 # The narrowest width that is considered, over the smallest distance between cells.
@@ -43,13 +41,18 @@ UNDECIDED = "undecided"
 
 
 class Row(NamedTuple):
-    """Runs along one row: x: [k] increasing places (log of the axis, if it is one);
-    yes, no, undecided: [k] runs that grokked, never will, and were cut short."""
+    """Runs along one row.
+
+    x: [k] increasing places (log of the axis, if it is one); yes, no, undecided: [k]
+    runs that grokked, never will, and were cut short; by_seed: [seeds, k] the same, 1
+    where a seed's run grokked, 0 where it never will, else NaN (None: not known).
+    """
 
     x: Floats
     yes: Ints
     no: Ints
     undecided: Ints
+    by_seed: Floats | None = None
 
 
 class Edge(NamedTuple):
@@ -71,6 +74,7 @@ class Side(NamedTuple):
     yes: Ints
     no: Ints
     middle: float
+    by_seed: Floats | None = None
 
 
 Edges = list[dict[str, Edge]]
@@ -78,10 +82,13 @@ Edges = list[dict[str, Edge]]
 
 def edges(rows: Sequence[Row], level: float = LEVEL) -> Edges:
     """Both edges of each row, with what the undecided runs may change taken in."""
-    never = _edges([(r.x, r.yes, r.no + r.undecided) for r in rows], level)
+    none = [np.zeros_like(row.undecided) for row in rows]
+    decided = [row._replace(undecided=n) for row, n in zip(rows, none, strict=True)]
+    pairs = list(zip(rows, decided, strict=True))
+    never = _edges([d._replace(no=r.no + r.undecided) for r, d in pairs], level)
     if not any(row.undecided.any() for row in rows):
         return never
-    would = _edges([(r.x, r.yes + r.undecided, r.no) for r in rows], level)
+    would = _edges([d._replace(yes=r.yes + r.undecided) for r, d in pairs], level)
     return [
         {name: _either(one[name], other[name], name) for name in (MIN, MAX)}
         for one, other in zip(never, would, strict=True)
@@ -102,18 +109,50 @@ def _either(never: Edge, would: Edge, name: str) -> Edge:
     return Edge(NOT_BRACKETED, **bound)
 
 
-def _edges(rows: Sequence[tuple[Floats, Ints, Ints]], level: float) -> Edges:
-    """Both edges of rows (x, yes, no) whose every run is decided."""
-    lower = [_side(x, yes, no) for x, yes, no in rows]
+def _edges(rows: Sequence[Row], level: float) -> Edges:
+    """Both edges of rows whose every run is decided."""
+    lower = [_side(row) for row in rows]
     # Mirrored, an upper edge is a lower one.
-    upper = [_side(-x[::-1], yes[::-1], no[::-1]) for x, yes, no in rows]
+    upper = [_side(_mirrored(row)) for row in rows]
     below = place(lower, level)
-    above = [Edge(e.status, -e.estimate, -e.high, -e.low) for e in place(upper, level)]
+    above = [_flipped(edge) for edge in place(upper, level)]
     return [{MIN: a, MAX: b} for a, b in zip(below, above, strict=True)]
 
 
-def _side(x: Floats, yes: Ints, no: Ints) -> Side | Edge:
+def midpoint(x: Floats, by_seed: Floats, falls: bool) -> Edge:
+    """Where P = 1/2 along a row that has one edge alone, rising or falling.
+
+    Args: x: [k] as in `Row`; by_seed: [k, seeds] 1, 0 or NaN, a cell NaN altogether.
+    """
+    known = np.isfinite(by_seed).any(axis=1)
+    outcome = by_seed[known].T
+    yes, no = (np.sum(outcome == v, axis=0).astype(np.int64) for v in (1, 0))
+    row = Row(x[known], yes, no, np.zeros_like(yes), outcome)
+    row = _mirrored(row) if falls else row
+    side = Side(row.x, row.yes, row.no, float(row.x[-1]), row.by_seed)
+    (edge,) = place([side])
+    if not ((side.yes > 0) & (side.no > 0)).any():
+        # A step: nothing tells where in the gap it is, while the posterior of many
+        # seeds, none of which disagree, is surest of its middle.
+        first = int(np.argmax(side.yes > 0))
+        ends = (min(edge.low, side.x[first - 1]), max(edge.high, side.x[first]))
+        edge = edge._replace(low=float(ends[0]), high=float(ends[1]))
+    return _flipped(edge) if falls else edge
+
+
+def _flipped(edge: Edge) -> Edge:
+    return Edge(edge.status, -edge.estimate, -edge.high, -edge.low)
+
+
+def _mirrored(row: Row) -> Row:
+    by_seed = None if row.by_seed is None else row.by_seed[:, ::-1]
+    counts = (row.yes[::-1], row.no[::-1], row.undecided[::-1])
+    return Row(-row.x[::-1], *counts, by_seed)
+
+
+def _side(row: Row) -> Side | Edge:
     """The cells that place the lower edge; an edge where they cannot."""
+    x, yes, no, *_ = row
     box = _wedge(yes - no)
     if box is None:
         return Edge(NO_GROK)
@@ -121,7 +160,8 @@ def _side(x: Floats, yes: Ints, no: Ints) -> Side | Edge:
         return Edge(BEYOND, high=float(x[0]))
     middle = (x[box[0]] + x[box[1]]) / 2
     own = x <= middle
-    return Side(x[own], yes[own], no[own], middle)
+    by_seed = None if row.by_seed is None else row.by_seed[:, own]
+    return Side(x[own], yes[own], no[own], middle, by_seed)
 
 
 def _wedge(score: Ints) -> tuple[int, int] | None:
@@ -145,6 +185,12 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
     from a wide one. Flat priors of place and width; flat in the log of the width would
     believe in a sharp edge wherever the seeds happen to agree, and cover less than it
     says.
+
+    A seed gives its runs at every x the same examples and initial weights, so that the
+    cells of a row are not independent: log likelihoods are divided by their `excess`,
+    as quasi-likelihoods are for overdispersed counts (McCullagh and Nelder, Generalized
+    Linear Models, 1989, ch. 9). One seed cannot show it: then its own edge is placed.
+    Two hardly can (docs/statistics.md).
     """
     own = [side for side in sides if isinstance(side, Side)]
     if not own:
@@ -152,18 +198,58 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
     gaps = [np.diff(side.x).min() for side in own]
     widest = max(float(np.ptp(side.x)) for side in own)
     width = np.geomspace(min(gaps) * SHARPEST, widest / 4, WIDTHS)
-    fits = [_likelihood(side, width) for side in own]
-    of_width = np.array([logsumexp(likelihood, axis=0) for _, likelihood in fits])
-    prior = np.log(width)  # flat in width, whose points are spaced in its log
+    fits, scatter = [_likelihood(side, width) for side in own], excess(own, level)
+    plain = _posteriors([likelihood for _, likelihood in fits], width)
+    wide = _posteriors([likelihood / scatter for _, likelihood in fits], width)
     found = []
-    for (places, likelihood), itself in zip(fits, of_width, strict=True):
-        others = of_width.sum(axis=0) - itself + prior
-        density = np.exp(likelihood + others - np.max(likelihood + others)).sum(axis=1)
-        share = (np.cumsum(density) - density / 2) / density.sum()
-        at = np.interp([(1 - level) / 2, 0.5, (1 + level) / 2], share, places)
-        found.append(Edge(MEASURED, float(at[1]), float(at[0]), float(at[2])))
+    for (places, _), one, other in zip(fits, plain, wide, strict=True):
+        # How far seeds scatter widens an interval, and says nothing of its middle.
+        middle = float(np.interp(0.5, one, places))
+        low, high = np.interp([(1 - level) / 2, (1 + level) / 2], other, places)
+        found.append(Edge(MEASURED, middle, float(low), float(high)))
     rest = iter(found)
     return [side if isinstance(side, Edge) else next(rest) for side in sides]
+
+
+def _posteriors(likelihoods: Sequence[Floats], width: Floats) -> list[Floats]:
+    """Each row's distribution function of the place, [PLACES], from log likelihoods
+    [PLACES, len(width)] that share the width."""
+    of_width = np.array([logsumexp(one, axis=0) for one in likelihoods])
+    prior = np.log(width)  # flat in width, whose points are spaced in its log
+    shares = []
+    for one, itself in zip(likelihoods, of_width, strict=True):
+        joint = one + (of_width.sum(axis=0) - itself + prior)
+        density = np.exp(joint - np.max(joint)).sum(axis=1)
+        shares.append((np.cumsum(density) - density / 2) / density.sum())
+    return shares
+
+
+def excess(sides: Sequence[Side], level: float = LEVEL) -> float:
+    """Variance of the seeds' numbers of grokked cells, over that of independent cells.
+
+    Sum over seeds of (sum over cells of e)^2 over the sum of all e^2, e a run's outcome
+    minus its cell's mean; more where few seeds measure it, by what Student's t is wider
+    than the normal. At least 1, which it is where no cell has both outcomes.
+    """
+    between, within, free = 0.0, 0.0, 0
+    for side in sides:
+        rest = np.zeros((1, 1)) if side.by_seed is None else _residuals(side.by_seed)
+        if rest.any():
+            between += float((rest.sum(axis=1) ** 2).sum())
+            within += float((rest**2).sum())
+            free += len(rest) - 1
+    if between <= within:
+        return 1.0
+    tail = (1 + level) / 2
+    return between / within * float(t.ppf(tail, free) / norm.ppf(tail)) ** 2
+
+
+def _residuals(by_seed: Floats) -> Floats:
+    """[seeds, k] outcomes minus the mean of their cell, 0 where there is none."""
+    known = np.isfinite(by_seed)
+    outcome = np.where(known, by_seed, 0.0)
+    mean = outcome.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known, outcome - mean, 0.0)
 
 
 def _likelihood(side: Side, width: Floats) -> tuple[Floats, Floats]:
@@ -192,7 +278,15 @@ def row_of(runs: pd.DataFrame, x: str, log: bool, grokked: Sequence[str]) -> Row
     counts = table.groupby("x").sum()
     places = counts.index.to_numpy(float)
     yes, no, open_ = (counts[k].to_numpy(np.int64) for k in ("yes", "no", "undecided"))
-    return Row(np.log(places) if log else places, yes, no, open_)
+    by_seed = _by_seed(runs["seed"], table).reindex(columns=counts.index)
+    where = np.log(places) if log else places
+    return Row(where, yes, no, open_, by_seed.to_numpy(float))
+
+
+def _by_seed(seed: pd.Series, table: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes of the decided runs, a row a seed and a column a place."""
+    decided = table[~table["undecided"]].assign(seed=seed)
+    return decided.astype({"yes": float}).pivot_table("yes", "seed", "x")
 
 
 def boundaries(

@@ -23,16 +23,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.laws import system_of
 from grokmap.analysis.series import Series, series, value_at
+from grokmap.arrays import Bools, Floats, Ints
 from grokmap.classify import GROK
 from grokmap.errors import ResultError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 FRACTIONS = (0.25, 0.5, 0.75)
 BUDGET = 0.25  # of the longest run, at which the whole sweep is cut
@@ -162,7 +159,7 @@ class Centre(NamedTuple):
     reach: Floats
 
 
-def centre(found: Analogues, barred: npt.NDArray[np.bool_]) -> Centre:
+def centre(found: Analogues, barred: Bools) -> Centre:
     """Of the NEAREST analogues, without those barred [k, runs]."""
     distance = np.where(barred, np.inf, found.distance)
     order = np.argsort(distance, axis=1, kind="stable")[:, :NEAREST]

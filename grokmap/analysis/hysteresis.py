@@ -14,17 +14,17 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.series import Series, series
+from grokmap.analysis.statistics import LEVEL, student_interval
+from grokmap.arrays import Floats
 from grokmap.spec import CONTROL_FIELDS, Control, weight_decay_at
 
-Floats = npt.NDArray[np.float64]
-
 POINTS = 257  # of a loop, evenly spaced in ln(weight decay)
-RESAMPLES = 2000
-FEWEST_RATES, FEWEST_SEEDS = 3, 3
+FEWEST_RATES, FEWEST_SEEDS = 3, 2
+ROUNDING = 1e-9  # of relative residuals
+HALF_LEVEL = 1 - (1 - LEVEL) / 2  # of each of two that are to hold together
 # An exponent below this cannot be told from 0 over the two decades a sweep can afford.
 FLAT = 0.1
 # Beside an offset: a lag of one relaxation time is linear in the rate, others slower.
@@ -34,7 +34,6 @@ LARGEST_OFFSET = 0.5
 # Loops smaller than this, in quantity times e-folds of weight decay, count as this.
 SMALLEST = 1e-3
 
-FITTED = ("exponent", "offset")
 JUMPS = ("up_rise", "up_fall", "down_rise", "down_fall")
 
 
@@ -158,14 +157,12 @@ def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def trends(runs: pd.DataFrame, family: list[str], seed: int = 0) -> pd.DataFrame:
+def trends(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     """One row a family: what becomes of the loop as the ramp slows down.
 
-    Of the medians over seeds at the slower half of the rates (at least three): the
-    exponent b of area ~ rate^b, by least squares of logarithms, and the offset A0 of
-    area = A0 + c rate^k (`offsets`), which a power alone cannot see. 95% intervals
-    are from resampling whole seeds, since a seed gives its ramps at every rate the same
-    examples and initial weights.
+    At the slower half of the rates (at least three), of the seeds with a loop at all of
+    them: the exponent b of area ~ rate^b (`exponent`) and the offset A0 of area = A0 +
+    c rate^k (`offset`), which a power alone cannot see.
 
     Returns:
       Columns of the family and: n_rates, n_seeds (with a loop at all of these rates),
@@ -175,7 +172,6 @@ def trends(runs: pd.DataFrame, family: list[str], seed: int = 0) -> pd.DataFrame
       returns (share of those that fell, or if none did of those that rose, that are on
       the other side at the end).
     """
-    rng = np.random.default_rng(seed)
     rows = []
     for key, own in runs.groupby(family):
         rates = np.sort(own["ramp_rate"].unique())
@@ -187,64 +183,73 @@ def trends(runs: pd.DataFrame, family: list[str], seed: int = 0) -> pd.DataFrame
         # Of runs that all diverged there is no area; of a frame, since pandas 2 then
         # warns of a column's median.
         row |= {"area": float(by_seed.iloc[:, :1].median().iloc[0])}
-        row |= _slow_ramps(rates, areas, rng)
-        rows.append(row | _passages(own))
+        rows.append(row | _slow_ramps(rates, areas) | _passages(own))
     return pd.DataFrame(rows)
 
 
-def _slow_ramps(
-    rates: Floats, areas: Floats, rng: np.random.Generator
-) -> dict[str, Any]:
+def _slow_ramps(rates: Floats, areas: Floats) -> dict[str, Any]:
     """Exponent and offset with their intervals, and what they say of slow ramps.
 
     areas: [seeds, rates].
     """
-    if min(len(rates) - FEWEST_RATES, len(areas) - FEWEST_SEEDS) < 0:
-        names = (f"{k}{end}" for k in FITTED for end in ("", "_low", "_high"))
-        return {**dict.fromkeys(names, np.nan), "limit": "undecided"}
-    drawn = rng.integers(0, len(areas), (RESAMPLES, len(areas)))
-    samples = np.median(areas[drawn], axis=1).T
-    whole = np.median(areas, axis=0)[:, None]
-    found: dict[str, Any] = {}
-    for name, fit in (("exponent", exponents), ("offset", offsets)):
-        low, high = np.quantile(fit(rates, samples), (0.025, 0.975))
-        found |= {name: float(fit(rates, whole)[0])}
-        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
-    gone = bool((whole <= SMALLEST).all())
-    return found | {"limit": "closes" if gone else _limit(found, float(whole[0, 0]))}
+    enough = len(rates) >= FEWEST_RATES and len(areas) >= FEWEST_SEEDS
+    fitted: dict[str, Any] = {}
+    for name, fit in (("exponent", exponent), ("offset", offset)):
+        values = fit(rates, areas) if enough else (np.nan,) * 3
+        names = (f"{name}{end}" for end in ("", "_low", "_high"))
+        fitted |= dict(zip(names, values, strict=True))
+    if not enough:
+        return fitted | {"limit": "undecided"}
+    middle = np.median(areas, axis=0)
+    gone = bool((middle <= SMALLEST).all())
+    return fitted | {"limit": "closes" if gone else _limit(fitted, float(middle[0]))}
 
 
-def exponents(rates: Floats, areas: Floats) -> Floats:
-    """[B] b of area ~ rate^b, areas [rates, B], by least squares of logarithms."""
-    logs = np.log(np.maximum(areas, SMALLEST))
-    return np.asarray(np.polyfit(np.log(rates), logs, 1)[0])
+def exponent(rates: Floats, areas: Floats) -> tuple[float, float, float]:
+    """(b, low, high) of area ~ rate^b from areas [seeds, rates].
 
-
-def offsets(rates: Floats, areas: Floats) -> Floats:
-    """[B] A0 of area = A0 + c rate^k, A0, c >= 0, k in EXPONENTS; areas [rates, B].
-
-    Least squares of relative residuals. 0 where the area shrinks with the rate.
+    Least squares of logarithms for each seed, then Student's t over the seeds: a seed
+    gives its ramps at every rate the same examples and initial weights, so that seeds
+    are the independent units. Loops differ between seeds by factors, so that exponents
+    are nearly normal. Percentiles of three resampled seeds would hold b in 75% of cases
+    where 95% is said.
     """
-    y = np.maximum(areas, SMALLEST)
-    best, least = np.zeros(y.shape[1]), np.full(y.shape[1], np.inf)
+    logs = np.log(np.maximum(areas, SMALLEST))
+    return _floats(student_interval(np.polyfit(np.log(rates), logs.T, 1)[0]))
+
+
+def offset(rates: Floats, areas: Floats) -> tuple[float, float, float]:
+    """(A0, low, high) of area = A0 + c rate^k, k in EXPONENTS; areas [seeds, rates].
+
+    At one k A0 is linear in the areas: least squares of relative residuals for each
+    seed, Student's t over the seeds. So is the misfit that a change of k would take
+    away, whose interval tells the k that the areas allow. The interval of A0 goes from
+    the lowest to the highest end over the allowed k; each of the two is at 97.5%, so
+    that both hold in 95% of cases. NaN where no k is allowed. In [0, inf).
+    """
+    scale = np.maximum(areas.mean(axis=0), SMALLEST)
+    relative = (np.maximum(areas, SMALLEST) / scale).T
+    best, least, ends = 0.0, np.inf, []
     for k in EXPONENTS:
-        for free in (True, False):
-            offset, misfit = _fit(y, (rates / rates[0])[:, None] ** k, free)
-            better = (misfit < least * (1 - 1e-9)) & (offset >= 0)
-            best = np.where(better, offset, best)
-            least = np.where(better, misfit, least)
-    return best
+        power = (rates / rates[0]) ** k
+        design = np.stack([np.ones_like(power), power], axis=1) / scale[:, None]
+        inverse = np.linalg.pinv(design)
+        change = design[:, 1] * np.log(rates / rates[0])  # of the areas, with k
+        missed = change - design @ (inverse @ change)
+        _, under, over = student_interval(missed @ relative, HALF_LEVEL)
+        value, *interval = student_interval(inverse[0] @ relative, HALF_LEVEL)
+        if under <= ROUNDING and over >= -ROUNDING:
+            ends.append(interval)
+        misfit = np.sum((relative - design @ (inverse @ relative)).mean(axis=1) ** 2)
+        if misfit < least:
+            best, least = float(value), float(misfit)
+    low, high = (np.min(ends), np.max(ends)) if ends else (np.nan, np.nan)
+    return _floats(np.maximum([best, low, high], 0.0))
 
 
-def _fit(y: Floats, power: Floats, free: bool) -> tuple[Floats, Floats]:
-    """Offset (0 unless free) and misfit of y = offset + c power in units of y, [B]."""
-    one, other = 1 / y, power / y
-    s11, s12, s22 = (np.sum(v, axis=0) for v in (one**2, one * other, other**2))
-    t1, t2 = one.sum(axis=0), other.sum(axis=0)
-    offset = (t1 * s22 - t2 * s12) / (s11 * s22 - s12**2) if free else 0 * t1
-    c = (t2 - offset * s12) / s22
-    misfit = np.sum((1 - offset * one - c * other) ** 2, axis=0)
-    return offset, np.where(c >= 0, misfit, np.inf)
+def _floats(values: Any) -> tuple[float, float, float]:
+    one, two, three = map(float, values)
+    return one, two, three
 
 
 def _limit(found: dict[str, Any], area: float) -> str:

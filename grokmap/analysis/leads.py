@@ -11,8 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from grokmap.analysis.series import Floats, Series, log_time, series, value_at
+from grokmap.analysis.series import Series, log_time, series, value_at
 from grokmap.analysis.statistics import auc
+from grokmap.arrays import Floats
 from grokmap.classify import GROK, MEMORIZE_ONLY
 
 # Largest range of a quantity from t_mem on, over its jump, that still has a half-way.

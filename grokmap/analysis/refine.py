@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.boundaries import (
@@ -28,8 +27,6 @@ from grokmap.analysis.boundaries import (
     row_of,
 )
 from grokmap.classify import GROK
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,18 +15,24 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import combine_pvalues
 
-from grokmap.analysis.statistics import binder_cumulant, dip, dip_p_value, mode_gap
-
-Floats = npt.NDArray[np.float64]
+from grokmap.analysis.statistics import (
+    FEWEST_OF_CURVES,
+    binder_cumulant,
+    dip,
+    dip_p_value,
+    mode_gap,
+    percentile_interval,
+    resample_weights,
+    resampled,
+)
+from grokmap.arrays import Floats
 
 FIRST_ORDER, CONTINUOUS, UNDECIDED = "first order", "continuous", "undecided"
 ORDERS = (FIRST_ORDER, CONTINUOUS, UNDECIDED)
 FEWEST_KINDS = 2  # of evidence, for a verdict
-RESAMPLES = 500
 FEWEST_SEEDS, FEWEST_WIDTHS = 8, 3
 SIGNIFICANT = 0.05
 # In standard deviations: two modes so far apart are what seeing none is held against.
@@ -50,9 +56,7 @@ class Evidence(NamedTuple):
     why: str
 
 
-def cells(
-    runs: pd.DataFrame, x: str, quantities: Mapping[str, bool], seed: int = 0
-) -> pd.DataFrame:
+def cells(runs: pd.DataFrame, x: str, quantities: Mapping[str, bool]) -> pd.DataFrame:
     """One row a quantity, width and point of x: the distribution over the seeds.
 
     Args:
@@ -61,13 +65,12 @@ def cells(
 
     Returns:
       quantity, width, the column x, n (seeds with a value), mean, std, dip, p_dip
-      (`bimodality.dip_p_value`), gap (`mode_gap`) and binder (`binder_cumulant` of the
+      (`statistics.dip_p_value`), gap (`mode_gap`) and binder (`binder_cumulant` of the
       distance from the lowest cell's mean at this width; NaN for logarithms), with its
-      95% interval binder_low, binder_high over resampled seeds; progress (the mean,
-      from 0 in the lowest cell to 1 in the highest one of this width), and at_boundary:
-      the cell of each width whose progress is nearest to 1/2.
+      95% interval binder_low, binder_high (from FEWEST_OF_CURVES seeds on); progress
+      (the mean, from 0 in the lowest cell to 1 in the highest one of this width), and
+      at_boundary: the cell of each width whose progress is nearest to 1/2.
     """
-    rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     for name, log in quantities.items():
         for width, own in runs.groupby("width"):
@@ -76,7 +79,7 @@ def cells(
             low = np.nan if log else np.nanmin([np.inf, *means.values()])
             for point, values in points.items():
                 row = {"quantity": name, "width": width, x: point, "n": len(values)}
-                rows.append(row | _distribution(values, float(low), rng))
+                rows.append(row | _distribution(values, float(low)))
     table = pd.DataFrame(rows)
     by_width = table.groupby(["quantity", "width"])
     least, most = (by_width["mean"].transform(kind) for kind in ("min", "max"))
@@ -94,23 +97,23 @@ def _values(runs: pd.DataFrame, name: str, log: bool) -> Floats:
     return values[np.isfinite(values)]
 
 
-def _distribution(
-    values: Floats, low: float, rng: np.random.Generator
-) -> dict[str, float]:
+def _distribution(values: Floats, low: float) -> dict[str, float]:
     if len(values) < 2:
         return dict.fromkeys(MEASURED, float("nan"))
-    again = binder_cumulant(rng.choice(values, (RESAMPLES, len(values))) - low)
-    known = again[np.isfinite(again)]
-    interval = np.quantile(known, (0.025, 0.975)) if len(known) else (np.nan, np.nan)
+    binder = binder_cumulant(values - low, resample_weights(len(values)))
+    known = binder[1:][np.isfinite(binder[1:])]
+    interval = (np.nan, np.nan)
+    if len(known) and len(values) >= FEWEST_OF_CURVES:
+        interval = percentile_interval(known, len(values))
     return {
         "mean": float(values.mean()),
         "std": float(values.std(ddof=1)),
         "dip": dip(values),
         "p_dip": dip_p_value(values),
         "gap": float(mode_gap(values)),
-        "binder": float(binder_cumulant(values - low)),
-        "binder_low": float(interval[0]),
-        "binder_high": float(interval[1]),
+        "binder": float(binder[0]),
+        "binder_low": interval[0],
+        "binder_high": interval[1],
     }
 
 
@@ -234,16 +237,15 @@ def _gap(
 
     The gap as a share of the way between the plateaus of its width.
     """
-    rng = np.random.default_rng(0)
     way = own.groupby("width")["mean"].agg(np.ptp)
     samples = {width: values / way[width] for width, values in samples.items()}
     widths = np.log(list(samples))
     gaps = np.array([mode_gap(own) for own in samples.values()])
-    again = [mode_gap(rng.choice(v, (RESAMPLES, len(v)))) for v in samples.values()]
+    again = [mode_gap(resampled(v)) for v in samples.values()]
     slopes, k = (
         -np.polyfit(widths, np.log(np.maximum(x, 1e-12)), 1)[0] for x in (again, gaps)
     )
-    low, high = np.quantile(slopes, (0.025, 0.975))
+    low, high = percentile_interval(slopes, min(map(len, samples.values())))
     said = (
         f"gap {', '.join(f'{g:.2g}' for g in gaps)} of the way at widths "
         f"{_list(samples)}: "
@@ -267,6 +269,9 @@ def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
     seen = inside[inside["progress"] <= 1 / 3]["width"].unique()
     if set(seen) != set(own["width"]):
         few = "some width has no cell in the lower third of the way"
+        return Evidence(name, "Binder cumulant", UNDECIDED, few)
+    if inside["n"].min() < FEWEST_OF_CURVES:
+        few = f"no interval below {FEWEST_OF_CURVES} seeds"
         return Evidence(name, "Binder cumulant", UNDECIDED, few)
     lowest = inside.loc[inside.groupby("width")["binder"].idxmin()]
     lowest = lowest.sort_values("width")
@@ -315,13 +320,21 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
 
 
 def _exponent(trend: Mapping[str, Any]) -> str:
-    b, low, high = (trend[f"exponent{end}"] for end in ("", "_low", "_high"))
-    if np.isnan(b):
-        return "at too few rates to say how it changes with them"
-    ends = f"[{low:.2f}, {high:.2f}]"
-    offset, least, most = (trend[f"offset{end}"] for end in ("", "_low", "_high"))
-    rest = f"offset {offset:.2g} [{least:.2g}, {most:.2g}]"
-    return f"rate^b with b = {b:.2f} {ends}, {rest}"
+    if np.isnan(trend["exponent"]):
+        return "at too few rates or seeds to say how it changes with them"
+    exponent, offset = (
+        _with_ends(trend, k) for k in (("exponent", ".2f"), ("offset", ".2g"))
+    )
+    return f"rate^b with b = {exponent}, offset {offset}"
+
+
+def _with_ends(trend: Mapping[str, Any], wanted: tuple[str, str]) -> str:
+    """A value of `hysteresis.trends` and its interval, if there is one."""
+    name, form = wanted
+    value, low, high = (
+        format(trend[f"{name}{end}"], form) for end in ("", "_low", "_high")
+    )
+    return value if "nan" in (low, high) else f"{value} [{low}, {high}]"
 
 
 def falls(table: pd.DataFrame, x: str, quantity: str) -> bool:

@@ -40,6 +40,8 @@ def find_boundaries(
         print(json.dumps({"files": list(map(name_of, files)), **rows}))
         return
     _print(found.table, found.critical, x, y, found.by)
+    if found.n_seeds == 1:
+        print("(one seed: its edges; those of other seeds may be elsewhere)")
     if budget:
         _print_shifts(found.shifts, x, found.log)
     print_files(*files)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from grokmap.spec import System
 from grokmap.tasks import Shape
 
-Floats = npt.NDArray[np.float32]
+Floats32 = npt.NDArray[np.float32]
 
 
 class Uniform:
@@ -20,18 +20,18 @@ class Uniform:
     def __init__(self, seed: int) -> None:
         self._twister = np.random.RandomState(seed)._bit_generator
 
-    def draw(self, *shape: int) -> Floats:
+    def draw(self, *shape: int) -> Floats32:
         """The next numbers in [0, 1), row by row."""
         bits = self._twister.random_raw(int(np.prod(shape))) & 0xFFFFFF
         return (bits.astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
 
-    def within(self, bound: float, *shape: int) -> Floats:
+    def within(self, bound: float, *shape: int) -> Floats32:
         """The next numbers, uniform within bound."""
         single = np.float32(bound)
         return self.draw(*shape) * (2 * single) - single
 
 
-def embedding_mlp_weights(system: System, shape: Shape) -> dict[str, Floats]:
+def embedding_mlp_weights(system: System, shape: Shape) -> dict[str, Floats32]:
     """The arrays of `EmbeddingMlp`, drawn as the code of Liu et al. does.
 
     (arXiv 2205.10343, toy/train_add.py of their repository): embeddings first, then

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from grokmap.arrays import Floats
 from grokmap.plot.style import GENERALISED
 from grokmap.spec import is_log
-
-Floats = npt.NDArray[np.float64]
 
 
 class Cells(NamedTuple):

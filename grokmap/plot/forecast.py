@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grokmap.arrays import Floats
 from grokmap.plot.style import COLOURS, styled
 
-Floats = npt.NDArray[np.float64]
 T_GROK = r"$t_{\mathrm{grok}}$"
 
 

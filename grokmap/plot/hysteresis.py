@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from grokmap.arrays import Floats
 from grokmap.plot.style import COLOURS, styled
-
-Floats = npt.NDArray[np.float64]
 
 UP, DOWN = COLOURS["grok"], COLOURS["memorize-only"]
 # Of families: Okabe and Ito's, each with a marker of its own.
@@ -115,7 +113,7 @@ def _draw_areas(
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.set_xlabel(r"ramp rate $|\mathrm{d}\ln\lambda\,/\,\mathrm{d}t|$ (per step)")
-    axes.set_ylabel("loop area\n" + rf"$\oint$ {label} d$\,\ln\lambda$")
+    axes.set_ylabel("loop area, quartiles\n" + rf"$\oint$ {label} d$\,\ln\lambda$")
     axes.legend(fontsize=6.5)
 
 

@@ -7,15 +7,12 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy.special import expit
 
 from grokmap.plot.diagram import LABELS
 from grokmap.plot.style import styled
-
-Floats = npt.NDArray[np.float64]
 
 MARKERS = "osD^vP*X"
 SYMBOLS = {"width": "N", "modulus": "p"}

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from grokmap.arrays import Floats
 from grokmap.plot.hysteresis import LINES, MARKERS
 from grokmap.plot.style import COLOURS, styled
 
-Floats = npt.NDArray[np.float64]
 BINS = 12
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from grokmap.arrays import Floats
 from grokmap.plot.style import COLOURS, styled
 
-Floats = npt.NDArray[np.float64]
 COLUMNS = 4
 FEWEST = 0.5  # share of the runs that must have a value for it to be drawn
 

@@ -12,15 +12,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
+from grokmap.arrays import Floats
 from grokmap.engine import train
 from grokmap.engine.records import Slots
 from grokmap.reproduce.finding import Finding, near
 from grokmap.spec import Control, System
 from grokmap.theory import kumar
 
-Floats = npt.NDArray[np.float64]
 EPSILON, LEARNING_RATE = 0.25, 0.5
 COMPARED = 1000  # steps after which the two are compared
 PLACES = (0, COMPARED, 10 * COMPARED)  # begin, middle and end of the longer run

@@ -12,9 +12,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import plot
+from grokmap.arrays import Floats
 from grokmap.classify import Criteria
 from grokmap.reproduce.crossing import steps_at
-from grokmap.reproduce.finding import Finding, Floats, near
+from grokmap.reproduce.finding import Finding, near
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.theory import levi

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import plot
+from grokmap.arrays import Floats
 from grokmap.classify import CRITERIA, Criteria
 from grokmap.reproduce.finding import Finding, near
 from grokmap.reproduce.reproduction import Reproduction
@@ -24,7 +25,6 @@ from grokmap.reproduce.trained import Trained
 from grokmap.theory import liu
 
 Names = npt.NDArray[np.str_]
-Floats = npt.NDArray[np.float64]
 
 TOY, GRID = "liu-toy", "liu-grid-5a"
 # The same from the authors' own draws, at the one seed they published.

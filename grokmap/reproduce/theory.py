@@ -9,13 +9,12 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from grokmap.arrays import Floats, Ints
 from grokmap.reproduce.finding import Finding, near, rising
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.theory import gromov, levi, liu, lyu, muon, rubin, softmax, wang
 
-Floats = npt.NDArray[np.float64]
 SOLVED = " (the paper's integrals)"
 
 
@@ -148,7 +147,7 @@ def wang_null() -> list[Finding]:
     return [f for kept in (0.5, 0.9) for f in null_dimensions(sizes, kept)]
 
 
-def null_dimensions(sizes: npt.NDArray[np.int64], kept: float) -> list[Finding]:
+def null_dimensions(sizes: Ints, kept: float) -> list[Finding]:
     """D on each graph, 6 draws of 51 snapshots, and how much it varies over graphs."""
     findings, found = [], []
     for graph in wang.GRAPHS:

@@ -23,7 +23,8 @@ class Boundaries(NamedTuple):
       budget moves it.
     critical: where in y the wedge opens or closes.
     shifts: one row an edge, the mean of its shift over the rows.
-    by: the axes beside x and y; log: whether x is read as its log.
+    by: the axes beside x and y; log: whether x is read as its log;
+      n_seeds: different seeds.
     """
 
     table: pd.DataFrame
@@ -31,6 +32,7 @@ class Boundaries(NamedTuple):
     shifts: pd.DataFrame
     by: list[str]
     log: bool
+    n_seeds: int
 
 
 def find(
@@ -63,7 +65,8 @@ def find(
         before = wedge.boundaries(half, x, y, by, plot.GENERALISED, log=log)
         moved = wedge.shifts(edges, before, log)
     table = edges.merge(moved, how="left", on=[*by, y, "edge"])
-    return Boundaries(table, critical, summary(moved, log), by, log)
+    shifts, n_seeds = summary(moved, log), runs["seed"].nunique()
+    return Boundaries(table, critical, shifts, by, log, n_seeds)
 
 
 def at_half_budget(result: Result, rules: Criteria) -> pd.DataFrame:

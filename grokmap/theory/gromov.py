@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 
 def analytic_weights(p: int, width: int, seed: int) -> tuple[Floats, Floats]:

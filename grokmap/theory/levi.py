@@ -20,7 +20,8 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import erfinv
 
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
+
 Decay = Callable[[Floats], Floats]
 
 # Midpoints of the angle; the rule converges exponentially. At ratio 1, where nu reaches

@@ -10,11 +10,9 @@ set whose parallelograms have no other solution makes the network generalise.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from grokmap.arrays import Bools, Floats, Ints
 
 # Ranks are taken modulo this prime. They are those over the rationals while no minor
 # reaches it: rows have length sqrt(6) at most, so minors 6^((p-2)/2) (Hadamard).
@@ -84,7 +82,7 @@ def null_dimension(pairs: Ints, p: int) -> Ints:
     return (p - rank(spanning)).reshape(pairs.shape[:-2])
 
 
-def is_unique(pairs: Ints, p: int) -> npt.NDArray[np.bool_]:
+def is_unique(pairs: Ints, p: int) -> Bools:
     """[...] whether only a + b k solves, for training sets [..., n, 2]; p >= 2."""
     return null_dimension(pairs, p) == 2
 

@@ -16,11 +16,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.integrate import OdeSolution, solve_ivp
 from scipy.special import expit
 
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 N_PLACES = 200  # of s at which the test accuracy is looked at
 BISECTIONS = 12

@@ -8,10 +8,9 @@ polynomial a s + b s^3 + c s^5 and leaves singular vectors alone.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5

@@ -6,9 +6,8 @@ Jacot, Gabriel and Hongler, arXiv 1806.07572; Lee et al., arXiv 1902.06720.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 # Eigenvalues below this share of the largest are taken for 0: never learned.
 LEAST_EIGENVALUE = 1e-12

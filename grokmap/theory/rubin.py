@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq, minimize, minimize_scalar
 
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 
 def modular_action(phi: float, psi: float, coupling: float, gamma: float) -> float:

@@ -12,14 +12,13 @@ from grokmap.analysis.laws.data import (
     ALL,
     START,
     T_MEM,
-    Bools,
     Data,
-    Floats,
     data_of,
     part_of,
 )
 from grokmap.analysis.laws.fitting import Fit, fit, log_likelihoods, standard_errors
 from grokmap.analysis.laws.table import FLOOR, LAWS, Law, applies
+from grokmap.arrays import Bools, Floats
 from grokmap.errors import ResultError
 
 FOLDS = 5

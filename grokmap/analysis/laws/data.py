@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.series import values_at
+from grokmap.arrays import Bools, Floats
 from grokmap.classify import GROK
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 # Arrays [runs] of columns of `memorised`, and what the systems are; see `data_of`.
 Data = dict[str, Any]
 
@@ -136,6 +134,6 @@ def data_of(table: pd.DataFrame, clock: str) -> Data:
     }
 
 
-def part_of(data: Data, rows: npt.NDArray[np.bool_]) -> Data:
+def part_of(data: Data, rows: Bools) -> Data:
     """The data of some runs; systems keep their numbers."""
     return {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in data.items()}

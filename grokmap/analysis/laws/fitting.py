@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, special
 
-from grokmap.analysis.laws.data import Data, Floats
+from grokmap.analysis.laws.data import Data
 from grokmap.analysis.laws.table import Law
+from grokmap.arrays import Floats
 
 
 def log_likelihoods(law: Law, p: Floats, data: Data) -> Floats:

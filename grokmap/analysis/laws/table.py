@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grokmap.analysis.laws.data import Data, Floats
+from grokmap.analysis.laws.data import Data
+from grokmap.arrays import Floats
 
 FLOOR = 1e-3  # decay times: the least delay a law may predict
 

@@ -28,11 +28,11 @@ from grokmap.analysis.scaling.ensemble import (
     counts,
     gather,
     interval,
-    resample_weights,
 )
 from grokmap.analysis.scaling.table import Found, measure, too_steep
 from grokmap.analysis.scaling.times import (
     comparable_times,
+    factor_intervals,
     fit_width_correction,
     rescaled_factors,
     size_factors,
@@ -55,6 +55,7 @@ __all__ = [
     "comparable_times",
     "counts",
     "crossings",
+    "factor_intervals",
     "fit_collapse",
     "fit_curves",
     "fit_width_correction",
@@ -64,7 +65,6 @@ __all__ = [
     "measure",
     "points_of",
     "quality",
-    "resample_weights",
     "rescaled_factors",
     "size_factors",
     "size_exponent",

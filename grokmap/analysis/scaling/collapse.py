@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 
 from grokmap.analysis.scaling.curves import Curves, size_exponent
-from grokmap.analysis.scaling.ensemble import NONE, Ensemble, Interval, counts, interval
-
-Floats = npt.NDArray[np.float64]
+from grokmap.analysis.scaling.ensemble import (
+    NONE,
+    Ensemble,
+    Interval,
+    counts,
+    interval,
+    without_ends,
+)
+from grokmap.analysis.statistics import FEWEST_OF_CURVES
+from grokmap.arrays import Bools, Floats
 
 # Above this S the points miss the common curve by more than their errors.
 WORST_QUALITY = 2.0
@@ -30,7 +36,7 @@ class Points(NamedTuple):
     x: Floats
     y: Floats
     error: Floats
-    plateau: npt.NDArray[np.bool_]
+    plateau: Bools
 
 
 class Collapse(NamedTuple):
@@ -128,7 +134,13 @@ def fit_collapse(ensemble: Ensemble, weights: Floats, curves: Curves) -> Collaps
     for b in range(1, len(weights)):
         own = points_of(ensemble, successes[b], trials[b])
         found[b] = best_collapse(own, [(found[0, 0], found[0, 1])])
-    return judge(ensemble, *found.T)
+    best = judge(ensemble, *found.T)
+    if ensemble.n_seeds >= FEWEST_OF_CURVES or not np.isfinite(best.inverse_nu.value):
+        return best
+    exponent = without_ends(best.inverse_nu)
+    if not np.isfinite(best.x_c.value):
+        return best._replace(inverse_nu=exponent)
+    return best._replace(x_c=without_ends(best.x_c), inverse_nu=exponent)
 
 
 def _starts(ensemble: Ensemble, curves: Curves) -> list[tuple[float, float]]:

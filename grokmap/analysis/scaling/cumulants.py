@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from grokmap.analysis.scaling.ensemble import Ensemble, totals
-
-Floats = npt.NDArray[np.float64]
+from grokmap.analysis.scaling.ensemble import Ensemble
+from grokmap.analysis.statistics import binder_cumulant
+from grokmap.arrays import Floats
 
 # Differences of two sizes below this many standard errors have no sign.
 CLEAR = 2.0
-# Variances below this share of the mean square are rounding.
-LEAST_VARIANCE = 1e-12
 
 
 def binder(ensemble: Ensemble, weights: Floats, centred: bool = False) -> Floats:
-    """[B, S, K] U = 1 - <m^4> / (3 <m^2>^2) over seeds, m the order parameter.
+    """[B, S, K] `binder_cumulant` over seeds, m the order parameter.
 
-    Binder, Z. Phys. B 43, 119 (1981). In [1 - R/3, 2/3] for R seeds: 2/3 where m is
-    the same in all, or +-m; 0 for a Gaussian around 0. It is made for an order
-    parameter whose distribution is symmetric about 0 in the disordered phase. An
-    accuracy is not: it is about 1/p without grokking and 1 with it, so U is 2/3 on
-    *both* sides; between, with a share q of seeds at 1 and the rest near 0,
-    U = 1 - 1/(3 q), which falls without bound as q -> 0. A dip, not a step, then marks
-    the transition, as in the cumulant of the energy, which is not centred either, at
-    first-order transitions (Challa, Landau and Binder, Phys. Rev. B 34, 1841 (1986));
-    a crossing of two dips may tell that they are shifted, no more.
+    It is made for an order parameter whose distribution is symmetric about 0 in the
+    disordered phase. An accuracy is not: it is about 1/p without grokking and 1 with
+    it, so U is 2/3 on *both* sides; between, with a share q of seeds at 1 and the rest
+    near 0, U = 1 - 1/(3 q), which falls without bound as q -> 0. A dip, not a step,
+    then marks the transition, as in the cumulant of the energy, which is not centred
+    either, at first-order transitions (Challa, Landau and Binder, Phys. Rev. B 34, 1841
+    (1986)); a crossing of two dips may tell that they are shifted, no more.
 
-    centred: the same of m - <m>: 0 where m is Gaussian about any mean, so on both sides
-    of a transition; 2/3 where two values are equally common; below 0 where one is rare
-    or tails are heavy. So it rises to 2/3 with size where two values coexist. NaN where
-    all seeds agree.
+    centred: 0 where m is Gaussian about any mean, so on both sides of a transition; 2/3
+    where two values are equally common; below 0 where one is rare or tails are heavy.
+    So it rises to 2/3 with size where two values coexist.
     """
-    known = np.isfinite(ensemble.order)
-    n = totals(known.astype(float), weights)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        m1, m2, m3, m4 = (totals(ensemble.order**k, weights) / n for k in range(1, 5))
-        if centred:
-            spread = m2 - m1**2
-            m4 = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-            m2 = np.where(spread > LEAST_VARIANCE * m2, spread, np.nan)
-        return np.where(m2 > 0, 1 - m4 / (3 * m2**2), np.nan)
+    return np.asarray(binder_cumulant(ensemble.order, weights, centred))
 
 
 def binder_crossings(

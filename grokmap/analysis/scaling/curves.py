@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from grokmap.analysis.scaling.ensemble import Ensemble, counts
-
-Floats = npt.NDArray[np.float64]
+from grokmap.arrays import Floats
 
 NEWTON_STEPS = 60
 LONGEST_STEP = 2.0  # in standardised coefficients
@@ -30,7 +28,13 @@ class Curves(NamedTuple):
 
 
 def fit_curves(ensemble: Ensemble, weights: Floats) -> Curves:
-    """Fits each size's P(grok) in each resample (weights [B, R])."""
+    """Fits each size's P(grok) in each resample (weights [B, R]).
+
+    Where P = 1/2 is estimated, with its interval, by `boundaries.midpoint`, as in every
+    diagram. Slopes, and what sizes have in common (crossings, exponents, the collapse),
+    need a whole curve of each size in each of some hundred resamples of whole seeds,
+    which that posterior of one place does not give: hence these fits.
+    """
     successes, trials = counts(ensemble.grok, weights)
     intercept, slope = logistic(successes, trials, ensemble.place)
     with np.errstate(divide="ignore", invalid="ignore"):

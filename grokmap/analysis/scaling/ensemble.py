@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from grokmap.analysis.statistics import expanded_tail
+from grokmap.analysis.statistics import (
+    FEWEST,
+    FEWEST_OF_CURVES,
+    percentile_interval,
+    totals,
+)
+from grokmap.arrays import Floats, Ints
 from grokmap.classify import GROK
 from grokmap.errors import ResultError, SpecError
-
-Floats = npt.NDArray[np.float64]
 
 SIZES = ("width", "modulus")
 CLOCKS = ("decay", "steps")
 LOG_SPAN = 20  # largest over smallest value above which an axis is drawn in log
-FEWEST_SEEDS = 5
 RESAMPLES = 400
 FEWEST_DEFINED = 0.95  # share of resamples in which a quantity must exist
 
@@ -42,7 +44,7 @@ class Ensemble(NamedTuple):
     x: Floats
     place: Floats
     grok: Floats
-    undecided: npt.NDArray[np.int64]
+    undecided: Ints
     order: Floats
     time: Floats
 
@@ -81,7 +83,7 @@ def gather(
 
     Raises:
       SpecError: a name that is not known, or ln of values that are not positive.
-      ResultError: fewer than 2 sizes, 2 values or 5 seeds; nothing recorded.
+      ResultError: fewer than 2 sizes, 2 values or FEWEST seeds; nothing recorded.
     """
     _check_names(runs, size, axis, quantity, clock)
     sizes, x, seeds = (np.unique(runs[k].astype(float)) for k in (size, axis, "seed"))
@@ -147,10 +149,8 @@ def _check_counts(
         raise ResultError(f"only one {size}, {sizes[0]:g}: scaling needs two or more")
     if len(x) < 2:
         raise ResultError(f"{axis} is not swept; choose --x among the swept axes")
-    if len(seeds) < FEWEST_SEEDS:
-        raise ResultError(
-            f"{len(seeds)} seeds: too few to resample; at least {FEWEST_SEEDS}"
-        )
+    if len(seeds) < FEWEST:
+        raise ResultError(f"{len(seeds)} seeds: too few to resample; at least {FEWEST}")
 
 
 def at(
@@ -188,34 +188,28 @@ def _values(runs: pd.DataFrame, axis: str) -> str:
     return ", ".join(f"{value:g}" for value in sorted(runs[axis].unique()))
 
 
-def resample_weights(n_seeds: int, n_resamples: int = RESAMPLES) -> Floats:
-    """[1 + n_resamples, n_seeds] how often each seed counts; row 0: once, the data.
-
-    Seeds are drawn with replacement, whole: a seed gives its runs at every size and
-    x the same examples, so these are not independent (Efron, Ann. Stat. 7, 1 (1979)).
-    The generator's own seed is fixed: the same runs give the same intervals.
-    """
-    draws = np.random.default_rng(0).multinomial(
-        n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples
-    )
-    return np.vstack([np.ones(n_seeds), draws])
-
-
-def totals(values: Floats, weights: Floats) -> Floats:
-    """[B, S, K] sums of values [S, K, R] under weights [B, R]; NaN adds 0."""
-    known = np.nan_to_num(values, nan=0.0)
-    return np.moveaxis(known @ weights.T, -1, 0)
-
-
 def counts(grok: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """(successes, trials), each [B, S, K], of grok [S, K, R]."""
     return totals(grok, weights), totals(np.isfinite(grok).astype(float), weights)
 
 
+def interval_of_curves(values: Floats, n_seeds: int, note: str = "") -> Interval:
+    """`interval`, from FEWEST_OF_CURVES seeds on."""
+    found = interval(values, n_seeds, note)
+    enough = n_seeds >= FEWEST_OF_CURVES or not np.isfinite(found.low)
+    return found if enough else without_ends(found)
+
+
+def without_ends(found: Interval) -> Interval:
+    few = f"no interval below {FEWEST_OF_CURVES} seeds"
+    note = "; ".join(filter(None, [found.note, few]))
+    return Interval(found.value, np.nan, np.nan, note)
+
+
 def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:
-    """Expanded percentile interval (`uncertainty.expanded_tail`) of [1 + B] values,
-    the data's first. None where the data have no value, no bounds where too few
-    resamples have one.
+    """`percentile_interval` of [1 + B] values, the data's first.
+
+    None where the data have no value, no bounds where too few resamples have one.
     """
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]):
@@ -224,6 +218,5 @@ def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:
     if share < FEWEST_DEFINED:
         note = f"exists in {share:.0%} of the resamples"
         return Interval(float(values[0]), np.nan, np.nan, note)
-    tail = 100 * expanded_tail(n_seeds)
-    low, high = np.percentile(drawn, (tail, 100 - tail))
-    return Interval(float(values[0]), float(low), float(high), note)
+    low, high = percentile_interval(drawn, n_seeds)
+    return Interval(float(values[0]), low, high, note)

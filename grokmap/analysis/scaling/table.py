@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from grokmap.analysis.boundaries import midpoint
 from grokmap.analysis.scaling.collapse import Collapse, fit_collapse
 from grokmap.analysis.scaling.cumulants import binder, binder_crossings
 from grokmap.analysis.scaling.curves import Curves, crossings, fit_curves, size_exponent
@@ -18,19 +18,18 @@ from grokmap.analysis.scaling.ensemble import (
     Interval,
     counts,
     interval,
-    resample_weights,
+    interval_of_curves,
 )
 from grokmap.analysis.scaling.times import (
     comparable_times,
+    factor_intervals,
     fit_width_correction,
     rescaled_factors,
-    size_factors,
     unselected_times,
 )
-from grokmap.analysis.statistics import wilson
+from grokmap.analysis.statistics import resample_weights, wilson
+from grokmap.arrays import Bools, Floats
 from grokmap.errors import ResultError
-
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = ("name", "size", "next_size", "x", "value", "low", "high", "n", "note")
 # Fewer cells of a size with both outcomes than this do not show how steep it is.
@@ -122,7 +121,8 @@ def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
         bounds = float(low[i, k]), float(high[i, k])
         rows.append(_row("p_grok", Interval(float(share), *bounds), **at))
         for name, values in cumulants.items():
-            rows.append(_row(name, interval(values[:, i, k], ensemble.n_seeds), **at))
+            found = interval_of_curves(values[:, i, k], ensemble.n_seeds)
+            rows.append(_row(name, found, **at))
     return rows
 
 
@@ -145,7 +145,7 @@ def _curve_rows(ensemble: Ensemble, curves: Curves) -> list[dict[str, Any]]:
         rows.append(_row("slope", slope, size=size))
     for i, column in enumerate(crossings(ensemble, curves).T):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
-        found = interval(column, ensemble.n_seeds)
+        found = interval_of_curves(column, ensemble.n_seeds)
         if not np.isfinite(found.value):
             either = twice[i : i + 2].any()
             note = TWO_BOUNDARIES if either else "the curves do not cross"
@@ -159,13 +159,12 @@ def _halves(ensemble: Ensemble, curves: Curves) -> list[Interval]:
     found = []
     steep, twice = too_steep(ensemble), two_boundaries(ensemble)
     for i in range(len(ensemble.sizes)):
-        note = TOO_STEEP if steep[i] else ""
-        half = interval(curves.half[:, i], ensemble.n_seeds, note)
-        if not np.isfinite(half.value):
-            none = TWO_BOUNDARIES if twice[i] else NO_HALF
-            half = half._replace(note=none)
-        elif steep[i]:
-            half = _bracketed(ensemble, half)
+        if np.isfinite(curves.half[0, i]):
+            falls = bool(curves.slope[0, i] < 0)
+            edge = midpoint(ensemble.place, ensemble.grok[i], falls)
+            half = Interval(*edge[1:], note=TOO_STEEP if steep[i] else "")
+        else:
+            half = NONE._replace(note=TWO_BOUNDARIES if twice[i] else NO_HALF)
         found.append(_on_axis(ensemble, half))
     return found
 
@@ -207,23 +206,14 @@ def _missed_halves(ensemble: Ensemble, halves: list[Interval]) -> str:
     return f"a power misses {ensemble.size} {sizes}: {local} from size to size"
 
 
-def _bracketed(ensemble: Ensemble, half: Interval) -> Interval:
-    """Where seeds agree on either side, 1/2 lies between two x: no resample knows
-    where, so the interval holds both."""
-    above = int(np.searchsorted(ensemble.place, half.value))
-    above = min(max(above, 1), len(ensemble.place) - 1)
-    low, high = ensemble.place[above - 1], ensemble.place[above]
-    return half._replace(low=min(half.low, low), high=max(half.high, high))
-
-
-def too_steep(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
+def too_steep(ensemble: Ensemble) -> Bools:
     """[S] whether fewer than two cells of a size have runs of both outcomes."""
     successes, trials = counts(ensemble.grok, np.ones((1, ensemble.grok.shape[2])))
     between = (successes[0] > 0) & (successes[0] < trials[0])
     return between.sum(axis=1) < FEWEST_BETWEEN
 
 
-def two_boundaries(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
+def two_boundaries(ensemble: Ensemble) -> Bools:
     """[S] whether P both rises and falls along x by more than noise.
 
     Where the 95% interval of some x lies above, or below, that of one before it and of
@@ -234,7 +224,7 @@ def two_boundaries(ensemble: Ensemble) -> npt.NDArray[np.bool_]:
     return _up_and_down(low, high) | _up_and_down(1 - high, 1 - low)
 
 
-def _up_and_down(low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
+def _up_and_down(low: Floats, high: Floats) -> Bools:
     """[S] whether the interval of one x lies above one before it and one after it."""
     before = np.minimum.accumulate(high, axis=1)
     after = np.minimum.accumulate(high[:, ::-1], axis=1)[:, ::-1]
@@ -263,7 +253,7 @@ def _collapse_rows(ensemble: Ensemble, collapse: Collapse) -> list[dict[str, Any
     exponent, x_c = collapse.inverse_nu, _on_axis(ensemble, collapse.x_c)
     nu = NONE._replace(note=x_c.note)
     if np.isfinite(x_c.value):
-        nu = Interval(1 / exponent.value, 1 / exponent.high, 1 / exponent.low)
+        nu = Interval(1 / exponent.value, 1 / exponent.high, 1 / exponent.low, x_c.note)
     return [
         _row("collapse_s", collapse.quality),
         _row("collapse_x_c", x_c),
@@ -276,17 +266,18 @@ def _time_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     time = comparable_times(ensemble)
     n = np.isfinite(time).sum(axis=2)
     rows = []
-    factors = size_factors(time, weights)
-    for i, size in enumerate(ensemble.sizes):
+    for i, (size, found) in enumerate(
+        zip(ensemble.sizes, factor_intervals(time), strict=True)
+    ):
         if n[i].any():
-            found = interval(factors[:, i], ensemble.n_seeds)
             rows.append(_row("t_factor", found, size=size, n=n[i].sum()))
     total = _correction(ensemble, time, weights)
     own_rows = []
     for k in np.flatnonzero((n > 0).sum(axis=0) >= 2):
         own = np.where(np.arange(len(ensemble.x))[:, None] == k, time, np.nan)
         own_rows.append(_correction(ensemble, own, weights) | {"x": ensemble.x[k]})
-    far = [not row["low"] <= total["value"] <= row["high"] for row in own_rows]
+    value = total["value"]
+    far = [value < row["low"] or value > row["high"] for row in own_rows]
     if np.isfinite(total["value"]) and np.mean(far) > MOST_FAR:
         where = f"{sum(far)} of {len(far)} {ensemble.axis}"
         total["note"] = f"no one c: outside of the interval at {where}"
@@ -318,24 +309,24 @@ def _correction(ensemble: Ensemble, time: Floats, weights: Floats) -> dict[str, 
         note = f"at no {axis} do all runs of two {size}s grok"
         return _row("t_correction", NONE._replace(note=note), n=0)
     c = fit_width_correction(ensemble.sizes, time, weights)
-    found = interval(c, ensemble.n_seeds)
+    found = interval_of_curves(c, ensemble.n_seeds)
     if not np.isfinite(found.value):
         note = "no finite c: t falls as 1/N or faster"
         return _row("t_correction", NONE._replace(note=note), n=n)
-    missed = _missed_sizes(ensemble, size_factors(time, weights), found.value)
+    missed = _missed_sizes(ensemble, factor_intervals(time), found.value)
     if missed:
         note = f"1 + c/N misses {ensemble.size} {', '.join(missed)}"
         found = found._replace(note=note if not found.note else found.note)
     return _row("t_correction", found, n=n)
 
 
-def _missed_sizes(ensemble: Ensemble, factors: Floats, c: float) -> list[str]:
+def _missed_sizes(ensemble: Ensemble, factors: list[Interval], c: float) -> list[str]:
     """Sizes whose measured factor has 1 + c/N outside of its interval."""
-    sizes, known = ensemble.sizes, np.flatnonzero(np.isfinite(factors[0]))
+    sizes = ensemble.sizes
+    known = np.flatnonzero([np.isfinite(factor.value) for factor in factors])
     missed = []
     for i in known[:-1]:
         fitted = (1 + c / sizes[i]) / (1 + c / sizes[known[-1]])
-        measured = interval(factors[:, i], ensemble.n_seeds)
-        if not measured.low <= fitted <= measured.high:
+        if fitted < factors[i].low or fitted > factors[i].high:
             missed.append(f"{sizes[i]:g}")
     return missed

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from grokmap.analysis.scaling.ensemble import Ensemble, totals
-
-Floats = npt.NDArray[np.float64]
+from grokmap.analysis.scaling.ensemble import Ensemble, Interval
+from grokmap.analysis.statistics import student_interval, totals
+from grokmap.arrays import Floats
 
 # Range of ln(1 + c / smallest size): at its ends 1 + c/N is 0 or c/N.
 LOWEST, HIGHEST = -5.0, 8.0
@@ -67,6 +66,21 @@ def size_factors(time: Floats, weights: Floats) -> Floats:
     factors[:, free] = np.exp(solved[..., 0])
     factors[:, np.flatnonzero(known)[-1]] = 1.0
     return factors
+
+
+def factor_intervals(time: Floats) -> list[Interval]:
+    """[S] `size_factors` of all seeds, with Student's t of those of each seed.
+
+    Logarithms of factors are linear in those of times, so that the seeds' mean is the
+    factor of all; they have it at the same cells, or there is no interval.
+    """
+    whole = size_factors(time, np.ones((1, time.shape[2])))[0]
+    by_seed = np.log(size_factors(time, np.eye(time.shape[2])))
+    _, *ends = student_interval(by_seed.T)
+    return [
+        Interval(float(value), float(low), float(high))
+        for value, low, high in zip(whole, *np.exp(ends), strict=True)
+    ]
 
 
 def rescaled_factors(x: Floats, half: Floats, time: Floats, weights: Floats) -> Floats:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT
-from interval_trials import SEEDS, TRIALS, coverage
+from interval_trials import TRIALS, coverage
 from scipy import stats
 
 from grokmap.analysis.boundaries import MIN, Row, Side, edges, excess, midpoint
@@ -166,15 +166,26 @@ KNOWN_SHORT = (
 )
 
 
+HELD_TO_95 = [name for name in TRIALS if not name.startswith(KNOWN_SHORT)]
+
+
+def stated(name: str) -> dict[int, float | None]:
+    """Coverage by number of seeds, as docs/statistics.md has it."""
+    file = ROOT / "benchmarks/results/interval_coverage.json"
+    rows = json.loads(file.read_text())["rows"]
+    return {r["seeds"]: r["covered"] for r in rows if r["interval"] == name}
+
+
+@pytest.mark.parametrize("name", HELD_TO_95)
+def test_no_interval_is_given_that_does_not_hold(name: str) -> None:
+    known = [share for share in stated(name).values() if share is not None]
+    assert known and min(known) > 0.92
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in TRIALS if not n.startswith(KNOWN_SHORT)])
+@pytest.mark.parametrize("name", HELD_TO_95)
 def test_every_interval_holds_as_docs_say(name: str) -> None:
-    table = json.loads(
-        (ROOT / "benchmarks/results/interval_coverage.json").read_text()
-    )["rows"]
-    stated = {r["seeds"]: r["covered"] for r in table if r["interval"] == name}
-    repetitions = 30 if name == "collapse" else 200
-    for seeds in SEEDS:
-        held, n = coverage(name, seeds, repetitions, seed=1)
-        assert (n == 0) == (stated[seeds] is None)
-        assert n == 0 or held > 0.91
+    for seeds, share in stated(name).items():
+        held, n = coverage(name, seeds, 30 if name == "collapse" else 200, seed=1)
+        assert (n == 0) == (share is None)
+        assert n == 0 or stats.binom.cdf(round(held * n), n, min(share, 0.95)) > 1e-3

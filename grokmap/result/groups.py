@@ -1,0 +1,174 @@
+"""The swept axes beside those that an analysis reads: groups of runs, or a refusal.
+
+Runs that differ in their seeds alone are replicas. Those that differ in any other axis
+are not, so that every analysis asks here which axes it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokmap.errors import ResultError, SpecError, short
+from grokmap.spec.axis import Axis
+from grokmap.spec.words import CHOICES, SYSTEM_SIZES
+
+REPLICAS = "seed"
+MOST = 36  # panels that can still be read on one figure
+Place = Mapping[str, float | str | bool]
+
+
+class Group(NamedTuple):
+    """Runs of one place on some axes.
+
+    title: the place in words, as in "depth = 2, optimizer = gd", without axes that
+      these runs do not read; place: value by axis, None where it is not read.
+    """
+
+    title: str
+    place: dict[str, Any]
+    runs: pd.DataFrame
+
+
+def others(axes: Sequence[Axis], used: Collection[str]) -> tuple[Axis, ...]:
+    """The swept axes that are neither `used` nor the seed.
+
+    used: axes that the analysis plots or fits against; decay_rate stands for the
+      weight decay that it follows from.
+    """
+    covered = {*used, REPLICAS}
+    if "decay_rate" in covered:
+        covered.add("weight_decay")
+    return tuple(axis for axis in axes if axis.name not in covered)
+
+
+def split(
+    runs: pd.DataFrame, rest: Sequence[Axis], most: int | None = None
+) -> list[Group]:
+    """The runs of each place on `rest`, in the order of its values.
+
+    Args:
+      runs: one row each, with the columns of the axes. rest: as of `others`.
+      most: groups that the caller can show (None: any number).
+
+    Raises:
+      SpecError: more groups than that.
+    """
+    if not rest:
+        return [Group("", {}, runs)]
+    keys = pd.DataFrame({axis.name: _ranks(runs, axis) for axis in rest})
+    found = [
+        _group(runs.iloc[rows], rest)
+        for _, rows in sorted(keys.groupby(list(keys)).indices.items())
+    ]
+    if most is not None and len(found) > most:
+        raise SpecError(
+            f"{_names(rest)}: swept here too, {len(found)} panels; at most {most}. "
+            f"Keep one value of some: {_way_out(rest)}"
+        )
+    return found
+
+
+def refuse(axes: Sequence[Axis], used: Collection[str], what: str) -> None:
+    """Raises SpecError where axes are swept that `what`, a command, would mix."""
+    rest = others(axes, used)
+    if rest:
+        raise SpecError(
+            f"{_names(rest)}: swept here too, which `{what}` cannot split; "
+            f"give {_way_out(rest)}"
+        )
+
+
+def select(
+    runs: pd.DataFrame, axes: Sequence[Axis], at: Place | None
+) -> tuple[pd.DataFrame, tuple[Axis, ...]]:
+    """The runs at a place, and the axes that are still swept there.
+
+    at: values by axis; a number counts as the axis's own to four digits.
+
+    Raises:
+      SpecError: an axis that is not swept, or not at that value.
+      ResultError: no run there is finished.
+    """
+    known = {axis.name: axis for axis in axes}
+    for name, value in (at or {}).items():
+        if name not in known:
+            swept = ", ".join(known) or "nothing"
+            raise SpecError(f"at {short(name)}: not swept; swept: {swept}")
+        runs = runs[is_at(runs, known[name], value)]
+        if runs.empty:
+            raise ResultError(f"at {name}={value}: no finished run yet")
+    return runs, tuple(axis for axis in axes if axis.name not in (at or {}))
+
+
+def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Series:
+    """[runs] whether each stands at a value of an axis.
+
+    Raises:
+      SpecError: the axis has no such value.
+    """
+    here = [own for own in axis.values if _is_same(axis, own, value)]
+    if not here:
+        known = ", ".join(map(_word, axis.values))
+        given = short(str(value))
+        raise SpecError(f"at {axis.name}={given}: no such value; known: {known}")
+    return runs[axis.name] == here[0]
+
+
+def is_read(runs: pd.DataFrame, name: str) -> pd.Series:
+    """[runs] whether each reads an axis: not null, and no size of 0."""
+    known = runs[name].notna()
+    return known & (runs[name] != 0) if name in SYSTEM_SIZES else known
+
+
+def title(place: Mapping[str, Any]) -> str:
+    """A place in words, without the axes that are not read there."""
+    parts = (f"{k} = {_word(v)}" for k, v in place.items() if v is not None)
+    return ", ".join(parts)
+
+
+def _ranks(runs: pd.DataFrame, axis: Axis) -> np.ndarray[Any, Any]:
+    """[runs] of each its place along the axis; behind all of them where not read."""
+    values = runs[axis.name]
+    known = is_read(runs, axis.name)
+    order: list[Any] = sorted(values[known].unique())
+    if axis.kind == "choice":
+        order.sort(key=axis.values.index)
+    rank = {value: i for i, value in enumerate(order)}
+    ranks = [rank[v] if k else len(rank) for v, k in zip(values, known, strict=True)]
+    return np.array(ranks, int)
+
+
+def _group(runs: pd.DataFrame, rest: Sequence[Axis]) -> Group:
+    names = [axis.name for axis in rest]
+    first = runs.iloc[0]
+    reads = {name: bool(is_read(runs.iloc[:1], name).iloc[0]) for name in names}
+    place = {name: _plain(first[name]) if reads[name] else None for name in names}
+    return Group(title(place), place, runs)
+
+
+def _is_same(axis: Axis, own: Any, value: Any) -> bool:
+    if axis.name in CHOICES:
+        return str(own).casefold() == str(value).casefold()
+    return bool(np.isclose(float(own), float(value), rtol=5e-4, atol=0))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _names(axes: Sequence[Axis]) -> str:
+    return ", ".join(axis.name for axis in axes)
+
+
+def _way_out(axes: Sequence[Axis]) -> str:
+    return " ".join(f"--at {axis.name}={_word(axis.values[0])}" for axis in axes)

@@ -1,0 +1,80 @@
+"""Groups of runs by the swept axes that an analysis leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokmap.errors import ResultError, SpecError
+from grokmap.result import groups
+from grokmap.spec.axis import Axis
+
+AXES = (
+    Axis("optimizer", ("gd", "adamw"), "choice"),
+    Axis("depth", (1, 2), "integer"),
+    Axis("weight_decay", (0.1, 0.00316227766017), "log"),
+    Axis("momentum", (0.0, 0.9), "linear"),
+    Axis("seed", (0, 1), "integer"),
+)
+RUNS = pd.DataFrame(
+    {
+        "optimizer": ["adamw", "gd", "gd", "gd"],
+        "depth": [0, 1, 2, 2],
+        "weight_decay": [0.1, 0.1, 0.1, 0.00316227766017],
+        "momentum": [np.nan, 0.9, 0.0, 0.0],
+        "seed": [0, 0, 0, 1],
+        "run_id": list("abcd"),
+    }
+)
+
+
+def test_others_are_neither_used_nor_replicas() -> None:
+    rest = groups.others(AXES, ("decay_rate", "depth"))
+    assert [axis.name for axis in rest] == ["optimizer", "momentum"]
+
+
+def test_groups_go_in_the_axis_order_and_keep_what_is_not_read_apart() -> None:
+    split = groups.split(RUNS, groups.others(AXES, ("weight_decay",)))
+    assert [g.title for g in split] == [
+        "optimizer = gd, depth = 1, momentum = 0.9",
+        "optimizer = gd, depth = 2, momentum = 0",
+        "optimizer = adamw",
+    ]
+    assert split[2].place == {"optimizer": "adamw", "depth": None, "momentum": None}
+    assert ["".join(g.runs["run_id"]) for g in split] == ["b", "cd", "a"]
+
+
+def test_nothing_else_swept_is_one_group() -> None:
+    (only,) = groups.split(RUNS, ())
+    assert only.title == "" and len(only.runs) == len(RUNS)
+
+
+def test_too_many_groups_are_refused_with_a_way_out() -> None:
+    rest = groups.others(AXES, ("weight_decay",))
+    with pytest.raises(SpecError, match="3 panels; at most 2.* --at depth=1"):
+        groups.split(RUNS, rest, most=2)
+
+
+def test_a_command_that_cannot_split_refuses_by_name() -> None:
+    with pytest.raises(SpecError, match="optimizer, depth: swept .*`scaling` cannot"):
+        groups.refuse(AXES, ("weight_decay", "momentum"), "scaling")
+    groups.refuse(AXES, [axis.name for axis in AXES], "scaling")
+
+
+def test_a_place_leaves_its_runs_and_the_other_axes() -> None:
+    runs, axes = groups.select(
+        RUNS, AXES, {"optimizer": "GD", "weight_decay": 0.003162}
+    )
+    assert list(runs["run_id"]) == ["d"]
+    assert [axis.name for axis in axes] == ["depth", "momentum", "seed"]
+    assert groups.select(RUNS, AXES, None)[0] is RUNS
+
+
+def test_a_place_that_is_none_is_refused() -> None:
+    with pytest.raises(SpecError, match="at width: not swept; swept: optimizer, depth"):
+        groups.select(RUNS, AXES, {"width": 3})
+    with pytest.raises(SpecError, match="at depth=3: no such value; known: 1, 2"):
+        groups.select(RUNS, AXES, {"depth": 3})
+    with pytest.raises(ResultError, match="at depth=1: no finished run"):
+        groups.select(RUNS, AXES, {"optimizer": "adamw", "depth": 1})

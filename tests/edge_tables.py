@@ -154,7 +154,7 @@ def rqi_modes() -> str:
 
 
 def order_evidence() -> str:
-    found = finite_size("transition-evidence")
+    found = finite_size("transition-evidence-hysteresis")
     own = found[found["quantity"].isin(["test_accuracy", "rqi"])]
     rows = [
         [f"`{r.quantity}`", r.evidence, r.supports, r.why] for r in own.itertuples()
@@ -163,7 +163,7 @@ def order_evidence() -> str:
 
 
 def order_verdicts() -> str:
-    found = finite_size("transition-evidence")
+    found = finite_size("transition-evidence-hysteresis")
     rows = []
     for name, own in found.groupby("quantity", sort=False):
         own_rows = [transition_order.Evidence(*r) for r in own.to_numpy().tolist()]

@@ -276,10 +276,16 @@ def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
     lowest = inside.loc[inside.groupby("width")["binder"].idxmin()]
     lowest = lowest.sort_values("width")
     minima = ", ".join(f"{u:.2g}" for u in lowest["binder"])
-    said = f"minimum {minima} at widths {_list(lowest['width'])}"
+    low, high = (f"{100 * end:.0f}%" for end in TRANSITION)
+    said = (
+        f"minimum {minima} at widths {_list(lowest['width'])}, between {low} and {high} "
+        "of the way from plateau to plateau"
+    )
     first, last = lowest.iloc[0], lowest.iloc[-1]
     if (lowest["binder_low"] > 0).all():
-        return Evidence(name, "Binder cumulant", CONTINUOUS, f"never below 0: {said}")
+        return Evidence(
+            name, "Binder cumulant", CONTINUOUS, f"never below 0 there: {said}"
+        )
     below = bool(last["binder_high"] < 0)
     if below and two:
         how = "deepens" if last["binder"] < first["binder"] else "stays"

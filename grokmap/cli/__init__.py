@@ -333,7 +333,10 @@ def sweeps(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The sweeps that come with grokmap: their purpose, their runs, their cost."""
+    """The sweeps that come with grokmap: their purpose, their runs, their cost.
+
+    In a copy, change `name`: it decides the result folder.
+    """
     from grokmap.cli.sweeps import list_sweeps, print_sweep
 
     if name is None:

@@ -51,8 +51,11 @@ def judge_early_stopping(
         )
     lost = early_stopping.losses(trajectories, runs, multiples, unit)
     warned = early_stopping.warnings(trajectories, runs, compared(), multiples, unit)
-    name = file_name("early-stopping", rules.name)
-    other = file_name("early-stopping-warnings", rules.name)
+    asked = "" if unit == "t_mem" else f"-{unit}"
+    if patience is not None:
+        asked += "-patience=" + ",".join(f"{multiple:g}" for multiple in multiples)
+    name = file_name(f"early-stopping{asked}", rules.name)
+    other = file_name(f"early-stopping-warnings{asked}", rules.name)
     file = to.table(lost, name)
     warned_file = to.table(warned, other)
     best = best_warnings(warned)

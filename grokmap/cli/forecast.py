@@ -66,11 +66,16 @@ def _print(score: pd.DataFrame, ahead: pd.DataFrame) -> None:
         flag = "  extrapolated" if row.extrapolated else ""
         print(
             f"  {row.run_id}  alpha {row.alpha:g}  weight_decay {row.weight_decay:.3g}"
-            f"  at {row.step:.0f}: {row.t_grok_median:.4g} "
-            f"[{row.t_grok_low:.4g}, {row.t_grok_high:.4g}]{flag}"
+            f"  at {row.step:.0f}: {_steps(row.t_grok_median)} "
+            f"[{_steps(row.t_grok_low)}, {_steps(row.t_grok_high)}]{flag}"
         )
     if len(ahead) > LINES:
         print(f"  ... and {len(ahead) - LINES} more, later")
+
+
+def _steps(value: float) -> str:
+    """Four digits that count, always written out."""
+    return f"{float(f'{value:.4g}'):.0f}"
 
 
 def file_name(name: str, criteria: str) -> str:

@@ -68,10 +68,10 @@ def _plain(value: object) -> object:
 
 def _print(moves: pd.DataFrame) -> None:
     phases = [phase for phase in PHASES if f"final_{phase}" in moves]
-    heads = [f"{phase:>13}" for phase in phases]
+    heads = [f"{phase:>15}" for phase in phases]
     print(f"{'median at the end':<24}{''.join(heads)}   {'AUC':>4}   t_half/t_grok (n)")
     for row in moves.to_dict("records"):
-        values = "".join(f"{_number(row[f'final_{phase}']):>13}" for phase in phases)
+        values = "".join(f"{_number(row[f'final_{phase}']):>15}" for phase in phases)
         half = "-"
         if row["n_runs"]:
             spread = f"{1 / row['lead_q75']:.2f} to {1 / row['lead_q25']:.2f}"

@@ -7,6 +7,11 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
+
+from grokmap.session import larger_budget
+from grokmap.spec import Sweep
+
 
 def argument(path: Path) -> str:
     """A path that no command takes for an option: -rf -> ./-rf."""
@@ -21,6 +26,12 @@ def pasted(words: Iterable[str]) -> str:
     of bash, ksh and zsh.
     """
     return " ".join(map(_quoted, words))
+
+
+def extend_command(path: Path, sweep: Sweep, runs: pd.DataFrame) -> str:
+    """The command that goes on with the censored runs of a folder."""
+    setting = larger_budget(sweep, runs)
+    return pasted(["grokmap", "sweep", argument(path), "--extend", "-s", setting])
 
 
 def _quoted(word: str) -> str:

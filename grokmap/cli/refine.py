@@ -15,7 +15,7 @@ from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.display import display_of
 from grokmap.cli.opened import say
-from grokmap.cli.pasted import argument, pasted
+from grokmap.cli.pasted import extend_command
 from grokmap.cli.results import axis_is_log, load_runs
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError, SpecError
@@ -169,6 +169,6 @@ def _reason(path: Path, sweep: Sweep, wanted: Wanted, failed: dict[str, str]) ->
     undecided = int(runs["censored"].sum())
     more = "nothing further that runs could tell"
     if undecided:
-        extend = pasted(["grokmap", "sweep", argument(path), "--extend"])
+        extend = extend_command(path, sweep, runs)
         more += f"; {undecided} runs are censored: `{extend}`"
     return f"precision reached, or {more}"

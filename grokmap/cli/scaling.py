@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -165,8 +166,10 @@ def _print(path: Path, found: scaling.Found) -> None:
     # One c at each x is for the table: here only the one of all.
     pooled = table[(table["name"] != "t_correction") | table["x"].isna()]
     for name, words in lines.items():
-        for row in pooled[pooled["name"] == name].to_dict("records"):
-            print(f"{_head(words, row, e):<44} {_number(row)}")
+        rows = pooled[pooled["name"] == name].to_dict("records")
+        heads = _numbered([_head(words, row, e) for row in rows])
+        for head, row in zip(heads, rows, strict=True):
+            print(f"{head:<50} {_number(row)}")
 
 
 def _head(words: str, row: dict[str, object], ensemble: scaling.Ensemble) -> str:
@@ -178,6 +181,17 @@ def _head(words: str, row: dict[str, object], ensemble: scaling.Ensemble) -> str
     if not _missing(row["x"]):
         places.append(f"{ensemble.axis} {row['x']:.3g}")
     return ", ".join([words, *places])
+
+
+def _numbered(heads: list[str]) -> list[str]:
+    """The heads, with "1 of 3" and so on behind those that several rows share."""
+    counts, seen = Counter(heads), Counter[str]()
+    numbered = []
+    for head in heads:
+        seen[head] += 1
+        which = f", {seen[head]} of {counts[head]}" if counts[head] > 1 else ""
+        numbered.append(head + which)
+    return numbered
 
 
 def _missing(value: object) -> bool:

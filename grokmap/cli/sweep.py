@@ -12,6 +12,7 @@ from grokmap.cli.display import display_of
 from grokmap.cli.doctor import start_jax
 from grokmap.cli.events import print_event
 from grokmap.cli.opened import say
+from grokmap.cli.pasted import extend_command
 from grokmap.cli.results import print_counts
 from grokmap.durations import seconds_of
 from grokmap.errors import shown
@@ -64,10 +65,23 @@ def run_sweep(given: Given) -> int:
     listener = display_of(given.as_json)
     with open_session(path, sweep, given.options, listener) as session:
         runs = train_missing(session)
+    if given.options.extend and not session.code and not session.done:
+        say(_nothing_extended(path, sweep, runs))
     if session.stop.code and session.kept:
         say(f"{session.kept} runs in training are kept; the same command goes on")
     _report(session, runs, given.as_json)
     return session.code
+
+
+def _nothing_extended(path: Path, sweep: Sweep, runs: pd.DataFrame) -> str:
+    """Why --extend has trained nothing, and what to do."""
+    count = int(runs["censored"].sum())
+    if not count:
+        return "--extend: nothing to go on with: no run is censored"
+    return (
+        f"--extend: no budget is larger than before, so none of the {count} censored "
+        f"runs went on; raise one: `{extend_command(path, sweep, runs)}`"
+    )
 
 
 def _report(session: Session, runs: pd.DataFrame, as_json: bool) -> None:

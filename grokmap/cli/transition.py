@@ -118,8 +118,14 @@ def judge_transition(
     for name in wanted if ramps is not None else ():
         assert ramps is not None
         rows += _loop_rows(ramps, name, order.falls(cells, x, name))
-    file = to.table(cells, "transition")
-    to.table(pd.DataFrame(rows), "transition-evidence")
+    # Cells and the evidence from them are of every quantity; loops of the chosen ones.
+    of_axis = "" if x == "weight_decay" else f"-{x}"
+    of_quantity = "" if quantity == DEFAULT else "-" + "-".join(wanted[:3])
+    of_loops = "" if ramps is None else f"-hysteresis{of_quantity}"
+    file = to.table(cells, f"transition{of_axis}")
+    evidence_file = to.table(
+        pd.DataFrame(rows), f"transition-evidence{of_axis}{of_loops}"
+    )
     own = [row for row in rows if row.quantity in wanted]
     if as_json:
         facts = {"verdict": order.verdict(own)[1], "all": _verdicts(rows)}
@@ -127,16 +133,15 @@ def judge_transition(
         print(json.dumps({"file": name_of(file), **facts, "evidence": listed}))
     else:
         _print_evidence(own, _verdicts(rows))
-        print_files(file)
+        print_files(file, evidence_file)
     values = {
         name: order.boundary_values(cells, runs, x, name, known[name])
         for name in wanted
     }
     labels = {name: _label(name, known[name]) for name in wanted}
     figure = plot.order_panels(cells, values, x, labels, plot.axis_label(x, runs))
-    name = "transition" + ("" if quantity == DEFAULT else "-" + "-".join(wanted[:3]))
     data = cells[cells["quantity"].isin(wanted)]
-    to.figure(figure, data, name)
+    to.figure(figure, data, f"transition{of_axis}{of_quantity}")
 
 
 def _label(name: str, log: bool) -> str:

@@ -92,10 +92,11 @@ def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterato
         return
     if (sweep.horizon is None) == (sweep.n_steps is None):
         found = "both" if sweep.horizon else "neither"
-        yield f"give horizon (decay times) or n_steps (fixed); {found} found"
+        way_out = "; -s horizon=none takes one out" if sweep.horizon else ""
+        yield f"give horizon (decay times) or n_steps (fixed); {found} found{way_out}"
     if sweep.n_steps is not None:
         for key in sorted(given & {"min_steps", "max_steps"}):
-            yield f"{key}: goes with horizon, not with n_steps"
+            yield f"{key}: goes with horizon, not with n_steps; -s {key}=none"
     elif "min_steps" in given and sweep.min_steps > sweep.max_steps:
         yield f"min_steps = {sweep.min_steps}: above max_steps = {sweep.max_steps}"
 

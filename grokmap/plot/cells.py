@@ -103,8 +103,12 @@ def _places(points: Floats, log: bool) -> Floats:
 def boundary(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
     """Edges between neighbouring cells on the two sides of P(grok) = 1/2.
 
-    Only where both labels are measured: no edge of a cell with a censored run.
+    Only where both labels are measured: no edge of a cell with a censored run. Off a
+    grid, the edges of each line of cells (rows, or columns where these are fewer) are
+    joined to those of the next.
     """
+    if len(cells) < cells["x"].nunique() * cells["y"].nunique():
+        return _boundary_of_lines(cells)
     measured = cells[cells["censored"] == 0]
     segments = []
     for along, across in (("x", "y"), ("y", "x")):
@@ -122,3 +126,35 @@ def boundary(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
                     points = [(at, e) if along == "x" else (e, at) for e in ends]
                     segments.append(tuple(points))
     return segments
+
+
+def _boundary_of_lines(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
+    rows = cells["y"].nunique() <= cells["x"].nunique()
+    along, across = ("x", "y") if rows else ("y", "x")
+    segments = []
+    before: dict[bool, list[float]] = {}
+    end = np.nan  # of the line before
+    for _, line in cells.groupby(across):
+        low, high = line[f"{across}_low"].iloc[0], line[f"{across}_high"].iloc[0]
+        edges = _edges_of_line(line.sort_values(along), along)
+        for upward, places in edges.items():
+            segments += [((at, low), (at, high)) for at in places]
+            others = before.get(upward, [])
+            if np.isclose(low, end) and len(others) == len(places):
+                pairs = zip(others, places, strict=True)
+                segments += [((one, low), (two, low)) for one, two in pairs]
+        before, end = edges, high
+    if rows:
+        return segments
+    return [tuple((y, x) for x, y in segment) for segment in segments]
+
+
+def _edges_of_line(line: pd.DataFrame, along: str) -> dict[bool, list[float]]:
+    """Where P(grok) passes 1/2 along a line of cells: upward (True) and downward."""
+    edges: dict[bool, list[float]] = {True: [], False: []}
+    pairs = zip(line.itertuples(), line.iloc[1:].itertuples(), strict=False)
+    for one, two in pairs:
+        sides = one.p_grok >= 0.5, two.p_grok >= 0.5
+        if sides[0] != sides[1] and one.censored == two.censored == 0:
+            edges[sides[1]].append(getattr(two, f"{along}_low"))
+    return edges

@@ -14,11 +14,11 @@ from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokmap.errors import SpecError
 from grokmap.plot.cells import Cells, boundary, gather
 from grokmap.plot.style import COLOURS, GENERALISED, styled
+from grokmap.plot.ticks import label_bar, label_log, numbers, round_values
 
 AXES = (
     "alpha",
@@ -125,7 +125,7 @@ def phase_diagram(
                 _label_panel(axes[i, j], runs, x, y, (i, j), shape, columns, rows)
                 scale(axes[i, j], cells)
         drawn = edges is not None and edges[["low", "high"]].notna().any(axis=None)
-        _phase_legend(halves[0], runs, bool(drawn))
+        _phase_legend(figure, runs, bool(drawn), wide)
         _shade_bar(halves[1], norm, shading)
     return figure
 
@@ -306,6 +306,7 @@ def scale(axes: Axes, cells: Cells) -> None:
         limits = table[f"{axis}_low"].min(), table[f"{axis}_high"].max()
         if log:
             getattr(axes, f"set_{axis}scale")("log")
+            label_log(getattr(axes, f"{axis}axis"))
             _mark_zero(axes, axis, table)
         getattr(axes, f"set_{axis}lim")(*limits)
     axes.tick_params(which="minor", length=2)
@@ -314,20 +315,13 @@ def scale(axes: Axes, cells: Cells) -> None:
 def _mark_zero(axes: Axes, axis: str, table: pd.DataFrame) -> None:
     side = getattr(axes, f"{axis}axis")
     zero = table[table[axis] == 0]
-    side.set_minor_formatter(NullFormatter())
     if len(zero) == 0:
         return
     row = zero.iloc[0]
     at = float(np.sqrt(row[f"{axis}_low"] * row[f"{axis}_high"]))
     smallest = table.loc[table[axis] > 0, axis].min()
-    limits = smallest * 0.999, table[axis].max()
-    decades = [t for t in LogLocator().tick_values(*limits) if t >= limits[0]]
-    side.set_ticks([at, *decades])
-    side.set_major_formatter(
-        FuncFormatter(
-            lambda value, _: "0" if value == at else f"$10^{{{np.log10(value):.0f}}}$"
-        )
-    )
+    ticks = round_values(smallest, table[axis].max())
+    side.set_ticks([at, *ticks], labels=["0", *numbers(ticks)])
 
 
 def axis_label(axis: str, runs: pd.DataFrame) -> str:
@@ -367,7 +361,8 @@ def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
     return Figure(figsize=(width, height + 0.4), layout="constrained")
 
 
-def _phase_legend(half: Any, runs: pd.DataFrame, edges: bool) -> None:
+def _phase_legend(figure: Figure, runs: pd.DataFrame, edges: bool, wide: bool) -> None:
+    """Above both halves, so that their rows are of one height."""
     present = [name for name in COLOURS if name in set(runs["phase"])]
     handles: list[Any] = [
         Patch(facecolor=COLOURS[name], label=_legend_name(name)) for name in present
@@ -384,10 +379,10 @@ def _phase_legend(half: Any, runs: pd.DataFrame, edges: bool) -> None:
         handles.append(
             Line2D([], [], marker="o", label="fit, 95%; arrow: bound", **line)
         )
-    half.legend(
+    figure.legend(
         handles=handles,
         loc="outside upper center",
-        ncols=3,
+        ncols=6 if wide else 3,
         frameon=False,
         fontsize=6.5,
         handlelength=1.2,
@@ -403,19 +398,4 @@ def _shade_bar(half: Any, norm: Normalize, shading: Shading) -> None:
     bar = half.colorbar(ScalarMappable(norm, "viridis"), ax=half.axes, shrink=0.9)
     bar.set_label(shading.label)
     if shading.log:
-        round_ticks(bar, norm)
-
-
-def round_ticks(bar: Any, norm: Normalize) -> None:
-    """Ticks 1, 2, 5 and so on along a log bar, unless it spans too many."""
-    low, high = norm.vmin or 1.0, norm.vmax or 10.0
-    if high / low < 1e4:
-        bar.minorticks_off()
-        ticks = [t for t in _round_ticks() if low <= t <= high]
-        if len(ticks) < 2:  # a narrow bar: its ends say what it spans
-            ticks = [low, high]
-        bar.set_ticks(ticks, labels=[f"{t:.3g}" for t in ticks])
-
-
-def _round_ticks() -> list[float]:
-    return [m * 10.0**e for e in range(-9, 7) for m in (1, 2, 5)]
+        label_bar(bar, norm.vmin or 1.0, norm.vmax or 10.0)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from grokmap.arrays import Floats
 from grokmap.plot.style import COLOURS, styled
+from grokmap.plot.ticks import label_log
 
 T_GROK = r"$t_{\mathrm{grok}}$"
 
@@ -61,6 +62,7 @@ def _draw(axes: Any, own: pd.DataFrame) -> None:
     for fraction in own["fraction"].dropna().unique():
         axes.axhline(fraction, color="black", linewidth=0.6, linestyle=":")
     axes.set_xscale("log")
+    label_log(axes.xaxis)
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(f"{T_GROK} (steps)")

@@ -9,10 +9,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokmap.arrays import Floats
 from grokmap.plot.style import COLOURS, styled
+from grokmap.plot.ticks import label_log
 
 UP, DOWN = COLOURS["grok"], COLOURS["memorize-only"]
 # Of families: Okabe and Ito's, each with a marker of its own.
@@ -51,13 +51,14 @@ def hysteresis_loops(
         grid = top.subplots(
             len(groups), len(steps), squeeze=False, sharey=True, sharex="row"
         )
-        for i, (_, own) in enumerate(groups):
+        for i, (key, own) in enumerate(groups):
             for j, ramp in enumerate(steps):
                 axes = grid[i, j]
                 _draw_loops(axes, own[own["ramp_steps"] == ramp]["run_id"], loops)
                 if i == 0:
                     axes.set_title(f"{ramp:g} steps up", fontsize=7, pad=3)
-            grid[i, 0].set_ylabel(label, fontsize=7)
+            name = _name(dict(zip(family, key, strict=True)))
+            grid[i, 0].set_ylabel(f"{name}\n{label}", fontsize=7)
         middle = grid[-1, (len(steps) - 1) // 2]
         middle.set_xlabel(r"weight decay $\lambda$")
         _legend(top)
@@ -72,9 +73,7 @@ def _draw_loops(axes: Any, ids: Sequence[str], loops: Mapping[str, Branches]) ->
         axes.plot(loop.weight_decay, loop.up, color=UP, **style)
         axes.plot(loop.weight_decay, loop.down, color=DOWN, linestyle="--", **style)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    label_log(axes.xaxis)
     axes.tick_params(labelsize=6, which="both")
 
 
@@ -111,7 +110,8 @@ def _draw_areas(
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    label_log(axes.xaxis)
+    label_log(axes.yaxis)
     axes.set_xlabel(r"ramp rate $|\mathrm{d}\ln\lambda\,/\,\mathrm{d}t|$ (per step)")
     axes.set_ylabel("loop area, quartiles\n" + rf"$\oint$ {label} d$\,\ln\lambda$")
     axes.legend(fontsize=6.5)

@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grokmap.plot.style import COLOURS, styled
+from grokmap.plot.ticks import label_log
 
 COLUMNS = 4
 MARKERS = "osD^vP*X"
 # Okabe and Ito's, in the order in which systems are drawn.
 SYSTEMS = ("#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 LIMIT = 3.0  # largest residual drawn, either way: a factor 20
+BEYOND = "x"
 
 
 def law_residuals(table: pd.DataFrame) -> Figure:
@@ -51,16 +53,27 @@ def _residual_panel(axes: Any, own: pd.DataFrame, shades: dict[float, Any]) -> N
     for alpha, runs in own.groupby("alpha"):
         for grokked, face in ((False, "none"), (True, shades[alpha])):
             part = runs[runs["grokked"] == grokked]
+            part = part[part["residual"].abs() <= LIMIT]
             axes.scatter(
                 part["weight_decay"],
-                part["residual"].clip(-LIMIT, LIMIT),
+                part["residual"],
                 s=9 if grokked else 7,
                 marker="o" if grokked else "^",
                 facecolors=face,
                 edgecolors=[shades[alpha]],
                 linewidths=0.6,
             )
+        beyond = runs[runs["residual"].abs() > LIMIT]
+        axes.scatter(
+            beyond["weight_decay"],
+            beyond["residual"].clip(-LIMIT, LIMIT),
+            s=12,
+            marker=BEYOND,
+            color=[shades[alpha]],
+            linewidths=0.8,
+        )
     axes.set_xscale("log")
+    label_log(axes.xaxis)
     axes.set_ylim(-LIMIT - 0.2, LIMIT + 0.2)
     first = own.iloc[0]
     clock = r"$t_{\mathrm{mem}}$ + " if first["clock"] == "t_mem" else ""
@@ -77,6 +90,8 @@ def _alpha_legend(figure: Any, alphas: Any, shades: Any) -> None:
     ]
     style |= {"marker": "^", "markerfacecolor": "none", "color": "#555555"}
     handles.append(Line2D([], [], label="not yet grokked: at least", **style))
+    style |= {"marker": BEYOND, "markerfacecolor": None}
+    handles.append(Line2D([], [], label=f"beyond ±{LIMIT:g}, drawn there", **style))
     figure.legend(
         handles=handles, loc="outside upper center", ncols=6, fontsize=6, frameon=False
     )

@@ -13,8 +13,20 @@ from scipy.special import expit
 
 from grokmap.plot.diagram import LABELS
 from grokmap.plot.style import styled
+from grokmap.plot.ticks import label_log
 
 MARKERS = "osD^vP*X"
+LOWEST = -1.0  # cumulants drawn; below, a mark says that the point is lower
+# Beside no curve, wherever these go.
+ABOVE: Any = {
+    "loc": "lower right",
+    "bbox_to_anchor": (1.0, 1.0),
+    "ncols": 4,
+    "frameon": False,
+    "fontsize": 6.5,
+    "columnspacing": 0.8,
+    "handletextpad": 0.3,
+}
 SYMBOLS = {"width": "N", "modulus": "p"}
 AXIS_SYMBOLS = {
     "weight_decay": r"\lambda",
@@ -100,6 +112,8 @@ def _points(axes: Any, x: Any, own: pd.DataFrame, look: dict[str, Any]) -> None:
 
 def _axis(axes: Any, scales: Scales) -> None:
     axes.set_xscale("log" if scales.log else "linear")
+    if scales.log:
+        label_log(axes.xaxis)
     axes.set_xlabel(LABELS.get(scales.axis, scales.axis.replace("_", " ")))
 
 
@@ -126,7 +140,7 @@ def _draw_curves(
     _axis(axes, scales)
     axes.set_ylim(-0.05, 1.05)
     axes.set_ylabel(r"$P(\mathrm{grok})$ over seeds")
-    axes.legend(frameon=False, fontsize=6.5)
+    axes.legend(**ABOVE)
 
 
 def _draw_cumulants(
@@ -136,21 +150,21 @@ def _draw_cumulants(
         own = _rows(table, "binder", size)
         axes.plot(own["x"], own["value"], color=look["color"], linewidth=0.9)
         _points(axes, own["x"], own, look)
+        lower = own.loc[own["value"] < LOWEST, "x"]
+        axes.plot(lower, np.full(len(lower), LOWEST), "v", color=look["color"], ms=4)
     crossings = _rows(table, "binder_crossing").dropna(subset="value")
     label = "crossing of successive sizes"
     for place in crossings["value"]:
         axes.axvline(place, color="0.5", linewidth=0.7, linestyle=":", label=label)
         label = ""
     axes.axhline(2 / 3, color="black", linewidth=0.6, linestyle="--")
-    axes.set_ylim(max(-1.05, axes.get_ylim()[0]), 0.75)
+    axes.set_ylim(max(LOWEST - 0.06, axes.get_ylim()[0]), 0.75)
     _axis(axes, scales)
     axes.set_ylabel(f"Binder cumulant $U$ of {scales.quantity}")
     if len(crossings):
         handles, labels = axes.get_legend_handles_labels()
         at = labels.index("crossing of successive sizes")
-        axes.legend(
-            handles[at : at + 1], labels[at : at + 1], frameon=False, fontsize=6.5
-        )
+        axes.legend(handles[at : at + 1], labels[at : at + 1], **ABOVE)
 
 
 def _draw_collapse(
@@ -169,7 +183,9 @@ def _draw_collapse(
             _points(axes, (place(own["x"]) - place(centre)) * stretch, own, look)
     symbol, letter = scales.symbol, scales.letter
     zero = rf"{symbol}_c" if found else rf"{symbol}_{{1/2}}({letter})"
-    distance = rf"\ln({symbol} / {zero})" if scales.log else rf"({symbol} - {zero})"
+    distance = rf"\ln({symbol} / {zero})" if scales.log else rf"{symbol} - {zero}"
+    if found and not scales.log:
+        distance = f"({distance})"
     if found:
         distance += rf"\, {letter}^{{1/\nu}}"
         s = _value(table, "collapse_s")
@@ -223,7 +239,7 @@ def _draw_times(
         handles, labels = axes.get_legend_handles_labels()
         shown = [i for i, word in enumerate(labels) if word[:3] in ("$t_", "the")]
         picked = [handles[i] for i in shown], [labels[i] for i in shown]
-        axes.legend(*picked, frameon=False, fontsize=6.5)
+        axes.legend(*picked, **ABOVE)
     elif not len(factors):
         text = _wrapped(str(total["note"].iloc[0]))
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from grokmap.plot.diagram import say_nothing
 from grokmap.plot.style import COLOURS, styled
+from grokmap.plot.ticks import label_log
 
 QUANTITIES = ("#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 UNITS = {
@@ -44,21 +45,24 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
             _line(warning, own, "shown", colour, str(name).replace("_", " "))
         label = "decay rate, unmatched"
         _line(warning, warned[rate], "unmatched", "#999999", label, linestyle=":")
-        warning.axhline(0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
         accuracy.set_ylabel("test accuracy lost (quartiles)")
         missed.set_ylabel("share stopped before they grok")
         warning.set_ylabel(f"AUC against {_against(warned)}\n(matched in decay rate)")
         if grok.empty:
             say_nothing(missed, "no run groks")
         if warned.empty or warned["shown"].isna().all():
-            say_nothing(warning, "undecidable: too few runs on a side")
+            say_nothing(warning, "undecidable:\ntoo few runs on a side")
+        else:
+            warning.axhline(0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
         least, most = lost["patience"].min() / 1.2, lost["patience"].max() * 1.2
         for axes in (accuracy, missed, warning):
             axes.set_xscale("log")
+            label_log(axes.xaxis)
             axes.set_xlim(least, most)
             axes.set_ylim(-0.04, 1.04)
             axes.set_xlabel(UNITS[lost["unit"].iloc[0]])
-        accuracy.legend(fontsize=6, frameon=False)
+        above: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
+        accuracy.legend(fontsize=6, frameon=False, **above)
         beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
         warning.legend(fontsize=6, frameon=False, **beside)
     return figure

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grokmap.plot.style import styled
+from grokmap.plot.ticks import label_log
 
 
 def curves(
@@ -73,6 +74,7 @@ def _draw_run(
             axes.set_yscale("log")
     for axes in column:
         axes.set_xscale("log")
+        label_log(axes.xaxis)
         for name, style in (("t_mem", ":"), ("t_grok", "--")):
             if pd.notna(run[name]) and run[name] > 0:
                 axes.axvline(run[name], color="#0072B2", linestyle=style, linewidth=0.9)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from grokmap.arrays import Floats
 from grokmap.plot.hysteresis import LINES, MARKERS
 from grokmap.plot.style import COLOURS, styled
+from grokmap.plot.ticks import label_log
 
 BINS = 12
 
@@ -92,9 +92,7 @@ def _lines(axes: Any, cells: pd.DataFrame, x: str, column: str, label: str) -> N
         axes.plot(own[x], own[column], label=f"{width}", **style)
     if cells[x].min() > 0:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        label_log(axes.xaxis)
     if column == "binder":
         axes.axhline(0, color="black", linewidth=0.6, linestyle=":")
         axes.axhline(2 / 3, color="black", linewidth=0.6, linestyle=":")

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from grokmap.arrays import Floats
 from grokmap.plot.style import COLOURS, styled
+from grokmap.plot.ticks import label_log
 
 COLUMNS = 4
 FEWEST = 0.5  # share of the runs that must have a value for it to be drawn
@@ -51,8 +54,35 @@ def transition_panels(
             axes.set_xlabel(r"step $/\ t_{\mathrm{grok}}$")
             axes.tick_params(labelbottom=True)
         grid[0].set_xscale("log")
+        label_log(grid[0].xaxis)
+        _legend(figure)
         grid[0].set_xlim(times[0], times[-1])
     return figure
+
+
+def _legend(figure: Figure) -> None:
+    colour = COLOURS["grok"]
+    handles: list[Any] = [
+        Line2D([], [], color=colour, linewidth=1.1, label="median of the runs"),
+        Patch(facecolor=colour, alpha=0.25, label="quartiles"),
+        Line2D(
+            [],
+            [],
+            color="black",
+            linestyle="--",
+            linewidth=0.8,
+            label=r"$t_{\mathrm{grok}}$",
+        ),
+        Line2D(
+            [],
+            [],
+            color=COLOURS["memorize-only"],
+            linewidth=0.9,
+            label="half of the way",
+        ),
+    ]
+    places: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False}
+    figure.legend(handles=handles, fontsize=7, **places)
 
 
 def transition_table(panels: Mapping[str, Panel], times: Floats) -> pd.DataFrame:

@@ -10,16 +10,17 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from grokmap.plot.cells import gather
 from grokmap.plot.diagram import (
     axis_label,
     hatch_censored,
-    round_ticks,
     scale,
     shade,
 )
 from grokmap.plot.style import styled
+from grokmap.plot.ticks import label_bar
 
 COLUMNS = {
     "p_grok": "P(grok)",
@@ -64,8 +65,17 @@ def uncertainty_maps(maps: Sequence[Map], x: str, y: str) -> Figure:
             bar.set_label(label, fontsize=7)
             bar.ax.tick_params(labelsize=6)
             if isinstance(norms[name], LogNorm):
-                round_ticks(bar, norms[name])
+                label_bar(bar, norms[name].vmin or 1.0, norms[name].vmax or 10.0)
+        if any(m.runs["censored"].any() for m in maps):
+            _hatch_legend(figure)
     return figure
+
+
+def _hatch_legend(figure: Figure) -> None:
+    label = "half of the seeds or more are censored"
+    look: Any = {"facecolor": "white", "edgecolor": "#888888", "hatch": "////"}
+    places: Any = {"loc": "outside lower center", "frameon": False}
+    figure.legend(handles=[Patch(label=label, **look)], fontsize=7, **places)
 
 
 def _norms(tables: Sequence[pd.DataFrame]) -> dict[str, Normalize]:

@@ -1,6 +1,12 @@
 """One call of `grokmap sweep` on a result folder: hold it, train, write, record."""
 
-from grokmap.session.folder import check_folder, missing_of, planned_in, resolve
+from grokmap.session.folder import (
+    check_folder,
+    larger_budget,
+    missing_of,
+    planned_in,
+    resolve,
+)
 from grokmap.session.listener import Listener
 from grokmap.session.session import (
     Options,
@@ -17,6 +23,7 @@ __all__ = [
     "Session",
     "Stop",
     "check_folder",
+    "larger_budget",
     "missing_of",
     "open_session",
     "planned_in",

@@ -111,7 +111,7 @@ def meant(word: str, known: Collection[str]) -> tuple[str, ...]:
     if same or called:
         return same or called
     folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     return tuple(folded[name] for name in near)
 
 

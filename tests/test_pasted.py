@@ -102,4 +102,4 @@ def test_the_hint_to_extend_names_the_folder(command_line: Any) -> None:
     wanted = Wanted("weight_decay", "alpha", 1e9, 1e9, 500, None, "default")
     sweep = store.read_spec(Path("-rf a"))
     text = _reason(Path("-rf a"), sweep, wanted, {})
-    assert "`grokmap sweep './-rf a' --extend -s max_steps=" in text
+    assert "`grokmap sweep './-rf a' --extend -s n_steps=12000`" in text

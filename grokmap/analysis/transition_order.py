@@ -283,9 +283,8 @@ def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
     )
     first, last = lowest.iloc[0], lowest.iloc[-1]
     if (lowest["binder_low"] > 0).all():
-        return Evidence(
-            name, "Binder cumulant", CONTINUOUS, f"never below 0 there: {said}"
-        )
+        why = f"never below 0 there: {said}"
+        return Evidence(name, "Binder cumulant", CONTINUOUS, why)
     below = bool(last["binder_high"] < 0)
     if below and two:
         how = "deepens" if last["binder"] < first["binder"] else "stays"

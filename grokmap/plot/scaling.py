@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy.special import expit
 
 from grokmap.plot.diagram import LABELS
@@ -17,6 +18,7 @@ from grokmap.plot.ticks import label_log
 
 MARKERS = "osD^vP*X"
 LOWEST = -1.0  # cumulants drawn; below, a mark says that the point is lower
+BELOW: Any = {"linestyle": "none", "marker": 7, "markersize": 6}  # 7: a caret down
 # Beside no curve, wherever these go.
 ABOVE: Any = {
     "loc": "lower right",
@@ -146,25 +148,30 @@ def _draw_curves(
 def _draw_cumulants(
     axes: Any, table: pd.DataFrame, scales: Scales, looks: dict[float, Any]
 ) -> None:
+    is_lower = False
     for size, look in looks.items():
         own = _rows(table, "binder", size)
         axes.plot(own["x"], own["value"], color=look["color"], linewidth=0.9)
         _points(axes, own["x"], own, look)
         lower = own.loc[own["value"] < LOWEST, "x"]
-        axes.plot(lower, np.full(len(lower), LOWEST), "v", color=look["color"], ms=4)
+        axes.plot(lower, np.full(len(lower), LOWEST), **BELOW, color=look["color"])
+        is_lower |= len(lower) > 0
     crossings = _rows(table, "binder_crossing").dropna(subset="value")
-    label = "crossing of successive sizes"
     for place in crossings["value"]:
-        axes.axvline(place, color="0.5", linewidth=0.7, linestyle=":", label=label)
-        label = ""
+        axes.axvline(place, color="0.5", linewidth=0.7, linestyle=":")
     axes.axhline(2 / 3, color="black", linewidth=0.6, linestyle="--")
     axes.set_ylim(max(LOWEST - 0.06, axes.get_ylim()[0]), 0.75)
     _axis(axes, scales)
     axes.set_ylabel(f"Binder cumulant $U$ of {scales.quantity}")
+    handles = []
     if len(crossings):
-        handles, labels = axes.get_legend_handles_labels()
-        at = labels.index("crossing of successive sizes")
-        axes.legend(handles[at : at + 1], labels[at : at + 1], **ABOVE)
+        words = "crossing of successive sizes"
+        line: Any = {"color": "0.5", "linewidth": 0.7, "linestyle": ":"}
+        handles.append(Line2D([], [], label=words, **line))
+    if is_lower:
+        handles.append(Line2D([], [], color="0.3", label="lower still", **BELOW))
+    if handles:
+        axes.legend(handles=handles, **ABOVE)
 
 
 def _draw_collapse(

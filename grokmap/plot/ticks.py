@@ -11,11 +11,11 @@ from matplotlib.ticker import Formatter, LogLocator, NullFormatter, NullLocator
 from grokmap.arrays import Floats
 
 MOST = 4  # labels that fit below a narrow panel
-STEPS = ((1, 2, 5), (1, 3), (1,))
+STEPS = (range(1, 10), (1, 2, 5), (1, 3), (1,))
 
 
 class RoundLocator(LogLocator):
-    """The finest of 1-2-5, 1-3 and whole decades with at most `MOST` ticks in view."""
+    """The finest of 1-2-3 to 9, 1-2-5, 1-3 and decades with at most `MOST` in view."""
 
     def tick_values(self, vmin: float, vmax: float) -> Floats:
         return round_values(vmin, vmax)

@@ -65,6 +65,7 @@ def _draw_run(
         words = {"ha": "center", "transform": column[0].transAxes, "fontsize": 7}
         column[0].text(0.5, 0.5, "real targets: no accuracy", **words)
     column[1].set_yscale("log")
+    label_log(column[1].yaxis)
     column[2].plot(time, own["weight_norm"], color="#000000", linewidth=1.1)
     for axes, (name, log) in zip(column[3:], order_parameters.items(), strict=True):
         known = own[own[name].notna()]
@@ -72,6 +73,7 @@ def _draw_run(
         axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)
         if log and (known[name] > 0).any():
             axes.set_yscale("log")
+            label_log(axes.yaxis)
     for axes in column:
         axes.set_xscale("log")
         label_log(axes.xaxis)

@@ -112,5 +112,6 @@ def _draw(axes: Any, panel: Panel, times: Floats) -> None:
     axes.axvline(1, color="black", linestyle="--", linewidth=0.8)
     if panel.log and np.any(middle > 0):
         axes.set_yscale("log")
+        label_log(axes.yaxis)
     axes.set_title(panel.label, fontsize=7, pad=3)
     axes.tick_params(labelsize=6, which="both")

@@ -78,7 +78,7 @@ def _chosen(sweep: Sweep) -> float:
 
 
 def larger_budget(sweep: Sweep, runs: pd.DataFrame) -> str:
-    """The budget that cut short the most of the censored `runs`, doubled, as `key=value`.
+    """The budget that cut short most of the censored `runs`, doubled: `key=value`.
 
     runs: labelled, with `censored` and `budget_steps`.
     """

@@ -278,8 +278,8 @@ def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
     minima = ", ".join(f"{u:.2g}" for u in lowest["binder"])
     low, high = (f"{100 * end:.0f}%" for end in TRANSITION)
     said = (
-        f"minimum {minima} at widths {_list(lowest['width'])}, between {low} and {high} "
-        "of the way from plateau to plateau"
+        f"minimum {minima} at widths {_list(lowest['width'])}, between {low} and "
+        f"{high} of the way from plateau to plateau"
     )
     first, last = lowest.iloc[0], lowest.iloc[-1]
     if (lowest["binder_low"] > 0).all():

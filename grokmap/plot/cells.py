@@ -131,7 +131,7 @@ def boundary(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
 def _boundary_of_lines(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
     rows = cells["y"].nunique() <= cells["x"].nunique()
     along, across = ("x", "y") if rows else ("y", "x")
-    segments = []
+    segments: list[tuple[tuple[float, float], ...]] = []
     before: dict[bool, list[float]] = {}
     end = np.nan  # of the line before
     for _, line in cells.groupby(across):

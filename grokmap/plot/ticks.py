@@ -17,8 +17,8 @@ STEPS = (range(1, 10), (1, 2, 5), (1, 3), (1,))
 class RoundLocator(LogLocator):
     """The finest of 1-2-3 to 9, 1-2-5, 1-3 and decades with at most `MOST` in view."""
 
-    def tick_values(self, vmin: float, vmax: float) -> Floats:
-        return round_values(vmin, vmax)
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        return list(map(float, round_values(vmin, vmax)))
 
 
 def round_values(low: float, high: float) -> Floats:

@@ -85,7 +85,7 @@ def test_colours_hatches_and_labels_are_drawn() -> None:
     assert phases.get_xscale() == "log" and "lambda" in phases.get_xlabel()
     assert "N^{\\alpha-1}" in phases.get_ylabel()
     assert len(ratios.collections[0].get_paths()) == 3
-    legend = [t.get_text() for t in figure.subfigs[0].legends[0].get_texts()]
+    legend = [t.get_text() for t in figure.legends[0].get_texts()]
     assert "censored" in legend and "memorize-only" in legend
 
 
@@ -194,7 +194,7 @@ def test_a_map_with_nothing_to_show_says_so() -> None:
     figure = plot.phase_diagram(runs, edges=edges)
     words = [text.get_text() for text in figure.subfigs[1].axes[0].texts]
     assert words == ["no run has it"]
-    legend = figure.subfigs[0].legends[0].get_texts()
+    legend = figure.legends[0].get_texts()
     assert not any("fit" in text.get_text() for text in legend)
 
 

@@ -6,7 +6,8 @@
     result.phase_diagram()
 
 `sweep` trains what is missing of a sweep and returns its `Result`; `open` opens the
-folder of one that was trained before.
+folder of one that was trained before. `register` adds tasks, order parameters and the
+like of your own.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 # Imported when they are used: jax takes seconds to load.
 if TYPE_CHECKING:
+    from grokmap.losses import Loss
+    from grokmap.models import Activation, Model
+    from grokmap.optimizers import Optimizer
+    from grokmap.order_parameters import OrderParameter
     from grokmap.result import Result
     from grokmap.session.display import Counts
+    from grokmap.tasks import Task
 
 __version__ = "0.1.0"
-__all__ = ["open", "sweep"]
+__all__ = ["open", "register", "sweep"]
 
 
 def open(path: str | Path) -> Result:
@@ -33,6 +39,43 @@ def open(path: str | Path) -> Result:
     from grokmap.result import Result
 
     return Result(path)
+
+
+def register(
+    *,
+    name: str,
+    version: str,
+    order_parameters: Mapping[str, OrderParameter] | None = None,
+    tasks: Mapping[str, Task] | None = None,
+    models: Mapping[str, Model] | None = None,
+    activations: Mapping[str, Activation] | None = None,
+    losses: Mapping[str, Loss] | None = None,
+    optimizers: Mapping[str, Optimizer] | None = None,
+) -> None:
+    """Adds entries to the tables for the rest of this process, as a plugin does.
+
+    Args:
+      name: what sweeps call the plugin. version: part of the identity of runs that are
+        trained with its entries; give another one whenever their code changes.
+      order_parameters, ...: entries by name, as in grokmap's own tables. A sweep
+        records an order parameter of a plugin only where it names it.
+
+    Raises:
+      SpecError: an entry of another type, a name that is taken, or a second plugin of
+        this name; nothing is added then.
+    """
+    from grokmap import plugins
+
+    given = {
+        "order_parameters": order_parameters,
+        "task": tasks,
+        "model": models,
+        "activation": activations,
+        "loss": losses,
+        "optimizer": optimizers,
+    }
+    entries = {key: added for key, added in given.items() if added}
+    plugins.register(name, version, entries)
 
 
 def sweep(

@@ -25,8 +25,12 @@ MAY_USE = {
     "models": {"spec", "tasks"},
     "optimizers": {"spec", "models"},
     "order_parameters": {"theory"},
+    "plugins": {
+        *("errors", "disk", "spec"),
+        *("tasks", "models", "losses", "optimizers", "order_parameters"),
+    },
     "plan": {
-        *("errors", "spec"),
+        *("errors", "spec", "plugins"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
     },
     "classify": {"errors", "disk"},

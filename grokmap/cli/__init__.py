@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from grokmap import __version__
 from grokmap.cli import training
-from grokmap.cli.options import ONE_RUN, Formats, Json, Out, Result, Rules
+from grokmap.cli.options import ONE_RUN, Formats, Json, Out, Plugins, Result, Rules
 from grokmap.errors import GrokmapError, shown
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
@@ -70,6 +70,7 @@ def phase_diagram(
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
+    plugin: Plugins = None,
 ) -> None:
     """Draw the phases of RESULT and the map of t_grok / t_mem or another quantity."""
     from grokmap.cli.figures import Diagram, draw_phase_diagram
@@ -88,6 +89,7 @@ def boundaries(
     ] = True,
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Where the grok wedge begins and ends in each row, with intervals."""
     from grokmap.cli.boundaries import find_boundaries
@@ -108,6 +110,7 @@ def uncertainty(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """P(phase) and t_grok with intervals, and labels that other bars would change."""
     from grokmap.cli.uncertainty import map_uncertainty
@@ -122,6 +125,7 @@ def order_parameters(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Which quantity moves first where runs grok, and which tell phases apart."""
     from grokmap.cli.order_parameters import compare_order_parameters
@@ -155,6 +159,7 @@ def scaling(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Finite-size scaling: crossings, Binder cumulant, data collapse, times by size."""
     from grokmap.cli.scaling import Question, scale_result
@@ -172,6 +177,7 @@ def hysteresis(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Loops of runs whose weight decay is ramped up and down, against the ramp rate."""
     from grokmap.cli.transition import measure_hysteresis
@@ -195,6 +201,7 @@ def transition(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """First order or continuous: what many seeds and widths say of a boundary."""
     from grokmap.cli.transition import judge_transition
@@ -209,6 +216,7 @@ def laws(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Which law t_grok follows, by censored fits, and how far the times collapse."""
     from grokmap.cli.laws import compare_laws
@@ -223,6 +231,7 @@ def forecast(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """When runs that memorised will grok, with 80% intervals, and how well it knows."""
     from grokmap.cli.forecast import forecast_result
@@ -244,6 +253,7 @@ def early_stopping(
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """What stopping soon after memorisation would have cost, and what warns of it."""
     from grokmap.cli.early_stopping import judge_early_stopping
@@ -262,6 +272,7 @@ def curves(
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
+    plugin: Plugins = None,
 ) -> None:
     """Draw trajectories of the runs named, or of one run per phase."""
     from grokmap.cli.figures import draw_curves
@@ -275,6 +286,7 @@ def classify(
     criteria: Rules = "default",
     out: Out = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Label the runs of RESULT by CRITERIA; nothing is trained again."""
     from grokmap.cli.results import classify_result
@@ -283,7 +295,7 @@ def classify(
 
 
 @app.command()
-def status(result: Result, as_json: Json = False) -> None:
+def status(result: Result, plugin: Plugins = None, as_json: Json = False) -> None:
     """Runs planned, done and missing, and their phases."""
     from grokmap.cli.results import print_status
 
@@ -299,6 +311,7 @@ def show(
         bool, typer.Option("--reproduce", help="Print the command that makes it again.")
     ] = False,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Everything known of one run."""
     from grokmap.cli.results import print_command, show_run
@@ -310,7 +323,7 @@ def show(
 
 
 @app.command()
-def verify(result: Result, as_json: Json = False) -> None:
+def verify(result: Result, plugin: Plugins = None, as_json: Json = False) -> None:
     """Check that RESULT is whole, and say what the next sweep would do."""
     from grokmap.cli.verify import verify_result
 
@@ -346,7 +359,7 @@ def sweeps(
 
 
 @app.command()
-def schema() -> None:
+def schema(plugin: Plugins = None) -> None:
     """JSON schema of sweep files, for editors."""
     import json
 

@@ -13,7 +13,7 @@ from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import outputs
 from grokmap.cli.results import find_run, load_runs
 from grokmap.errors import ResultError, SpecError, short
-from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.order_parameters import HEALTH, OrderParameter
 from grokmap.result import phase_diagram
 from grokmap.result.phase_diagram import AT_T_MEM, DELAY_RATIO
 from grokmap.spec.names import nearest
@@ -44,9 +44,10 @@ def draw_phase_diagram(
     path: Path, diagram: Diagram, criteria: str, formats: str, out: Path | None
 ) -> None:
     to = outputs(path, out, formats, figure_only=True)
-    phase_diagram.check_colour(diagram.colour, diagram.at)
+    result = open_result(path)
+    phase_diagram.check_colour(result, diagram.colour, diagram.at)
     rules = read_criteria(criteria)
-    drawing = phase_diagram.draw(open_result(path), *diagram, rules)
+    drawing = phase_diagram.draw(result, *diagram, rules)
     name = diagram.name
     if rules.name != "default":
         name += f"-{rules.name}"
@@ -67,31 +68,41 @@ def draw_curves(
     runs = load_runs(path, rules)
     chosen = _chosen(runs, ids) if ids else _one_per_phase(runs, rules.phases)
     trajectories, _ = store.read_trajectories(path, None, chosen["run_id"].tolist())
-    logs = {name: ORDER_PARAMETERS[name].log for name in _shown(show, trajectories)}
+    order_parameters = {
+        name: entry
+        for name, entry in open_result(path).quantities.items()
+        if name not in HEALTH
+    }
+    shown = _shown(show, trajectories, order_parameters)
+    logs = {name: order_parameters[name].log for name in shown}
     figure = plot.curves(trajectories, chosen, logs)
     named = [k[:8] if "=" in w else w for w, k in zip(wanted, ids, strict=True)]
     name = "-".join(["curves", *named[:3]])
     if rules.name != "default":
         name += f"-{rules.name}"
-    shown = [*plot.CURVES, *logs]
-    drawn = trajectories[["run_id", "step", *(n for n in shown if n in trajectories)]]
+    columns = [n for n in (*plot.CURVES, *logs) if n in trajectories]
+    drawn = trajectories[["run_id", "step", *columns]]
     to.figure(figure, drawn, name)
 
 
-def _shown(show: str | None, trajectories: pd.DataFrame) -> list[str]:
+def _shown(
+    show: str | None, trajectories: pd.DataFrame, entries: dict[str, OrderParameter]
+) -> list[str]:
     """Order parameters to draw: those named, or a few that tell phases apart.
+
+    entries: those that there are.
 
     Raises:
       SpecError: a name that is not known.
     """
     if show is None:
-        known = [n for n in ORDER_PARAMETERS if n in trajectories]
-        telling = [n for n in known if ORDER_PARAMETERS[n].tells]
+        known = [n for n in entries if n in trajectories]
+        telling = [n for n in known if entries[n].tells]
         return (known if len(known) <= MOST_CURVES else telling)[:MOST_CURVES]
     names = [name.strip() for name in show.split(",")]
     for name in names:
-        if name not in ORDER_PARAMETERS:
-            near = nearest(name, ORDER_PARAMETERS)
+        if name not in entries:
+            near = nearest(name, entries)
             raise SpecError(f"--show {short(name)!r}: no order parameter; {near}")
     return names
 

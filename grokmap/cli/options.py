@@ -29,3 +29,26 @@ TimeBudget = Annotated[
     str | None,
     typer.Option(help="Stop in good order after e.g. 45m, 1h30m, 2d (exit 75)."),
 ]
+
+
+def load_plugins(ctx: typer.Context, sources: list[str] | None) -> list[str]:
+    """Imports the plugins that were asked for, before the command reads any name."""
+    if sources and not ctx.resilient_parsing:
+        from grokmap.cli.doctor import start_jax
+        from grokmap.plugins import load
+
+        start_jax()  # a plugin may use jax as it is imported
+        for source in sources:
+            load(source)
+    return sources or []
+
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE",
+        callback=load_plugins,
+        help="File or module with tasks, order parameters, ... of your own; repeatable.",
+    ),
+]

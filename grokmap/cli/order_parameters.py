@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,25 @@ import pandas as pd
 from grokmap import plot, store
 from grokmap.analysis import leads
 from grokmap.classify import GROK, PHASES, read_criteria
+from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError, SpecError
-from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
+from grokmap.order_parameters import OrderParameter, quantities
 
-TABLE = {**ORDER_PARAMETERS, **HEALTH}
 # Times of the figure, in units of t_grok.
 TIMES = np.geomspace(1e-2, 10, 121)
 # By definition at its bar at t_mem, or a sign of trouble: neither moves with grokking.
 NOT_COMPARED = ("train_accuracy", "zero_loss_fraction")
 
 
-def compared() -> dict[str, bool]:
-    """The quantities that are compared, and whether on a log scale."""
-    return {n: entry.log for n, entry in TABLE.items() if n not in NOT_COMPARED}
+def compared(entries: Mapping[str, OrderParameter] | None = None) -> dict[str, bool]:
+    """The quantities that are compared, and whether on a log scale.
+
+    entries: those that there may be (default: all of the tables).
+    """
+    known = quantities() if entries is None else entries
+    return {n: entry.log for n, entry in known.items() if n not in NOT_COMPARED}
 
 
 def compare_order_parameters(
@@ -43,7 +48,8 @@ def compare_order_parameters(
             f"{path}: no run grokked, so there is no transition to follow"
         )
     trajectories, _ = store.read_trajectories(path)
-    moves = leads.summary(trajectories, runs, compared())
+    entries = open_result(path).quantities
+    moves = leads.summary(trajectories, runs, compared(entries))
     name = "order-parameters"
     if rules.name != "default":
         name += f"-{rules.name}"
@@ -56,7 +62,7 @@ def compare_order_parameters(
     else:
         _print(moves)
         print_files(file)
-    panels = _panels(trajectories, runs, moves)
+    panels = _panels(trajectories, runs, moves, entries)
     figure = plot.transition_panels(panels, TIMES, moves)
     data = plot.transition_table(panels, TIMES)
     to.figure(figure, data, name)
@@ -86,11 +92,14 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 def _panels(
-    trajectories: pd.DataFrame, runs: pd.DataFrame, moves: pd.DataFrame
+    trajectories: pd.DataFrame,
+    runs: pd.DataFrame,
+    moves: pd.DataFrame,
+    entries: Mapping[str, OrderParameter],
 ) -> dict[str, plot.Panel]:
     panels = {}
     for name in ["test_accuracy", *moves["quantity"]]:
-        entry = TABLE[name]
+        entry = entries[name]
         values = leads.aligned(trajectories, runs, name, TIMES)
         if np.isfinite(values).any():
             label = f"{name.replace('_', ' ')}  ${entry.symbol}$"

@@ -143,7 +143,9 @@ def print_command(path: Path, text: str) -> None:
     ]
     tile = [] if made[-1].tile is None else ["--tile", str(made[-1].tile)]
     out = ["--out", f"{argument(path)}-{run_id}"]
-    print(pasted(["grokmap", "sweep", argument(path), *point, *tile, *out]))
+    needed = (label.partition(" ")[0] for label in store.read_spec(path).plugins)
+    loads = [word for name in needed for word in ("--plugin", name)]
+    print(pasted(["grokmap", "sweep", argument(path), *point, *tile, *loads, *out]))
 
 
 def show_run(path: Path, text: str, name: str, as_json: bool) -> None:

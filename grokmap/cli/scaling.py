@@ -14,14 +14,12 @@ import pandas as pd
 from grokmap import plot, store
 from grokmap.analysis import scaling
 from grokmap.classify import GROK
+from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import load_runs
 from grokmap.errors import SpecError, short, shown
-from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.result.labels import criteria_with
 from grokmap.spec.names import nearest
-
-TABLE = {**ORDER_PARAMETERS, **HEALTH}
 
 
 class Question(NamedTuple):
@@ -63,8 +61,9 @@ def scale_result(
     """Prints and writes the table, and draws the figure."""
     to = outputs(path, out, formats, as_json)
     rules = criteria_with(criteria, [GROK])
-    if question.quantity not in TABLE:
-        near = nearest(question.quantity, TABLE)
+    known = open_result(path).quantities
+    if question.quantity not in known:
+        near = nearest(question.quantity, known)
         raise SpecError(f"--quantity {short(question.quantity)!r}; {near}")
     runs = _runs_asked_for(path, question, load_runs(path, rules, _columns(question)))
     size, x, quantity, *_, log, clock = question

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grokmap.cli.options import Json, Result, Rules, TimeBudget
+from grokmap.cli.options import Json, Plugins, Result, Rules, TimeBudget
 
 SPEC = (
     "Sweep file (TOML), result folder to go on with, or, where nothing here is called "
@@ -54,6 +54,7 @@ def sweep(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as lines of JSON.")
     ] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Train every run of SPEC; run again to do what is missing."""
     from grokmap.cli.dry_run import dry_run_sweep
@@ -93,6 +94,7 @@ def refine(
     ] = False,
     time_budget: TimeBudget = None,
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Train where the edges of the wedge are uncertain, until they are known."""
     from grokmap.cli.refine import Wanted, refine_result

@@ -13,14 +13,13 @@ from grokmap import plot, store
 from grokmap.analysis import hysteresis
 from grokmap.analysis import transition_order as order
 from grokmap.classify import CRITERIA
+from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.results import load_runs
 from grokmap.errors import ResultError, SpecError, short
-from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.result.labels import plan_of
 from grokmap.spec.names import nearest
 
-TABLE = {**ORDER_PARAMETERS, **HEALTH}
 DEFAULT = "test_accuracy"
 ACCURACIES = ("train_accuracy", "test_accuracy")
 
@@ -42,7 +41,7 @@ def measure_hysteresis(
         _print_rates(rates, trends, family)
         print_files(file)
     branches = {k: plot.Branches(*loop) for k, loop in loops.items()}
-    label = f"${TABLE[quantity].symbol}$"
+    label = f"${open_result(path).quantities[quantity].symbol}$"
     figure = plot.hysteresis_loops(runs, branches, rates, family, label)
     data = plot.loop_table(runs, branches, family)
     to.figure(figure, data, name)
@@ -56,7 +55,7 @@ def _loops(
     Raises:
       SpecError: no such quantity. ResultError: no ramps, or it was not recorded.
     """
-    _check(quantity)
+    _check(path, quantity)
     table = plan_of(path)
     if "ramp_steps" not in table or table["ramp_steps"].isna().all():
         raise ResultError(
@@ -75,9 +74,10 @@ def _loops(
     return runs, loops, hysteresis.families(table)
 
 
-def _check(quantity: str) -> None:
-    if quantity not in TABLE:
-        near = nearest(quantity, TABLE)
+def _check(path: Path, quantity: str) -> None:
+    known = open_result(path).quantities
+    if quantity not in known:
+        near = nearest(quantity, known)
         raise SpecError(f"--quantity {short(quantity)!r}: not recorded; {near}")
 
 
@@ -109,7 +109,7 @@ def judge_transition(
     to = outputs(path, out, formats, as_json)
     wanted = [name.strip() for name in quantity.split(",")]
     for name in wanted:
-        _check(name)
+        _check(path, name)
     runs = load_runs(path, CRITERIA["default"], None)
     _check_axes(path, runs, x)
     known = _measured(path, runs, wanted)
@@ -138,14 +138,14 @@ def judge_transition(
         name: order.boundary_values(cells, runs, x, name, known[name])
         for name in wanted
     }
-    labels = {name: _label(name, known[name]) for name in wanted}
+    symbols = open_result(path).quantities
+    labels = {name: _label(symbols[name].symbol, known[name]) for name in wanted}
     figure = plot.order_panels(cells, values, x, labels, plot.axis_label(x, runs))
     data = cells[cells["quantity"].isin(wanted)]
     to.figure(figure, data, f"transition{of_axis}{of_quantity}")
 
 
-def _label(name: str, log: bool) -> str:
-    symbol = TABLE[name].symbol
+def _label(symbol: str, log: bool) -> str:
     return rf"$\log_{{10}}\,{symbol}$" if log else f"${symbol}$"
 
 
@@ -157,7 +157,7 @@ def _measured(path: Path, runs: pd.DataFrame, wanted: list[str]) -> dict[str, bo
     """
     known = {
         name: entry.log
-        for name, entry in TABLE.items()
+        for name, entry in open_result(path).quantities.items()
         if f"final_{name}" in runs and runs[f"final_{name}"].nunique() > 1
     }
     missing = [name for name in wanted if name not in known]

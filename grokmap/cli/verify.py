@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import disk, plan, store
+from grokmap import disk, plan, plugins, store
 from grokmap.classify import CRITERIA
 from grokmap.errors import ResultError, shown
 from grokmap.result.labels import label_runs, spec_of
-from grokmap.session import checkpoint, missing_of, planned_in
-from grokmap.spec import SCHEMA_VERSION
+from grokmap.session import checkpoint, missing_ids, planned_in
+from grokmap.spec import SCHEMA_VERSION, Sweep
 
 EXIT_DAMAGED = 1
 
@@ -22,14 +22,15 @@ EXIT_DAMAGED = 1
 def verify_result(path: Path, as_json: bool) -> int:
     """Prints every problem of the folder and what is to do; 1 if there is a problem."""
     sweep = spec_of(path)
-    planned = planned_in(path, sweep)
-    table = plan.plan_table(planned, sweep)
+    absent = plugins.missing(sweep.plugins)
+    # What the plugins would expand the sweep to is known from the written plan alone.
+    table = store.read_plan(path) if absent else _table_of(path, sweep)
     steps, damaged, twice = store.stored(path)
-    missing = missing_of(path, planned, table, steps)
+    missing = missing_ids(path, table, steps)
     places = checkpoint.places(path)
     ids = set(table["run_id"])
     problems = [
-        *_plan_problems(path, table),
+        *(() if absent else _plan_problems(path, table)),
         *(f"{file}: {reason}" for file, reason in damaged.items()),
         *_schema_problems(path),
         *(
@@ -40,15 +41,20 @@ def verify_result(path: Path, as_json: bool) -> int:
         *_label_problems(path),
     ]
     facts: dict[str, Any] = {
-        "planned": len(planned),
-        "done": len(planned) - len(missing),
+        "planned": len(table),
+        "done": len(table) - len(missing),
         "to_do": len(missing),
-        "of_these_kept": sum(run.run.run_id in places for run in missing),
+        "of_these_kept": sum(run_id in places for run_id in missing),
         "set_aside": [str(file) for file in store.aside_files(path)],
         "problems": problems,
+        "plugins_not_loaded": absent,
     }
     print(json.dumps(facts, indent=2) if as_json else _text(path, facts))
     return EXIT_DAMAGED if problems else 0
+
+
+def _table_of(path: Path, sweep: Sweep) -> pd.DataFrame:
+    return plan.plan_table(planned_in(path, sweep), sweep)
 
 
 def _text(path: Path, facts: dict[str, Any]) -> str:
@@ -56,6 +62,7 @@ def _text(path: Path, facts: dict[str, Any]) -> str:
     goes_on = f", {kept} of them from where they are kept" if kept else ""
     lines = [
         *facts["problems"],
+        *(f"plan not checked: {line}" for line in facts["plugins_not_loaded"]),
         *(f"{file}: set aside before; may be removed" for file in facts["set_aside"]),
         f"{path}: {facts['done']} of {facts['planned']} runs done; the next sweep "
         f"trains {facts['to_do']}{goes_on}",

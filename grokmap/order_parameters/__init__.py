@@ -22,6 +22,7 @@ from grokmap.order_parameters.table import (
     Known,
     OrderParameter,
     measure,
+    quantities,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "Snapshot",
     "empirical_ntk",
     "measure",
+    "quantities",
 ]

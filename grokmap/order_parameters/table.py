@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
@@ -352,6 +352,30 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         known=Known((0.069, 0.086), (0.014, 0.14), (0.051, 0.065), (0, 0.022)),
     ),
 }
+
+
+def quantities(recorded: Iterable[str] = ()) -> dict[str, OrderParameter]:
+    """All quantities by name: order parameters, then those that are always recorded.
+
+    recorded: names of a result's order parameters; those of plugins that are not loaded
+      are plain quantities, of which no more than the name is known.
+    """
+    unknown = {name: _plain(name) for name in recorded if name not in ORDER_PARAMETERS}
+    return {**ORDER_PARAMETERS, **unknown, **HEALTH}
+
+
+def _plain(name: str) -> OrderParameter:
+    symbol = name.replace("_", r"\_")
+    return OrderParameter(
+        _not_loaded,
+        rf"\mathrm{{{symbol}}}",
+        "of a plugin that is not loaded",
+        (-INFINITY, INFINITY),
+    )
+
+
+def _not_loaded(snapshot: Snapshot) -> jax.Array:
+    raise LookupError("the plugin of this order parameter is not loaded")
 
 
 def measure(

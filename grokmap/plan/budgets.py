@@ -136,11 +136,14 @@ def _only_value(sweep: Sweep, field: str) -> float | None:
     return float(values[0]) if len(values) == 1 else None
 
 
+_LISTS = ("order_parameters", "noisy", "plugins")
+
+
 def _system_table(systems: Sequence[tuple[System, int]]) -> pd.DataFrame:
     """The fields of each run's system: one row a system, repeated for its runs."""
     rows, lengths = [], []
     for system, length in systems:
-        words = {k: ",".join(getattr(system, k)) for k in ("order_parameters", "noisy")}
+        words = {k: ",".join(getattr(system, k)) for k in _LISTS}
         values = {**vars(system), **words}
         rows.append({STORED_AS.get(k, k): v for k, v in values.items()})
         lengths.append(length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from grokmap import plugins
 from grokmap.errors import short
 from grokmap.losses import LOSSES
 from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS
@@ -27,11 +28,14 @@ from grokmap.tasks import TASKS
 MAX_COMBINATIONS = 1000
 
 
-def check(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
+def check(
+    sweep: Sweep, given: set[str], bad: frozenset[str], any_name: bool = False
+) -> Iterator[str]:
     """Problems that need several keys or the names that exist.
 
     given: keys that the user gave, and so meant. bad: those that are wrong by
-      themselves, with a stand-in in the sweep.
+      themselves, with a stand-in in the sweep. any_name: unknown names are those of
+      plugins that are not loaded.
     """
     if sweep.n_combinations > MAX_COMBINATIONS:
         n = sweep.n_combinations
@@ -42,7 +46,7 @@ def check(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
     if n_runs > MAX_RUNS:
         yield f"{n_runs} runs; at most {MAX_RUNS} in one sweep"
         return
-    yield from _check_names(sweep, bad)
+    yield from () if any_name else _check_names(sweep, bad)
     yield from _check_budget(sweep, given, bad)
     yield from _check_ramp(sweep, given, bad)
     yield from _check_cadence(sweep, given, bad)
@@ -243,7 +247,9 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             f"model = {chosen.model!r}: takes no {task.inputs}, which task "
             f"{chosen.task!r} has; models that do: {', '.join(able)}"
         )
-    if chosen.loss in LOSSES and chosen.loss not in task.losses:
+    # What a loss of a plugin is for, the plugin's author knows.
+    is_ours = chosen.loss in LOSSES and not plugins.origin("loss", chosen.loss)
+    if is_ours and chosen.loss not in task.losses:
         yield (
             f"loss = {chosen.loss!r}: not defined for task {chosen.task!r}; defined: "
             f"{', '.join(task.losses)}"

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from grokmap import plugins
 from grokmap.models import ACTIVATIONS, MODELS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
@@ -32,7 +33,8 @@ from grokmap.spec.words import (
 )
 from grokmap.tasks import TASKS
 
-_OTHERS = tuple(k for k in SYSTEM_FIELDS if k not in (*CHOICES, *SYSTEM_SIZES, "noisy"))
+_MADE = (*CHOICES, *SYSTEM_SIZES, "noisy", "plugins")
+_OTHERS = tuple(k for k in SYSTEM_FIELDS if k not in _MADE)
 
 
 def expand(sweep: Sweep) -> Iterator[Run]:
@@ -116,7 +118,9 @@ def unread(chosen: Combination) -> tuple[str, ...]:
 
 def is_defined(order_parameter: str, chosen: Combination) -> bool:
     """Whether the task and the model of a combination have an order parameter."""
-    entry = ORDER_PARAMETERS[order_parameter]
+    entry = ORDER_PARAMETERS.get(order_parameter)
+    if entry is None:  # of a plugin that is not loaded
+        return True
     has_task = entry.tasks is None or chosen.task in entry.tasks
     return has_task and (entry.models is None or chosen.model in entry.models)
 
@@ -144,4 +148,6 @@ def _system(
     part: Sweep, chosen: Combination, sizes: Mapping[str, int], noisy: tuple[str, ...]
 ) -> System:
     others: dict[str, Any] = {k: getattr(part, k) for k in _OTHERS}
-    return System(**others | chosen._asdict() | dict(sizes), noisy=noisy)
+    of_plugins = plugins.of_training(chosen)
+    values = others | chosen._asdict() | dict(sizes)
+    return System(**values, noisy=noisy, plugins=of_plugins)

@@ -9,7 +9,6 @@ from grokmap.analysis.boundaries import boundaries
 from grokmap.analysis.series import values_at
 from grokmap.classify import Criteria
 from grokmap.errors import ResultError, SpecError, short
-from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import criteria_with
 from grokmap.result.result import Result
@@ -38,7 +37,7 @@ def draw(
       SpecError: an axis, quantity or time that is not known.
       ResultError: nothing is finished, or the quantity was not recorded.
     """
-    check_colour(colour, at)
+    check_colour(result, colour, at)
     columns = (*store.LABELS_READ, *([] if colour == DELAY_RATIO else [colour]))
     runs = result.labelled(criteria_with(criteria, plot.GENERALISED), columns)
     shading = plot.DELAY
@@ -57,9 +56,9 @@ def _edges(result: Result, runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame |
     return boundaries(runs, x, y, by, plot.GENERALISED, log=log)
 
 
-def check_colour(colour: str, at: str) -> None:
+def check_colour(result: Result, colour: str, at: str) -> None:
     """Raises SpecError: a quantity or a time that is not known."""
-    known = (DELAY_RATIO, *ORDER_PARAMETERS, *HEALTH)
+    known = (DELAY_RATIO, *result.quantities)
     if colour not in known:
         raise SpecError(f"--colour {short(colour)!r}; {nearest(colour, known)}")
     if at not in (FINAL, AT_T_MEM):
@@ -74,7 +73,7 @@ def _shaded(
     Raises:
       ResultError: no run has a value.
     """
-    entry = {**ORDER_PARAMETERS, **HEALTH}[colour]
+    entry = result.quantities[colour]
     column = f"final_{colour}"
     if column not in runs or runs[column].isna().all():
         raise ResultError(

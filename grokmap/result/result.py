@@ -13,6 +13,7 @@ import pandas as pd
 from grokmap import store
 from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
+from grokmap.order_parameters import OrderParameter, quantities
 from grokmap.result import labels, selection
 from grokmap.result.plotting import Plots
 from grokmap.spec import Sweep, is_log
@@ -69,6 +70,11 @@ class Result:
     def plan(self) -> pd.DataFrame:
         """The planned runs, done or not: run_id, system, control, budget."""
         return store.read_plan(self.path)
+
+    @property
+    def quantities(self) -> dict[str, OrderParameter]:
+        """What may be recorded, by name; those of plugins that are not loaded, too."""
+        return quantities(self.spec.order_parameters or ())
 
     @property
     def runs(self) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from grokmap.session.folder import (
     check_folder,
     larger_budget,
+    missing_ids,
     missing_of,
     planned_in,
     resolve,
@@ -24,6 +25,7 @@ __all__ = [
     "Stop",
     "check_folder",
     "larger_budget",
+    "missing_ids",
     "missing_of",
     "open_session",
     "planned_in",

@@ -46,7 +46,7 @@ def resolve(
     Raises:
       SpecError, ResultError: the file has problems, or the folder is another sweep's.
     """
-    sweep = read_sweep(spec, overrides)
+    sweep = read_sweep(spec, overrides, to_train=True)
     is_folder = isinstance(spec, Path) and os.path.isdir(spec)
     path = out or (Path(str(spec)) if is_folder else Path("results") / sweep.name)
     for precision in sweep.points("precision"):
@@ -122,11 +122,28 @@ def _differences(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
             yield f"{key} was {old.points(key)[0]}, now {new.points(key)[0]}"
         elif gone:
             yield f"{key} had {', '.join(map(str, gone))}, which is gone"
+    yield from _differences_of_plugins(old.plugins, new.plugins)
     found: dict[str, None] = {}
     for chosen in () if lost else old.combinations():
         parts = plan.part_of(old, chosen), plan.part_of(new, chosen)
         found |= dict.fromkeys(_differences_of_parts(*parts, extend))
     yield from found
+
+
+def _differences_of_plugins(
+    old: tuple[str, ...], new: tuple[str, ...]
+) -> Iterator[str]:
+    """Plugins that trained or measured runs of the folder and are not the same now."""
+    versions = {name: version for name, _, version in (k.partition(" ") for k in new)}
+    for name, _, before in (label.partition(" ") for label in old):
+        now = versions.get(name)
+        if now is None:
+            yield f"it has runs of plugin {name!r}, which is not used now"
+        elif now != before:
+            yield (
+                f"plugin {name!r} was version {before}, now {now}, which trains or "
+                "measures other runs"
+            )
 
 
 def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
@@ -137,7 +154,7 @@ def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]
             lost = [value for value in before if value not in after]
             if lost:
                 yield f"{key} had {', '.join(map(str, lost))}, which is gone"
-        elif before != after and key != "name":
+        elif before != after and key not in ("name", "plugins"):
             grown = key in BUDGETS and before and after and after > before
             if not (grown and extend):
                 hint = "; --extend continues what it cut short" if grown else ""
@@ -179,22 +196,23 @@ def _check_points(path: Path, sweep: Sweep, points: pd.DataFrame) -> None:
 def missing_of(
     path: Path, planned: list[Planned], table: pd.DataFrame, steps: dict[str, int]
 ) -> list[Planned]:
-    """The runs that are not done, and those that a larger budget has to continue.
+    """The planned runs among `missing_ids`."""
+    ids = missing_ids(path, table, steps)
+    return [run for run in planned if run.run.run_id in ids]
 
-    steps: last step of each run on disk. A run that ended before its budget was either
-    over (diverged, settled) or had a smaller budget and is censored under this one.
+
+def missing_ids(path: Path, table: pd.DataFrame, steps: dict[str, int]) -> set[str]:
+    """Ids of the runs that are not done, and that a larger budget has to continue.
+
+    table: the plan. steps: last step of each run on disk. A run that ended before its
+    budget was either over (diverged, settled) or had a smaller budget and is censored
+    under this one.
     """
-    short = [
-        run.run.run_id
-        for run in planned
-        if steps.get(run.run.run_id, run.n_steps) < run.n_steps
-    ]
+    budgets = dict(zip(table["run_id"], table["budget_steps"], strict=True))
+    short = [name for name, n in budgets.items() if steps.get(name, n) < n]
     if short:
         parts = store.trajectory_parts(path, [], store.LABELS_READ)
         rows = table[table["run_id"].isin(short)]
         runs = classify_parts(parts, rows, CRITERIA["default"])
         short = runs["run_id"][runs["censored"].to_numpy(bool)].tolist()
-    again = set(short)
-    return [
-        run for run in planned if run.run.run_id not in steps or run.run.run_id in again
-    ]
+    return {*short, *(budgets.keys() - steps.keys())}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from grokmap.errors import short
+
+_LABEL = re.compile(
+    r"[A-Za-z_][A-Za-z0-9_.-]{0,99}( [A-Za-z0-9][A-Za-z0-9_.+!-]{0,63})?", re.ASCII
+)
 
 
 def names(value: Any) -> str | tuple[str, ...]:
@@ -26,6 +31,25 @@ def switches(value: Any) -> bool | tuple[bool, ...]:
       ValueError: something else, or a value is given twice.
     """
     return _one_or_several(value, bool, "true or false")
+
+
+def plugin_labels(value: Any) -> tuple[str, ...]:
+    """Plugins as NAME or NAME VERSION: a text with commas between them, or a list.
+
+    Raises:
+      ValueError: something else, such as the path of a file.
+    """
+    if isinstance(value, str):
+        value = [label for label in map(str.strip, value.split(",")) if label]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("should be a list of names")
+    for label in value:
+        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+            raise ValueError(
+                f"{short(repr(label))}: the name of a plugin, or NAME VERSION; the "
+                "path of its file goes after --plugin"
+            )
+    return tuple(value)
 
 
 def _one_or_several(value: Any, kind: type, what: str) -> Any:

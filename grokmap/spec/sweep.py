@@ -28,6 +28,7 @@ AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")  # numbers
 SWEEPABLE = (*CHOICES, *AXES)
 Name = Annotated[str | tuple[str, ...], BeforeValidator(choices.names)]
 Switch = Annotated[bool | tuple[bool, ...], BeforeValidator(choices.switches)]
+Labels = Annotated[tuple[str, ...], BeforeValidator(choices.plugin_labels)]
 _WHOLE = BeforeValidator(whole)  # so that 1e5 is a number of steps
 
 
@@ -201,6 +202,11 @@ class Sweep(BaseModel):
         default=None,
     )
 
+    plugins: Labels = _key(
+        "plugins that its names come from, as NAME or NAME VERSION (docs/plugins.md)",
+        default=(),
+    )
+
     @property
     def swept(self) -> tuple[str, ...]:
         """The keys with more than one point, in the order of `SWEEPABLE`."""
@@ -285,7 +291,7 @@ def _kind(key: str, values: tuple[Any, ...]) -> str:
 # Left out of a resolved spec at their defaults, so that older ones stay what they are.
 _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
-    *("batch_size", "tolerance", "perp_grad", "published_seed"),
+    *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
 )
 
 

@@ -26,6 +26,8 @@ class System:
     the hash: so old run ids stay valid. For that reason a default never changes.
 
     A size of 0 is not read by the task or the model. noisy: which of `NOISES` are on.
+    plugins: NAME VERSION of those that its task, model, activation, loss or optimizer
+    comes from.
     """
 
     task: str
@@ -54,6 +56,7 @@ class System:
     perp_grad: bool = False
     noisy: tuple[str, ...] = ()
     published_seed: int = -1
+    plugins: tuple[str, ...] = ()
 
 
 class Combination(NamedTuple):

@@ -66,7 +66,7 @@ def _words(sweep: Sweep) -> dict[str, tuple[object, ...]]:
     words = {
         STORED_AS.get(name, name): sweep.points(name)
         for name in SYSTEM_FIELDS
-        if name not in (*SYSTEM_SIZES, "noisy", "order_parameters")
+        if name not in (*SYSTEM_SIZES, "noisy", "order_parameters", "plugins")
     }
     if len(words["task"]) * len(words["model"]) > 1:
         return words  # each has its own order parameters

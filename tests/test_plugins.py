@@ -44,17 +44,14 @@ def files_of_the_docs(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def program(
-    folder: Path, *words: str, path: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """grokmap as a process of its own, in `folder`; path: more for sys.path."""
-    where = os.pathsep.join(filter(None, [str(ROOT), path]))
+def program(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """grokmap as a process of its own, in `folder`."""
     return subprocess.run(
         [sys.executable, "-m", "grokmap", *words],
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": where, "JAX_PLATFORMS": "cpu"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
     )
 
 
@@ -118,53 +115,58 @@ def test_a_result_names_its_plugins_and_so_do_its_runs(folder: Path) -> None:
         "classify",
         "curves --show readout_norm_ratio",
         "show alpha=0.2,activation=half_square",
-        "phase-diagram --colour readout_norm_ratio --plugin my_plugin.py",
-        "verify --plugin my_plugin.py",
+        "phase-diagram --colour readout_norm_ratio",
+        "phase-diagram --colour readout_norm_ratio --plugin FOLDER/my_plugin.py",
+        "uncertainty",
     ],
 )
-def test_a_result_is_read_with_and_without_its_plugin(folder: Path, line: str) -> None:
-    command, *words = line.split()
-    done = program(folder, command, "results/mine", *words)
-    assert done.returncode == 0, done.stderr
+def test_a_result_is_read_with_and_without_its_plugin(
+    tables: None, command_line: Any, folder: Path, line: str
+) -> None:
+    command, *words = (word.replace("FOLDER", str(folder)) for word in line.split())
+    code, _, errors = command_line(command, str(folder / "results/mine"), *words)
+    assert code == 0, errors
 
 
-def test_verify_says_what_it_could_not_check(folder: Path) -> None:
-    done = program(folder, "verify", "results/mine", "--json")
-    assert done.returncode == 0, done.stderr
-    facts = json.loads(done.stdout)
-    assert (facts["planned"], facts["done"], facts["to_do"]) == (4, 4, 0)
-    assert len(facts["plugins_not_loaded"]) == 1
-    text = program(folder, "verify", "results/mine").stdout
+def test_verify_says_what_it_could_not_check(
+    tables: None, command_line: Any, folder: Path
+) -> None:
+    result, plugin = str(folder / "results/mine"), str(folder / "my_plugin.py")
+    code, text, _ = command_line("verify", result)
+    assert code == 0
     assert "plan not checked: needs the plugin 'my_plugin' (version 1.0)" in text
-    loaded = program(
-        folder, "verify", "results/mine", "--json", "--plugin", "my_plugin.py"
-    )
-    assert json.loads(loaded.stdout)["plugins_not_loaded"] == []
+    assert "4 of 4 runs done; the next sweep trains 0" in text
+    facts = json.loads(command_line("verify", result, "--json")[1])
+    assert len(facts["plugins_not_loaded"]) == 1
+    loaded = command_line("verify", result, "--json", "--plugin", plugin)[1]
+    assert json.loads(loaded) == {**facts, "plugins_not_loaded": []}
 
 
-@pytest.mark.parametrize("spec", ["my_sweep.toml", "results/mine"])
-def test_no_sweep_without_its_plugin(folder: Path, spec: str) -> None:
-    done = program(folder, "sweep", spec)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert "needs the plugin 'my_plugin'" in line and "--plugin" in line
-    assert ("(version 1.0)" in line) == (spec == "results/mine")
+def test_no_sweep_without_its_plugin(folder: Path) -> None:
+    for spec in ("my_sweep.toml", "results/mine"):
+        done = program(folder, "sweep", spec)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert "needs the plugin 'my_plugin'" in line and "--plugin" in line
+        assert ("(version 1.0)" in line) == (spec == "results/mine")
 
 
-def test_another_version_is_another_sweep(folder: Path, tmp_path: Path) -> None:
+def test_another_version_is_another_sweep(
+    tables: None, command_line: Any, folder: Path, tmp_path: Path
+) -> None:
     text = (folder / "my_plugin.py").read_text()
     other = tmp_path / "my_plugin.py"
     other.write_text(text.replace('"1.0"', '"1.1"'))
-    done = program(folder, "sweep", "my_sweep.toml", "--plugin", str(other))
-    assert done.returncode == 4
-    assert "plugin 'my_plugin' was version 1.0, now 1.1" in done.stderr
-    done = program(folder, "sweep", "results/mine", "--plugin", str(other))
-    assert done.returncode == 2
-    assert "as version 1.0, and version 1.1 is loaded" in done.stderr
-    assert (
-        program(folder, "status", "results/mine", "--plugin", str(other)).returncode
-        == 0
-    )
+    result = str(folder / "results/mine")
+    spec, out = str(folder / "my_sweep.toml"), ("--out", result)
+    code, _, errors = command_line("sweep", spec, *out, "--plugin", str(other))
+    assert code == 4
+    assert "plugin 'my_plugin' was version 1.0, now 1.1" in errors
+    code, _, errors = command_line("sweep", result)
+    assert code == 2
+    assert "as version 1.0, and version 1.1 is loaded" in errors
+    assert command_line("status", result)[0] == 0
+    assert command_line("verify", result)[0] == 0
 
 
 def installed(place: Path) -> None:
@@ -185,38 +187,51 @@ def installed(place: Path) -> None:
 
 
 def test_an_installed_plugin_is_loaded_where_a_sweep_to_train_names_it(
-    tmp_path: Path,
+    tables: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     installed(tmp_path)
-    values = {**SMALL, "activation": "third_square", "order_parameters": []}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    unnamed, named = tmp_path / "unnamed.toml", tmp_path / "named.toml"
-    unnamed.write_text("\n".join(lines))
-    named.write_text("\n".join([*lines, 'plugins = ["thirds"]']))
-    words = ("--dry-run", "--json")
-    path = str(tmp_path)
-    refused = program(tmp_path, "sweep", "unnamed.toml", *words, path=path)
-    assert refused.returncode == 2 and "third_square" in refused.stderr
-    for line in (["named.toml"], ["unnamed.toml", "--plugin", "thirds"]):
-        done = program(tmp_path, "sweep", *line, *words, path=path)
-        assert done.returncode == 0, done.stderr
-    # By the name of its module, too; and not at all where it is not installed.
-    by_module = ("unnamed.toml", "--plugin", "outside.tables")
-    assert program(tmp_path, "sweep", *by_module, *words, path=path).returncode == 0
-    done = program(tmp_path, "sweep", "named.toml", *words)
-    assert done.returncode == 2 and "needs the plugin 'thirds'" in done.stderr
+    values = {**SMALL, "activation": "third_square"}
+    with pytest.raises(SpecError, match="needs the plugin 'thirds'"):
+        read_sweep({**values, "plugins": ["thirds"]})
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("outside", "outside.tables"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(SpecError, match="unknown activation 'third_square'"):
+        read_sweep(values)
+    assert plugins.LOADED == {} and "outside.tables" not in sys.modules
+    sweep = read_sweep({**values, "plugins": ["thirds"]})
+    (plugin,) = plugins.LOADED.values()
+    assert sweep.plugins == (plugin.label,)
+    source = (tmp_path / "outside/tables.py").read_bytes()
+    assert plugin.label == f"thirds {plugins._source_version([source])}"
+    assert read_sweep(values).plugins == sweep.plugins
 
 
-def test_a_sweep_file_makes_no_code_run(tmp_path: Path) -> None:
+def test_an_installed_plugin_by_its_name_and_by_that_of_its_module(
+    tables: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    installed(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert plugins.load("thirds").name == "thirds"
+    assert plugins.load("thirds") is plugins.LOADED["thirds"]
+    with pytest.raises(SpecError, match="taken by plugin thirds"):
+        plugins.load("outside.tables")
+
+
+def test_a_sweep_file_makes_no_code_run(
+    monkeypatch: pytest.MonkeyPatch, command_line: Any, tmp_path: Path
+) -> None:
     (tmp_path / "my_trap.py").write_text("open('sprung', 'w').close()\n")
     values = {**SMALL, "order_parameters": []}
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     for label in ("my_trap", "my_trap 1.0", "./my_trap.py", "my_trap.py"):
         file = tmp_path / "named.toml"
         file.write_text("\n".join([*lines, f"plugins = {json.dumps([label])}"]))
-        done = program(tmp_path, "sweep", "named.toml", path=str(tmp_path))
-        assert done.returncode == 2
-        assert "plugin" in done.stderr
+        code, _, errors = command_line("sweep", "named.toml")
+        assert code == 2
+        assert "plugin" in errors
     assert not (tmp_path / "sprung").exists()
 
 

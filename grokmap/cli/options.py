@@ -49,6 +49,6 @@ Plugins = Annotated[
         "--plugin",
         metavar="MODULE",
         callback=load_plugins,
-        help="File or module with tasks, order parameters, ... of your own; repeatable.",
+        help="File or module with tasks, order parameters, ... of yours; repeatable.",
     ),
 ]

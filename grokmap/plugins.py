@@ -99,8 +99,8 @@ def register(
     given = {key: dict(entries[key]) for key in TABLES if entries.get(key)}
     plugin = Plugin(name, version, given)
     before = LOADED.get(name)
-    if before == plugin:
-        return plugin
+    if before is not None and before == plugin:
+        return before
     problems = list(_problems(plugin))
     if before:
         problems.append(

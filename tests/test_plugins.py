@@ -20,7 +20,8 @@ import grokmap
 from grokmap import plugins
 from grokmap.errors import SpecError
 from grokmap.losses import mse
-from grokmap.models import ACTIVATIONS, Activation
+from grokmap.models import ACTIVATIONS, MODELS, Activation
+from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import (
     INFINITY,
     ORDER_PARAMETERS,
@@ -31,6 +32,7 @@ from grokmap.order_parameters.learning import weight_norm
 from grokmap.plan import expand, read_sweep
 from grokmap.spec import Sweep
 from grokmap.spec.words import control_identity, run_id, system_identity
+from grokmap.tasks import TASKS
 
 DOCS = (ROOT / "docs/plugins.md").read_text()
 HALF = Activation(lambda h: 0.5 * jnp.square(h), 3)
@@ -364,6 +366,43 @@ def test_a_registered_loss_and_order_parameter_are_trained(
         records["my_norm"], records["weight_norm"], check_names=False, rtol=1e-6
     )
     assert theirs.quantities["my_norm"].meaning == "norm"
+
+
+def test_a_result_is_read_without_its_tasks_models_and_optimizers(
+    command_line: Any, tables: None, tmp_path: Path
+) -> None:
+    before = {key: dict(table.entries) for key, table in plugins.TABLES.items()}
+    grokmap.register(
+        name="mine",
+        version="1",
+        tasks={"their_sum": TASKS["modular_addition"]},
+        models={"their_net": MODELS["two_layer"]},
+        optimizers={"their_gd": OPTIMIZERS["gd"]},
+    )
+    axes = {"task": ["modular_addition", "their_sum"], "weight_decay": [0.001, 0.1]}
+    values = {k: v for k, v in SMALL.items() if k not in axes}
+    values |= {"axes": axes, "model": "their_net", "optimizer": "their_gd"}
+    out = tmp_path / "theirs"
+    loaded = grokmap.sweep(values, out=out, on_progress=lambda counts: None)
+    labels = loaded.runs["plugins"].tolist()
+    plan = loaded.plan
+    # As a process of its own that has no such plugin.
+    plugins.LOADED.clear()
+    for key, table in plugins.TABLES.items():
+        table.entries.clear()
+        table.entries.update(before[key])
+    result = grokmap.open(out)
+    assert result.spec == loaded.spec and labels == ["mine 1"] * 4
+    assert [axis.name for axis in result.axes] == ["task", "weight_decay"]
+    assert result.nearest(task="their_sum", weight_decay=0.1)["task"] == "their_sum"
+    pd.testing.assert_frame_equal(result.plan, plan)
+    for command in ("status", "verify", "classify", "curves"):
+        code, _, errors = command_line(command, str(out))
+        assert code == 0, (command, errors)
+    code, _, errors = command_line("sweep", str(out))
+    assert code == 2 and "needs the plugin 'mine' (version 1)" in errors
+    code, _, errors = command_line("refine", str(out))
+    assert code == 2 and "needs the plugin 'mine' (version 1)" in errors
 
 
 def test_quantities_of_plugins_that_are_not_loaded_are_plain() -> None:

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm, Normalize, to_rgb
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from grokmap.errors import SpecError
 from grokmap.plot.cells import Cells, boundary, gather
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, GENERALISED, styled
 from grokmap.plot.ticks import label_bar, label_log, numbers, round_values
 

@@ -136,6 +136,7 @@ class Display(Counts):
 
     def end(self) -> None:
         if self.live:
+            self.live.update(Text(self.line()))  # a notebook keeps it
             self.live.stop()
         else:
             self.show()

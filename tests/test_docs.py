@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -106,6 +107,21 @@ def test_the_example_order_parameter_works() -> None:
     assert float(names["readout_norm_ratio"](snapshot(*gaussian(7, 8)))) > 0
     entry = re.search(r'"readout_norm_ratio": (OrderParameter\(.*\)),', code)
     assert entry and eval(entry[1], names).bounds == (0.0, table.INFINITY)
+
+
+def test_the_example_in_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
+    (code,) = (b for b in blocks if "import grokmap" in b)
+    kept = ROOT / "results/quickstart-reference"
+    lines = [line for line in code.splitlines() if "grokmap.sweep(" not in line]
+    assert len(lines) == len(code.splitlines()) - 1
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec("\n".join(lines).replace("results/quickstart", str(kept)), names)
+    assert len(names["result"].runs) == 140
+    assert (tmp_path / "diagram.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_links_hold() -> None:

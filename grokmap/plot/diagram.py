@@ -355,7 +355,7 @@ def _label_panel(
 
 
 def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
-    """A figure with space for both halves: side by side if `wide`, else one above the other."""
+    """Empty, for both halves: side by side if `wide`, else one above the other."""
     width = (3.5 if columns == 1 else 2.5 * columns) * (2 if wide else 1)
     height = (2.9 if rows == 1 else 2.1 * rows) * (1 if wide else 2)
     return Figure(figsize=(width, height + 0.4), layout="constrained")

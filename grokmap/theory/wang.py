@@ -52,8 +52,8 @@ def erdos_renyi(n: int, rng: np.random.Generator) -> Ints:
 
 
 def small_world(n: int, rng: np.random.Generator) -> Ints:
-    """[m, 2] the ring with a share REWIRED of its edges' far ends drawn again (Watts and
-    Strogatz); without loops or double edges."""
+    """[m, 2] the ring with a share REWIRED of its edges' far ends drawn again (Watts
+    and Strogatz); without loops or double edges."""
     edges = {(int(a), int(b)) for a, b in np.sort(ring(n, rng), axis=1)}
     for a, b in sorted(edges):
         if rng.random() < REWIRED:

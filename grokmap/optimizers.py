@@ -78,7 +78,7 @@ def _of_each(rate: Any, params: Params) -> Params:
 def gd_rates(control: Control, scale: Scale) -> Rates:
     """Step eta * gd_step on F = L + (lambda * gd_decay / 2) |theta|^2.
 
-    With unit weights: eta N / K^2 and lambda / N (DESIGN 3.2).
+    With unit weights: eta N / K^2 and lambda / N, K being `Scale.laziness`.
     """
     return Rates(
         control.learning_rate * scale.gd_step, control.weight_decay * scale.gd_decay
@@ -166,7 +166,7 @@ def noise_like(tree: Params, key: jax.Array) -> Params:
 
 
 def adamw_rates(control: Control, scale: Scale) -> Rates:
-    """Decoupled decay: learning rate eta * adam_step, decay eta lambda (DESIGN 3.2).
+    """Decoupled decay: learning rate eta * adam_step, decay eta lambda.
 
     epsilon is not scaled: gradients go as `Scale.prefactor`, so keep it far below.
     """

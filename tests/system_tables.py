@@ -25,7 +25,7 @@ def tasks() -> str:
 
 
 def models() -> str:
-    head = ["model", "inputs", "sizes", "controls of its own", "conventions of alpha"]
+    head = ["model", "inputs", "sizes", "further controls", "conventions of alpha"]
     rows = [
         [
             f"`{name}`",

@@ -110,3 +110,25 @@ def test_times_as_people_read_them() -> None:
     assert {seconds: human_time(seconds) for seconds in shown} == shown
     assert human_time(math.nan) == "-"
     assert all(len(human_time(2.0**k)) <= 7 for k in range(1000))
+
+
+def test_a_notebook_keeps_the_final_counts(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    class Handle:
+        def update(self, bundle: dict[str, str], raw: bool) -> None:
+            lines.append(bundle["text/plain"])
+
+    def show(bundle: dict[str, str], raw: bool, display_id: bool) -> Handle:
+        lines.append(bundle["text/plain"])
+        return Handle()
+
+    line = display._NotebookLine(show)
+    monkeypatch.setattr(display, "_notebook_line", lambda: line)
+    shown = begun(display.Display)
+    shown.done(finished(4))
+    shown.end()
+    assert lines[0] == "0/4 runs   compiling"
+    assert lines[-1].startswith("4/4 runs") and lines[-1].endswith("grok 4")

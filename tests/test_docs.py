@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -108,13 +109,58 @@ def test_the_example_order_parameter_works() -> None:
     assert entry and eval(entry[1], names).bounds == (0.0, table.INFINITY)
 
 
-def test_readme_is_short_and_links_hold() -> None:
-    text = README.read_text()
-    assert len(text.splitlines()) <= 150
+def test_the_example_in_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
+    (code,) = (b for b in blocks if "import grokmap" in b)
+    kept = ROOT / "results/quickstart-reference"
+    lines = [line for line in code.splitlines() if "grokmap.sweep(" not in line]
+    assert len(lines) == len(code.splitlines()) - 1
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec("\n".join(lines).replace("results/quickstart", str(kept)), names)
+    assert len(names["result"].runs) == 140
+    assert (tmp_path / "diagram.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_links_hold() -> None:
     pages = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "results/README.md"]
     for page in pages:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def section(page: str, title: str) -> str:
+    text = (ROOT / page).read_text()
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_map_of_the_code_names_what_there_is() -> None:
+    text = section("docs/design.md", "Map of the code")
+    package = ROOT / "grokmap"
+    files = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", text)) - {"grokmap/"}
+    names = {path.name for path in package.rglob("*.py")}
+    for file in files:
+        places = (package / file, ROOT / file)
+        assert file in names or any(p.exists() for p in places), file
+    modules = {p.name for p in package.glob("[a-z]*.py")}
+    folders = {f"{p.parent.name}/" for p in package.glob("*/__init__.py")}
+    assert modules | folders <= files, modules | folders
+    found = re.findall(r"`(\w+)`[^|`]* in `([a-z_/]+\.py)`", text)
+    assert ("rqi", "order_parameters/spectra.py") in found
+    for name, file in found:
+        place = rf"^(def|class) {name}\b|^{name}\b.* = "
+        assert re.search(place, (package / file).read_text(), re.M), name
+
+
+def test_the_recipes_name_the_tables_there_are() -> None:
+    text = section("docs/design.md", "How to add things")
+    code = "\n".join(path.read_text() for path in (ROOT / "grokmap").rglob("*.py"))
+    tables = set(re.findall(r"`([A-Z_]{4,})`", text))
+    assert "ORDER_PARAMETERS" in tables
+    for name in tables:
+        assert re.search(rf"^{name}\b.* = ", code, re.M), name
 
 
 if __name__ == "__main__":

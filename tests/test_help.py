@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import typer
 
-from grokmap.cli import app
+from grokmap.cli import PANELS, app
 
 GROUP: Any = typer.main.get_command(app)
 
@@ -41,3 +41,17 @@ def test_the_list_of_commands_has_whole_lines(command_line: Any) -> None:
     for name, command in GROUP.commands.items():
         first = command.callback.__doc__.splitlines()[0]
         assert words(f"{name} {first}") in words(out)
+
+
+def test_the_list_of_commands_is_in_panels(command_line: Any) -> None:
+    listed: dict[str, list[str]] = {}
+    for line in command_line("--help")[1].splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            panel = listed.setdefault(line[:-1], [])
+        elif line.startswith("  ") and line[2] not in " -" and listed:
+            panel.append(line.split()[0])
+    del listed["Options"]
+    assert tuple(listed) == PANELS
+    assert listed["Run"][0] == "sweep"
+    assert "boundaries" in listed["Analyse"]
+    assert sorted(sum(listed.values(), [])) == sorted(GROUP.commands)

@@ -30,8 +30,8 @@ def test_cross_entropy_matches_float64() -> None:
 
 
 def test_cross_entropy_collapses_at_the_known_margin() -> None:
-    # Two classes in float32: 24 ln 2 = 16.64 (LITERATURE, target 15), from then on
-    # loss and gradient of the correct class are exactly 0.
+    # Two classes in float32: 24 ln 2 = 16.64 (Prieto et al., arXiv 2501.04697), from
+    # then on loss and gradient of the correct class are exactly 0.
     def loss(margin: float) -> jax.Array:
         logits = jnp.array([[margin, 0.0]], jnp.float32)
         return LOSSES["cross_entropy"](logits, jnp.array([0]))[0]

@@ -96,7 +96,7 @@ def test_kernels_are_the_first_layer_and_its_gradient(kernel: str, task: str) ->
 def test_initial_output_scales_with_width_as_stated(
     convention: str, alpha: float, exponent: float
 ) -> None:
-    # LITERATURE A: f at init ~ N^(1/2 - s). Quadratic sigma squares N^-alpha.
+    # docs/alpha.md: f at the start ~ N^(1/2 - s). Quadratic sigma squares N^-alpha.
     widths = [256, 4096]
     sizes = [
         float(jnp.sqrt(jnp.mean(outputs(n, alpha, convention)[1] ** 2))) for n in widths

@@ -58,7 +58,7 @@ def with_first(first: Any) -> Snapshot:
 
 @pytest.mark.parametrize(("width", "low", "high"), [(50, 0.84, 0.94), (100, 0.98, 1)])
 def test_gromov_accuracy_rises_with_width(width: int, low: float, high: float) -> None:
-    # LITERATURE 6 and target 10.
+    # Gromov, arXiv 2301.02679: random phases of a few neurons do not cancel.
     for seed in range(3):
         snap = snapshot(*gromov(97, width, seed), n_train=0)
         assert low <= value("test_accuracy", snap) <= high
@@ -77,7 +77,7 @@ def test_random_network_is_at_the_other_limits() -> None:
     snap = snapshot(*gaussian(97, 500))
     assert value("test_accuracy", snap) == pytest.approx(1 / 97, abs=0.005)
     assert abs(value("rqi", snap)) < 0.05
-    # Exponential powers: E sum q^2 = 2 / (K + 1), K = 48 (LITERATURE 6: 0.0405).
+    # Exponential powers: E sum q^2 = 2 / (K + 1), K = 48 (0.0408).
     assert value("ipr", snap) == pytest.approx(2 / 49, rel=0.03)
     assert value("snr", snap) < 0.2
 

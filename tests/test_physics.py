@@ -18,7 +18,7 @@ from grokmap.order_parameters.table import Known
 from grokmap.plan import expand, read_sweep
 from grokmap.spec import Sweep
 
-PUBLISHED_T_GROK = 14_600  # LITERATURE 1: alpha = 0, lambda = 1, one seed
+PUBLISHED_T_GROK = 14_600  # the survey: alpha = 0, lambda = 1, one seed
 
 
 def stored(name: str, criteria: str = "default") -> pd.DataFrame:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.colors import to_rgb
 from grokmap import plot
 from grokmap.analysis.boundaries import boundaries
 from grokmap.errors import SpecError
+from grokmap.plot.figure import Figure
 
 ALPHAS, DECAYS = [0.0, 0.3], [1e-3, 1e-2, 1e-1, 1.0]
 # By alpha, then lambda; a capital letter is censored.
@@ -208,3 +210,11 @@ def test_a_bar_of_one_value_has_ticks() -> None:
 def test_one_swept_axis_is_no_diagram() -> None:
     with pytest.raises(SpecError, match="weight_decay has several values here"):
         plot.phase_diagram(planted().query("alpha == 0"))
+
+
+def test_a_figure_shows_itself_in_a_notebook() -> None:
+    figure = Figure(figsize=(2, 1), dpi=50)
+    picture = figure._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    size = struct.unpack(">II", picture[16:24])
+    assert size == (100, 50)  # pixels

@@ -107,7 +107,8 @@ def test_zero_gradient_shrinks_the_norm_by_the_decay_rate() -> None:
 def test_function_moves_at_the_learning_rate_whatever_alpha_and_width(
     convention: str,
 ) -> None:
-    # DESIGN 3.2: one step changes f by O(eta). Centred, so that only motion counts.
+    # One step changes f by O(eta): docs/alpha.md, "in function space". Centred, so
+    # that only motion counts.
     alphas = {"output_scale": (1.0, 16.0)}.get(convention, (0.0, 0.5))
     sweep = small_sweep(
         alpha=alphas,
@@ -125,8 +126,8 @@ def test_function_moves_at_the_learning_rate_whatever_alpha_and_width(
 
 @pytest.mark.slow
 def test_relative_weight_motion_measures_laziness() -> None:
-    # |theta_t - theta_0| / |theta_0| ~ N^-alpha (LITERATURE A, target 5), here through
-    # the readout: from f_0 = 0 to a fitted training set.
+    # |theta_t - theta_0| / |theta_0| ~ N^-alpha (Chizat, Oyallon and Bach, arXiv
+    # 1812.07956), here through the readout: from f_0 = 0 to a fitted training set.
     def motion(width: int, alpha: float) -> float:
         sweep = small_sweep(
             alpha=alpha, width=width, center=True, weight_decay=0.0, n_steps=300

@@ -31,8 +31,25 @@ def _usage_errors_shown() -> Iterator[None]:
         raise
 
 
+# The commands in --help, by what they are for.
+RUN, LOOK, ANALYSE = "Run", "Look", "Analyse"
+THEORY, INSPECT = "Compare with theory", "Inspect"
+PANELS = (RUN, LOOK, ANALYSE, THEORY, INSPECT)
+
+
 class _Commands(TyperGroup):
-    """The commands; what a user typed stands `shown` in their usage errors."""
+    """The commands, in panels; what a user typed stands `shown` in usage errors."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        # Typer draws panels only where it reads help as markup.
+        for panel in PANELS:
+            rows = [
+                (name, command.short_help or "")
+                for name, command in self.commands.items()
+                if getattr(command, "rich_help_panel", None) == panel
+            ]
+            with formatter.section(panel):
+                formatter.write_dl(rows)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _usage_errors_shown():
@@ -53,10 +70,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(training.sweep)
+app.command(rich_help_panel=RUN)(training.sweep)
 
 
-@app.command("phase-diagram")
+@app.command("phase-diagram", rich_help_panel=LOOK)
 def phase_diagram(
     result: Result,
     x: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "weight_decay",
@@ -78,7 +95,7 @@ def phase_diagram(
     draw_phase_diagram(result, Diagram(x, y, colour, at), criteria, formats, out)
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def boundaries(
     result: Result,
     x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
@@ -97,11 +114,11 @@ def boundaries(
     find_boundaries(result, x, y, criteria, budget, as_json, out)
 
 
-app.command()(training.refine)
-app.command()(training.reproduce)
+app.command(rich_help_panel=RUN)(training.refine)
+app.command(rich_help_panel=THEORY)(training.reproduce)
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def uncertainty(
     result: Result,
     x: Annotated[str, typer.Option(help="Swept axis.")] = "weight_decay",
@@ -118,7 +135,7 @@ def uncertainty(
     map_uncertainty(result, x, y, criteria, formats, out, as_json)
 
 
-@app.command("order-parameters")
+@app.command("order-parameters", rich_help_panel=ANALYSE)
 def order_parameters(
     result: Result,
     criteria: Rules = "default",
@@ -133,7 +150,7 @@ def order_parameters(
     compare_order_parameters(result, criteria, formats, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def scaling(
     result: Result,
     size: Annotated[str, typer.Option(help="width or modulus.")] = "width",
@@ -168,7 +185,7 @@ def scaling(
     scale_result(result, question, criteria, formats, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def hysteresis(
     result: Result,
     quantity: Annotated[str, typer.Option(help="A recorded quantity.")] = (
@@ -185,7 +202,7 @@ def hysteresis(
     measure_hysteresis(result, quantity, formats, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def transition(
     result: Result,
     quantity: Annotated[
@@ -209,7 +226,7 @@ def transition(
     judge_transition(result, quantity, x, ramps, formats, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=THEORY)
 def laws(
     result: Result,
     criteria: Rules = "default",
@@ -224,7 +241,7 @@ def laws(
     compare_laws(result, criteria, formats, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def forecast(
     result: Result,
     criteria: Rules = "default",
@@ -239,7 +256,7 @@ def forecast(
     forecast_result(result, criteria, formats, out, as_json)
 
 
-@app.command("early-stopping")
+@app.command("early-stopping", rich_help_panel=ANALYSE)
 def early_stopping(
     result: Result,
     patience: Annotated[
@@ -261,7 +278,7 @@ def early_stopping(
     judge_early_stopping(result, patience, unit, criteria, formats, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def curves(
     result: Result,
     run: Annotated[list[str] | None, typer.Option("--run", help=ONE_RUN)] = None,
@@ -280,7 +297,7 @@ def curves(
     draw_curves(result, run or [], show, criteria, formats, out)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def classify(
     result: Result,
     criteria: Rules = "default",
@@ -294,7 +311,7 @@ def classify(
     classify_result(result, criteria, as_json, out)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def status(result: Result, plugin: Plugins = None, as_json: Json = False) -> None:
     """Runs planned, done and missing, and their phases."""
     from grokmap.cli.results import print_status
@@ -302,7 +319,7 @@ def status(result: Result, plugin: Plugins = None, as_json: Json = False) -> Non
     print_status(result, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def show(
     result: Result,
     run: Annotated[str, typer.Argument(metavar="RUN", help=ONE_RUN)],
@@ -322,7 +339,7 @@ def show(
         show_run(result, run, criteria, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=INSPECT)
 def verify(result: Result, plugin: Plugins = None, as_json: Json = False) -> None:
     """Check that RESULT is whole, and say what the next sweep would do."""
     from grokmap.cli.verify import verify_result
@@ -330,7 +347,7 @@ def verify(result: Result, plugin: Plugins = None, as_json: Json = False) -> Non
     raise typer.Exit(verify_result(result, as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=INSPECT)
 def doctor(as_json: Json = False) -> None:
     """Versions, devices, and combinations known to be bad."""
     from grokmap.cli.doctor import print_report
@@ -338,7 +355,7 @@ def doctor(as_json: Json = False) -> None:
     print_report(as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=INSPECT)
 def sweeps(
     name: Annotated[
         str | None,
@@ -358,7 +375,7 @@ def sweeps(
         print_sweep(name, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=INSPECT)
 def schema(plugin: Plugins = None) -> None:
     """JSON schema of sweep files, for editors."""
     import json

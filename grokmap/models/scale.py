@@ -1,7 +1,8 @@
 """What `alpha` means to a network: the conventions, and the activations.
 
-DESIGN's conventions: all weights drawn N(0, 1) and O(1); f = N^(alpha-1) sum_j.
-Kumar et al. (arXiv 2310.06110) write the same scale as K/N with K = N^alpha.
+docs/alpha.md compares them. The default, "laziness": all weights drawn N(0, 1) and
+O(1); f = N^(alpha-1) sum_j a_j sigma(w_j.x). Kumar et al. (arXiv 2310.06110) write the
+same scale as K/N with K = N^alpha.
 """
 
 from __future__ import annotations
@@ -114,7 +115,10 @@ def _output_scale(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scal
 
 
 def _init_scale(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
-    """f ~ alpha^L and NTK ~ alpha^(2L-2) for an L-homogeneous f (LITERATURE A, iv)."""
+    """Omnigrok's scale of all weights (Liu et al., arXiv 2210.01117).
+
+    f ~ alpha^L and the tangent kernel ~ alpha^(2L-2), f being homogeneous of degree L.
+    """
     speed = alpha ** (degree - 1.0)
     return Scale(
         prefactor=1.0 / width,
@@ -131,7 +135,7 @@ def _init_scale(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
 def _survey_code(alpha: Scalar, width: int, degree: int, n_inputs: int) -> Scale:
     """The parameterisation of the survey's code: standard weights, raw rates.
 
-    Its output scale is that of `literal` at (degree - 1) alpha + 1/2 (LITERATURE A, i).
+    Its output scale is that of `literal` at (degree - 1) alpha + 1/2 (docs/alpha.md).
     """
     return Scale(
         prefactor=1.0,

@@ -154,9 +154,10 @@ def _system_table(systems: Sequence[tuple[System, int]]) -> pd.DataFrame:
 
 
 def decay_rate(system: System, control: Control) -> float:
-    """Relative shrinkage of the weights per step at zero loss gradient (DESIGN 3.2).
+    """Relative shrinkage of the weights per step at zero loss gradient.
 
-    At `control.weight_decay`, whether or not a ramp starts from there.
+    The r of docs/design.md, at `control.weight_decay`, whether or not a ramp starts
+    from there.
     """
     scale = scale_at(system, control)
     return float(OPTIMIZERS[system.optimizer].decay_rate(control, scale))

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm, Normalize, to_rgb
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from grokmap.errors import SpecError
 from grokmap.plot.cells import Cells, boundary, gather
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, GENERALISED, styled
 from grokmap.plot.ticks import label_bar, label_log, numbers, round_values
 
@@ -355,7 +355,7 @@ def _label_panel(
 
 
 def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
-    """Room for both halves: side by side if `wide`, else one above the other."""
+    """Empty, for both halves: side by side if `wide`, else one above the other."""
     width = (3.5 if columns == 1 else 2.5 * columns) * (2 if wide else 1)
     height = (2.9 if rows == 1 else 2.1 * rows) * (1 if wide else 2)
     return Figure(figsize=(width, height + 0.4), layout="constrained")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import ListedColormap, to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, styled
 
 Names = npt.NDArray[np.str_]

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from grokmap.arrays import Floats
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, styled
 from grokmap.plot.ticks import label_log
 

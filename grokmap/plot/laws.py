@@ -7,9 +7,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, styled
 from grokmap.plot.ticks import label_log
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import styled
 
 PANELS = {"train_loss": "train loss", "test_loss": "test loss"}

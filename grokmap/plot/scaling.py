@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.special import expit
 
 from grokmap.plot.diagram import LABELS
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import styled
 from grokmap.plot.ticks import label_log
 

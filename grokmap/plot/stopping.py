@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from grokmap.plot.diagram import say_nothing
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, styled
 from grokmap.plot.ticks import label_log
 

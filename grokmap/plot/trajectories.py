@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import styled
 from grokmap.plot.ticks import label_log
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from grokmap.arrays import Floats
+from grokmap.plot.figure import Figure
 from grokmap.plot.hysteresis import LINES, MARKERS
 from grokmap.plot.style import COLOURS, styled
 from grokmap.plot.ticks import label_log

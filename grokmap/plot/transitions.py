@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from grokmap.arrays import Floats
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, styled
 from grokmap.plot.ticks import label_log
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grokmap.plot.cells import gather
@@ -19,6 +18,7 @@ from grokmap.plot.diagram import (
     scale,
     shade,
 )
+from grokmap.plot.figure import Figure
 from grokmap.plot.style import styled
 from grokmap.plot.ticks import label_bar
 

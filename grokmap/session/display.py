@@ -102,12 +102,11 @@ class Display(Counts):
     def __init__(self) -> None:
         super().__init__()
         self.last_line = time.monotonic()
+        # Asked first: some versions of rich take a notebook for a terminal.
+        self.live: Any = _notebook_line()
         console = Console(stderr=True)
-        self.live: Any = None
-        if console.is_terminal:
+        if self.live is None and console.is_terminal:
             self.live = Live(console=console, transient=True)
-        elif (update := _notebook_line()) is not None:
-            self.live = update
 
     def say(self, line: str) -> None:
         sys.stderr.write(f"grokmap: {shown(line)}\n")
@@ -136,6 +135,7 @@ class Display(Counts):
 
     def end(self) -> None:
         if self.live:
+            self.live.update(Text(self.line()))  # a notebook keeps it
             self.live.stop()
         else:
             self.show()

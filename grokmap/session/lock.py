@@ -1,4 +1,4 @@
-"""One writer a result folder: a lock that names its holder and beats while it lives.
+"""One writer a result folder: a lock that names its holder and is renewed.
 
 On one machine the lock dies with its process (`flock`). A folder that several machines
 share may not tell them of each other's locks, and some file systems know none, so the

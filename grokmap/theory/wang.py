@@ -52,8 +52,8 @@ def erdos_renyi(n: int, rng: np.random.Generator) -> Ints:
 
 
 def small_world(n: int, rng: np.random.Generator) -> Ints:
-    """[m, 2] the ring with a share REWIRED of its edges' far ends drawn anew (Watts and
-    Strogatz); without loops or double edges."""
+    """[m, 2] the ring with a share REWIRED of its edges' far ends drawn again (Watts
+    and Strogatz); without loops or double edges."""
     edges = {(int(a), int(b)) for a, b in np.sort(ring(n, rng), axis=1)}
     for a, b in sorted(edges):
         if rng.random() < REWIRED:
@@ -124,7 +124,7 @@ def bootstrap_dimension(
 ) -> tuple[float, float, float]:
     """(D, low, high), 95%, of seeds' avalanches [R, S]: D of the means of ln s.
 
-    Seeds are drawn anew for each size, since every size has networks of its own.
+    Seeds are drawn again for each size, since every size has other networks.
     """
     logs = np.log(avalanches)
     rng = np.random.default_rng(seed)

@@ -96,6 +96,7 @@ def boundaries(
 
 
 app.command()(training.refine)
+app.command()(training.weights)
 app.command()(training.reproduce)
 
 

@@ -16,6 +16,7 @@ from grokmap.session.session import (
     train_missing,
     write_runs,
 )
+from grokmap.session.weights import save_weights
 
 __all__ = [
     "Listener",
@@ -28,6 +29,7 @@ __all__ = [
     "open_session",
     "planned_in",
     "resolve",
+    "save_weights",
     "train_missing",
     "write_runs",
 ]

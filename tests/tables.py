@@ -165,7 +165,7 @@ def keys() -> str:
         if key != "axes":
             default = entry.get("default", "required")
             if isinstance(default, list):
-                default = default[0]
+                default = default[0] if default else None
             meaning = entry["description"]
             rows.append([f"`{key}`", meaning, _values(entry), str(default)])
     return markdown(["key", "meaning", "values", "default"], rows).replace("None", "-")

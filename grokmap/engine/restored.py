@@ -125,10 +125,10 @@ def _train_group(
         lanes, records = compiled.chunk(lanes, stacked)
         rows = np.asarray(records)
         for i, state in enumerate(busy):
-            own = slots[0 if settings.together else i]
+            slot = slots[0 if settings.together else i]
             if state:
-                stops = np.cumsum(own.interval[: own.n], dtype=np.int64)
-                state.take(stops, rows[i, : own.n])
+                stops = np.cumsum(slot.interval[: slot.n], dtype=np.int64)
+                state.take(stops, rows[i, : slot.n])
 
 
 def _stack(*parts: Any) -> Any:

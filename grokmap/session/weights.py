@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,15 +150,12 @@ def _first_difference(stored: pd.DataFrame | None, one: Reached) -> int | None:
 
 
 def _why(path: Path, run_id: str, step: int) -> str:
-    made: Mapping[str, object] = next(
-        (made.facts for ids, made in store.origins(path) if run_id in ids), {}
-    )
-    versions = made.get("versions", {})
-    known = versions if isinstance(versions, Mapping) else {}
-    jax = known.get("jaxlib", made.get("jaxlib", "unknown"))
+    facts = next((made.facts for ids, made in store.origins(path) if run_id in ids), {})
+    versions = facts.get("versions", {})
+    jaxlib = versions.get("jaxlib") if isinstance(versions, dict) else None
     return (
         f"{path}: run {run_id}, trained again here, differs from its records from step "
         f"{step} on, so its weights are not kept: another device or other versions "
-        f"made it (jaxlib {jax}, device {made.get('device', 'unknown')}); use those, "
-        "or train the sweep again here in another folder (--out)"
+        f"made it (jaxlib {jaxlib}, device {facts.get('device')}); use those, or train "
+        "the sweep here in another folder (--out)"
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import grokmap
 from grokmap import store
@@ -101,8 +104,7 @@ def test_one_damaged_record_and_the_weights_are_refused(
 
 NETWORKS = {
     "two_layer": {"axes": {"alpha": [0.2]}},
-    "centred": {"axes": {"alpha": [0.2]}, "center": True},
-    "noisy labels": {"axes": {"alpha": [0.2]}, "label_noise": 0.2},
+    "centred": {"axes": {"alpha": [0.2]}, "center": True, "label_noise": 0.2},
     "mlp": {"model": "mlp", "depth": 2, "activation": "relu"},
     "transformer": {"model": "transformer", "embedding": 16, "loss": "cross_entropy"},
 }
@@ -116,9 +118,6 @@ def test_a_network_has_the_recorded_losses_and_accuracies(
     if NETWORKS[name].get("model"):
         changes |= {"alpha_convention": "standard", "optimizer": "adamw"}
         changes |= {"learning_rate": 1e-3, "width": 32}
-    if name == "transformer":
-        changes.pop("width", None)
-        changes["width"] = 32
     own = swept(folder / name, save_weights="end", **{**changes, **NETWORKS[name]})
     (run,) = own.runs.itertuples()
     network = own.network(run.run_id, at="end")
@@ -229,11 +228,38 @@ def test_more_than_the_bound_is_refused_before_anything_is_trained(
 def test_the_dry_run_says_bytes_and_steps(
     kept: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["sweep", str(kept.path), "--dry-run", "-s", "save_weights=end,5"])
-    assert ended.value.code == 0
-    out = capsys.readouterr().out
-    assert "nothing is left" in out or "weights" in out
+    command = ["sweep", str(kept.path), "--dry-run", "-s", "save_weights=end,5"]
+    for more in ([], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, *more])
+        assert ended.value.code == 0
+    *lines, as_json = capsys.readouterr().out.splitlines()
+    report = json.loads(as_json)
+    leaves = kept.weights(kept.plan["run_id"].iloc[0], "end").values()
+    assert report["weights_bytes"] == 4 * 2 * sum(leaf.nbytes for leaf in leaves)
+    assert report["weights_run_steps"] == 4 * 1000
+    assert any("weights" in line and "4000 run-steps again" in line for line in lines)
+
+
+def test_the_example_of_the_docs_works(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/weights.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    run = names["run"]
+    record = names["result"].records(runs=[run]).set_index("step")
+    (at,) = names["result"].runs.query("run_id == @run")["t_grok"].astype(int)
+    accuracy = record.loc[at, "test_accuracy"]
+    np.testing.assert_allclose(names["test_accuracy"], accuracy, rtol=2e-7)
+    assert accuracy >= 0.95
+    # The strongest frequency of each neuron holds most of its power once it groks.
+    assert names["power"].shape == (128, 5)
+    assert np.median(names["power"].max(axis=1)) > 0.5
+    steps = {step for _, step in store.kept_weights(tmp_path / "results/weights")}
+    assert {100, 1000, at} < steps and len(steps) == 4
 
 
 def test_the_command_prints_the_files(

@@ -138,6 +138,7 @@ def _print(report: dict[str, Any]) -> None:
         f"{'runs':<15} {report['runs']:>4}, "
         f"{report['to_do']} to do in {report['folder']}"
     )
+    _print_weights(report)
     if not report["to_do"]:
         print("nothing is left to do")
         return
@@ -145,7 +146,6 @@ def _print(report: dict[str, Any]) -> None:
     print(f"{'compiles':<15} {report['compiles']:>4}, lanes {lanes}")
     print(f"{'run-steps':<15} {report['run_steps']:>4}, at most")
     print(f"{'output':<15} {human_bytes(report['bytes']):>4}, about")
-    _print_weights(report)
     _print_time(report)
     if report["shares"]:
         _print_shares(report)

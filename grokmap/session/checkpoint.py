@@ -292,7 +292,7 @@ def _write(path: Path, name: str, kept: Sequence[Kept]) -> None:
 
 
 def _zipped(arrays: Mapping[str, Array], of_records: int) -> bytes:
-    """An npz; of_records: how records are packed. Weights hardly shrink: as they are."""
+    """An npz; of_records: how records are packed. Weights hardly shrink: as is."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", compresslevel=1) as file:
         for name, array in arrays.items():

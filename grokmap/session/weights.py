@@ -45,6 +45,7 @@ def save_weights(
     """
     steps = {step_at(path, run_id, moment) for moment in moments}
     with locked(path, say):
+        store.refuse_links(path)
         planned = planned_in(path, spec_of(path))
         wanted = {run_id: steps} if steps else {}
         problems = _keep(path, planned, _missing(path, wanted)).problems

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from grokmap.tasks import Task
 
 __version__ = "0.1.0"
-__all__ = ["open", "register", "sweep"]
+__all__ = ["open", "register", "save_weights", "sweep"]
 
 
 def open(path: str | Path) -> Result:
@@ -121,3 +121,34 @@ def sweep(
 
     options = Options(time_budget, checkpoint, lanes, tile, extend, keep_going)
     return Result(train(spec, overrides, out, options, on_progress))
+
+
+def save_weights(
+    result: Result | str | Path,
+    run: str,
+    at: int | str | Sequence[int | str] = "t_grok",
+) -> list[Path]:
+    """Trains a run again and keeps its weights, bit for bit those it had on a CPU.
+
+    Args:
+      result: a result, or its folder.
+      run: the run's id or its beginning.
+      at: one or several of "t_mem", "t_grok", "end" and steps.
+
+    Returns:
+      The files of weights, those that were kept before among them. `Result.weights`
+      and `Result.network` read them.
+
+    Raises:
+      SpecError: no such run, or a time that it has not. ResultError: it is not done, or
+      comes out otherwise on this device or with these versions. LockedError: the folder
+      is being written.
+    """
+    from grokmap.engine.devices import prepared
+    from grokmap.result import Result
+    from grokmap.session.weights import save_weights
+
+    known = Result(result) if isinstance(result, (str, Path)) else result
+    moments = [at] if isinstance(at, (int, str)) else list(at)
+    with prepared():
+        return save_weights(known.path, known.find(run), moments)

@@ -314,6 +314,7 @@ CRAFTED: dict[str, Craft] = {
     # links inside the folder
     "ends are a link": link("checkpoints/ends"),
     "checkpoints are a link": link("checkpoints"),
+    "weights are a link": link("weights"),
     "trajectories are a link": link("trajectories"),
     "figures are a link": link("figures"),
     "the labels are a link": link("runs.parquet", "t.parquet"),
@@ -356,6 +357,7 @@ CRAFTED: dict[str, Craft] = {
     "trajectories are a file": content("trajectories", "x"),
     "checkpoints are a file": content("checkpoints", "x"),
     "figures are a file": content("figures", "x"),
+    "weights are a file": content("weights", "x"),
     # small files that say that they are large
     "a key of many parts": content("sweep.toml", "x" + ".a" * 20_000 + " = 1"),
     "a spec of many keys": content(

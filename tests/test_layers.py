@@ -42,7 +42,7 @@ MAY_USE = {
     "plot": {"errors", "spec"},
     "result": {
         *("errors", "spec", "store", "plan", "classify", "order_parameters"),
-        *("analysis", "plot"),
+        *("analysis", "plot", "engine"),
     },
     "session": {
         *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),

@@ -115,6 +115,7 @@ def boundaries(
 
 
 app.command(rich_help_panel=RUN)(training.refine)
+app.command(rich_help_panel=RUN)(training.weights)
 app.command(rich_help_panel=THEORY)(training.reproduce)
 
 

@@ -14,9 +14,11 @@ from grokmap.cli.sweep import Given, resolved
 from grokmap.durations import human_time
 from grokmap.engine.estimate import Estimate, seconds_of_all
 from grokmap.engine.records import n_records
+from grokmap.engine.restored import bytes_of_all
 from grokmap.engine.train import names_by_cost
 from grokmap.plan import Planned
 from grokmap.session import missing_of, planned_in
+from grokmap.spec import Sweep
 
 # Seconds until the estimate is made of what is measured by then: with start-up and
 # printing a dry run takes less than a minute.
@@ -43,6 +45,7 @@ def dry_run_sweep(given: Given) -> int:
         "to_do": len(missing),
         "run_steps": sum(run.n_steps for run in missing),
         "bytes": sum(map(_bytes_of, missing)),
+        **_weights(sweep, planned),
         **_costs(meter),
     }
     if given.as_json:
@@ -52,6 +55,24 @@ def dry_run_sweep(given: Given) -> int:
     if not is_over:
         _leave()
     return 0
+
+
+def _weights(sweep: Sweep, planned: list[Planned]) -> dict[str, Any]:
+    """Cost of the weights to keep, at most: run-steps trained again, and bytes."""
+    if not sweep.save_weights:
+        return {}
+    return {
+        "weights_run_steps": sum(_again(sweep, run.n_steps) for run in planned),
+        "weights_bytes": bytes_of_all(sweep, planned),
+    }
+
+
+def _again(sweep: Sweep, n_steps: int) -> int:
+    """Steps to the last moment of a run at which weights are kept."""
+    last = (
+        n_steps if isinstance(m, str) else min(m, n_steps) for m in sweep.save_weights
+    )
+    return max(last)
 
 
 def _leave() -> None:
@@ -117,6 +138,7 @@ def _print(report: dict[str, Any]) -> None:
         f"{'runs':<15} {report['runs']:>4}, "
         f"{report['to_do']} to do in {report['folder']}"
     )
+    _print_weights(report)
     if not report["to_do"]:
         print("nothing is left to do")
         return
@@ -127,6 +149,13 @@ def _print(report: dict[str, Any]) -> None:
     _print_time(report)
     if report["shares"]:
         _print_shares(report)
+
+
+def _print_weights(report: dict[str, Any]) -> None:
+    if "weights_bytes" in report:
+        size = human_bytes(report["weights_bytes"])
+        steps = report["weights_run_steps"]
+        print(f"{'weights':<15} {size:>4}, and {steps} run-steps again, at most")
 
 
 def _print_time(report: dict[str, Any]) -> None:

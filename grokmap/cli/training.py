@@ -1,4 +1,4 @@
-"""The commands that train: sweep, refine, reproduce."""
+"""The commands that train: sweep, refine, weights, reproduce."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grokmap.cli.options import Json, Plugins, Result, Rules, TimeBudget
+from grokmap.cli.options import ONE_RUN, Json, Plugins, Result, Rules, TimeBudget
 
 SPEC = (
     "Sweep file (TOML), result folder to go on with, or, where nothing here is called "
@@ -103,6 +103,20 @@ def refine(
     given = Given(result, (), result, options_of(time_budget), as_json)
     wanted = Wanted(x, y, precision, y_precision, max_runs, batch, criteria)
     raise typer.Exit(refine_result(given, wanted, dry_run))
+
+
+def weights(
+    result: Result,
+    run: Annotated[str, typer.Argument(metavar="RUN", help=ONE_RUN)],
+    at: Annotated[
+        str, typer.Option(help="Comma-separated: t_mem, t_grok, end, or steps.")
+    ] = "t_grok",
+    as_json: Json = False,
+) -> None:
+    """Train RUN again and keep its weights in RESULT, as safetensors."""
+    from grokmap.cli.weights import keep_weights
+
+    keep_weights(result, run, at, as_json)
 
 
 def reproduce(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,6 +100,18 @@ def prepare() -> None:
             if asked
             else f"jax finds no device to compute on: {reason}"
         ) from None
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """jax as runs need it; on leaving, as the calling program had it."""
+    before = {name: getattr(jax.config, name) for name in PINNED}
+    try:
+        prepare()
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
 
 
 def pinned() -> dict[str, Any]:

@@ -33,6 +33,8 @@ from grokmap.errors import GrokmapError
 from grokmap.plan import Planned
 from grokmap.spec import Control, System
 
+# Of a `Lane`: what steps change, and so what is kept of it.
+TRAINED = ("params", "opt_state", "step", "diverged_step")
 # Between two checkpoints of the runs in training.
 KEEP_SECONDS = 120.0
 
@@ -247,13 +249,18 @@ def keep(
     """The runs of these lanes as they stand."""
     if not any(states):
         return []
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(lanes)]
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(_trained_part(lanes))]
     made_by = made_by_of(settings)
     return [
         state.keep(tuple(leaf[i].copy() for leaf in leaves), made_by)
         for i, state in enumerate(states)
         if state and state.step
     ]
+
+
+def _trained_part(lanes: Any) -> dict[str, Any]:
+    """The fields of lanes that a step changes; `init` computes the others again."""
+    return {name: getattr(lanes, name) for name in TRAINED}
 
 
 def resume(
@@ -265,10 +272,12 @@ def resume(
 ) -> Any:
     """`lanes`, those that were just given a run that was kept as they were then.
 
+    lanes: initialised, see `refill`: what no step changes is not kept.
+
     Runs kept under other settings, by other versions or on another device start again:
     as they stand they would be neither's.
     """
-    leaves, tree = jax.tree.flatten(lanes)
+    leaves, tree = jax.tree.flatten(_trained_part(lanes))
     shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
     restored: dict[int, tuple[npt.NDArray[Any], ...]] = {}
     for i in fresh:
@@ -293,7 +302,7 @@ def resume(
         jax.device_put(host, leaf.sharding)
         for host, leaf in zip(hosts, leaves, strict=True)
     ]
-    return jax.tree.unflatten(tree, put)
+    return lanes._replace(**jax.tree.unflatten(tree, put))
 
 
 def _inputs(states: Sequence[RunState | None], fresh: list[int]) -> tuple[Any, ...]:

@@ -35,8 +35,8 @@ class Kept(NamedTuple):
     """A run as it stood after some step: all that is needed to go on from there.
 
     step: steps trained; steps: [rows], values: [rows, columns] recorded so far;
-    state: leaves of its `Lane`; made_by: what has to be the same for the state to mean
-    the same, as text; seconds: spent on it.
+    state: leaves of its `Lane` that steps change; made_by: what has to be the same for
+    the state to mean the same, as text; seconds: spent on it.
     """
 
     run_id: str

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
 import pandas as pd
 
 from grokmap import store
@@ -15,12 +16,15 @@ from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import OrderParameter, quantities
 from grokmap.result import labels, selection
+from grokmap.result.moments import step_at
 from grokmap.result.plotting import Plots
 from grokmap.spec import Sweep, is_log
 from grokmap.spec.axis import Axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from grokmap.engine.restored import Network
 
 
 class Result:
@@ -161,6 +165,33 @@ class Result:
         first = ", ".join(ids[:3])
         raise SpecError(
             f"{self.path}: {len(ids)} runs begin with {given}: {first}, ...; {hint}"
+        )
+
+    def weights(
+        self, run: str, at: int | str = "t_grok"
+    ) -> dict[str, npt.NDArray[Any]]:
+        """The kept weights of a run, arrays by name ("first", "readout", ...).
+
+        Args:
+          run: the run's id or its beginning. at: "t_mem", "t_grok", "end" or a step.
+
+        Raises:
+          SpecError: no such run, or a time that it has not. ResultError: not done, not
+            kept (`grokmap.save_weights` keeps them), or a damaged file.
+        """
+        run_id = self.find(run)
+        step = step_at(self.path, run_id, at)
+        return store.read_weights(self.path, run_id, step).leaves
+
+    def network(self, run: str, at: int | str = "t_grok") -> Network:
+        """A run's network with kept weights: params, module, a function of inputs, and
+        its examples; see `grokmap.engine.restored.Network`. Arguments and errors as of
+        `weights`."""
+        from grokmap.engine.restored import network_of
+
+        leaves = self.weights(run, at)
+        return network_of(
+            selection.run_of(self.spec, self.plan, self.find(run)), leaves
         )
 
     @cached_property

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from grokmap.errors import SpecError, short
-from grokmap.spec import AXES
+from grokmap.errors import ResultError, SpecError, short
+from grokmap.plan import run_at
+from grokmap.spec import AXES, Run, Sweep
 from grokmap.spec.names import nearest
 from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
@@ -116,3 +117,21 @@ def _in_spans(
     low, high = float(finite.min()), float(finite.max())
     # Beyond its ends an axis' own end is nearest, however far away.
     return np.abs(places - min(max(wanted, low), high)) / ((high - low) or 1.0)
+
+
+def run_of(spec: Sweep, plan: pd.DataFrame, run_id: str) -> Run:
+    """A planned run as system, control and seed.
+
+    Raises:
+      ResultError: the plan's row is not one of this sweep.
+    """
+    row = plan.set_index("run_id").loc[run_id]
+    # A row is null, or a size 0, where the run does not read an axis.
+    read = [k for k in spec.swept if k in row and not pd.isna(row[k])]
+    run = run_at(spec, {k: row[k] for k in read})
+    if run.run_id != run_id:
+        raise ResultError(
+            f"run {run_id}: its row of the plan is not of this sweep; the same "
+            "`grokmap sweep` writes the plan again"
+        )
+    return run

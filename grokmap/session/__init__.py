@@ -17,6 +17,7 @@ from grokmap.session.session import (
     train_missing,
     write_runs,
 )
+from grokmap.session.weights import save_weights
 
 __all__ = [
     "Listener",
@@ -30,6 +31,7 @@ __all__ = [
     "open_session",
     "planned_in",
     "resolve",
+    "save_weights",
     "train_missing",
     "write_runs",
 ]

@@ -31,8 +31,9 @@ from grokmap.spec import SCHEMA_VERSION
 
 FOLDER, ENDS = store.CHECKPOINTS, store.ENDS
 LATEST, PREVIOUS = store.LATEST, store.PREVIOUS
-# A stop is rare and disks are shared: ends beyond this are trained anew when extended.
+# A stop is rare and disks are shared: ends beyond this are trained again when extended.
 MAX_ENDS_BYTES = 2**30
+UNPACKED_A_BYTE = 16  # bytes of arrays for one of a file, at most
 # Of a file, of its header, and of one array in it.
 MAX_FILE_BYTES, MAX_HEADER_BYTES, MAX_ARRAY_BYTES = 2**36, 2**26, 2**29
 FACTS: dict[str, type | tuple[type, ...]] = {
@@ -187,7 +188,7 @@ def _npz_in(folder: Path) -> list[Path]:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    """The members of a file, none of them larger than what is on disk of it.
+    """The members of a file that is not packed more tightly than `_write` packs.
 
     Raises:
       One of UNREADABLE.
@@ -195,14 +196,9 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     with disk.opened(file, MAX_FILE_BYTES) as content:
         size = content.seek(0, io.SEEK_END)
         with zipfile.ZipFile(content) as members:
-            facts = members.infolist()
-            stored = all(
-                own.compress_type == zipfile.ZIP_STORED
-                and own.compress_size == own.file_size
-                for own in facts
-            )
-            if not stored or sum(own.file_size for own in facts) > size:
-                raise ValueError("arrays that are larger than the file")
+            unpacked = sum(member.file_size for member in members.infolist())
+            if unpacked > UNPACKED_A_BYTE * size:
+                raise ValueError("arrays that are far larger than the file")
             yield members
 
 
@@ -288,14 +284,30 @@ def _write(path: Path, name: str, kept: Sequence[Kept]) -> None:
     runs = [_facts(run) | {"digest": _digest(run)} for run in kept]
     text = json.dumps({"schema_version": SCHEMA_VERSION, "runs": runs})
     arrays = {"header": np.frombuffer(text.encode(), np.uint8), **dict(_arrays(kept))}
+    packed = _zipped(arrays, zipfile.ZIP_DEFLATED)
+    unpacked = sum(array.nbytes for array in arrays.values())
+    if unpacked > UNPACKED_A_BYTE // 2 * len(packed):  # it would be refused
+        packed = _zipped(arrays, zipfile.ZIP_STORED)
+    disk.write_file(path, name, packed)
+
+
+def _zipped(arrays: Mapping[str, Array], of_records: int) -> bytes:
+    """An npz; of_records: how records are packed. Weights hardly shrink: as is."""
     sink = io.BytesIO()
-    np.savez(sink, allow_pickle=False, **arrays)
-    disk.write_file(path, name, sink.getvalue())
+    with zipfile.ZipFile(sink, "w", compresslevel=1) as file:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            whole = np.asanyarray(array)
+            np.lib.format.write_array(content, whole, (1, 0), allow_pickle=False)
+            packing = zipfile.ZIP_STORED if "/state/" in name else of_records
+            file.writestr(f"{name}.npy", content.getvalue(), packing)
+    return sink.getvalue()
 
 
 def _arrays(kept: Sequence[Kept]) -> Iterator[tuple[str, Any]]:
     for i, run in enumerate(kept):
         yield f"{i}/steps", run.steps
-        yield f"{i}/values", run.values
+        # By columns: most are recorded seldom, and long stretches of NaN pack well.
+        yield f"{i}/values", np.asfortranarray(run.values)
         for j, leaf in enumerate(run.state):
             yield f"{i}/state/{j}", leaf

@@ -12,12 +12,13 @@ import pandas as pd
 from grokmap import disk, plan, store
 from grokmap.classify import CRITERIA, classify_parts
 from grokmap.engine import devices
+from grokmap.engine.restored import check_room
 from grokmap.engine.step_size import choose_learning_rate
 from grokmap.errors import OtherSweepError, ResultError, SpecError
 from grokmap.plan import Planned, effective_precision, expand, read_sweep, run_at
 from grokmap.plan.checks import check
 from grokmap.spec import AUTO, AXES, Sweep
-from grokmap.spec.sweep import KEYS, SWEEPABLE
+from grokmap.spec.sweep import HANDLING, KEYS, SWEEPABLE
 from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
 BUDGETS = ("horizon", "max_steps", "n_steps")  # what `extend` may raise
@@ -61,6 +62,8 @@ def resolve(
         say(f'learning_rate = "auto": {chosen:g}')
         sweep = sweep.with_learning_rate(chosen)
     check_folder(path, sweep, extend)
+    if sweep.save_weights:
+        check_room(sweep, planned_in(path, sweep))
     return path, sweep
 
 
@@ -154,7 +157,7 @@ def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]
             lost = [value for value in before if value not in after]
             if lost:
                 yield f"{key} had {', '.join(map(str, lost))}, which is gone"
-        elif before != after and key not in ("name", "plugins"):
+        elif before != after and key not in ("name", "plugins", *HANDLING):
             grown = key in BUDGETS and before and after and after > before
             if not (grown and extend):
                 hint = "; --extend continues what it cut short" if grown else ""

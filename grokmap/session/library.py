@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from grokmap.engine import devices
+from grokmap.engine.devices import prepared
 from grokmap.engine.execute import Progress
 from grokmap.process import signals
 from grokmap.session.display import Counts, Display
@@ -78,15 +75,3 @@ def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(map(_text, value))
     return str(value) if isinstance(value, (str, os.PathLike)) else repr(value)
-
-
-@contextmanager
-def prepared() -> Iterator[None]:
-    """jax as runs need it; on leaving, as the calling program had it."""
-    before = {name: getattr(jax.config, name) for name in devices.PINNED}
-    try:
-        devices.prepare()
-        yield
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)

@@ -33,6 +33,7 @@ from grokmap.session.folder import check_folder, missing_of, planned_in
 from grokmap.session.listener import Listener
 from grokmap.session.lock import locked
 from grokmap.session.provenance import versions
+from grokmap.session.weights import keep_of_all
 from grokmap.spec import Sweep
 
 EXIT_SOME_FAILED = 3
@@ -209,7 +210,20 @@ def train_missing(session: Session) -> pd.DataFrame:
     runs = write_runs(path, origin | {"ended": now()})
     _write_failed(path, table, session.failed)
     checkpoint.tidy(path, session.steps)
+    if sweep.save_weights and not session.stop():
+        _save_weights(session, planned, runs)
     return runs
+
+
+def _save_weights(session: Session, planned: list[Planned], runs: pd.DataFrame) -> None:
+    """Keeps the weights that the sweep asks for, and says what it could not keep."""
+    moments = session.sweep.save_weights
+    kept = keep_of_all(session.path, planned, runs, moments, session.stop)
+    for line in kept.problems:
+        session.listener.say(line)
+    if kept.files:
+        where = session.path / store.WEIGHTS
+        session.listener.say(f"{where}: {len(kept.files)} files of weights written")
 
 
 def write_runs(path: Path, origin: dict[str, Any] | None = None) -> pd.DataFrame:

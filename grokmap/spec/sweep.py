@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from grokmap.spec import choices
 from grokmap.spec.axis import Axis, kind_of, round12
+from grokmap.spec.moments import moments
 from grokmap.spec.points import Points, whole
 from grokmap.spec.words import (
     CHOICES,
@@ -29,6 +30,7 @@ SWEEPABLE = (*CHOICES, *AXES)
 Name = Annotated[str | tuple[str, ...], BeforeValidator(choices.names)]
 Switch = Annotated[bool | tuple[bool, ...], BeforeValidator(choices.switches)]
 Labels = Annotated[tuple[str, ...], BeforeValidator(choices.plugin_labels)]
+Moments = Annotated[tuple[int | str, ...], BeforeValidator(moments)]
 _WHOLE = BeforeValidator(whole)  # so that 1e5 is a number of steps
 
 
@@ -201,6 +203,14 @@ class Sweep(BaseModel):
         "of its budget (default: 1 under a horizon, inf for n_steps)",
         default=None,
     )
+    save_weights: Moments = _key(
+        "weights that are kept of every run, at t_mem, t_grok, end or steps, as in "
+        '["t_grok", "end"]; no part of a run: it may change between two calls',
+        default=(),
+    )
+    max_weights_gib: Annotated[float, Field(gt=0, le=2**20)] = _key(
+        "GiB that save_weights may take in all", default=2.0
+    )
 
     plugins: Labels = _key(
         "plugins that its names come from, as NAME or NAME VERSION (docs/plugins.md)",
@@ -252,7 +262,7 @@ class Sweep(BaseModel):
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, as a document that reads back to this sweep."""
         values = self.model_dump(exclude_none=True)
-        for key in (*SYSTEM_SIZES, *_LATER):
+        for key in (*SYSTEM_SIZES, *_LATER, *HANDLING):
             if values[key] == Sweep.model_fields[key].default:
                 del values[key]
         swept = {*AXES, *self.swept}
@@ -269,13 +279,15 @@ class Sweep(BaseModel):
         values.pop("axes", None)
         values = with_new_names(values)
         values.setdefault("tail", default_tail(values.get("horizon")))
-        for key in ("order_parameters",):
+        for key in ("order_parameters", "save_weights"):
             if isinstance(values.get(key), list):
                 values[key] = tuple(values[key])
         return cls.model_validate(values)
 
 
 KEYS = tuple(Sweep.model_fields)
+# What no run depends on: left out of a resolved spec at their defaults, free to change.
+HANDLING = ("save_weights", "max_weights_gib")
 
 
 def points_of(axis: str) -> Points:

@@ -8,6 +8,7 @@
     points.parquet          runs beside the grid, as `grokmap refine` chose them
     failed.parquet          runs that raised in the last session, with tracebacks
     checkpoints/            see `checkpoint`
+    weights/*.safetensors   weights of a run at a step; see `store.weights`
     order-parameters.parquet   one row a quantity: values by phase, jumps, leads
     scaling.parquet         one row a number of the finite-size scaling
     laws.parquet            one row a law of t_grok, clock and scope: fit, AIC, spread
@@ -45,6 +46,7 @@ from grokmap.store.files import (
     SPEC,
     TRAJECTORIES,
     UNREADABLE,
+    WEIGHTS,
     content_digest,
     digest_of,
     metadata_of,
@@ -84,6 +86,13 @@ from grokmap.store.trajectories import (
     trajectory_parts,
     write_batch,
 )
+from grokmap.store.weights import (
+    Weights,
+    kept_weights,
+    read_weights,
+    weights_name,
+    write_weights,
+)
 
 __all__ = [
     "BYTES_A_RUN",
@@ -108,6 +117,8 @@ __all__ = [
     "Stored",
     "TRAJECTORIES",
     "UNREADABLE",
+    "WEIGHTS",
+    "Weights",
     "Writer",
     "add_session",
     "aside_files",
@@ -115,6 +126,7 @@ __all__ = [
     "content_digest",
     "digest_of",
     "keep_longest",
+    "kept_weights",
     "metadata_of",
     "origins",
     "read_comparison",
@@ -124,12 +136,14 @@ __all__ = [
     "read_spec",
     "read_table",
     "read_trajectories",
+    "read_weights",
     "refuse_links",
     "result_dir",
     "set_aside",
     "spec_hash",
     "stored",
     "trajectory_parts",
+    "weights_name",
     "write_batch",
     "write_comparison",
     "write_export",
@@ -137,4 +151,5 @@ __all__ = [
     "write_plan",
     "write_points",
     "write_spec",
+    "write_weights",
 ]

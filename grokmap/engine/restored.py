@@ -1,0 +1,277 @@
+"""Runs trained again up to a step for their weights, and networks made of weights."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from grokmap.engine.devices import (
+    SLOTS,
+    Compiled,
+    Settings,
+    build_program,
+    choose_settings,
+    compile_system,
+    platform,
+    prepared,
+)
+from grokmap.engine.execute import Tuning, fill_lanes, refill
+from grokmap.engine.network import build_network, module_of
+from grokmap.engine.records import Slots
+from grokmap.engine.schedule import RunState, slots_of, steps_alike
+from grokmap.engine.train import examples_of
+from grokmap.errors import SpecError
+from grokmap.models import Scale
+from grokmap.plan import Planned, by_system, effective_precision, scale_at
+from grokmap.spec import Run, Sweep, n_train_of
+from grokmap.tasks import TASKS
+
+Array = npt.NDArray[Any]
+GIB = 2**30
+
+
+class Reached(NamedTuple):
+    """A run that was trained again up to a step.
+
+    leaves: its weights by name; steps: [rows], values: [rows, columns] recorded up to
+    there, as in `Trajectory`.
+    """
+
+    run: Run
+    step: int
+    leaves: dict[str, Array]
+    steps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+    columns: tuple[str, ...]
+
+
+class Network(NamedTuple):
+    """A trained network, to be looked into.
+
+    params: its weights, a pytree as of `module.init`. module: the flax module; what
+      alpha means for it is `scale`: `module.apply({"params": params}, inputs, scale)`
+      has `logits` [n, C], and `preactivation` and `hidden` [n, N] of its last hidden
+      layer.
+    apply: inputs [n, k] -> logits [n, C] as they were trained and recorded: in the
+      run's precision, less the initial outputs where the sweep says `center`.
+    inputs: [n, k] tokens or [n, d] reals, all examples of the run, in the task's order.
+    labels: [n] classes the run was trained on (noise included), or [n, C] targets
+      where there are no classes.
+    train: [n] which of them are training examples.
+    """
+
+    params: Any
+    module: Any
+    scale: Scale
+    apply: Callable[[Any], jax.Array]
+    inputs: Array
+    labels: Array
+    train: npt.NDArray[np.bool_]
+
+
+def weights_at(
+    runs: Sequence[Planned],
+    steps: Mapping[str, Sequence[int]],
+    settings: Settings,
+    should_stop: Callable[[], bool] = lambda: False,
+    tuning: Tuning = Tuning(),
+) -> Iterator[Reached]:
+    """Trains runs of one system again, each to the last step wanted of it.
+
+    Args:
+      steps: by run id, the steps wanted, 0 to the run's budget.
+      settings: those of the first training, if the bits are to be the same.
+      should_stop: asked between two chunks; then no more comes.
+    """
+    compiled = compile_system(runs[0].run.system, settings)
+    queue = deque(runs)
+    while queue and not should_stop():
+        yield from _train_group(compiled, settings, queue, steps, should_stop, tuning)
+
+
+def _train_group(
+    compiled: Compiled,
+    settings: Settings,
+    queue: deque[Planned],
+    wanted: Mapping[str, Sequence[int]],
+    should_stop: Callable[[], bool],
+    tuning: Tuning,
+) -> Iterator[Reached]:
+    """As many runs of the queue as there are lanes, side by side."""
+    states: list[RunState | None] = [None] * settings.lanes
+    lanes = compiled.empty()
+    lanes = refill(compiled, lanes, states, fill_lanes(compiled, states, queue))
+    left = [
+        deque(sorted(set(wanted[state.planned.run.run_id]))) if state else deque[int]()
+        for state in states
+    ]
+    while not should_stop():
+        yield from _reached(lanes, states, left)
+        busy = [state if left[i] else None for i, state in enumerate(states)]
+        if not any(busy):
+            return
+        slots = _slots_to(
+            settings, busy, [own[0] if own else 0 for own in left], tuning
+        )
+        stacked = slots[0] if settings.together else jax.tree.map(_stack, *slots)
+        lanes, records = compiled.chunk(lanes, stacked)
+        rows = np.asarray(records)
+        for i, state in enumerate(busy):
+            slot = slots[0 if settings.together else i]
+            if state:
+                stops = np.cumsum(slot.interval[: slot.n], dtype=np.int64)
+                state.take(stops, rows[i, : slot.n])
+
+
+def _stack(*parts: Any) -> Any:
+    return np.stack(parts)
+
+
+def _reached(
+    lanes: Any, states: Sequence[RunState | None], left: Sequence[deque[int]]
+) -> Iterator[Reached]:
+    """The lanes that stand at the next step wanted of them, which is then done."""
+    for i, state in enumerate(states):
+        if state and left[i] and left[i][0] == state.step:
+            params = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), lanes.params)
+            nothing = np.empty((0, len(state.columns)), np.float32)
+            yield Reached(
+                state.planned.run,
+                left[i].popleft(),
+                flat(params),
+                state.steps[: state.taken],
+                np.concatenate([nothing, *state.values]),
+                state.columns,
+            )
+
+
+def _slots_to(
+    settings: Settings,
+    busy: Sequence[RunState | None],
+    targets: Sequence[int],
+    tuning: Tuning,
+) -> list[Slots]:
+    """Slots that end no lane's chunk beyond the next step wanted of it."""
+    rest = [t - s.step if s else 0 for s, t in zip(busy, targets, strict=True)]
+    if settings.together:
+        steps = min(r for r, s in zip(rest, busy, strict=True) if s)
+        budget = min(steps, tuning.gpu_chunk_steps)
+        return [slots_of([s for s in busy if s], budget, SLOTS)]
+    alike = steps_alike(busy, tuning.cpu_chunk_flops, tuning.cpu_least_flops)
+    return [
+        slots_of([s] if s else [], min(a, r), SLOTS)
+        for s, a, r in zip(busy, alike, rest, strict=True)
+    ]
+
+
+def settings_of(planned: Sequence[Planned], tile: int | None) -> Settings:
+    """Settings of a training again; planned: all runs of the sweep of one system;
+    tile: that of the first training, as its file says."""
+    return choose_settings(planned[0].run.system, planned, None, tile)
+
+
+def facts_of(run: Run) -> dict[str, str]:
+    """What a file of weights says of its run beside its id: system and control."""
+    system = {k: v for k, v in asdict(run.system).items() if v not in (0, (), -1)}
+    control = {**run.control._asdict(), "seed": run.seed}
+    return {"system": json.dumps(system), "control": json.dumps(control)}
+
+
+def flat(params: Any, before: str = "") -> dict[str, Array]:
+    """Leaves by name, names of nested ones joined by "."."""
+    leaves: dict[str, Array] = {}
+    for name, part in params.items():
+        nested = isinstance(part, Mapping)
+        full = f"{before}{name}"
+        leaves |= flat(part, f"{full}.") if nested else {full: np.asarray(part)}
+    return leaves
+
+
+def nested(leaves: Mapping[str, Array]) -> dict[str, Any]:
+    """The pytree of which `flat` made these leaves."""
+    params: dict[str, Any] = {}
+    for full, leaf in leaves.items():
+        *parts, last = full.split(".")
+        inside = params
+        for part in parts:
+            inside = inside.setdefault(part, {})
+        inside[last] = jnp.asarray(leaf)
+    return params
+
+
+def bytes_of_weights(run: Run) -> int:
+    """Bytes of a run's weights at one step; nothing is computed."""
+    functions = build_network(run.system, tile=1, max_tiles=1, kernel="gather")
+    scale = scale_at(run.system, run.control)
+    params = jax.eval_shape(lambda: functions.init(jax.random.key(0), scale))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+
+
+def bytes_of_all(sweep: Sweep, planned: Sequence[Planned]) -> int:
+    """Bytes that `save_weights` takes at most: every run at every moment."""
+    runs = by_system(planned).values()
+    each = sum(bytes_of_weights(group[0].run) * len(group) for group in runs)
+    return each * len(sweep.save_weights)
+
+
+def check_room(sweep: Sweep, planned: Sequence[Planned]) -> None:
+    """Refuses weights that would take more than the sweep allows.
+
+    Raises:
+      SpecError: saying how much they would take.
+    """
+    needed = bytes_of_all(sweep, planned)
+    if needed > sweep.max_weights_gib * GIB:
+        moments = ", ".join(map(str, sweep.save_weights))
+        raise SpecError(
+            f"save_weights = {moments}: up to {needed / GIB:.3g} GiB for {len(planned)}"
+            f" runs, above max_weights_gib = {sweep.max_weights_gib:g}; keep fewer, "
+            f"use `grokmap weights` on single runs later, or raise it: "
+            f"-s max_weights_gib={needed / GIB * 1.05:.2g}"
+        )
+
+
+def network_of(run: Run, leaves: Mapping[str, Array]) -> Network:
+    """The network of a run with these weights."""
+    system = run.system
+    n_train = n_train_of(
+        run.control.train_fraction, TASKS[system.task].shape(system).n_examples
+    )
+    with prepared():
+        program = build_program(system, Settings(1, n_train, 1, "gather", False, ""))
+        lane = jax.jit(program.init)(
+            run.control, np.int32(n_train), np.uint32(run.seed)
+        )
+        data = examples_of(system, lane)
+        params, scale = nested(leaves), scale_at(system, run.control)
+    module = module_of(system)
+    precision = effective_precision(system.precision, platform())
+    start = lane.params if system.center else None
+
+    def outputs(params: Any, inputs: Any) -> jax.Array:
+        logits: jax.Array = module.apply({"params": params}, inputs, scale).logits
+        return logits
+
+    def apply(inputs: Any) -> jax.Array:
+        with jax.default_matmul_precision(precision):
+            logits = outputs(params, inputs)
+            return logits if start is None else logits - outputs(start, inputs)
+
+    labels = data.target if data.label is None else data.label
+    return Network(
+        params,
+        module,
+        scale,
+        apply,
+        np.asarray(data.inputs),
+        np.asarray(labels),
+        np.asarray(lane.train),
+    )

@@ -112,6 +112,7 @@ def weights(
         str, typer.Option(help="Comma-separated: t_mem, t_grok, end, or steps.")
     ] = "t_grok",
     as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """Train RUN again and keep its weights in RESULT, as safetensors."""
     from grokmap.cli.weights import keep_weights

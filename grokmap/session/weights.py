@@ -12,8 +12,7 @@ import pandas as pd
 from grokmap import store
 from grokmap.engine.restored import Reached, facts_of, settings_of, weights_at
 from grokmap.errors import ResultError
-from grokmap.plan import Planned, by_system
-from grokmap.result.labels import spec_of
+from grokmap.plan import Planned, by_system, read_sweep
 from grokmap.result.moments import RunTimes, moment_of, step_at
 from grokmap.session.folder import planned_in
 from grokmap.session.lock import locked
@@ -46,7 +45,7 @@ def save_weights(
     steps = {step_at(path, run_id, moment) for moment in moments}
     with locked(path, say):
         store.refuse_links(path)
-        planned = planned_in(path, spec_of(path))
+        planned = planned_in(path, read_sweep(store.result_dir(path), to_train=True))
         wanted = {run_id: steps} if steps else {}
         problems = _keep(path, planned, _missing(path, wanted)).problems
     if problems:

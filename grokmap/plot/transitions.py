@@ -62,10 +62,10 @@ def transition_panels(
 
 
 def _legend(figure: Figure, systems: Sequence[str]) -> None:
-    """What the lines are; of several systems in grey, and below whose colour is whose."""
+    """What the lines are; of several systems in grey, and below their colours."""
     one = len(systems) == 1
     colour, half = (COLOURS["grok"], COLOURS["memorize-only"]) if one else GREYS
-    t_grok = {"linestyle": "--", "linewidth": 0.8, "label": r"$t_{\mathrm{grok}}$"}
+    t_grok: Any = {"linestyle": "--", "linewidth": 0.8, "label": r"$t_{\mathrm{grok}}$"}
     handles: list[Any] = [
         Line2D([], [], color=colour, linewidth=1.1, label="median of the runs"),
         Patch(facecolor=colour, alpha=0.25, label="quartiles"),

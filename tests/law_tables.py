@@ -14,7 +14,8 @@ from table_format import markdown, number, stored
 from grokmap.analysis import early_stopping, forecast, laws
 from grokmap.analysis.laws.comparison import ratios_of, spreads
 from grokmap.analysis.series import values_at
-from grokmap.cli.early_stopping import best_warnings
+from grokmap.analysis.systems import ALL
+from grokmap.result.early_stopping import best_warnings
 from grokmap.spec import weight_decay_at
 
 
@@ -150,6 +151,7 @@ def early_stopping_losses() -> str:
     rows = []
     for name in SCORED:
         table = pd.read_parquet(ROOT / "results" / name / "early-stopping.parquet")
+        table = table[table["system"] == ALL] if "system" in table else table
         own = {phase: rows for phase, rows in table.groupby("phase")}
         still = own["memorize-only"].set_index("patience")["lost_final"]
         for row in own["grok"].itertuples():

@@ -18,13 +18,13 @@ from grokmap import store
 from grokmap.analysis import leads
 from grokmap.analysis.series import values_at
 from grokmap.cli import comparisons
-from grokmap.cli.order_parameters import compared
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
 from grokmap.order_parameters.table import GROUP, OF_TEACHER, PLAIN_ADDITION, Known
 from grokmap.plan import sweep_schema
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.table import REPRODUCTIONS
+from grokmap.result.order_parameters import compared
 
 
 def order_parameter_names() -> str:

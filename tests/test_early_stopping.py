@@ -13,8 +13,8 @@ from conftest import ROOT
 
 from grokmap import plot
 from grokmap.analysis import early_stopping
-from grokmap.cli.early_stopping import best_warnings
 from grokmap.errors import ResultError
+from grokmap.result.early_stopping import best_warnings
 
 STEPS = np.unique(np.append(np.arange(0, 1001, 10), [1, 5]))
 

@@ -101,8 +101,9 @@ def test_no_run_helps_to_forecast_its_own_cell(known: pd.DataFrame) -> None:
             runs["t_grok"], runs["t_mem"], runs["alpha"], strict=True
         )
     ]
-    before = forecast._table(trajectories, forecast.candidates(runs), looks)
-    after = forecast._table(trajectories, own, looks)
+    facts = forecast.facts_of(own)
+    before = forecast._table(trajectories, forecast.candidates(runs), looks, facts)
+    after = forecast._table(trajectories, own, looks, facts)
     moved = before["t_grok_median"] != after["t_grok_median"]
     there = before["run_id"].isin(runs.loc[cell, "run_id"])
     assert there.sum() == SEEDS and not moved[there].any() and moved[~there].any()

@@ -177,15 +177,16 @@ def test_transition_panels_show_median_band_and_half_way() -> None:
     times = np.geomspace(0.1, 10, 5)
     values = np.array([[1, 2, 3, 4, np.nan], [3, 4, 5, 6, np.nan], [2, 3, 4, 5, 9]])
     panels = {
-        "a": plot.Panel("$a$", False, values),
-        "b": plot.Panel("$b$", True, values),
+        "a": plot.Panel("$a$", False, {"all": values}),
+        "b": plot.Panel("$b$", True, {"all": values}),
     }
     moves = pd.DataFrame({"quantity": ["a", "b"], "t_half_over_t_grok": [0.5, np.nan]})
+    moves["system"] = "all"
     figure = plot.transition_panels(panels, times, moves)
     a, b = (axes for axes in figure.axes if axes.get_visible())
     # One run of three is too few to draw.
     np.testing.assert_allclose(a.lines[0].get_ydata(), [2, 3, 4, 5])
-    assert [line.get_xdata()[0] for line in a.lines[1:]] == [1, 0.5]
+    assert [line.get_xdata()[0] for line in a.lines[1:]] == [0.5, 1]
     assert [line.get_xdata()[0] for line in b.lines[1:]] == [1]
     assert (a.get_yscale(), b.get_yscale()) == ("linear", "log")
 

@@ -14,6 +14,8 @@ from grokmap.analysis import scaling
 from grokmap.analysis.scaling.table import two_boundaries
 from grokmap.analysis.statistics import resample_weights
 from grokmap.errors import ResultError, SpecError
+from grokmap.result import groups
+from grokmap.spec.axis import Axis
 
 SIZES = (32, 64, 128)
 GROK, NEVER = "grok", "no-learning"
@@ -424,13 +426,18 @@ def test_nothing_to_measure() -> None:
 def test_other_swept_axes_must_be_chosen() -> None:
     one = table(np.ones((2, 2, 6)), [1, 2], SIZES[:2])
     runs = pd.concat([one.assign(alpha=0.0), one.assign(alpha=0.2)])
+    axes = [Axis("alpha", (0.0, 0.2), "linear"), Axis("width", (1, 2), "integer")]
+
+    def at(place: Any) -> pd.DataFrame:
+        return groups.at_one_place(runs, axes, ["width"], place)
+
     with pytest.raises(SpecError, match="alpha is swept too.*--at alpha=VALUE.*0, 0.2"):
-        scaling.at(runs, ["alpha"], {})
-    assert scaling.at(runs, ["alpha"], {"alpha": 0.2})["alpha"].unique() == [0.2]
-    with pytest.raises(SpecError, match="its values: 0, 0.2"):
-        scaling.at(runs, ["alpha"], {"alpha": 0.1})
+        at(None)
+    assert at({"alpha": 0.2})["alpha"].unique() == [0.2]
+    with pytest.raises(SpecError, match="alpha=0.1: no such value; known: 0, 0.2"):
+        at({"alpha": 0.1})
     with pytest.raises(SpecError, match="there are: alpha"):
-        scaling.at(runs, ["alpha"], {"modulus": 23})
+        at({"modulus": 23})
 
 
 def drawn(found: scaling.Found) -> Any:

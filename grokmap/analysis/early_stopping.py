@@ -15,6 +15,7 @@ import pandas as pd
 
 from grokmap.analysis.series import values_at
 from grokmap.analysis.statistics import auc
+from grokmap.analysis.systems import ALL
 from grokmap.classify import GROK
 from grokmap.errors import ResultError
 
@@ -86,6 +87,28 @@ def losses(
             row["missed"] = own["missed"].mean() if phase == GROK else np.nan
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def losses_by_system(
+    trajectories: pd.DataFrame,
+    runs: pd.DataFrame,
+    patience: Sequence[float] = PATIENCE,
+    unit: str = "t_mem",
+) -> pd.DataFrame:
+    """`losses` of all runs; of several systems also of each, named in `system`.
+
+    runs: `memorised`, with `system` in words.
+    """
+    whole = losses(trajectories, runs, patience, unit)
+    if runs["system"].nunique() < 2:
+        return whole
+    parts = {ALL: whole} | {
+        name: losses(trajectories, rows, patience, unit)
+        for name, rows in runs.groupby("system")
+    }
+    for name, part in parts.items():
+        part.insert(0, "system", name)
+    return pd.concat(parts.values(), ignore_index=True)
 
 
 def warnings(

@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap.analysis.laws import system_of
 from grokmap.analysis.series import Series, series, value_at
+from grokmap.analysis.systems import ALL, places, system_of, varying
 from grokmap.arrays import Bools, Floats, Ints
 from grokmap.classify import GROK
 from grokmap.errors import ResultError
@@ -251,7 +251,8 @@ def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     calibrates the forecasts of what grokked later.
 
     Returns:
-      run_id, alpha, weight_decay, width, seed, decay_rate, cut (in words), fraction
+      run_id, alpha, weight_decay, width, seed, decay_rate, what
+      else tells systems apart (`facts_of`), cut (in words), fraction
       (null for the budget), step, t_grok, t_grok_low, t_grok_median, t_grok_high,
       baseline (the median of t_grok r over the system's other cells, over r), inside,
       error and baseline_error (|log2(forecast / t_grok)|), extrapolated.
@@ -265,7 +266,7 @@ def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             runs["t_grok"], runs["t_mem"], runs["grokked"], strict=True
         )
     ]
-    found = _table(trajectories, runs, looks)
+    found = _table(trajectories, runs, looks, facts_of(runs))
     if found.empty:
         raise ResultError(
             "no run grokked long enough after it memorised for a forecast to be tried"
@@ -297,10 +298,11 @@ def cut_short(
         n_steps=own["n_steps"].clip(upper=budget),
     )
     looks = [np.array([budget]) if x else np.empty(0) for x in late]
+    facts = facts_of(runs)
     try:
-        found = _table(trajectories, before, looks)
+        found = _table(trajectories, before, looks, facts)
     except ResultError:
-        return _table(trajectories, before, [np.empty(0)] * len(before))
+        return _table(trajectories, before, [np.empty(0)] * len(before), facts)
     truth = own.set_index("run_id")["t_grok"]
     t_grok = found["run_id"].map(truth).to_numpy(float)
     return found.assign(t_grok=t_grok, fraction=np.nan, cut=f"step {budget:g}")
@@ -312,19 +314,27 @@ def outlook(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         np.empty(0) if grokked else np.array([n])
         for grokked, n in zip(runs["grokked"], runs["n_steps"], strict=True)
     ]
-    return _table(trajectories, runs, looks)
+    return _table(trajectories, runs, looks, facts_of(runs))
+
+
+def facts_of(runs: pd.DataFrame) -> list[str]:
+    """The columns that a table says of each run: its place on every axis, its rate."""
+    always = ("run_id", "alpha", "weight_decay", "width", "seed", "decay_rate")
+    return [*always, *(key for key in varying(runs) if key not in always)]
 
 
 def _table(
-    trajectories: pd.DataFrame, runs: pd.DataFrame, looks: list[Floats]
+    trajectories: pd.DataFrame,
+    runs: pd.DataFrame,
+    looks: list[Floats],
+    facts: list[str],
 ) -> pd.DataFrame:
     calibrating = states(trajectories, runs, calibrating_looks(runs))
     wanted = states(trajectories, runs, looks)
     found = forecasts(calibrating, wanted, runs) if len(wanted.run) else _nothing()
-    keys = ["run_id", "alpha", "weight_decay", "width", "seed", "decay_rate", "t_grok"]
-    facts = runs[keys].iloc[found["run"]].reset_index(drop=True)
+    known = runs[[*facts, "t_grok"]].iloc[found["run"]].reset_index(drop=True)
     baseline = _baselines(runs, found["run"].to_numpy(int))
-    table = pd.concat([facts, found.drop(columns="run")], axis=1)
+    table = pd.concat([known, found.drop(columns="run")], axis=1)
     return table.assign(baseline=baseline)
 
 
@@ -364,3 +374,14 @@ def score(known: pd.DataFrame) -> pd.DataFrame:
         width_log2=("width_log2", "median"),
         extrapolated=("extrapolated", "mean"),
     ).reset_index()
+
+
+def score_by_system(known: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    """`score` of all, then of each system, named in the column `system`.
+
+    axes: what tells the systems apart, of the columns of `hindcasts`.
+    """
+    parts = [score(known).assign(system=ALL)]
+    for system, rows in known.groupby(places(known, axes)) if axes else ():
+        parts.append(score(rows).assign(system=system))
+    return pd.concat(parts, ignore_index=True)

@@ -11,6 +11,7 @@ Pandit, Phys. Rev. B 42, 856 (1990)). So a loop that closes tells of no order.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,10 @@ import pandas as pd
 
 from grokmap.analysis.series import Series, series
 from grokmap.analysis.statistics import LEVEL, student_interval
+from grokmap.analysis.systems import varying
 from grokmap.arrays import Floats
-from grokmap.spec import CONTROL_FIELDS, Control, weight_decay_at
+from grokmap.spec import Control, weight_decay_at
+from grokmap.spec.axis import word
 
 POINTS = 257  # of a loop, evenly spaced in ln(weight decay)
 FEWEST_RATES, FEWEST_SEEDS = 3, 2
@@ -90,17 +93,18 @@ def jumps(loop: Loop, level: float) -> dict[str, float]:
 
 
 def families(plan: pd.DataFrame) -> list[str]:
-    """The columns that tell ramps apart beside their rate and the seed."""
+    """The columns that tell ramped runs apart beside their rate and the seed."""
     always = ["weight_decay", "ramp_factor"]
-    numbers = ("modulus", "width", *CONTROL_FIELDS)
-    others = [
-        name
-        for name in numbers
-        if name in plan
-        and name not in (*always, "ramp_steps")
-        and plan[name].nunique() > 1
-    ]
-    return [*always, *others]
+    return [*always, *varying(plan, beside=(*always, "ramp_steps", "seed"))]
+
+
+def place_of(row: Mapping[str, Any], family: Sequence[str]) -> str:
+    """Where a family stands on the axes beside the ramp's own, as in "depth=2"."""
+    return ", ".join(
+        f"{key}={word(row[key])}"
+        for key in family
+        if key not in ("weight_decay", "ramp_factor") and pd.notna(row[key])
+    )
 
 
 def loops(
@@ -144,7 +148,7 @@ def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     area_q25, area_q75, end, and `jumps`, each with the share of the runs that have it.
     """
     rows = []
-    for key, own in runs.groupby([*family, "ramp_steps"]):
+    for key, own in runs.groupby([*family, "ramp_steps"], dropna=False):
         quartiles = own["area"].quantile([0.25, 0.5, 0.75]).to_numpy()
         row = dict(zip([*family, "ramp_steps"], key, strict=True))
         row |= {"ramp_rate": own["ramp_rate"].iloc[0], "n_runs": len(own)}
@@ -173,7 +177,7 @@ def trends(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
       the other side at the end).
     """
     rows = []
-    for key, own in runs.groupby(family):
+    for key, own in runs.groupby(family, dropna=False):
         rates = np.sort(own["ramp_rate"].unique())
         rates = rates[: max(FEWEST_RATES, len(rates) // 2)]
         by_seed = own.pivot_table("area", "seed", "ramp_rate").reindex(columns=rates)

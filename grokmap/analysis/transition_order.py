@@ -297,9 +297,9 @@ def _list(values: Iterable[Any]) -> str:
     return ", ".join(f"{v:g}" for v in values)
 
 
-def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
+def loop_evidence(trend: Mapping[str, Any], quantity: str, place: str = "") -> Evidence:
     """What a family of ramps through the same boundary says; a row of
-    `hysteresis.trends`.
+    `hysteresis.trends`. place: where the family stands on other axes.
 
     A loop that closes decides nothing: a lag closes at either order (see `hysteresis`).
     Nor does one that stays because nothing comes back: an absorbing state does that at
@@ -308,8 +308,8 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str) -> Evidence:
     start, top = trend["weight_decay"], trend["weight_decay"] * trend["ramp_factor"]
     area = "none" if np.isnan(trend["area"]) else f"{trend['area']:.2g}"
     said = (
-        f"loop area {area} at the slowest of the ramps from {start:g} to {top:g}, "
-        f"{_exponent(trend)}"
+        f"loop area {area} at the slowest of the ramps from {start:g} to {top:g}"
+        f"{place and ' at '}{place}, {_exponent(trend)}"
     )
     limit, supports = str(trend["limit"]), UNDECIDED
     if trend["returns"] == trend["returns"]:

@@ -198,7 +198,7 @@ def hysteresis(
     plugin: Plugins = None,
 ) -> None:
     """Loops of runs whose weight decay is ramped up and down, against the ramp rate."""
-    from grokmap.cli.transition import measure_hysteresis
+    from grokmap.cli.hysteresis import measure_hysteresis
 
     measure_hysteresis(result, quantity, formats, out, as_json)
 
@@ -212,6 +212,10 @@ def transition(
     x: Annotated[str, typer.Option(help="Swept axis across the boundary.")] = (
         "weight_decay"
     ),
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="axis=value of any other swept axis."),
+    ] = None,
     ramps: Annotated[
         Path | None,
         typer.Option("--hysteresis", help="Folder of ramped runs: adds their loops."),
@@ -222,9 +226,10 @@ def transition(
     plugin: Plugins = None,
 ) -> None:
     """First order or continuous: what many seeds and widths say of a boundary."""
-    from grokmap.cli.transition import judge_transition
+    from grokmap.cli.transition import Question, judge_transition
 
-    judge_transition(result, quantity, x, ramps, formats, out, as_json)
+    question = Question(quantity, x, tuple(at or ()), ramps)
+    judge_transition(result, question, formats, out, as_json)
 
 
 @app.command(rich_help_panel=THEORY)

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def print_event(event: str, **values: Any) -> None:
     """One line of JSON on stdout; null for what is not known yet."""
-    known = {k: None if _is_unknown(v) else v for k, v in values.items()}
-    print(json.dumps({"event": event, **known}, allow_nan=False), flush=True)
+    print(json.dumps({"event": event, **known(values)}, allow_nan=False), flush=True)
+
+
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON has them."""
+    return [known(row) for row in table.to_dict("records")]
+
+
+def known(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Values as JSON has them: null for what is undefined or infinite."""
+    return {str(k): None if _is_unknown(v) else v for k, v in values.items()}
 
 
 def _is_unknown(value: Any) -> bool:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from grokmap import plot, store
-from grokmap.analysis import forecast
-from grokmap.classify import GROK
-from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import load_runs
-from grokmap.errors import ResultError
-from grokmap.result.labels import criteria_with, refuse_ramps
+from grokmap.analysis.systems import ALL, coordinate
+from grokmap.classify import read_criteria
+from grokmap.cli.events import json_rows
+from grokmap.cli.opened import open_result
+from grokmap.cli.outputs import file_name, name_of, outputs, print_files
+from grokmap.result.forecast import Forecast, draw, find
 
 LINES = 20  # forecasts printed
 
@@ -25,48 +22,48 @@ def forecast_result(
 ) -> None:
     """Prints the score and forecasts, writes both tables, and draws the score."""
     to = outputs(path, out, formats, as_json)
-    rules = criteria_with(criteria, [GROK])
-    every = load_runs(path, rules)
-    refuse_ramps(path, every)
-    runs = forecast.candidates(every)
-    trajectories, _ = store.read_trajectories(path, list(forecast.QUANTITIES))
-    try:
-        known = forecast.hindcasts(trajectories, runs)
-        ahead = forecast.outlook(trajectories, runs)
-    except ResultError as error:
-        raise ResultError(f"{path}: {error}") from None
-    name = file_name("forecast", rules.name)
-    score_name = file_name("forecast-score", rules.name)
-    file = to.table(ahead, name)
-    score_file = to.table(known, score_name)
-    score = forecast.score(known)
+    rules = read_criteria(criteria)
+    found = find(open_result(path), rules)
+    name = file_name("forecast", rules)
+    file = to.table(found.table, name)
+    score_file = to.table(found.hindcasts, file_name("forecast-score", rules))
     if as_json:
         facts = {"file": name_of(file), "score_file": name_of(score_file)}
-        tables = {"score": score, "forecasts": ahead}
-        rows = {k: [sound(r) for r in t.to_dict("records")] for k, t in tables.items()}
-        print(json.dumps(facts | rows))
+        tables = {"score": found.score, "forecasts": found.table}
+        print(json.dumps(facts | {k: json_rows(v) for k, v in tables.items()}))
     else:
-        _print(score, ahead)
+        _print_score(found.score)
+        _print_forecasts(found)
         print_files(file, score_file)
-    figure = plot.forecast_panels(known)
-    to.figure(figure, known, name)
+    drawing = draw(found)
+    to.figure(drawing.figure, drawing.data, name)
 
 
-def _print(score: pd.DataFrame, ahead: pd.DataFrame) -> None:
+def _print_score(score: pd.DataFrame) -> None:
     print("runs whose answer is known, forecast from other cells:")
     print("  cut at        runs  in the 80% interval  error (baseline), log2")
-    for row in score.itertuples():
-        print(
-            f"  {row.cut:<12}{row.n_runs:>6}{row.coverage:>16.0%}"
-            f"{row.error:>18.2f} ({row.baseline_error:.2f})"
-        )
+    for system, rows in score.groupby("system", sort=False):
+        if system != ALL:
+            print(f"  {system}:")
+        for row in rows.itertuples():
+            print(
+                f"  {row.cut:<12}{row.n_runs:>6}{row.coverage:>16.0%}"
+                f"{row.error:>18.2f} ({row.baseline_error:.2f})"
+            )
+
+
+def _print_forecasts(found: Forecast) -> None:
+    ahead = found.table
     print(f"runs cut by their budget, when they grok if they grok at all: {len(ahead)}")
     shown = ahead.sort_values("t_grok_median").head(LINES)
-    for row in shown.itertuples():
+    places = shown.assign(**{k: coordinate(shown, k) for k in found.axes})
+    for place, row in zip(
+        places[found.axes].to_dict("records"), shown.itertuples(), strict=True
+    ):
+        where = "".join(f"  {k} {_short(v)}" for k, v in place.items() if pd.notna(v))
         flag = "  extrapolated" if row.extrapolated else ""
         print(
-            f"  {row.run_id}  alpha {row.alpha:g}  weight_decay {row.weight_decay:.3g}"
-            f"  at {row.step:.0f}: {_steps(row.t_grok_median)} "
+            f"  {row.run_id}{where}  at {row.step:.0f}: {_steps(row.t_grok_median)} "
             f"[{_steps(row.t_grok_low)}, {_steps(row.t_grok_high)}]{flag}"
         )
     if len(ahead) > LINES:
@@ -78,14 +75,6 @@ def _steps(value: float) -> str:
     return f"{float(f'{value:.4g}'):.0f}"
 
 
-def file_name(name: str, criteria: str) -> str:
-    """The name of a table or figure, telling the criteria unless they are default."""
-    return name if criteria == "default" else f"{name}-{criteria}"
-
-
-def sound(row: dict[Any, Any]) -> dict[Any, Any]:
-    """A row as JSON has it: null for what is undefined or infinite."""
-    return {
-        k: None if isinstance(v, float) and not math.isfinite(v) else v
-        for k, v in row.items()
-    }
+def _short(value: object) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"{value:.6g}" if is_number else str(value)

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import disk, store
+from grokmap.classify import Criteria
 from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.plot import figure_bytes
 
@@ -125,6 +126,11 @@ def _without_suffix(out: Path) -> Path:
     if out.name in ("", "..") or (disk.exists(out) and out.is_dir()):
         raise SpecError(f"--out {out}: a folder; name the file, without suffix")
     return out
+
+
+def file_name(name: str, rules: Criteria) -> str:
+    """The name of a table or figure, telling the criteria unless they are default."""
+    return name if rules.name == "default" else f"{name}-{rules.name}"
 
 
 def name_of(file: Path | None) -> str | None:

@@ -6,20 +6,18 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from grokmap import plot, store
-from grokmap.analysis import scaling
-from grokmap.classify import GROK
+from grokmap.analysis.scaling import Ensemble
+from grokmap.classify import read_criteria
+from grokmap.cli.events import json_rows
 from grokmap.cli.opened import open_result
-from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.results import load_runs
-from grokmap.errors import SpecError, short, shown
-from grokmap.result.labels import criteria_with
-from grokmap.spec.names import nearest
+from grokmap.cli.outputs import file_name, name_of, outputs, print_files
+from grokmap.cli.places import numbers, read_places
+from grokmap.errors import shown
+from grokmap.result.scaling import Scaling, draw, find
 
 
 class Question(NamedTuple):
@@ -49,6 +47,13 @@ class Question(NamedTuple):
         between = [] if self.between is None else [f"between={self.between}"]
         return "-".join([name, *self.at, *between])
 
+    def values(self) -> dict[str, Any]:
+        """The options as `result.scaling.find` takes them."""
+        between = None
+        if self.between is not None:
+            between = tuple(numbers(self.between, "--between", "LOW,HIGH", 2))
+        return self._asdict() | {"at": read_places(self.at), "between": between}
+
 
 def scale_result(
     path: Path,
@@ -60,88 +65,20 @@ def scale_result(
 ) -> None:
     """Prints and writes the table, and draws the figure."""
     to = outputs(path, out, formats, as_json)
-    rules = criteria_with(criteria, [GROK])
-    known = open_result(path).quantities
-    if question.quantity not in known:
-        near = nearest(question.quantity, known)
-        raise SpecError(f"--quantity {short(question.quantity)!r}; {near}")
-    runs = _runs_asked_for(path, question, load_runs(path, rules, _columns(question)))
-    size, x, quantity, *_, log, clock = question
-    ensemble = scaling.gather(runs, size, x, quantity, clock, log)
-    found = scaling.measure(ensemble)
-    name = question.name
-    if rules.name != "default":
-        name += f"-{rules.name}"
+    rules = read_criteria(criteria)
+    found = find(open_result(path), **question.values(), criteria=rules)
+    name = file_name(question.name, rules)
     file = to.table(found.table, name)
     if as_json:
-        print(json.dumps({"file": name_of(file), "found": _records(found.table)}))
+        print(json.dumps({"file": name_of(file), "found": json_rows(found.table)}))
     else:
         _print(path, found)
         print_files(file)
-    label = quantity.replace("_", " ")
-    scales = plot.Scales(size, x, ensemble.log, label, clock)
-    figure = plot.scaling_figure(found.table, scales)
-    to.figure(figure, found.table, name)
+    drawing = draw(found)
+    to.figure(drawing.figure, drawing.data, name)
 
 
-def _columns(question: Question) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*store.LABELS_READ, question.quantity]))
-
-
-def _runs_asked_for(path: Path, question: Question, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of one (size, x, seed) grid.
-
-    Raises:
-      SpecError: the size or x is not swept; another axis is, and no value is chosen.
-    """
-    swept = [axis for axis in store.read_spec(path).swept if axis != "seed"]
-    words = ", ".join(swept) or "nothing"
-    if question.size not in scaling.SIZES:
-        known = ", ".join(scaling.SIZES)
-        raise SpecError(f"--size {short(question.size)!r}; known: {known}")
-    if question.x == question.size:
-        raise SpecError(f"--x {question.x}: is the size; choose another axis")
-    for option, axis in (("--size", question.size), ("--x", question.x)):
-        if axis not in swept:
-            raise SpecError(f"{option} {short(axis)!r} is not swept; swept: {words}")
-    others = [axis for axis in swept if axis not in (question.size, question.x)]
-    runs = scaling.at(runs, others, dict(_chosen(text) for text in question.at))
-    if question.between is None:
-        return runs
-    low, high = _numbers(question.between, "--between", "LOW,HIGH", 2)
-    inside = runs[runs[question.x].between(low * (1 - 1e-9), high * (1 + 1e-9))]
-    if inside[question.x].nunique() < 2:
-        count = "one value" if len(inside) else "no run"
-        few = f"{count} of {question.x} is between; two or more are needed"
-        raise SpecError(f"--between {question.between}: {few}")
-    return inside
-
-
-def _chosen(text: str) -> tuple[str, float]:
-    axis, _, value = text.partition("=")
-    return axis.strip(), _numbers(value, f"--at {text}", "axis=value", 1)[0]
-
-
-def _numbers(text: str, option: str, form: str, count: int) -> list[float]:
-    try:
-        values = [float(word) for word in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != count or not all(map(math.isfinite, values)):
-        raise SpecError(f"{option}: {short(text)!r}; give {form}")
-    return values
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Rows as JSON has them: null for what is not defined."""
-    return [
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v
-         for k, v in row.items()}
-        for row in table.to_dict("records")
-    ]  # fmt: skip
-
-
-def _print(path: Path, found: scaling.Found) -> None:
+def _print(path: Path, found: Scaling) -> None:
     e, table = found.ensemble, found.table
     shape = f"{len(e.sizes)} {e.size}s x {len(e.x)} {e.axis} x {e.grok.shape[2]} seeds"
     print(shown(f"{path}: {shape}"))
@@ -171,7 +108,7 @@ def _print(path: Path, found: scaling.Found) -> None:
             print(f"{head:<50} {_number(row)}")
 
 
-def _head(words: str, row: dict[str, object], ensemble: scaling.Ensemble) -> str:
+def _head(words: str, row: dict[str, object], ensemble: Ensemble) -> str:
     places = []
     if not _missing(row["size"]):
         places.append(f"{ensemble.size} {row['size']:g}")

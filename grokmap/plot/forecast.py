@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grokmap.arrays import Floats
+from grokmap.plot.diagram import say_nothing
 from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, styled
 from grokmap.plot.ticks import label_log
@@ -15,26 +16,44 @@ from grokmap.plot.ticks import label_log
 T_GROK = r"$t_{\mathrm{grok}}$"
 
 
-def forecast_panels(known: pd.DataFrame) -> Figure:
-    """Forecast and interval over the true t_grok, one panel a cut.
+def forecast_panels(known: pd.DataFrame, systems: pd.Series) -> Figure:
+    """Forecast and interval over the true t_grok: a panel a cut, a row a system.
 
-    known: `forecast.hindcasts`. Intervals that miss are orange; crosses: the baseline.
+    known: `forecast.hindcasts`; systems: [rows of known] the system of each in words.
+      Intervals that miss are orange; crosses: the baseline.
     """
-    cuts = list(dict.fromkeys(known["cut"]))
+    cuts, names = list(dict.fromkeys(known["cut"])), sorted(systems.unique())
     with styled():
-        size = (1.9 * len(cuts) + 0.3, 2.4)
+        size = (1.9 * len(cuts) + 0.3, 2.0 * len(names) + 0.4)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(
-            1, len(cuts), sharex=True, sharey=True, squeeze=False
-        ).ravel()
-        for axes, cut in zip(grid, cuts, strict=True):
-            _draw(axes, known[known["cut"] == cut])
-            axes.set_title(_title(known[known["cut"] == cut]), fontsize=7)
-        grid[0].set_ylabel(f"forecast / {T_GROK}")
-        handles, labels = grid[0].get_legend_handles_labels()
+            len(names), len(cuts), sharex=True, sharey=True, squeeze=False
+        )
+        for row, name in zip(grid, names, strict=True):
+            for axes, cut in zip(row, cuts, strict=True):
+                _panel(axes, known[(known["cut"] == cut) & (systems == name)])
+            place = f"{name}\n" if len(names) > 1 else ""
+            row[0].set_ylabel(f"{place}forecast / {T_GROK}")
+        for axes in grid[-1]:
+            axes.set_xlabel(f"{T_GROK} (steps)")
+        handles, labels = _handles(grid.ravel())
         places: Any = {"loc": "outside lower center", "ncols": 3}
         figure.legend(handles, labels, **places, fontsize=7, frameon=False)
     return figure
+
+
+def _panel(axes: Any, rows: pd.DataFrame) -> None:
+    if len(rows):
+        _draw(axes, rows)
+        axes.set_title(_title(rows), fontsize=7)
+    else:
+        say_nothing(axes, "no such run")
+
+
+def _handles(panels: Any) -> tuple[list[Any], list[str]]:
+    """Of the first panel that shows something."""
+    known = [axes.get_legend_handles_labels() for axes in panels]
+    return next(((h, labels) for h, labels in known if h), ([], []))
 
 
 def _title(own: pd.DataFrame) -> str:
@@ -65,7 +84,6 @@ def _draw(axes: Any, own: pd.DataFrame) -> None:
     label_log(axes.xaxis)
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel(f"{T_GROK} (steps)")
 
 
 def _bars(part: pd.DataFrame) -> Floats:

@@ -13,6 +13,7 @@ from grokmap.arrays import Floats
 from grokmap.plot.figure import Figure
 from grokmap.plot.style import COLOURS, styled
 from grokmap.plot.ticks import label_log
+from grokmap.spec.axis import word
 
 UP, DOWN = COLOURS["grok"], COLOURS["memorize-only"]
 # Of families: Okabe and Ito's, each with a marker of its own.
@@ -41,7 +42,7 @@ def hysteresis_loops(
       runs: one row a run: run_id, the columns of `family`, ramp_steps.
       loops: by run_id; rates: `hysteresis.by_rate`; label: of the quantity.
     """
-    groups = list(runs.groupby(list(family)))
+    groups = list(runs.groupby(list(family), dropna=False))
     steps = sorted(runs["ramp_steps"].unique())
     with styled():
         size = (max(4.5, 1.25 * len(steps) + 0.9), 1.25 * len(groups) + 3.0)
@@ -91,7 +92,7 @@ def _draw_areas(
     figure: Any, rates: pd.DataFrame, family: Sequence[str], label: str
 ) -> None:
     axes = figure.subplots()
-    for i, (key, own) in enumerate(rates.groupby(list(family))):
+    for i, (key, own) in enumerate(rates.groupby(list(family), dropna=False)):
         own = own.sort_values("ramp_rate").dropna(subset="area")
         if own.empty:  # all of them diverged
             continue
@@ -117,13 +118,13 @@ def _draw_areas(
     axes.legend(fontsize=6.5)
 
 
-def _name(key: Mapping[str, float]) -> str:
+def _name(key: Mapping[str, Any]) -> str:
     """A family in words: from where to where, and what else tells it."""
     start = key["weight_decay"]
     others = [
-        f", {name} {value:g}"
+        f", {name} {word(value)}"
         for name, value in key.items()
-        if name not in ("weight_decay", "ramp_factor")
+        if name not in ("weight_decay", "ramp_factor") and pd.notna(value)
     ]
     return rf"$\lambda$ {start:g} to {start * key['ramp_factor']:g}" + "".join(others)
 

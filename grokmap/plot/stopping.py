@@ -23,49 +23,67 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
     """Accuracy lost by phase; share of grokking runs missed; AUC of warnings.
 
     Args:
-      lost, warned: `early_stopping.losses` and rows of `early_stopping.warnings`, one
-        series a quantity, with the columns `shown` (the AUC to draw), `against`, and
-        `unmatched`, drawn for the decay rate.
+      lost, warned: `early_stopping.losses_by_system`, of which each system has a row of
+        panels, and rows of `early_stopping.warnings`, one series a quantity, with the
+        columns `shown` (the AUC to draw), `against`, and `unmatched`, drawn for the
+        decay rate.
     """
+    systems = dict(list(lost.groupby("system", sort=False))) if "system" in lost else {}
+    parts = systems or {"": lost}
     with styled():
-        figure = Figure(figsize=(8.6, 2.5), layout="constrained")
-        accuracy, missed, warning = figure.subplots(1, 3)
-        for phase, own in lost.groupby("phase"):
-            colour = COLOURS.get(str(phase), "#000000")
-            band = (own["lost_final_q25"], own["lost_final_q75"])
-            accuracy.fill_between(
-                own["patience"], *band, color=colour, alpha=0.25, linewidth=0
-            )
-            _line(accuracy, own, "lost_final", colour, str(phase))
-        grok = lost[lost["missed"].notna()]
-        _line(missed, grok, "missed", COLOURS["grok"], None)
-        rate = warned["quantity"] == "decay_rate"
-        groups = warned[~rate].groupby("quantity", sort=False)
-        for (name, own), colour in zip(groups, QUANTITIES, strict=False):
-            _line(warning, own, "shown", colour, str(name).replace("_", " "))
-        label = "decay rate, unmatched"
-        _line(warning, warned[rate], "unmatched", "#999999", label, linestyle=":")
-        accuracy.set_ylabel("test accuracy lost (quartiles)")
-        missed.set_ylabel("share stopped before they grok")
-        warning.set_ylabel(f"AUC against {_against(warned)}\n(matched in decay rate)")
-        if grok.empty:
-            say_nothing(missed, "no run groks")
-        if warned.empty or warned["shown"].isna().all():
-            say_nothing(warning, "undecidable:\ntoo few runs on a side")
-        else:
-            warning.axhline(0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
+        size = (8.6, 2.5 * len(parts))
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(len(parts), 3, squeeze=False)
+        for row, (name, part) in zip(grid, parts.items(), strict=True):
+            _draw_losses(row[0], part)
+            _draw_missed(row[1], part)
+            row[1].set_title(name, fontsize=7)
+        _draw_warnings(grid[0, 2], warned)
+        for axes in grid[1:, 2]:  # warnings are told within systems, of all at once
+            axes.remove()
         least, most = lost["patience"].min() / 1.2, lost["patience"].max() * 1.2
-        for axes in (accuracy, missed, warning):
+        for axes in figure.axes:
             axes.set_xscale("log")
             label_log(axes.xaxis)
             axes.set_xlim(least, most)
             axes.set_ylim(-0.04, 1.04)
             axes.set_xlabel(UNITS[lost["unit"].iloc[0]])
-        above: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
-        accuracy.legend(fontsize=6, frameon=False, **above)
-        beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-        warning.legend(fontsize=6, frameon=False, **beside)
     return figure
+
+
+def _draw_losses(axes: Any, lost: pd.DataFrame) -> None:
+    for phase, rows in lost.groupby("phase"):
+        colour = COLOURS.get(str(phase), "#000000")
+        band = (rows["lost_final_q25"], rows["lost_final_q75"])
+        axes.fill_between(rows["patience"], *band, color=colour, alpha=0.25, lw=0)
+        _line(axes, rows, "lost_final", colour, str(phase))
+    axes.set_ylabel("test accuracy lost (quartiles)")
+    above: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
+    axes.legend(fontsize=6, frameon=False, **above)
+
+
+def _draw_missed(axes: Any, lost: pd.DataFrame) -> None:
+    grok = lost[lost["missed"].notna()]
+    _line(axes, grok, "missed", COLOURS["grok"], None)
+    axes.set_ylabel("share stopped before they grok")
+    if grok.empty:
+        say_nothing(axes, "no run groks")
+
+
+def _draw_warnings(axes: Any, warned: pd.DataFrame) -> None:
+    rate = warned["quantity"] == "decay_rate"
+    groups = warned[~rate].groupby("quantity", sort=False)
+    for (name, rows), colour in zip(groups, QUANTITIES, strict=False):
+        _line(axes, rows, "shown", colour, str(name).replace("_", " "))
+    label = "decay rate, unmatched"
+    _line(axes, warned[rate], "unmatched", "#999999", label, linestyle=":")
+    axes.set_ylabel(f"AUC against {_against(warned)}\n(matched in decay rate)")
+    if warned.empty or warned["shown"].isna().all():
+        say_nothing(axes, "undecidable:\ntoo few runs on a side")
+    else:
+        axes.axhline(0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
+    beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    axes.legend(fontsize=6, frameon=False, **beside)
 
 
 def _against(warned: pd.DataFrame) -> str:

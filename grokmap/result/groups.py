@@ -104,6 +104,41 @@ def select(
     return runs, tuple(axis for axis in axes if axis.name not in (at or {}))
 
 
+def at_one_place(
+    runs: pd.DataFrame, axes: Sequence[Axis], used: Collection[str], at: Place | None
+) -> pd.DataFrame:
+    """The runs that differ in `used` axes and the seed alone, at a place on the others.
+
+    Raises:
+      SpecError: an axis or a value that is not swept, or an axis left open.
+      ResultError: no run there is finished.
+    """
+    rest = others(axes, used)
+    for name in at or {}:
+        if name not in [axis.name for axis in rest]:
+            there = _names(rest) or "none"
+            raise SpecError(
+                f"--at {short(name)}: no other swept axis; there are: {there}"
+            )
+    runs, still = select(runs, rest, at)
+    open_ = [axis for axis in still if len(split(runs, [axis])) > 1]
+    if open_:
+        raise SpecError(
+            [
+                f"{axis.name} is swept too; choose one value, --at {axis.name}=VALUE, "
+                f"of {', '.join(map(_word, axis.values))}"
+                for axis in open_
+            ]
+        )
+    return runs
+
+
+def check_numbers(axes: Sequence[Axis], x: str) -> None:
+    """Raises SpecError where x is a swept choice, along which there is no distance."""
+    if any(axis.name == x and axis.kind == "choice" for axis in axes):
+        raise SpecError(f"--x {x}: names have no distance; choose an axis of numbers")
+
+
 def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Series:
     """[runs] whether each stands at a value of an axis.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -45,6 +46,15 @@ def label_runs(
     unreadable: list[str] = []
     parts = store.trajectory_parts(path, unreadable, columns)
     return classify_parts(parts, table, criteria), unreadable
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the result's path before what an analysis of its tables cannot do."""
+    try:
+        yield
+    except ResultError as error:
+        raise ResultError(f"{path}: {error}") from None
 
 
 def criteria_with(criteria: str | Criteria, phases: Sequence[str]) -> Criteria:

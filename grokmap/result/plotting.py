@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from grokmap.analysis.early_stopping import PATIENCE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,3 +33,59 @@ class Plots:
         from grokmap.result import phase_diagram
 
         return phase_diagram.draw(self._result, x, y, colour, at, criteria).figure
+
+    def laws(self, criteria: str | Criteria = "default") -> Figure:
+        """Each run's residual from each law of t_grok."""
+        from grokmap.result import laws
+
+        return laws.draw(laws.find(self._result, criteria)).figure
+
+    def law_collapse(self, criteria: str | Criteria = "default") -> Figure:
+        """t_grok r over alpha, before and after it is divided by laws."""
+        from grokmap.result import laws
+
+        return laws.draw_collapse(laws.find(self._result, criteria)).figure
+
+    def forecast(self, criteria: str | Criteria = "default") -> Figure:
+        """Forecasts of runs whose answer is known, against it."""
+        from grokmap.result import forecast
+
+        return forecast.draw(forecast.find(self._result, criteria)).figure
+
+    def early_stopping(
+        self,
+        patience: Sequence[float] = PATIENCE,
+        unit: str = "t_mem",
+        criteria: str | Criteria = "default",
+    ) -> Figure:
+        """What a stop would have cost, and what would have warned of it."""
+        from grokmap.result import early_stopping
+
+        found = early_stopping.find(self._result, patience, unit, criteria)
+        return early_stopping.draw(found).figure
+
+    def scaling(self, *args: Any, **options: Any) -> Figure:
+        """Options as of `Result.scaling`."""
+        from grokmap.result import scaling
+
+        return scaling.draw(scaling.find(self._result, *args, **options)).figure
+
+    def transition(self, *args: Any, **options: Any) -> Figure:
+        """Options as of `Result.transition`."""
+        from grokmap.result import transition
+
+        return transition.draw(transition.find(self._result, *args, **options)).figure
+
+    def hysteresis(self, quantity: str = "test_accuracy") -> Figure:
+        """Loops by family and rate, and their areas against the rate."""
+        from grokmap.result import hysteresis
+
+        return hysteresis.draw(hysteresis.find(self._result, quantity)).figure
+
+    def order_parameters(self, criteria: str | Criteria = "default") -> Figure:
+        """Each quantity against step / t_grok."""
+        from grokmap.result import order_parameters
+
+        return order_parameters.draw(
+            order_parameters.find(self._result, criteria)
+        ).figure

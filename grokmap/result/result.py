@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from grokmap import store
+from grokmap.analysis.early_stopping import PATIENCE
 from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import OrderParameter, quantities
@@ -213,6 +214,77 @@ class Result:
         from grokmap.result import boundaries
 
         return boundaries.find(self, x, y, criteria, budget).table
+
+    def laws(self, criteria: str | Criteria = "default") -> pd.DataFrame:
+        """Every law of t_grok, fitted to grokked and censored runs, best first.
+
+        See `analysis.laws.compare` for the columns, and `grokmap.result.laws.find`.
+        """
+        from grokmap.result import laws
+
+        return laws.find(self, criteria).table
+
+    def forecast(self, criteria: str | Criteria = "default") -> pd.DataFrame:
+        """When the runs that their budget cut short will grok, if they do, in steps.
+
+        See `grokmap.result.forecast.find`, which also says how well that is known.
+        """
+        from grokmap.result import forecast
+
+        return forecast.find(self, criteria).table
+
+    def early_stopping(
+        self,
+        patience: Sequence[float] = PATIENCE,
+        unit: str = "t_mem",
+        criteria: str | Criteria = "default",
+    ) -> pd.DataFrame:
+        """Test accuracy lost by a stop some patience after t_mem, by phase.
+
+        See `grokmap.result.early_stopping.find`, which also says what would have
+        warned.
+        """
+        from grokmap.result import early_stopping
+
+        return early_stopping.find(self, patience, unit, criteria).losses
+
+    def scaling(self, *args: Any, **options: Any) -> pd.DataFrame:
+        """Crossings, cumulants, data collapse and times by size, one row a number.
+
+        Options as of `grokmap.result.scaling.find`: size, x, quantity,
+        at={"depth": 2}, between=(0.01, 0.1), log, clock, criteria.
+        """
+        from grokmap.result import scaling
+
+        return scaling.find(self, *args, **options).table
+
+    def transition(self, *args: Any, **options: Any) -> pd.DataFrame:
+        """Evidence for a transition of first order or a continuous one.
+
+        Options as of `grokmap.result.transition.find`: quantity, x, at={"depth": 2},
+        loops (a `Result` of ramped runs). It also gives the verdict.
+        """
+        from grokmap.result import transition
+
+        return transition.find(self, *args, **options).table
+
+    def hysteresis(self, quantity: str = "test_accuracy") -> pd.DataFrame:
+        """The loop of each run whose weight decay was ramped, one row a run.
+
+        See `grokmap.result.hysteresis.find`, which also has medians by rate.
+        """
+        from grokmap.result import hysteresis
+
+        return hysteresis.find(self, quantity).table
+
+    def order_parameters(self, criteria: str | Criteria = "default") -> pd.DataFrame:
+        """Which quantity moves first where runs grok, and which tell phases apart.
+
+        See `grokmap.result.order_parameters.find`.
+        """
+        from grokmap.result import order_parameters
+
+        return order_parameters.find(self, criteria).table
 
     def phase_diagram(self, *args: Any, **options: Any) -> Figure:
         """The phases in a plane of two axes; options as of `plot.phase_diagram`."""

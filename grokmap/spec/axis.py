@@ -198,3 +198,10 @@ class Axis(NamedTuple):
 def kind_of(values: Iterable[float], whole: bool) -> str:
     """The kind of an axis of numbers, as far as its values tell."""
     return "integer" if whole else "log" if is_log(values) else "linear"
+
+
+def word(value: Any) -> str:
+    """A value of an axis as it is printed."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        return str(value)
+    return f"{value:.12g}"

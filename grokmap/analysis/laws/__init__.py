@@ -11,21 +11,27 @@ weight_decay. The time of gradient flow after t steps is t r / lambda: what eta,
 momentum and N^(-2 alpha) do to the clock cancels in it.
 """
 
-from grokmap.analysis.laws.comparison import compare, pure_decay, residuals
+from grokmap.analysis.laws.comparison import (
+    FEWEST,
+    compare,
+    fitted_alone,
+    pure_decay,
+    residuals,
+)
 from grokmap.analysis.laws.data import (
-    ALL,
     START,
     T_MEM,
     data_of,
     memorised,
     outside,
-    system_of,
 )
 from grokmap.analysis.laws.fitting import Fit, fit, log_likelihoods, standard_errors
 from grokmap.analysis.laws.table import LAWS, Law, applies
+from grokmap.analysis.systems import ALL
 
 __all__ = [
     "ALL",
+    "FEWEST",
     "Fit",
     "LAWS",
     "Law",
@@ -35,11 +41,11 @@ __all__ = [
     "compare",
     "data_of",
     "fit",
+    "fitted_alone",
     "log_likelihoods",
     "memorised",
     "outside",
     "pure_decay",
     "residuals",
     "standard_errors",
-    "system_of",
 ]

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from grokmap.analysis.laws.data import (
-    ALL,
     START,
     T_MEM,
     Data,
@@ -18,6 +17,7 @@ from grokmap.analysis.laws.data import (
 )
 from grokmap.analysis.laws.fitting import Fit, fit, log_likelihoods, standard_errors
 from grokmap.analysis.laws.table import FLOOR, LAWS, Law, applies
+from grokmap.analysis.systems import ALL
 from grokmap.arrays import Bools, Floats
 from grokmap.errors import ResultError
 
@@ -51,17 +51,22 @@ def compare(table: pd.DataFrame, known: Mapping[str, Law] = LAWS) -> pd.DataFram
             f"{table['grokked'].sum()} runs grokked after they memorised; laws are "
             f"compared from {FEWEST} on"
         )
-    counts = table[table["grokked"]].groupby("system").size()
-    systems = [name for name in counts.index if name != ALL]
-    several = all(counts[name] >= FEWEST for name in systems) and len(systems) > 1
-    scopes = {ALL: table} | {
-        name: table[table["system"] == name] for name in systems if several
-    }
+    systems = sorted(table["system"].unique())
+    enough = fitted_alone(table)
+    scopes = {ALL: table} | {name: table[table["system"] == name] for name in enough}
     parts = [_scope(scope, own, known) for scope, own in scopes.items()]
-    if several:
+    if enough and enough == systems:
         parts.append(_each(pd.concat(parts[1:]), table, systems))
     found = pd.concat([_ranked(part) for part in parts], ignore_index=True)
     return found.drop(columns="ratios")
+
+
+def fitted_alone(table: pd.DataFrame) -> list[str]:
+    """Of `memorised`: the systems with FEWEST grokked runs, if there are several."""
+    if table["system"].nunique() < 2:
+        return []
+    counts = table["grokked"].groupby(table["system"]).sum()
+    return sorted(counts.index[counts >= FEWEST])
 
 
 def _ranked(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,21 +8,16 @@ import numpy as np
 import pandas as pd
 
 from grokmap.analysis.series import values_at
+from grokmap.analysis.systems import system_of
 from grokmap.arrays import Bools, Floats
 from grokmap.classify import GROK
 
 # Arrays [runs] of columns of `memorised`, and what the systems are; see `data_of`.
 Data = dict[str, Any]
 
-# Axes that make a run another system, in whose name a law may have other constants.
-AXES = (
-    *("modulus", "width", "activation", "loss", "optimizer", "momentum"),
-    *("train_fraction", "learning_rate"),
-)
 # Degree of f in the weights, of the activations that make it a form (homogeneous):
 # those of `models`, which needs jax; a test compares them.
 DEGREES = {"quadratic": 3, "relu": 2}
-ALL = "all"
 START, T_MEM = "start", "t_mem"
 
 
@@ -98,20 +93,6 @@ def laziness(runs: pd.DataFrame) -> Floats:
     }
     rows = runs["alpha_convention"].map(list(scales).index).to_numpy(int)
     return np.array(list(scales.values()))[rows, np.arange(len(runs))]
-
-
-def system_of(runs: pd.DataFrame) -> pd.Series:
-    """[runs] the axes that make systems, with their values, such as "width=64"."""
-    swept = [name for name in AXES if name in runs and runs[name].nunique() > 1]
-    words = [
-        [f"{name}={_word(value)}" for name, value in zip(swept, row, strict=True)]
-        for row in runs[swept].to_numpy(object)  # itertuples may skip rows of nothing
-    ]
-    return pd.Series([", ".join(row) or ALL for row in words], runs.index, dtype=object)
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
 
 
 def data_of(table: pd.DataFrame, clock: str) -> Data:

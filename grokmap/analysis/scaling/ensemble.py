@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +75,7 @@ def gather(
     """Arranges the classified runs of one (size, axis, seed) grid.
 
     Args:
-      runs: of `classify`, differing in size, axis and seed only (`at`).
+      runs: of `classify`, differing in size, axis and seed only.
       quantity: what `final_<quantity>` holds is the order parameter.
       clock: t_grok in "decay" times (t_grok * decay_rate) or in "steps".
       log: whether the axis is taken in ln; None: where it spans a factor above 20.
@@ -151,41 +150,6 @@ def _check_counts(
         raise ResultError(f"{axis} is not swept; choose --x among the swept axes")
     if len(seeds) < FEWEST:
         raise ResultError(f"{len(seeds)} seeds: too few to resample; at least {FEWEST}")
-
-
-def at(
-    runs: pd.DataFrame, swept: Sequence[str], chosen: Mapping[str, float]
-) -> pd.DataFrame:
-    """The runs at chosen values of the other swept axes.
-
-    Args:
-      swept: the axes that must have one value each, size, x and seed aside.
-
-    Raises:
-      SpecError: an axis not swept, a value it has not, or an axis left open.
-    """
-    for axis, value in chosen.items():
-        if axis not in swept:
-            others = ", ".join(swept) or "none"
-            raise SpecError(f"--at {axis}: no other swept axis; there are: {others}")
-        near = np.isclose(runs[axis].astype(float), value, rtol=1e-6, atol=0)
-        if not near.any():
-            raise SpecError(f"--at {axis}={value:g}; its values: {_values(runs, axis)}")
-        runs = runs[near]
-    still = [axis for axis in swept if runs[axis].nunique() > 1]
-    if still:
-        raise SpecError(
-            [
-                f"{axis} is swept too; choose one value, --at {axis}=VALUE, "
-                f"of {_values(runs, axis)}"
-                for axis in still
-            ]
-        )
-    return runs
-
-
-def _values(runs: pd.DataFrame, axis: str) -> str:
-    return ", ".join(f"{value:g}" for value in sorted(runs[axis].unique()))
 
 
 def counts(grok: Floats, weights: Floats) -> tuple[Floats, Floats]:

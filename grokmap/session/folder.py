@@ -61,6 +61,8 @@ def resolve(
         say(f'learning_rate = "auto": {chosen:g}')
         sweep = sweep.with_learning_rate(chosen)
     check_folder(path, sweep, extend)
+    if disk.exists(path / store.SPEC):
+        sweep = sweep.with_kinds_of(store.read_spec(path))
     return path, sweep
 
 
@@ -137,7 +139,7 @@ def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]
             lost = [value for value in before if value not in after]
             if lost:
                 yield f"{key} had {', '.join(map(str, lost))}, which is gone"
-        elif before != after and key != "name":
+        elif before != after and key not in ("name", "axis_kinds"):
             grown = key in BUDGETS and before and after and after > before
             if not (grown and extend):
                 hint = "; --extend continues what it cut short" if grown else ""

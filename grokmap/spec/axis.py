@@ -198,3 +198,16 @@ class Axis(NamedTuple):
 def kind_of(values: Iterable[float], whole: bool) -> str:
     """The kind of an axis of numbers, as far as its values tell."""
     return "integer" if whole else "log" if is_log(values) else "linear"
+
+
+def kind_as_written(value: Any) -> str | None:
+    """The kind that an axis of real numbers is given by the grammar it is written in.
+
+    "log" of log:, "linear" of a:b:n and range:; None of lists and mixtures, of which
+    only the values tell.
+    """
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, str) or "," in value or ":" not in value:
+        return None
+    return "log" if value.strip().startswith("log") else "linear"

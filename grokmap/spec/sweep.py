@@ -263,7 +263,7 @@ class Sweep(BaseModel):
     def with_kinds_of(self, before: Sweep) -> Self:
         """The sweep with the kinds of those axes that have the same values in `before`,
         so that what was read of them stays what it was."""
-        kinds = dict(self.axis_kinds)
+        kinds: dict[str, Any] = dict(self.axis_kinds)
         for axis in before.axes:
             if axis.is_real and set(axis.values) == set(self.points(axis.name)):
                 kinds[axis.name] = axis.kind

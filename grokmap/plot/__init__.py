@@ -1,6 +1,6 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
-from grokmap.plot.cells import Plane, boundary, gather
+from grokmap.plot.cells import Cells, Plane, boundary, gather
 from grokmap.plot.diagram import (
     DELAY,
     PhasePanel,
@@ -25,6 +25,7 @@ from grokmap.plot.uncertainty import Map, uncertainty_maps
 __all__ = [
     "Branches",
     "COLOURS",
+    "Cells",
     "CURVES",
     "DELAY",
     "Map",

@@ -182,7 +182,7 @@ def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Serie
     """
     here = [own for own in axis.values if _is_same(axis, own, value)]
     if not here:
-        known = ", ".join(map(_word, axis.values))
+        known = ", ".join(map(word, axis.values))
         given = short(str(value))
         raise SpecError(f"at {axis.name}={given}: no such value; known: {known}")
     return runs[axis.name] == here[0]
@@ -196,7 +196,7 @@ def is_read(runs: pd.DataFrame, name: str) -> pd.Series:
 
 def title(place: Mapping[str, Any]) -> str:
     """A place in words, without the axes that are not read there."""
-    parts = (f"{k} = {_word(v)}" for k, v in place.items() if v is not None)
+    parts = (f"{k} = {word(v)}" for k, v in place.items() if v is not None)
     return ", ".join(parts)
 
 
@@ -230,7 +230,8 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """A value of an axis in words."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
@@ -241,4 +242,4 @@ def _names(axes: Sequence[Axis]) -> str:
 
 
 def _way_out(axes: Sequence[Axis]) -> str:
-    return " ".join(f"--at {axis.name}={_word(axis.values[0])}" for axis in axes)
+    return " ".join(f"--at {axis.name}={word(axis.values[0])}" for axis in axes)

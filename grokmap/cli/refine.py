@@ -8,7 +8,7 @@ from pathlib import Path
 from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.display import display_of
 from grokmap.cli.opened import open_result, say
-from grokmap.cli.pasted import argument, pasted
+from grokmap.cli.pasted import extend_command
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
 from grokmap.result.refine import Wanted, check, made, next_points
@@ -43,7 +43,8 @@ def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
 def _reason(path: Path, refined: Refined) -> str:
     if not refined.n_censored:
         return refined.why
-    extend = pasted(["grokmap", "sweep", argument(path), "--extend"])
+    runs = open_result(path).labelled(refined.criteria)
+    extend = extend_command(path, refined.session.sweep, runs)
     return f"{refined.why}; {refined.n_censored} runs are censored: `{extend}`"
 
 

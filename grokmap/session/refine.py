@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from grokmap import store
+from grokmap.classify import Criteria
 from grokmap.result import Result
 from grokmap.result.refine import Wanted, check, made, next_points
 from grokmap.session.listener import Listener
@@ -19,12 +20,13 @@ class Refined(NamedTuple):
     """How it ended.
 
     why: why no further round was made, empty if it was stopped before that; n_censored:
-    runs that only a larger budget could decide.
+    runs that only a larger budget could decide, by these criteria.
     """
 
     session: Session
     why: str = ""
     n_censored: int = 0
+    criteria: str | Criteria = "default"
 
 
 def refine(
@@ -72,4 +74,4 @@ def _reason(session: Session, result: Result, wanted: Wanted) -> Refined:
         return Refined(session, why)
     runs = result.labelled(wanted.criteria)
     why = "precision reached, or nothing further that runs could tell"
-    return Refined(session, why, int(runs["censored"].sum()))
+    return Refined(session, why, int(runs["censored"].sum()), wanted.criteria)

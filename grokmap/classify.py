@@ -65,6 +65,23 @@ class Criteria:
     dead_norm: float = 1e-4
     phases: tuple[str, str, str, str] = (NO_LEARNING, MEMORIZE_ONLY, GROK, GROK)
 
+    @property
+    def generalised(self) -> tuple[str, ...]:
+        """The names of the phases that count as grokked: both, with or without delay.
+
+        Raises:
+          SpecError: a phase that did not generalise has one of these names.
+        """
+        names = tuple(dict.fromkeys(self.phases[2:]))
+        same = sorted({*self.phases[:2]} & {*names})
+        if same:
+            raise SpecError(
+                f"criteria {self.name!r} call runs that generalised {same[0]!r}, as "
+                "they call others, so that none would seem to have grokked; choose "
+                "other names in `phases`"
+            )
+        return names
+
 
 # The literature's rules; thresholds as printed or as coded (Liu et al., arXiv
 # 2205.10343, Table 1: T = 1e5, a delay of 1e3 steps; the survey's code: first logged

@@ -11,7 +11,6 @@ from matplotlib.colors import to_rgb
 
 from grokmap import plot
 from grokmap.analysis.boundaries import boundaries
-from grokmap.errors import SpecError
 from grokmap.plot.figure import Figure
 
 ALPHAS, DECAYS = [0.0, 0.3], [1e-3, 1e-2, 1e-1, 1.0]
@@ -42,10 +41,28 @@ def planted(seeds: int = 2, **changes: object) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+PLANE = plot.Plane("weight_decay", "alpha", x_log=True, y_log=False)
+PHASES = plot.phases_of(("no-learning", "memorize-only", "grok", "grok"), ("grok",))
+
+
+def gathered(plane: plot.Plane = PLANE) -> plot.Cells:
+    return plot.gather(planted(), plane, "delay_ratio", ("grok",))
+
+
+def drawn(
+    runs: pd.DataFrame,
+    edges: pd.DataFrame | None = None,
+    shading: plot.Shading = plot.DELAY,
+) -> Figure:
+    """A diagram of one panel."""
+    panel = plot.PhasePanel("", runs, edges)
+    return plot.phase_diagram([panel], PLANE, PHASES, shading)
+
+
 def test_cells_gather_seeds() -> None:
     runs = planted()
     runs.loc[runs.index[2], "phase"] = "memorize-only"  # one of the two seeds
-    cells = plot.gather(runs, "weight_decay", "alpha").table
+    cells = plot.gather(runs, PLANE, "delay_ratio", ("grok",)).table
     assert len(cells) == 8
     half = cells[(cells["x"] == 1e-2) & (cells["y"] == 0)].iloc[0]
     assert half["p_grok"] == 0.5 and half["shade"] == 10
@@ -54,18 +71,18 @@ def test_cells_gather_seeds() -> None:
 
 def test_cells_tile_the_plane_without_gaps() -> None:
     for x in ("weight_decay", "decay_rate"):
-        cells = plot.gather(planted(), x, "alpha").table
+        cells = gathered(PLANE._replace(x=x)).table
         for _, row in cells.groupby("y"):
             row = row.sort_values("x")
             assert np.all((row["x_low"] < row["x"]) & (row["x"] < row["x_high"]))
             np.testing.assert_allclose(row["x_high"][:-1], row["x_low"][1:])
-    edges = plot.gather(planted(), "weight_decay", "alpha").table
+    edges = gathered().table
     assert edges["x_low"].min() == pytest.approx(10**-3.5)
     assert edges["y_low"].min() == pytest.approx(-0.15)
 
 
 def test_boundary_only_between_measured_cells() -> None:
-    cells = plot.gather(planted(), "weight_decay", "alpha").table
+    cells = gathered().table
     found = {tuple(np.round(np.ravel(s), 6)) for s in plot.boundary(cells)}
     # At lambda = 10^-0.5, grok meets no-learning in both rows; where grok meets a
     # censored cell there is no edge, and between the rows neither.
@@ -76,7 +93,7 @@ def test_boundary_only_between_measured_cells() -> None:
 def test_colours_hatches_and_labels_are_drawn() -> None:
     runs = planted()
     runs.loc[runs.index[2], "phase"] = "memorize-only"
-    figure = plot.phase_diagram(runs)
+    figure = drawn(runs)
     phases, ratios = figure.subfigs[0].axes[0], figure.subfigs[1].axes[0]
     solid, hatched = (c for c in phases.collections if isinstance(c, PatchCollection))
     colours = [tuple(c[:3]) for c in solid.get_facecolors()]
@@ -93,40 +110,35 @@ def test_colours_hatches_and_labels_are_drawn() -> None:
 
 def test_zero_weight_decay_has_a_place_on_the_log_axis(tmp_path: Path) -> None:
     zero = planted().query("weight_decay == 1e-3").assign(weight_decay=0.0)
-    figure = plot.phase_diagram(pd.concat([planted(), zero]))
+    figure = drawn(pd.concat([planted(), zero]))
     figure.savefig(tmp_path / "x.png")
     axes = figure.subfigs[0].axes[0]
     labels = [t.get_text() for t in axes.get_xticklabels()]
     assert labels[0] == "0" and "0.001" in labels
 
 
-def test_small_multiples_over_fraction_and_width() -> None:
-    runs = pd.concat(
-        planted(train_fraction=f, width=n) for f in (0.3, 0.5, 0.7) for n in (32, 64)
-    )
-    figure = plot.phase_diagram(runs)
-    titles = [a.get_title() for a in figure.subfigs[0].axes]
-    assert len(titles) == 6 and len(set(titles)) == 6
-    swapped = plot.phase_diagram(
-        runs[runs["weight_decay"] == 1e-2].assign(learning_rate=0.1),
-        "train_fraction",
-        "width",
-    )
-    assert len(swapped.subfigs[0].axes) == 2  # one for each alpha
+def test_small_multiples_are_laid_out_and_titled() -> None:
+    panels = [
+        plot.PhasePanel(f"width = {n}", planted(width=n))
+        for n in (32, 64, 128, 256, 512)
+    ]
+    figure = plot.phase_diagram(panels, PLANE, PHASES, columns=3)
+    axes = figure.subfigs[0].axes
+    assert [a.get_title() for a in axes] == [*(p.title for p in panels), ""]
+    assert [a.get_visible() for a in axes] == [True] * 5 + [False]
+    # The third has nothing below it, so that it says itself what its axis is.
+    assert [bool(a.get_xlabel()) for a in axes[:5]] == [False, False, True, True, True]
+    assert [bool(a.get_ylabel()) for a in axes[:5]] == [True, False, False, True, False]
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "message"),
-    [
-        ("width", "alpha", "'width' is not swept"),
-        ("alpha", "alpha", "one axis"),
-        ("weight_decay", "decay_rate", "one axis"),
-        ("lambda", "alpha", "'lambda' is not swept"),
-    ],
-)
-def test_axes_that_cannot_be_drawn(x: str, y: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message):
-        plot.phase_diagram(planted(), x, y)
+def test_phases_with_names_of_their_own_have_colours() -> None:
+    names = {"no-learning": "a", "memorize-only": "b", "grok": "c"}
+    runs = planted().replace({"phase": names})
+    phases = plot.phases_of(("a", "b", "c", "d"), ("c", "d"))
+    figure = plot.phase_diagram([plot.PhasePanel("", runs)], PLANE, phases)
+    legend = [t.get_text() for t in figure.subfigs[0].legends[0].get_texts()]
+    assert legend[:3] == ["a", "b", "c (opacity: share)"]
+    assert phases.colours["c"] == plot.COLOURS["grok"]
 
 
 def test_curves_mark_the_times() -> None:
@@ -162,7 +174,7 @@ def test_a_map_of_another_quantity_is_coloured_by_it() -> None:
     runs = planted()
     runs["q"] = np.where(runs["phase"] == "grok", 0.9, 0.1)
     runs.loc[runs["phase"] == "no-learning", "q"] = np.nan
-    figure = plot.phase_diagram(runs, shading=plot.Shading("q", "$q$", False))
+    figure = drawn(runs, shading=plot.Shading("q", "$q$", False))
     axes = figure.subfigs[1].axes[0]
     cells, hatched = (c for c in axes.collections if isinstance(c, PatchCollection))
     # An undefined value is a blank cell, what a budget cut short is hatched.
@@ -170,7 +182,7 @@ def test_a_map_of_another_quantity_is_coloured_by_it() -> None:
     assert len({tuple(c) for c in cells.get_facecolors()}) == 2
     assert figure.subfigs[1].axes[-1].get_ylabel() == "$q$"
     runs["q"] = np.nan
-    plot.phase_diagram(runs, shading=plot.Shading("q", "$q$", True))
+    drawn(runs, shading=plot.Shading("q", "$q$", True))
 
 
 def test_transition_panels_show_median_band_and_half_way() -> None:
@@ -194,7 +206,7 @@ def test_transition_panels_show_median_band_and_half_way() -> None:
 def test_a_map_with_nothing_to_show_says_so() -> None:
     runs = planted().assign(delay_ratio=np.nan, phase="no-learning", censored=False)
     edges = boundaries(runs)
-    figure = plot.phase_diagram(runs, edges=edges)
+    figure = drawn(runs, edges)
     words = [text.get_text() for text in figure.subfigs[1].axes[0].texts]
     assert words == ["no run has it"]
     legend = figure.legends[0].get_texts()
@@ -203,14 +215,9 @@ def test_a_map_with_nothing_to_show_says_so() -> None:
 
 def test_a_bar_of_one_value_has_ticks() -> None:
     runs = planted().assign(delay_ratio=lambda t: t["delay_ratio"] * 1.23)
-    bar = plot.phase_diagram(runs).subfigs[1].axes[-1]
+    bar = drawn(runs).subfigs[1].axes[-1]
     ticks = [text.get_text() for text in bar.get_yticklabels()]
     assert ticks[0] == "12.3" and len(ticks) == 2
-
-
-def test_one_swept_axis_is_no_diagram() -> None:
-    with pytest.raises(SpecError, match="weight_decay has several values here"):
-        plot.phase_diagram(planted().query("alpha == 0"))
 
 
 def test_a_figure_shows_itself_in_a_notebook() -> None:

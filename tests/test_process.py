@@ -16,11 +16,11 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 from conftest import CACHE, ROOT, mostly_slow
-from matplotlib.figure import Figure
 
 from grokmap import plot, store
 from grokmap.engine import devices
 from grokmap.process import environment, signals, streams
+from grokmap.result import Result
 
 QUICKSTART = ROOT / "results/quickstart-reference"
 TINY = """
@@ -361,9 +361,7 @@ def test_figures_do_not_depend_on_matplotlibrc(folder: Path, rc: str) -> None:
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
 def test_figures_do_not_depend_on_the_style_in_force(kind: str) -> None:
     def drawn() -> bytes:
-        runs = pd.read_parquet(QUICKSTART / "runs.parquet")
-        figure = plot.phase_diagram(runs, "weight_decay", "alpha")
-        assert isinstance(figure, Figure)
+        figure = Result(QUICKSTART).phase_diagram()
         return plot.figure_bytes(figure, kind)
 
     plain = drawn()

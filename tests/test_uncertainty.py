@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 from scipy import stats
 
+import grokmap
 from grokmap.analysis.cells import probabilities, sensitivity
 from grokmap.analysis.statistics import (
     median_interval,
@@ -151,9 +152,7 @@ def test_other_axes_have_tables_of_their_own(command_line: Any, tmp_path: Path) 
     assert all((path / name).read_bytes() == data for name, data in before.items())
 
 
-@pytest.mark.parametrize(
-    "command", "boundaries uncertainty phase-diagram refine laws forecast".split()
-)
+@pytest.mark.parametrize("command", ["laws", "forecast"])
 def test_rules_without_a_phase_that_generalised_are_refused(
     command_line: Any, command: str
 ) -> None:
@@ -162,6 +161,25 @@ def test_rules_without_a_phase_that_generalised_are_refused(
     code, out, err = command_line(command, result, "--criteria", "own.toml")
     assert code == 2 and not out and "have no phase 'grok'" in err
     assert "without `phases`" in err
+
+
+def test_phases_of_any_name_are_the_same_diagram(
+    command_line: Any, tmp_path: Path
+) -> None:
+    named, twice = tmp_path / "named.toml", tmp_path / "twice.toml"
+    named.write_text("phases = ['a', 'b', 'c', 'd']\n")
+    twice.write_text("phases = ['a', 'b', 'b', 'd']\n")
+    result = grokmap.open(ROOT / "results/quickstart-reference")
+    default, other = result.uncertainty(), result.uncertainty(criteria=str(named))
+    names = ["p_grok", "p_grok_low", "p_grok_high", "t_grok"]
+    pd.testing.assert_frame_equal(other[names], default[names])
+    pd.testing.assert_frame_equal(
+        result.boundaries(criteria=str(named)), result.boundaries()
+    )
+    for command in ("boundaries", "uncertainty", "phase-diagram", "refine"):
+        words = (command, str(result.path), "--criteria", str(twice))
+        code, out, err = command_line(*words)
+        assert code == 2 and not out and "runs that generalised 'b'" in err
 
 
 def test_a_ratio_of_medians_pairs_its_seeds() -> None:

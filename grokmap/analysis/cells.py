@@ -18,12 +18,14 @@ def probabilities(
     axes: Sequence[str],
     grokked: Sequence[str],
     level: float = LEVEL,
+    phases: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """One row a cell: P(phase) and t_grok over its seeds.
 
     Args:
       runs: classified runs. axes: the columns that tell cells apart.
       grokked: the phases that generalised.
+      phases: those to give P of (default: all that some run has).
 
     Returns:
       The axes; n_runs; n_undecided (censored: they may still grok); for each phase P
@@ -33,7 +35,7 @@ def probabilities(
       t_grok_high (Kaplan-Meier median in steps; inf: half the runs or more have not
       grokked, or never will; no interval of fewer than FEWEST runs).
     """
-    phases = list(dict.fromkeys(runs["phase"]))
+    phases = list(dict.fromkeys(runs["phase"])) if phases is None else phases
     rows = []
     for point, cell in runs.groupby(list(axes), sort=True):
         yes = cell["phase"].isin(grokked).to_numpy()

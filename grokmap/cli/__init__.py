@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from grokmap import __version__
 from grokmap.cli import training
-from grokmap.cli.options import ONE_RUN, Formats, Json, Out, Plugins, Result, Rules
+from grokmap.cli.options import ONE_RUN, At, Formats, Json, Out, Plugins, Result, Rules
 from grokmap.errors import GrokmapError, shown
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
@@ -81,9 +81,10 @@ def phase_diagram(
     colour: Annotated[
         str, typer.Option(help="Right map: delay_ratio, or a recorded quantity.")
     ] = "delay_ratio",
-    at: Annotated[
+    when: Annotated[
         str, typer.Option(help="When that quantity is taken: final, t_mem.")
     ] = "final",
+    at: At = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -91,8 +92,10 @@ def phase_diagram(
 ) -> None:
     """Draw the phases of RESULT and the map of t_grok / t_mem or another quantity."""
     from grokmap.cli.figures import Diagram, draw_phase_diagram
+    from grokmap.cli.places import read_places
 
-    draw_phase_diagram(result, Diagram(x, y, colour, at), criteria, formats, out)
+    diagram, place = Diagram(x, y, colour, when), read_places(at or ())
+    draw_phase_diagram(result, diagram, criteria, formats, out, place)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -100,6 +103,7 @@ def boundaries(
     result: Result,
     x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
+    at: At = None,
     criteria: Rules = "default",
     budget: Annotated[
         bool, typer.Option(help="Say how far half of the budget moves each edge.")
@@ -110,8 +114,10 @@ def boundaries(
 ) -> None:
     """Where the grok wedge begins and ends in each row, with intervals."""
     from grokmap.cli.boundaries import find_boundaries
+    from grokmap.cli.places import read_places
 
-    find_boundaries(result, x, y, criteria, budget, as_json, out)
+    place = read_places(at or ())
+    find_boundaries(result, x, y, criteria, budget, as_json, out, place)
 
 
 app.command(rich_help_panel=RUN)(training.refine)
@@ -124,6 +130,7 @@ def uncertainty(
     result: Result,
     x: Annotated[str, typer.Option(help="Swept axis.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Swept axis.")] = "alpha",
+    at: At = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -131,9 +138,11 @@ def uncertainty(
     plugin: Plugins = None,
 ) -> None:
     """P(phase) and t_grok with intervals, and labels that other bars would change."""
+    from grokmap.cli.places import read_places
     from grokmap.cli.uncertainty import map_uncertainty
 
-    map_uncertainty(result, x, y, criteria, formats, out, as_json)
+    place = read_places(at or ())
+    map_uncertainty(result, x, y, criteria, formats, out, as_json, place)
 
 
 @app.command("order-parameters", rich_help_panel=ANALYSE)

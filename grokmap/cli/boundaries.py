@@ -13,7 +13,9 @@ from grokmap.analysis import boundaries as wedge
 from grokmap.classify import Criteria, read_criteria
 from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import name_of, outputs, print_files
+from grokmap.result import groups
 from grokmap.result.boundaries import find
+from grokmap.result.groups import word
 
 NAME = "boundaries"
 
@@ -26,12 +28,13 @@ def find_boundaries(
     budget: bool,
     as_json: bool,
     out: Path | None = None,
+    at: groups.Place | None = None,
 ) -> None:
     """Prints the edges, alpha_c and the shift at half the budget; writes the table."""
     to = outputs(path, out)
     rules = read_criteria(criteria)
-    found = find(open_result(path), x, y, rules, budget)
-    name = table_name(NAME, x, y, rules)
+    found = find(open_result(path), x, y, rules, budget, at)
+    name = table_name(NAME, x, y, rules, at)
     files = [to.table(found.table, name, kind) for kind in ("parquet", "csv")]
     if as_json:
         tables = {"edges": found.table, "critical": found.critical}
@@ -47,10 +50,13 @@ def find_boundaries(
     print_files(*files)
 
 
-def table_name(name: str, x: str, y: str, rules: Criteria) -> str:
+def table_name(
+    name: str, x: str, y: str, rules: Criteria, at: groups.Place | None
+) -> str:
     """File name without suffix, telling the axes and rules unless they are default."""
     if (x, y) != ("weight_decay", "alpha"):
         name += f"-{x}-{y}"
+    name = "-".join([name, *(f"{k}={word(v)}" for k, v in (at or {}).items())])
     return name if rules.name == "default" else f"{name}-{rules.name}"
 
 
@@ -60,13 +66,22 @@ def _print(
     print(f"{x} at the edges of the grok wedge, P(grok) = 1/2, 95% intervals")
     shown = [_shown(edge) for edge in edges.to_dict("records")]
     wide = max(34, *(len(text) + 2 for text in shown))
-    for place, own in edges.assign(shown=shown).groupby([*by, y], sort=False):
-        head = "  ".join(f"{k} {v:<9.4g}" for k, v in zip([*by, y], place, strict=True))
-        print(f"  {head}{''.join(f'{text:<{wide}}' for text in own['shown'])}".rstrip())
+    table = edges.assign(shown=shown)
+    for place, row in table.groupby([*by, y], sort=False, dropna=False):
+        pairs = zip([*by, y], place, strict=True)
+        head = "  ".join(f"{k} {_padded(v)}" for k, v in pairs)
+        print(f"  {head}{''.join(f'{text:<{wide}}' for text in row['shown'])}".rstrip())
     for edge in closing.to_dict("records"):
-        place = "".join(f"{k} {edge[k]:g}: " for k in by)
+        place = "".join(f"{k} {_padded(edge[k]).strip()}: " for k in by)
         verb = "opens" if edge["edge"] == wedge.MIN else "closes"
         print(f"{place}the wedge {verb} at {y}: {_shown(edge)}")
+
+
+def _padded(value: Any) -> str:
+    """A value of an axis in a column; - where it is not read."""
+    if isinstance(value, str) or not pd.api.types.is_number(value):
+        return f"{'-' if value is None else word(value):<9}"
+    return f"{'-' if pd.isna(value) else format(value, '.4g'):<9}"
 
 
 def _shown(edge: dict[str, Any]) -> str:

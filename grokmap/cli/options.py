@@ -18,6 +18,10 @@ Rules = Annotated[
     str,
     typer.Option("--criteria", help="default, liu2022, survey2026, or a .toml file."),
 ]
+At = Annotated[
+    list[str] | None,
+    typer.Option(help="axis=value of another swept axis; repeat for more [all]."),
+]
 Formats = Annotated[
     str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")
 ]

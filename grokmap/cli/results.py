@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from grokmap import store
-from grokmap.classify import FLAGS, Criteria, classify, read_criteria
+from grokmap.classify import FLAGS, Criteria, read_criteria
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, shown
 from grokmap.result import selection
-from grokmap.result.labels import phase_counts, plan_of, with_costs
+from grokmap.result.labels import phase_counts, plan_of
+from grokmap.result.status import plain
 from grokmap.spec.words import SYSTEM_SIZES
 
 
@@ -51,10 +52,10 @@ def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> N
 
     to = outputs(path, out)
     criteria = read_criteria(name)
-    runs = load_runs(path, criteria, None)
+    runs = open_result(path).classify(criteria)
     default = criteria.name == "default"
     file_name = "runs" if default else f"runs-{criteria.name}"
-    file = to.table(with_costs(path, runs), file_name)
+    file = to.table(runs, file_name)
     counts = phase_counts(runs, criteria.phases)
     if as_json:
         print(json.dumps({"criteria": criteria.name, "file": name_of(file), **counts}))
@@ -64,34 +65,16 @@ def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> N
 
 
 def print_status(path: Path, as_json: bool) -> None:
-    table = plan_of(path)
-    found = store.stored(path)
-    unreadable = [f"{file}: {reason}" for file, reason in found.damaged.items()]
-    known = found.steps.keys() & set(table["run_id"])
-    missing = len(table) - len(known)
-    criteria = read_criteria("default")
-    counts: dict[str, int] = {}
-    if known:
-        counts = phase_counts(load_runs(path, criteria), criteria.phases)
+    known = open_result(path).status()
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "planned": len(table),
-                    "done": len(known),
-                    "missing": missing,
-                    "unreadable_files": unreadable,
-                    **counts,
-                }
-            )
-        )
+        print(json.dumps(known))
         return
-    head = f"{path}: {len(known)} of {len(table)} runs done, {missing} missing"
-    print(shown(head))
-    for line in unreadable:
+    planned, done, missing = (known.pop(k) for k in ("planned", "done", "missing"))
+    print(shown(f"{path}: {done} of {planned} runs done, {missing} missing"))
+    for line in known.pop("unreadable_files"):
         print(f"  {shown(line)}")
-    if counts:
-        print_counts(counts)
+    if known:
+        print_counts(known)
     if missing:
         print("  run the same `grokmap sweep` again to do the rest")
 
@@ -139,7 +122,7 @@ def print_command(path: Path, text: str) -> None:
         word
         for key in store.read_spec(path).swept
         if _is_read(run, key)
-        for word in ("-s", f"{key}={_plain(run[key])!r}")
+        for word in ("-s", f"{key}={plain(run[key])!r}")
     ]
     tile = [] if made[-1].tile is None else ["--tile", str(made[-1].tile)]
     out = ["--out", f"{argument(path)}-{run_id}"]
@@ -149,14 +132,7 @@ def print_command(path: Path, text: str) -> None:
 
 
 def show_run(path: Path, text: str, name: str, as_json: bool) -> None:
-    run_id = find_run(path, text)
-    trajectories, _ = store.read_trajectories(path, None, [run_id])
-    if len(trajectories) == 0:
-        raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
-    plan = plan_of(path)
-    row = classify(trajectories, plan, read_criteria(name)).iloc[0]
-    facts = {key: _plain(value) for key, value in row.items()}
-    facts["records"] = len(trajectories)
+    facts = open_result(path).show(find_run(path, text), name)
     if as_json:
         print(json.dumps(facts, indent=2))
         return
@@ -164,10 +140,3 @@ def show_run(path: Path, text: str, name: str, as_json: bool) -> None:
         text = "-" if value is None else str(value)
         text = f"{value:.6g}" if isinstance(value, float) else text
         print(shown(f"{key:<26} {text}"))
-
-
-def _plain(value: Any) -> Any:
-    """A table's value as JSON has it; null for what is undefined or infinite."""
-    if pd.isna(value) or value in (float("inf"), -float("inf")):
-        return None
-    return value.item() if hasattr(value, "item") else value

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grokmap.cli.options import ONE_RUN, Json, Plugins, Result, Rules, TimeBudget
+from grokmap.cli.options import ONE_RUN, At, Json, Plugins, Result, Rules, TimeBudget
 
 SPEC = (
     "Sweep file (TOML), result folder to go on with, or, where nothing here is called "
@@ -82,6 +82,7 @@ def refine(
     max_runs: Annotated[int, typer.Option(help="Runs beside the grid, at most.")] = 500,
     x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
+    at: At = None,
     y_precision: Annotated[
         float | None, typer.Option(help="Closest distance of rows [its span / 24].")
     ] = None,
@@ -97,11 +98,14 @@ def refine(
     plugin: Plugins = None,
 ) -> None:
     """Train where the edges of the wedge are uncertain, until they are known."""
-    from grokmap.cli.refine import Wanted, refine_result
+    from grokmap.cli.places import read_places
+    from grokmap.cli.refine import refine_result
     from grokmap.cli.sweep import Given, options_of
+    from grokmap.result.refine import Wanted
 
     given = Given(result, (), result, options_of(time_budget), as_json)
-    wanted = Wanted(x, y, precision, y_precision, max_runs, batch, criteria)
+    place = read_places(at or ())
+    wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, place)
     raise typer.Exit(refine_result(given, wanted, dry_run))
 
 

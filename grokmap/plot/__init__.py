@@ -1,13 +1,12 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
-from grokmap.plot.cells import boundary, gather
+from grokmap.plot.cells import Cells, Plane, boundary, gather
 from grokmap.plot.diagram import (
-    AXES,
     DELAY,
+    PhasePanel,
     Shading,
     axis_label,
     diagram_cells,
-    multiples,
     phase_diagram,
 )
 from grokmap.plot.forecast import forecast_panels
@@ -17,21 +16,23 @@ from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
-from grokmap.plot.style import COLOURS, GENERALISED, figure_bytes
+from grokmap.plot.style import COLOURS, Phases, figure_bytes, phases_of
 from grokmap.plot.trajectories import CURVES, curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
 
 __all__ = [
-    "AXES",
     "Branches",
     "COLOURS",
+    "Cells",
     "CURVES",
     "DELAY",
-    "GENERALISED",
     "Map",
     "Panel",
+    "PhasePanel",
+    "Phases",
+    "Plane",
     "Scales",
     "Shading",
     "axis_label",
@@ -47,10 +48,10 @@ __all__ = [
     "hysteresis_loops",
     "loop_table",
     "loss_curves",
-    "multiples",
     "order_panels",
     "phase_diagram",
     "phase_grids",
+    "phases_of",
     "scaling_figure",
     "transition_panels",
     "transition_table",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from grokmap.arrays import Floats
-from grokmap.plot.style import GENERALISED
-from grokmap.spec import is_log
+
+
+class Plane(NamedTuple):
+    """The two axes of a diagram, and whether each is read as its log."""
+
+    x: str
+    y: str
+    x_log: bool
+    y_log: bool
 
 
 class Cells(NamedTuple):
@@ -25,15 +33,22 @@ class Cells(NamedTuple):
     y_log: bool
 
 
-def gather(runs: pd.DataFrame, x: str, y: str, shade: str = "delay_ratio") -> Cells:
-    """Gathers runs of one panel into cells, seeds together."""
-    x_log, y_log = is_log(runs[x]), is_log(runs[y])
+def gather(
+    runs: pd.DataFrame, plane: Plane, shade: str, grokked: Collection[str]
+) -> Cells:
+    """Gathers runs of one panel into cells, seeds together.
+
+    grokked: the phases that generalised.
+    """
+    x, y, x_log, y_log = plane
     # On a decay_rate axis the cells of a row share alpha, not a column: cells are then
     # told apart by the weight decay that was swept.
     keys = ["weight_decay" if axis == "decay_rate" else axis for axis in (x, y)]
     if "decay_rate" in (x, y) and runs["weight_decay"].nunique() == 1:
         keys = [x, y]
-    table = pd.DataFrame([_cell(group, x, y, shade) for _, group in runs.groupby(keys)])
+    table = pd.DataFrame(
+        [_cell(group, x, y, shade, grokked) for _, group in runs.groupby(keys)]
+    )
     # Rows with places of their own, as `refine` makes them, have own neighbours.
     ragged = len(table) < table["x"].nunique() * table["y"].nunique()
     own_rows = x == "decay_rate" or (ragged and y != "decay_rate")
@@ -42,10 +57,11 @@ def gather(runs: pd.DataFrame, x: str, y: str, shade: str = "delay_ratio") -> Ce
     return Cells(table, x_log, y_log)
 
 
-def _cell(runs: pd.DataFrame, x: str, y: str, shade: str) -> dict[str, Any]:
+def _cell(
+    runs: pd.DataFrame, x: str, y: str, shade: str, grokked: Collection[str]
+) -> dict[str, Any]:
     phases = runs["phase"].value_counts()
-    generalised = [name for name in phases.index if name in GENERALISED]
-    grokked = runs["phase"].isin(GENERALISED)
+    generalised = [name for name in phases.index if name in grokked]
     # Of a frame: where no value is known, pandas 2 warns of a column's median.
     shades = runs[[shade]].astype(float).median()
     return {
@@ -53,7 +69,7 @@ def _cell(runs: pd.DataFrame, x: str, y: str, shade: str) -> dict[str, Any]:
         "y": float(runs[y].iloc[0]),
         "phase": phases.idxmax(),
         "top": generalised[0] if generalised else None,
-        "p_grok": float(grokked.mean()),
+        "p_grok": float(runs["phase"].isin(grokked).mean()),
         "censored": float(runs["censored"].mean()),
         "shade": float(shades.iloc[0]),
     }

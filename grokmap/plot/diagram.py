@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -14,27 +16,11 @@ from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from grokmap.errors import SpecError
-from grokmap.plot.cells import Cells, boundary, gather
+from grokmap.plot.cells import Cells, Plane, boundary, gather
 from grokmap.plot.figure import Figure
-from grokmap.plot.style import COLOURS, GENERALISED, styled
+from grokmap.plot.style import Phases, styled
 from grokmap.plot.ticks import label_bar, label_log, numbers, round_values
 
-AXES = (
-    "alpha",
-    "weight_decay",
-    "decay_rate",
-    "train_fraction",
-    "width",
-    "modulus",
-    "learning_rate",
-    "momentum",
-    "beta1",
-    "beta2",
-    "epsilon",
-    "ramp_factor",
-    "ramp_steps",
-)
 LABELS = {
     "weight_decay": r"weight decay $\lambda$",
     "decay_rate": r"decay rate $r$ (per step)",
@@ -71,126 +57,88 @@ DELAY = Shading(
 )
 
 
-def swept_axes(runs: pd.DataFrame) -> list[str]:
-    """The axes with more than one value in `runs`, `decay_rate` aside."""
-    return [
-        axis
-        for axis in AXES
-        if axis != "decay_rate" and axis in runs and runs[axis].nunique() > 1
-    ]
+class PhasePanel(NamedTuple):
+    """One of the small multiples.
 
-
-def multiples(runs: pd.DataFrame, x: str, y: str) -> list[str]:
-    """The swept axes beside x and y, each of which gives small multiples.
-
-    Raises:
-      SpecError: x or y is not swept, or more than two others are.
+    title: where its runs are on the axes that are not drawn. runs: classified, one row
+    each. edges: `analysis.boundaries.boundaries` of them along x, drawn with their
+    intervals; None: not known.
     """
-    _, columns, rows = _panels(runs, x, y)
-    return [m.axis for m in (columns, rows) if m.axis]
+
+    title: str
+    runs: pd.DataFrame
+    edges: pd.DataFrame | None = None
 
 
 def phase_diagram(
-    runs: pd.DataFrame,
-    x: str = "weight_decay",
-    y: str = "alpha",
+    panels: Sequence[PhasePanel],
+    plane: Plane,
+    phases: Phases,
     shading: Shading = DELAY,
-    edges: pd.DataFrame | None = None,
+    columns: int = 1,
 ) -> Figure:
     """The phase diagram and, beside it, the map of t_grok / t_mem.
 
     Args:
-      runs: classified runs (`classify`), one row each.
-      x, y: two different axes; every other swept one gives small multiples.
+      panels: small multiples, row by row, `columns` in each.
       shading: the quantity of the map, instead of t_grok / t_mem.
-      edges: `boundaries.boundaries` of the runs along x, drawn with their intervals.
-
-    Raises:
-      SpecError: an axis that is not swept, or more than two others that are.
     """
-    panels, columns, rows = _panels(runs, x, y)
+    runs = pd.concat([panel.runs for panel in panels])
+    shape = (-(-len(panels) // columns), columns)
+    norm = _norm(runs, shading)
     with styled():
-        wide = len(columns.values) <= 2
-        figure = _diagram_figure(len(columns.values), len(rows.values), wide)
+        wide = columns <= 2
+        figure = _diagram_figure(columns, shape[0], wide)
         halves: Any = figure.subfigures(1, 2) if wide else figure.subfigures(2, 1)
-        norm = _norm(runs, shading)
-        shape = (len(rows.values), len(columns.values))
-        for half, draw in zip(halves, (_draw_phases, _draw_shades), strict=True):
+        for half, right in zip(halves, (False, True), strict=True):
             axes = half.subplots(*shape, squeeze=False, sharex=True, sharey=True)
-            for (i, j), panel in panels.items():
-                cells = gather(panel, x, y, shading.column)
-                draw(axes[i, j], cells, norm)
-                if edges is not None and draw is _draw_phases:
-                    _draw_edges(axes[i, j], _of_panel(edges, panel, y))
-                _label_panel(axes[i, j], runs, x, y, (i, j), shape, columns, rows)
-                scale(axes[i, j], cells)
-        drawn = edges is not None and edges[["low", "high"]].notna().any(axis=None)
-        _phase_legend(figure, runs, bool(drawn), wide)
+            for place, panel in zip(axes.flat, panels, strict=False):
+                cells = gather(panel.runs, plane, shading.column, phases.grokked)
+                if right:
+                    _draw_shades(place, cells, norm)
+                else:
+                    _draw_phases(place, cells, phases)
+                    _draw_edges(place, panel.edges, plane.y)
+                place.set_title(wrapped(panel.title), fontsize=7)
+                scale(place, cells)
+            label_grid(axes, len(panels), (axis_label(k, runs) for k in plane[:2]))
+        drawn = any(_has_intervals(panel.edges) for panel in panels)
+        _phase_legend(figure, runs, phases, drawn, wide)
         _shade_bar(halves[1], norm, shading)
     return figure
 
 
+def wrapped(title: str) -> str:
+    """A title in lines that fit above a panel."""
+    return "\n".join(textwrap.wrap(title, 38, break_on_hyphens=False))
+
+
+def _has_intervals(edges: pd.DataFrame | None) -> bool:
+    return edges is not None and bool(edges[["low", "high"]].notna().any(axis=None))
+
+
+def label_grid(axes: Any, n_panels: int, labels: Iterable[str]) -> None:
+    """Labels the outer sides of a grid of panels, of which the last row may be short.
+
+    axes: [rows, columns]; labels: of x and of y.
+    """
+    x_label, y_label = labels
+    columns = axes.shape[1]
+    for i, place in enumerate(axes.flat):
+        place.set_visible(i < n_panels)
+        if i + columns >= n_panels:  # nothing below it
+            place.set_xlabel(x_label)
+            place.tick_params(labelbottom=True)
+        if i % columns == 0:
+            place.set_ylabel(y_label)
+
+
 def diagram_cells(
-    runs: pd.DataFrame,
-    x: str = "weight_decay",
-    y: str = "alpha",
-    shading: Shading = DELAY,
+    runs: pd.DataFrame, plane: Plane, phases: Phases, shading: Shading = DELAY
 ) -> pd.DataFrame:
-    """What `phase_diagram` draws: one row a cell, its small multiple's axes first."""
-    panels, _, _ = _panels(runs, x, y)
-    by = multiples(runs, x, y)
-    tables = []
-    for panel in panels.values():
-        cells = gather(panel, x, y, shading.column).table
-        cells = cells.rename(columns={"x": x, "y": y, "shade": shading.column})
-        own = {axis: panel[axis].iloc[0] for axis in by}
-        tables.append(pd.DataFrame(own, index=cells.index).join(cells))
-    return pd.concat(tables, ignore_index=True)
-
-
-class _Multiples(NamedTuple):
-    """One direction of the small multiples; axis None where nothing is swept."""
-
-    axis: str | None
-    values: list[Any]
-
-
-def _panels(
-    runs: pd.DataFrame, x: str, y: str
-) -> tuple[dict[tuple[int, int], pd.DataFrame], _Multiples, _Multiples]:
-    swept = swept_axes(runs)
-    if len(swept) < 2:
-        raise SpecError(
-            f"{swept[0] if swept else 'no axis'} has several values here: a diagram "
-            "needs two such axes, for --x and --y"
-        )
-    for axis in (x, y):
-        known = [*swept, "decay_rate"]
-        if axis not in known:
-            swept_words = ", ".join(known) if swept else "nothing"
-            raise SpecError(
-                f"axis {axis!r} is not swept; choose --x and --y among: {swept_words}"
-            )
-    if x == y or {x, y} == {"weight_decay", "decay_rate"}:
-        raise SpecError(f"--x {x} and --y {y} are one axis; choose two different ones")
-    rest = [axis for axis in swept if axis not in (x, y)]
-    if "decay_rate" in (x, y) and "weight_decay" in rest:
-        rest.remove("weight_decay")
-    if len(rest) > 2:
-        raise SpecError(f"{', '.join(rest)} are swept as well; at most two multiples")
-    columns, rows = (
-        _Multiples(axis, sorted(runs[axis].unique()) if axis else [None])
-        for axis in [*rest, None, None][:2]
-    )
-    panels = {}
-    for i, row in enumerate(rows.values):
-        for j, column in enumerate(columns.values):
-            chosen = np.ones(len(runs), bool)
-            for name, value in ((rows.axis, row), (columns.axis, column)):
-                if name:
-                    chosen &= (runs[name] == value).to_numpy()
-            panels[i, j] = runs[chosen]
-    return panels, columns, rows
+    """What one panel of `phase_diagram` shows: one row a cell."""
+    cells = gather(runs, plane, shading.column, phases.grokked).table
+    return cells.rename(columns={"x": plane.x, "y": plane.y, "shade": shading.column})
 
 
 def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
@@ -200,10 +148,10 @@ def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
     ]
 
 
-def _draw_phases(axes: Axes, cells: Cells, norm: Normalize) -> None:
+def _draw_phases(axes: Axes, cells: Cells, phases: Phases) -> None:
     """Phases in colour, P(grok) as opacity, censored cells hatched, the boundary."""
     table = cells.table
-    colours = [_blend(c) for c in table.itertuples()]
+    colours = [_blend(c, phases.colours) for c in table.itertuples()]
     axes.add_collection(
         PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
     )
@@ -229,17 +177,11 @@ def _draw_boundary(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot(*line, color="black", linewidth=1.4, solid_capstyle="projecting")
 
 
-def _of_panel(edges: pd.DataFrame, panel: pd.DataFrame, y: str) -> pd.DataFrame:
-    """The edges of one small multiple; y comes under that name."""
-    names = list(edges.columns[: edges.columns.get_loc("edge")])
-    for name in names:
-        if name != y:
-            edges = edges[edges[name] == panel[name].iloc[0]]
-    return edges.rename(columns={y: "y"})
-
-
-def _draw_edges(axes: Axes, edges: pd.DataFrame) -> None:
+def _draw_edges(axes: Axes, edges: pd.DataFrame | None, y: str) -> None:
     """Measured edges with their intervals; bounds as arrows to where the edge is."""
+    if edges is None:
+        return
+    edges = edges.rename(columns={y: "y"})
     known = edges[edges["estimate"].notna()]
     ends = [known["estimate"] - known["low"], known["high"] - known["estimate"]]
     style: Any = {"color": "black", "markeredgecolor": "white", "markeredgewidth": 0.5}
@@ -253,12 +195,11 @@ def _draw_edges(axes: Axes, edges: pd.DataFrame) -> None:
         )
 
 
-def _blend(cell: Any) -> tuple[float, float, float]:
+def _blend(cell: Any, colours: dict[str, str]) -> tuple[float, float, float]:
     """Colour of the commonest phase; what generalises at opacity P(grok) on white."""
-    colour = to_rgb(COLOURS.get(cell.phase, "#CC79A7"))
     if cell.p_grok == 0:
-        return colour
-    top = to_rgb(COLOURS[cell.top])
+        return to_rgb(colours[cell.phase])
+    top = to_rgb(colours[cell.top])
     red, green, blue = (cell.p_grok * c + 1 - cell.p_grok for c in top)
     return red, green, blue
 
@@ -325,33 +266,12 @@ def _mark_zero(axes: Axes, axis: str, table: pd.DataFrame) -> None:
 
 
 def axis_label(axis: str, runs: pd.DataFrame) -> str:
+    """An axis as it is called beside a figure."""
     if axis == "alpha":
-        return ALPHA_LABELS.get(runs["alpha_convention"].iloc[0], r"$\alpha$")
-    return LABELS[axis]
-
-
-def _label_panel(
-    axes: Axes,
-    runs: pd.DataFrame,
-    x: str,
-    y: str,
-    place: tuple[int, int],
-    shape: tuple[int, int],
-    columns: _Multiples,
-    rows: _Multiples,
-) -> None:
-    i, j = place
-    if i == shape[0] - 1:
-        axes.set_xlabel(axis_label(x, runs))
-    if j == 0:
-        axes.set_ylabel(axis_label(y, runs))
-    names = [
-        f"{axis_label(m.axis, runs)} = {m.values[k]:g}"
-        for m, k in ((columns, j), (rows, i))
-        if m.axis
-    ]
-    if names:
-        axes.set_title(",  ".join(names), fontsize=7)
+        conventions = runs["alpha_convention"].unique()
+        several = len(conventions) > 1
+        return r"$\alpha$" if several else ALPHA_LABELS.get(conventions[0], r"$\alpha$")
+    return LABELS.get(axis, axis.replace("_", " "))
 
 
 def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
@@ -361,11 +281,15 @@ def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
     return Figure(figsize=(width, height + 0.4), layout="constrained")
 
 
-def _phase_legend(figure: Figure, runs: pd.DataFrame, edges: bool, wide: bool) -> None:
+def _phase_legend(
+    figure: Figure, runs: pd.DataFrame, phases: Phases, edges: bool, wide: bool
+) -> None:
     """Above both halves, so that their rows are of one height."""
-    present = [name for name in COLOURS if name in set(runs["phase"])]
+    present = set(runs["phase"])
     handles: list[Any] = [
-        Patch(facecolor=COLOURS[name], label=_legend_name(name)) for name in present
+        Patch(facecolor=colour, label=_legend_name(name, phases))
+        for name, colour in phases.colours.items()
+        if name in present
     ]
     if runs["censored"].any():
         handles.append(
@@ -390,8 +314,8 @@ def _phase_legend(figure: Figure, runs: pd.DataFrame, edges: bool, wide: bool) -
     )
 
 
-def _legend_name(phase: str) -> str:
-    return f"{phase} (opacity: share)" if phase in GENERALISED else phase
+def _legend_name(phase: str, phases: Phases) -> str:
+    return f"{phase} (opacity: share)" if phase in phases.grokked else phase
 
 
 def _shade_bar(half: Any, norm: Normalize, shading: Shading) -> None:

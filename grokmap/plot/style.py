@@ -6,9 +6,9 @@ Colours are from Okabe and Ito's palette, told apart by every common colour visi
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -22,7 +22,8 @@ COLOURS = {
     "grokking": "#0072B2",
     "comprehension": "#009E73",
 }
-GENERALISED = ("grok", "grokking", "comprehension")
+# Of phases that have names of their own, by their place in `Criteria.phases`.
+_BY_PLACE = ("#999999", "#E69F00", "#0072B2", "#009E73")
 STYLE: Any = {
     "font.size": 8,
     "axes.linewidth": 0.6,
@@ -40,6 +41,24 @@ METADATA: Any = {
     "pdf": {"CreationDate": None},
     "svg": {"Date": None},
 }
+
+
+class Phases(NamedTuple):
+    """The phases of one set of rules: a colour by name, and which generalised."""
+
+    colours: dict[str, str]
+    grokked: tuple[str, ...]
+
+
+def phases_of(names: Sequence[str], grokked: Sequence[str]) -> Phases:
+    """The phases as they are drawn.
+
+    names: of (neither, train only, both, both without delay); grokked: those of them
+      that generalised.
+    """
+    by_place = dict(zip(reversed(names), reversed(_BY_PLACE), strict=True))
+    colours = {name: COLOURS.get(name, by_place[name]) for name in names}
+    return Phases(colours, tuple(grokked))
 
 
 @contextmanager

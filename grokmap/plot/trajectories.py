@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from grokmap.plot.diagram import wrapped
 from grokmap.plot.figure import Figure
 from grokmap.plot.style import styled
 from grokmap.plot.ticks import label_log
@@ -17,6 +18,7 @@ def curves(
     trajectories: pd.DataFrame,
     runs: pd.DataFrame,
     order_parameters: Mapping[str, bool] | None = None,
+    titles: Sequence[str] | None = None,
 ) -> Figure:
     """Trajectories of a few runs, one column each, on a log time axis.
 
@@ -27,6 +29,7 @@ def curves(
       trajectories: run_id, step and quantities of the runs.
       runs: classified runs to draw, in order.
       order_parameters: those to draw, and whether on a log scale.
+      titles: where each run is on the axes (default: alpha, lambda and the seed).
     """
     order_parameters = {
         name: log
@@ -43,6 +46,10 @@ def curves(
         for column, (_, run) in enumerate(runs.iterrows()):
             own = trajectories[trajectories["run_id"] == run["run_id"]]
             _draw_run(grid[:, column], own, run, order_parameters)
+            title = _title(run) if titles is None else titles[column]
+            flag = ", censored" if run["censored"] else ""
+            words = f"{run['phase']}{flag}\n{wrapped(title)}"
+            grid[0, column].set_title(words, fontsize=7)
         _label_curves(grid, order_parameters)
     return figure
 
@@ -80,13 +87,11 @@ def _draw_run(
         for name, style in (("t_mem", ":"), ("t_grok", "--")):
             if pd.notna(run[name]) and run[name] > 0:
                 axes.axvline(run[name], color="#0072B2", linestyle=style, linewidth=0.9)
-    flag = ", censored" if run["censored"] else ""
-    column[0].set_title(
-        f"{run['phase']}{flag}\n"
-        rf"$\alpha$ = {run['alpha']:g}, $\lambda$ = {run['weight_decay']:.3g}, "
-        f"seed {run['seed']}",
-        fontsize=7,
-    )
+
+
+def _title(run: pd.Series) -> str:
+    place = rf"$\alpha$ = {run['alpha']:g}, $\lambda$ = {run['weight_decay']:.3g}"
+    return f"{place}, seed {run['seed']}"
 
 
 def _label_curves(grid: Any, order_parameters: Mapping[str, bool]) -> None:

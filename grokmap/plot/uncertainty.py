@@ -11,12 +11,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Patch
 
-from grokmap.plot.cells import gather
+from grokmap.plot.cells import Plane, gather
 from grokmap.plot.diagram import (
     axis_label,
     hatch_censored,
     scale,
     shade,
+    wrapped,
 )
 from grokmap.plot.figure import Figure
 from grokmap.plot.style import styled
@@ -38,7 +39,7 @@ class Map(NamedTuple):
     cells: pd.DataFrame
 
 
-def uncertainty_maps(maps: Sequence[Map], x: str, y: str) -> Figure:
+def uncertainty_maps(maps: Sequence[Map], plane: Plane) -> Figure:
     """P(grok), its interval's width, Kaplan and Meier's median of t_grok, and the share
     of runs that other rules label otherwise.
 
@@ -51,11 +52,12 @@ def uncertainty_maps(maps: Sequence[Map], x: str, y: str) -> Figure:
         shape = (len(maps), len(COLUMNS))
         grid = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
         norms = _norms([m.cells for m in maps])
-        for axes, own in zip(grid, maps, strict=True):
-            _draw_row(axes, own, x, y, norms)
-            axes[0].set_ylabel(axis_label(y, own.runs) + f"\n{own.title}".rstrip())
+        for axes, row in zip(grid, maps, strict=True):
+            _draw_row(axes, row, plane, norms)
+            label = axis_label(plane.y, row.runs)
+            axes[0].set_ylabel(f"{label}\n{wrapped(row.title)}".rstrip())
         for column, (name, label) in enumerate(COLUMNS.items()):
-            grid[-1, column].set_xlabel(axis_label(x, maps[0].runs))
+            grid[-1, column].set_xlabel(axis_label(plane.x, maps[0].runs))
             bar = figure.colorbar(
                 ScalarMappable(norms[name], "viridis"),
                 ax=grid[:, column],
@@ -86,10 +88,11 @@ def _norms(tables: Sequence[pd.DataFrame]) -> dict[str, Normalize]:
     return unit | {"t_grok": LogNorm(low, high if high > low else low * 1.1)}
 
 
-def _draw_row(axes: Any, own: Map, x: str, y: str, norms: dict[str, Normalize]) -> None:
-    cells = gather(own.runs.assign(none=np.nan), x, y, "none")
-    found = own.cells.assign(spread=own.cells["p_grok_high"] - own.cells["p_grok_low"])
-    found = found.rename(columns={x: "x", y: "y"})
+def _draw_row(axes: Any, row: Map, plane: Plane, norms: dict[str, Normalize]) -> None:
+    # Only the edges of the cells and what is censored are drawn of these.
+    cells = gather(row.runs.assign(none=np.nan), plane, "none", ())
+    found = row.cells.assign(spread=row.cells["p_grok_high"] - row.cells["p_grok_low"])
+    found = found.rename(columns={plane.x: "x", plane.y: "y"})
     table = cells.table[["x", "y", "x_low", "x_high", "y_low", "y_high", "censored"]]
     table = table.merge(found, on=["x", "y"])
     for name, place in zip(COLUMNS, axes, strict=True):

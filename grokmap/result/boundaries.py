@@ -11,7 +11,8 @@ from grokmap import plot, store
 from grokmap.analysis import boundaries as wedge
 from grokmap.classify import Criteria, classify_parts
 from grokmap.errors import ResultError
-from grokmap.result.labels import criteria_with
+from grokmap.result import groups
+from grokmap.result.labels import rules_of
 from grokmap.result.result import Result
 
 
@@ -41,32 +42,49 @@ def find(
     y: str = "alpha",
     criteria: str | Criteria = "default",
     budget: bool = True,
+    at: groups.Place | None = None,
 ) -> Boundaries:
     """The edges, where the wedge opens or closes, and what half of the budget changes.
 
     Args:
       x: the axis that the edges are on; y: the axis of the rows.
       budget: whether to label everything again at half of every budget.
+      at: the values of other axes, as in {"depth": 2}; without, each has its own rows.
 
     Raises:
-      SpecError: x or y is no swept axis. ResultError: no row has two values of x.
+      SpecError: x or y is no swept number. ResultError: no row has two values of x.
     """
-    rules = criteria_with(criteria, plot.GENERALISED)
+    rules = rules_of(criteria)
     runs = result.labelled(rules)
-    by = plot.multiples(runs, x, y)
-    log, y_log = (result.is_log(axis, runs) for axis in (x, y))
-    edges = wedge.boundaries(runs, x, y, by, plot.GENERALISED, log=log)
+    found, by = groups.panels(runs, result.axes, x, y, at)
+    plane = result.plane(x, y, runs)
+    half = at_half_budget(result, rules) if budget else None
+    parts = [_of_group(group, plane, rules, half) for group in found]
+    edges, critical, moved = (
+        pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)
+    )
     if edges.empty:
         raise ResultError(f"{result.path}: no row has two values of {x}")
-    critical = wedge.critical(runs, y, by, plot.GENERALISED, log=y_log)
-    moved = pd.DataFrame(columns=[*by, y, "edge", "shift", "shift_low", "shift_high"])
-    if budget:
-        half = at_half_budget(result, rules)
-        before = wedge.boundaries(half, x, y, by, plot.GENERALISED, log=log)
+    n_seeds = pd.concat([group.runs for group in found])["seed"].nunique()
+    log = plane.x_log
+    return Boundaries(edges, critical, summary(moved, log), by, log, n_seeds)
+
+
+def _of_group(
+    group: groups.Group, plane: plot.Plane, rules: Criteria, half: pd.DataFrame | None
+) -> tuple[pd.DataFrame, ...]:
+    """Of one place on the other axes: edges with shifts, critical points, shifts."""
+    x, y, log, y_log = plane
+    runs, grokked = group.runs, rules.generalised
+    edges = wedge.boundaries(runs, x, y, (), grokked, log=log)
+    critical = wedge.critical(runs, y, (), grokked, log=y_log)
+    moved = pd.DataFrame(columns=[y, "edge", "shift", "shift_low", "shift_high"])
+    if half is not None:
+        same = half[half["run_id"].isin(runs["run_id"])]
+        before = wedge.boundaries(same, x, y, (), grokked, log=log)
         moved = wedge.shifts(edges, before, log)
-    table = edges.merge(moved, how="left", on=[*by, y, "edge"])
-    shifts, n_seeds = summary(moved, log), runs["seed"].nunique()
-    return Boundaries(table, critical, shifts, by, log, n_seeds)
+    table = edges.merge(moved, how="left", on=[y, "edge"])
+    return tuple(groups.with_place(each, group) for each in (table, critical, moved))
 
 
 def at_half_budget(result: Result, rules: Criteria) -> pd.DataFrame:

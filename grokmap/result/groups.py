@@ -6,6 +6,7 @@ are not, so that every analysis asks here which axes it leaves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from grokmap.spec.axis import Axis
 from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
 REPLICAS = "seed"
+MOST_IN_A_ROW = 6
 MOST = 36  # panels that can still be read on one figure
 Place = Mapping[str, float | str | bool]
 
@@ -70,6 +72,74 @@ def split(
             f"Keep one value of some: {_way_out(rest)}"
         )
     return found
+
+
+def panels(
+    runs: pd.DataFrame,
+    axes: Sequence[Axis],
+    x: str,
+    y: str,
+    at: Place | None = None,
+    most: int | None = None,
+) -> tuple[list[Group], list[str]]:
+    """(groups, rest): runs in the plane of two axes, a group for each place on others.
+
+    Args: as of `select` and `split`; x, y: swept numbers, or decay_rate.
+
+    Raises:
+      SpecError: as these; or x or y is no such axis, or is not read by some runs.
+    """
+    runs, axes = select(runs, axes, at)
+    _check_plane(axes, x, y)
+    rest = others(axes, (x, y))
+    found = split(runs, rest, most)
+    for group in found:
+        for name in (x, y):
+            if not is_read(group.runs, name).all():
+                here = [axis for axis in rest if group.place[axis.name] is not None]
+                raise SpecError(
+                    f"{group.title or 'some runs'}: {name} is not read there; choose "
+                    f"other axes, or runs that read it: {_way_out(here)}"
+                )
+    return found, [axis.name for axis in rest]
+
+
+def _check_plane(axes: Sequence[Axis], x: str, y: str) -> None:
+    """Raises SpecError: two axes that no plane has."""
+    able = [a.name for a in axes if a.kind != "choice" and a.name != REPLICAS]
+    if len(able) < 2:
+        raise SpecError(
+            f"{able[0] if able else 'no axis'} has several values here: a diagram "
+            "needs two such axes, for --x and --y"
+        )
+    for name in (x, y):
+        if name in (axis.name for axis in axes if axis.kind == "choice"):
+            raise SpecError(
+                f"axis {name!r} is a choice, which has no order: each of its values "
+                f"gets panels; choose --x and --y among: {', '.join(able)}, decay_rate"
+            )
+        if name not in (*able, "decay_rate"):
+            raise SpecError(
+                f"axis {short(repr(name))} is not swept; choose --x and --y among: "
+                f"{', '.join(able)}, decay_rate"
+            )
+    if x == y or {x, y} == {"weight_decay", "decay_rate"}:
+        raise SpecError(f"--x {x} and --y {y} are one axis; choose two different ones")
+
+
+def n_columns(found: Sequence[Group], rest: Sequence[str]) -> int:
+    """Panels in a row: the values of the last axis, or about as many as there are rows
+    where those are too many or not all there."""
+    last = len({group.place[rest[-1]] for group in found}) if rest else 1
+    if last <= MOST_IN_A_ROW and len(found) % last == 0:
+        return last
+    return min(MOST_IN_A_ROW, math.isqrt(len(found) - 1) + 1)
+
+
+def with_place(table: pd.DataFrame, group: Group) -> pd.DataFrame:
+    """A group's table with its place in columns before the others."""
+    place = pd.DataFrame({k: [v] * len(table) for k, v in group.place.items()})
+    return place.set_axis(table.index).join(table) if group.place else table
 
 
 def refuse(axes: Sequence[Axis], used: Collection[str], what: str) -> None:
@@ -126,7 +196,7 @@ def at_one_place(
         raise SpecError(
             [
                 f"{axis.name} is swept too; choose one value, --at {axis.name}=VALUE, "
-                f"of {', '.join(map(_word, axis.values))}"
+                f"of {', '.join(map(word, axis.values))}"
                 for axis in open_
             ]
         )
@@ -147,7 +217,7 @@ def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Serie
     """
     here = [own for own in axis.values if _is_same(axis, own, value)]
     if not here:
-        known = ", ".join(map(_word, axis.values))
+        known = ", ".join(map(word, axis.values))
         given = short(str(value))
         raise SpecError(f"at {axis.name}={given}: no such value; known: {known}")
     return runs[axis.name] == here[0]
@@ -161,7 +231,7 @@ def is_read(runs: pd.DataFrame, name: str) -> pd.Series:
 
 def title(place: Mapping[str, Any]) -> str:
     """A place in words, without the axes that are not read there."""
-    parts = (f"{k} = {_word(v)}" for k, v in place.items() if v is not None)
+    parts = (f"{k} = {word(v)}" for k, v in place.items() if v is not None)
     return ", ".join(parts)
 
 
@@ -195,7 +265,8 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """A value of an axis in words."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
@@ -206,4 +277,4 @@ def _names(axes: Sequence[Axis]) -> str:
 
 
 def _way_out(axes: Sequence[Axis]) -> str:
-    return " ".join(f"--at {axis.name}={_word(axis.values[0])}" for axis in axes)
+    return " ".join(f"--at {axis.name}={word(axis.values[0])}" for axis in axes)

@@ -57,6 +57,17 @@ def naming(path: Path) -> Iterator[None]:
         raise ResultError(f"{path}: {error}") from None
 
 
+def rules_of(criteria: str | Criteria) -> Criteria:
+    """Rules that tell what generalised by name; criteria: as of `read_criteria`.
+
+    Raises:
+      SpecError: no such rules, or a name of theirs is that of what did not generalise.
+    """
+    rules = read_criteria(criteria) if isinstance(criteria, str) else criteria
+    _ = rules.generalised
+    return rules
+
+
 def criteria_with(criteria: str | Criteria, phases: Sequence[str]) -> Criteria:
     """Rules that call what generalised by one of `phases`.
 

@@ -9,8 +9,9 @@ from grokmap.analysis.boundaries import boundaries
 from grokmap.analysis.series import values_at
 from grokmap.classify import Criteria
 from grokmap.errors import ResultError, SpecError, short
+from grokmap.result import groups
 from grokmap.result.drawing import Drawing
-from grokmap.result.labels import criteria_with
+from grokmap.result.labels import rules_of
 from grokmap.result.result import Result
 from grokmap.spec.names import nearest
 
@@ -23,50 +24,69 @@ def draw(
     x: str = "weight_decay",
     y: str = "alpha",
     colour: str = DELAY_RATIO,
-    at: str = FINAL,
+    when: str = FINAL,
     criteria: str | Criteria = "default",
+    at: groups.Place | None = None,
 ) -> Drawing:
     """Phases in the plane of two axes, the edges of the wedge, and a map beside it.
 
+    Every other swept axis gives small multiples.
+
     Args:
-      x, y: swept axes, or decay_rate.
+      x, y: swept numbers, or decay_rate.
       colour: the quantity of the map: delay_ratio, or one that was recorded.
-      at: when that is taken: final, t_mem.
+      when: when that is taken: final, t_mem.
+      at: the values of other axes, as in {"depth": 2}; without, all of them.
 
     Raises:
-      SpecError: an axis, quantity or time that is not known.
+      SpecError: an axis, a value, a quantity or a time that is not known; more panels
+        than a figure has room for.
       ResultError: nothing is finished, or the quantity was not recorded.
     """
-    check_colour(result, colour, at)
+    check_colour(result, colour, when)
+    rules = rules_of(criteria)
     columns = (*store.LABELS_READ, *([] if colour == DELAY_RATIO else [colour]))
-    runs = result.labelled(criteria_with(criteria, plot.GENERALISED), columns)
+    runs = result.labelled(rules, columns)
     shading = plot.DELAY
     if colour != DELAY_RATIO:
-        runs, shading = _shaded(result, runs, colour, at)
-    figure = plot.phase_diagram(runs, x, y, shading, _edges(result, runs, x, y))
-    return Drawing(figure, plot.diagram_cells(runs, x, y, shading))
+        runs, shading = _shaded(result, runs, colour, when)
+    found, rest = groups.panels(runs, result.axes, x, y, at, groups.MOST)
+    plane = result.plane(x, y, runs)
+    phases = plot.phases_of(rules.phases, rules.generalised)
+    panels = [
+        plot.PhasePanel(group.title, group.runs, _edges(group, plane, phases))
+        for group in found
+    ]
+    shown = groups.n_columns(found, rest)
+    figure = plot.phase_diagram(panels, plane, phases, shading, shown)
+    cells = (
+        groups.with_place(plot.diagram_cells(g.runs, plane, phases, shading), g)
+        for g in found
+    )
+    return Drawing(figure, pd.concat(cells, ignore_index=True))
 
 
-def _edges(result: Result, runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame | None:
+def _edges(
+    group: groups.Group, plane: plot.Plane, phases: plot.Phases
+) -> pd.DataFrame | None:
     """The edges of the wedge along x; None on an axis that has no grid of its own."""
+    x, y, log, _ = plane
     if "decay_rate" in (x, y):
         return None
-    by = plot.multiples(runs, x, y)
-    log = result.is_log(x, runs)
-    return boundaries(runs, x, y, by, plot.GENERALISED, log=log)
+    return boundaries(group.runs, x, y, (), phases.grokked, log=log)
 
 
-def check_colour(result: Result, colour: str, at: str) -> None:
+def check_colour(result: Result, colour: str, when: str) -> None:
     """Raises SpecError: a quantity or a time that is not known."""
     known = (DELAY_RATIO, *result.quantities)
     if colour not in known:
         raise SpecError(f"--colour {short(colour)!r}; {nearest(colour, known)}")
-    if at not in (FINAL, AT_T_MEM):
-        raise SpecError(f"--at {short(at)!r}; known: {FINAL}, {AT_T_MEM}")
+    if when not in (FINAL, AT_T_MEM):
+        raise SpecError(f"--when {short(when)!r}; known: {FINAL}, {AT_T_MEM}")
 
 
 def _shaded(
-    result: Result, runs: pd.DataFrame, colour: str, at: str
+    result: Result, runs: pd.DataFrame, colour: str, when: str
 ) -> tuple[pd.DataFrame, plot.Shading]:
     """Runs with the column that colours the cells, and how it is drawn.
 
@@ -79,10 +99,10 @@ def _shaded(
         raise ResultError(
             f"{result.path}: {colour} was not recorded, or is undefined here"
         )
-    when = "at the end of the run"
-    if at == AT_T_MEM:
-        when = r"at $t_{\mathrm{mem}}$"
+    moment = "at the end of the run"
+    if when == AT_T_MEM:
+        moment = r"at $t_{\mathrm{mem}}$"
         values = values_at(result.records([colour]), runs, colour, "t_mem")
         column, runs = "colour", runs.assign(colour=values)
-    label = f"${entry.symbol}$ {when} (median over seeds)"
+    label = f"${entry.symbol}$ {moment} (median over seeds)"
     return runs, plot.Shading(column, label, entry.log)

@@ -16,7 +16,9 @@ from grokmap.analysis.early_stopping import PATIENCE
 from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import OrderParameter, quantities
+from grokmap.plot import Plane
 from grokmap.result import labels, selection
+from grokmap.result.groups import Place
 from grokmap.result.moments import step_at
 from grokmap.result.plotting import Plots
 from grokmap.spec import Sweep, is_log
@@ -146,6 +148,10 @@ class Result:
                 return axis.is_log
         return is_log(runs[name])
 
+    def plane(self, x: str, y: str, runs: pd.DataFrame) -> Plane:
+        """Two axes of a diagram, and whether each is read as its log."""
+        return Plane(x, y, self.is_log(x, runs), self.is_log(y, runs))
+
     def find(self, text: str) -> str:
         """The one run id that begins with `text`.
 
@@ -206,6 +212,7 @@ class Result:
         y: str = "alpha",
         criteria: str | Criteria = "default",
         budget: bool = True,
+        at: Place | None = None,
     ) -> pd.DataFrame:
         """Where the grok wedge begins and ends in each row, with intervals.
 
@@ -213,7 +220,80 @@ class Result:
         """
         from grokmap.result import boundaries
 
-        return boundaries.find(self, x, y, criteria, budget).table
+        return boundaries.find(self, x, y, criteria, budget, at).table
+
+    def refine(
+        self,
+        x: str = "weight_decay",
+        y: str = "alpha",
+        precision: float = 0.08,
+        y_precision: float | None = None,
+        max_runs: int = 500,
+        criteria: str | Criteria = "default",
+        batch: int | None = None,
+        at: Place | None = None,
+        *,
+        time_budget: float = float("inf"),
+        on_progress: Callable[[Any], None] | None = None,
+    ) -> pd.DataFrame:
+        """Trains where the edges of the wedge are uncertain, until they are known.
+
+        Args: as of `grokmap.result.refine.Wanted`; time_budget, on_progress: as of
+          `grokmap.sweep`.
+
+        Returns:
+          The edges, as of `boundaries`, without shifts.
+        """
+        from grokmap.result.refine import Wanted
+        from grokmap.session.library import refine
+
+        wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, at)
+        refine(self.path, wanted, time_budget, on_progress)
+        return self.boundaries(x, y, criteria, budget=False, at=at)
+
+    def uncertainty(
+        self,
+        x: str = "weight_decay",
+        y: str = "alpha",
+        criteria: str | Criteria = "default",
+        at: Place | None = None,
+    ) -> pd.DataFrame:
+        """P(phase) and t_grok with intervals, and labels that other bars change; see
+        `grokmap.result.uncertainty.find`."""
+        from grokmap.result import uncertainty
+
+        return uncertainty.find(self, x, y, criteria, at).table
+
+    def classify(self, criteria: str | Criteria = "default") -> pd.DataFrame:
+        """The finished runs as `grokmap classify` writes them: labelled, with all final
+        values, and cost_s, each run's share of the wall time in seconds."""
+        return labels.with_costs(self.path, self.labelled(criteria, None))
+
+    def status(self) -> dict[str, Any]:
+        """Runs planned, done and missing, files that are unreadable, and, if any run is
+        done, how many there are of each phase and flag."""
+        from grokmap.result import status
+
+        return status.counts(self)
+
+    def verify(self) -> dict[str, Any]:
+        """Whether the folder is whole, and what the next sweep would do; see
+        `grokmap.session.whole.facts`."""
+        from grokmap.session import whole
+
+        return whole.facts(self.path)
+
+    def show(self, run: str, criteria: str | Criteria = "default") -> dict[str, Any]:
+        """Everything known of one run; None for what is undefined or infinite.
+
+        run: a run id, or how it begins (`nearest` finds it by coordinates).
+
+        Raises:
+          SpecError: no such run. ResultError: it is not done.
+        """
+        from grokmap.result import status
+
+        return status.facts(self, run, criteria)
 
     def laws(self, criteria: str | Criteria = "default") -> pd.DataFrame:
         """Every law of t_grok, fitted to grokked and censored runs, best first.
@@ -289,3 +369,7 @@ class Result:
     def phase_diagram(self, *args: Any, **options: Any) -> Figure:
         """The phases in a plane of two axes; options as of `plot.phase_diagram`."""
         return self.plot.phase_diagram(*args, **options)
+
+    def curves(self, *args: Any, **options: Any) -> Figure:
+        """Trajectories of a few runs; options as of `plot.curves`."""
+        return self.plot.curves(*args, **options)

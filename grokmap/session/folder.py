@@ -21,6 +21,7 @@ from grokmap.spec import AUTO, AXES, Sweep
 from grokmap.spec.sweep import HANDLING, KEYS, SWEEPABLE
 from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
+NAMED = ("name", "axis_kinds", "plugins")  # compared elsewhere, or of no runs
 BUDGETS = ("horizon", "max_steps", "n_steps")  # what `extend` may raise
 
 
@@ -64,6 +65,8 @@ def resolve(
     check_folder(path, sweep, extend)
     if sweep.save_weights:
         check_room(sweep, planned_in(path, sweep))
+    if disk.exists(path / store.SPEC):
+        sweep = sweep.with_kinds_of(store.read_spec(path))
     return path, sweep
 
 
@@ -157,7 +160,12 @@ def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]
             lost = [value for value in before if value not in after]
             if lost:
                 yield f"{key} had {', '.join(map(str, lost))}, which is gone"
-        elif before != after and key not in ("name", "plugins", *HANDLING):
+        elif before != after and key not in (
+            "name",
+            "axis_kinds",
+            "plugins",
+            *HANDLING,
+        ):
             grown = key in BUDGETS and before and after and after > before
             if not (grown and extend):
                 hint = "; --extend continues what it cut short" if grown else ""

@@ -10,6 +10,8 @@ from typing import Any
 from grokmap.engine.devices import prepared
 from grokmap.engine.execute import Progress
 from grokmap.process import signals
+from grokmap.result.refine import Wanted
+from grokmap.session import refine as rounds
 from grokmap.session.display import Counts, Display
 from grokmap.session.folder import resolve
 from grokmap.session.session import Options, open_session, train_missing
@@ -38,6 +40,24 @@ def train(
     if session.code == signals.EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     return path
+
+
+def refine(
+    path: Path,
+    wanted: Wanted,
+    time_budget: float,
+    on_progress: Callable[[Counts], None] | None,
+) -> None:
+    """Trains where the edges are uncertain. See `Result.refine`."""
+    listener = Display() if on_progress is None else Told(on_progress)
+    with prepared():
+        _, sweep = resolve(path, say=listener.say)
+        options = Options(time_budget=time_budget)
+        refined = rounds.refine(path, sweep, wanted, options, listener)
+    if refined.session.code == signals.EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if refined.why:
+        listener.say(refined.why)
 
 
 class Told(Counts):

@@ -205,3 +205,16 @@ def word(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         return str(value)
     return f"{value:.12g}"
+
+
+def kind_as_written(value: Any) -> str | None:
+    """The kind that an axis of real numbers is given by the grammar it is written in.
+
+    "log" of log:, "linear" of a:b:n and range:; None of lists and mixtures, of which
+    only the values tell.
+    """
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, str) or "," in value or ":" not in value:
+        return None
+    return "log" if value.strip().startswith("log") else "linear"

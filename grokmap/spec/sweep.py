@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from grokmap.spec import choices
-from grokmap.spec.axis import Axis, kind_of, round12
+from grokmap.spec.axis import Axis, kind_as_written, kind_of, listed, round12
 from grokmap.spec.moments import moments
 from grokmap.spec.points import Points, whole
 from grokmap.spec.words import (
@@ -50,7 +50,8 @@ class Sweep(BaseModel):
     it is fixed and a tuple where it is swept; `points` has both as tuples. No point in
     `learning_rate`: "auto" was given, and the number is not chosen yet (`step_size`).
     Units: `horizon` in weight-decay times 1/decay_rate; `n_steps`, `min_steps`,
-    `max_steps` in steps.
+    `max_steps` in steps. `axis_kinds` holds the kinds of axes, where they were written
+    as another kind than their values alone would be taken for.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -217,6 +218,28 @@ class Sweep(BaseModel):
         default=(),
     )
 
+    axis_kinds: dict[str, Literal["linear", "log"]] = _key(
+        "whether the values of a swept key are spaced by differences (linear) or by "
+        "ratios (log), where neither how it is written nor its values tell",
+        default={},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds_as_written(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        written = {key: _kind_as_written(key, values[key]) for key in values}
+        kinds = values.get("axis_kinds", {})
+        if not isinstance(kinds, Mapping):
+            return values  # refused with the other fields
+        kinds = {**kinds, **{k: v for k, v in written.items() if v}}
+        guess = {key: _guess(values.get(key)) for key in kinds}
+        return {
+            **values,
+            "axis_kinds": {k: v for k, v in kinds.items() if v != guess[k]},
+        }
+
     @property
     def swept(self) -> tuple[str, ...]:
         """The keys with more than one point, in the order of `SWEEPABLE`."""
@@ -241,9 +264,26 @@ class Sweep(BaseModel):
     @property
     def axes(self) -> tuple[Axis, ...]:
         """The swept keys with their values and kinds, in the order of `SWEEPABLE`."""
-        return tuple(
-            Axis(k, self.points(k), _kind(k, self.points(k))) for k in self.swept
-        )
+        kinds = {k: _kind(k, self.points(k)) for k in self.swept} | self._kinds()
+        return tuple(Axis(k, self.points(k), kinds[k]) for k in self.swept)
+
+    def _kinds(self) -> dict[str, Any]:
+        """`axis_kinds` of the swept axes that have another kind by their values."""
+        return {
+            key: kind
+            for key, kind in self.axis_kinds.items()
+            if key in self.swept
+            and _kind(key, self.points(key)) in {"linear", "log"} - {kind}
+        }
+
+    def with_kinds_of(self, before: Sweep) -> Self:
+        """The sweep with the kinds of those axes that have the same values in `before`,
+        so that what was read of them stays what it was."""
+        kinds: dict[str, Any] = dict(self.axis_kinds)
+        for axis in before.axes:
+            if axis.is_real and set(axis.values) == set(self.points(axis.name)):
+                kinds[axis.name] = axis.kind
+        return self.model_copy(update={"axis_kinds": kinds})
 
     @property
     def ramped(self) -> bool:
@@ -262,6 +302,7 @@ class Sweep(BaseModel):
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, as a document that reads back to this sweep."""
         values = self.model_dump(exclude_none=True)
+        del values["axis_kinds"]
         for key in (*SYSTEM_SIZES, *_LATER, *HANDLING):
             if values[key] == Sweep.model_fields[key].default:
                 del values[key]
@@ -270,7 +311,9 @@ class Sweep(BaseModel):
         fixed = {k: v[0] for k, v in axes.items() if len(v) == 1}
         if self.n_steps is not None or self.ramped:
             del values["min_steps"], values["max_steps"]
-        return {**values, **fixed, "axes": {k: axes[k] for k in self.swept}}
+        document = {**values, **fixed, "axes": {k: axes[k] for k in self.swept}}
+        kinds = self._kinds()
+        return {**document, "axis_kinds": kinds} if kinds else document
 
     @classmethod
     def from_resolved(cls, document: Mapping[str, Any]) -> Self:
@@ -298,6 +341,19 @@ def points_of(axis: str) -> Points:
 
 def _kind(key: str, values: tuple[Any, ...]) -> str:
     return kind_of(values, points_of(key).whole) if key in AXES else "choice"
+
+
+def _kind_as_written(key: str, value: Any) -> str | None:
+    is_real = key in AXES and not points_of(key).whole
+    return kind_as_written(value) if is_real else None
+
+
+def _guess(value: Any) -> str | None:
+    """The kind of an axis by its values alone; None where they are in error."""
+    try:
+        return kind_of(map(float, listed(value)), whole=False)
+    except (TypeError, ValueError):
+        return None
 
 
 # Left out of a resolved spec at their defaults, so that older ones stay what they are.

@@ -1,0 +1,94 @@
+"""Trajectories of a few runs of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from grokmap import plot
+from grokmap.classify import Criteria, read_criteria
+from grokmap.errors import ResultError, SpecError, short
+from grokmap.order_parameters import HEALTH, OrderParameter
+from grokmap.result import groups
+from grokmap.result.drawing import Drawing
+from grokmap.result.result import Result
+from grokmap.spec.names import nearest
+
+MOST_CURVES = 6  # order parameters drawn unless more are asked for
+
+
+def draw(
+    result: Result,
+    runs: Sequence[str] = (),
+    show: Sequence[str] | None = None,
+    criteria: str | Criteria = "default",
+) -> Drawing:
+    """Trajectories of some runs, a column each, with t_mem and t_grok.
+
+    Args:
+      runs: run ids, or how they begin (none: one run of each phase).
+      show: order parameters (None: a few that tell phases apart).
+
+    Raises:
+      SpecError: no such run, or order parameter. ResultError: a run is not done.
+    """
+    rules = read_criteria(criteria) if isinstance(criteria, str) else criteria
+    ids = [result.find(text) for text in runs]
+    table = result.labelled(rules)
+    chosen = _chosen(table, ids) if ids else _one_per_phase(table, rules.phases)
+    records = result.records(None, chosen["run_id"].tolist())
+    entries = {k: v for k, v in result.quantities.items() if k not in HEALTH}
+    logs = {name: entries[name].log for name in _shown(show, records, entries)}
+    titles = [title(result, run) for _, run in chosen.iterrows()]
+    names = [n for n in (*plot.CURVES, *logs) if n in records]
+    figure = plot.curves(records, chosen, logs, titles)
+    return Drawing(figure, records[["run_id", "step", *names]])
+
+
+def title(result: Result, run: pd.Series) -> str:
+    """Where a run is: its train fraction, and every swept axis that it reads."""
+    names = dict.fromkeys((*(axis.name for axis in result.axes), "train_fraction"))
+    row = run.to_frame().T
+    place = {k: run[k] for k in names if groups.is_read(row, k).iloc[0]}
+    return groups.title(place)
+
+
+def _shown(
+    show: Sequence[str] | None,
+    records: pd.DataFrame,
+    entries: Mapping[str, OrderParameter],
+) -> list[str]:
+    """Order parameters to draw: those named, or a few that tell phases apart.
+
+    entries: those that there are.
+
+    Raises:
+      SpecError: a name that is not known.
+    """
+    if show is None:
+        known = [n for n in entries if n in records]
+        telling = [n for n in known if entries[n].tells]
+        return (known if len(known) <= MOST_CURVES else telling)[:MOST_CURVES]
+    for name in show:
+        if name not in entries:
+            near = nearest(name, entries)
+            raise SpecError(f"--show {short(name)!r}: no order parameter; {near}")
+    return list(show)
+
+
+def _chosen(runs: pd.DataFrame, ids: list[str]) -> pd.DataFrame:
+    missing = [name for name in ids if name not in set(runs["run_id"])]
+    if missing:
+        raise ResultError(f"run {missing[0]} is planned, but not done yet")
+    return runs.set_index("run_id", drop=False).loc[ids]
+
+
+def _one_per_phase(runs: pd.DataFrame, phases: Sequence[str]) -> pd.DataFrame:
+    """The run in the middle of each phase, by decay rate."""
+    rows = []
+    for phase in dict.fromkeys(phases):
+        same = runs[runs["phase"] == phase].sort_values(["decay_rate", "run_id"])
+        if len(same):
+            rows.append(same.iloc[[len(same) // 2]])
+    return pd.concat(rows)

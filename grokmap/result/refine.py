@@ -1,0 +1,100 @@
+"""Which runs of a result to make next so that the wedge's edges become known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from grokmap import store
+from grokmap.analysis import refine as choice
+from grokmap.classify import Criteria
+from grokmap.errors import SpecError, short
+from grokmap.result import groups
+from grokmap.result.labels import rules_of
+from grokmap.result.result import Result
+from grokmap.spec import AXES
+from grokmap.spec.words import CHOICES
+
+
+class Wanted(NamedTuple):
+    """What is to be known.
+
+    x: the axis of the edges; y: that of the rows. precision: half-width of each edge's
+    95% interval, in decades on a log axis, else in units of x. y_precision: closest
+    distance of rows (None: the span of y / 24). max_runs: runs beside the grid, at
+    most. batch: runs a round, about (None: those that trained together before). at: the
+    values of other axes; without, the edges of all of them are placed.
+    """
+
+    x: str = "weight_decay"
+    y: str = "alpha"
+    precision: float = 0.08
+    y_precision: float | None = None
+    max_runs: int = 500
+    criteria: str | Criteria = "default"
+    batch: int | None = None
+    at: groups.Place | None = None
+
+
+def check(result: Result, wanted: Wanted) -> None:
+    """Raises SpecError: axes that are not swept, or have nothing between their values;
+    numbers that are not above 0; criteria that are not known."""
+    rules_of(wanted.criteria)
+    able = [axis.name for axis in result.axes if axis.is_real]
+    for name in (wanted.x, wanted.y):
+        if name not in able:
+            raise SpecError(
+                f"axis {short(repr(name))}: refine needs two swept axes of real "
+                f"numbers; swept here: {', '.join(able) or 'none'}"
+            )
+    if wanted.x == wanted.y:
+        raise SpecError(f"--x and --y are both {wanted.x}; choose two different axes")
+    for option, value in (
+        ("--precision", wanted.precision),
+        ("--y-precision", wanted.y_precision),
+        ("--max-runs", wanted.max_runs),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            raise SpecError(f"{option} {value:g}: a number above 0")
+
+
+def made(result: Result, wanted: Wanted) -> tuple[pd.DataFrame | None, int]:
+    """The points chosen before, and how many more max_runs leaves; a smaller number
+    than were made leaves none."""
+    before = store.read_points(result.path)
+    return before, max(0, wanted.max_runs - (0 if before is None else len(before)))
+
+
+def next_points(result: Result, wanted: Wanted) -> pd.DataFrame:
+    """The next round: one row a run, one column a swept choice or an axis."""
+    runs = result.labelled(rules_of(wanted.criteria))
+    sweep = result.spec
+    # What `at` leaves of an axis is one value, which its runs are to be trained at.
+    chosen, _ = groups.select(runs, result.axes, wanted.at)
+    found, _ = groups.panels(chosen, result.axes, wanted.x, wanted.y)
+    aim = _aim(result, chosen, wanted)
+    fixed = {axis: getattr(sweep, axis)[0] for axis in AXES}
+    rows: list[dict[str, Any]] = []
+    for group in found:
+        place = fixed | {k: v for k, v in group.place.items() if v is not None}
+        for x, y, seed in choice.choose(group.runs, sweep.seed, aim):
+            rows.append(place | {wanted.x: x, wanted.y: y, "seed": seed})
+    choices = [key for key in CHOICES if key in sweep.swept]
+    return pd.DataFrame(rows, columns=[*choices, *AXES])
+
+
+def _aim(result: Result, runs: pd.DataFrame, wanted: Wanted) -> choice.Aim:
+    log = result.is_log(wanted.x, runs)
+    span = float(runs[wanted.y].max() - runs[wanted.y].min())
+    lanes = [origin.lanes or 1 for _, origin in store.origins(result.path)]
+    return choice.Aim(
+        x=wanted.x,
+        y=wanted.y,
+        log=log,
+        precision=wanted.precision * (math.log(10) if log else 1.0),
+        y_precision=wanted.y_precision or span / 24,
+        batch=wanted.batch or max(lanes, default=1),
+        grokked=rules_of(wanted.criteria).generalised,
+    )

@@ -1,0 +1,93 @@
+"""P(phase) and t_grok in each cell of a result, and labels that other bars change."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from grokmap import plot
+from grokmap.analysis.cells import probabilities, sensitivity
+from grokmap.classify import CRITERIA, Criteria
+from grokmap.result import groups
+from grokmap.result.drawing import Drawing
+from grokmap.result.labels import rules_of
+from grokmap.result.result import Result
+
+BARS = (0.9, 0.95, 0.99)  # of test accuracy, and of train accuracy
+
+
+class Uncertainty(NamedTuple):
+    """What the seeds of each cell leave open.
+
+    table: one row a cell: the other axes, y, x, then the columns of
+      `analysis.cells.probabilities` and `sensitivity`; maps: the same for each place on
+      the other axes, with its runs.
+    """
+
+    table: pd.DataFrame
+    maps: list[plot.Map]
+    plane: plot.Plane
+
+
+def find(
+    result: Result,
+    x: str = "weight_decay",
+    y: str = "alpha",
+    criteria: str | Criteria = "default",
+    at: groups.Place | None = None,
+) -> Uncertainty:
+    """P(phase) and t_grok with intervals, and the share of runs other rules relabel.
+
+    Args:
+      x, y: swept numbers, or decay_rate.
+      at: the values of other axes, as in {"depth": 2}; without, each has its own cells.
+
+    Raises:
+      SpecError: x or y is no swept number. ResultError: nothing is finished.
+    """
+    rules = rules_of(criteria)
+    labels = {name: result.labelled(other) for name, other in others(rules).items()}
+    runs = labels[rules.name]
+    found, _ = groups.panels(runs, result.axes, x, y, at, groups.MOST)
+    tables = [_cells(group, labels, [y, x], rules) for group in found]
+    maps = [
+        plot.Map(group.title, group.runs, cells)
+        for group, cells in zip(found, tables, strict=True)
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return Uncertainty(table, maps, result.plane(x, y, runs))
+
+
+def draw(found: Uncertainty) -> Drawing:
+    """A row of four maps for each place on the other axes."""
+    return Drawing(plot.uncertainty_maps(found.maps, found.plane), found.table)
+
+
+def _cells(
+    group: groups.Group,
+    labels: dict[str, pd.DataFrame],
+    axes: list[str],
+    rules: Criteria,
+) -> pd.DataFrame:
+    phases = list(dict.fromkeys(labels[rules.name]["phase"]))
+    cells = probabilities(group.runs, axes, rules.generalised, phases=phases)
+    ids = group.runs["run_id"]
+    here = {name: runs[runs["run_id"].isin(ids)] for name, runs in labels.items()}
+    return groups.with_place(cells.merge(sensitivity(here, axes), on=axes), group)
+
+
+def others(rules: Criteria) -> dict[str, Criteria]:
+    """The rules, and those that differ from them in one bar, or are a preset's."""
+    named = {rules.name: rules}
+    for field in ("train_bar", "test_bar"):
+        for bar in BARS:
+            if bar != getattr(rules, field):
+                change: dict[str, Any] = {field: bar}
+                named[f"{field}={bar}"] = dataclasses.replace(rules, **change)
+    for name, preset in CRITERIA.items():
+        if name != rules.name:
+            # The same names, so that only what is decided differs.
+            named[name] = dataclasses.replace(preset, phases=rules.phases)
+    return named

@@ -1,0 +1,77 @@
+"""Trains, round by round, the runs that place the wedge's edges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from grokmap import store
+from grokmap.classify import Criteria
+from grokmap.result import Result
+from grokmap.result.refine import Wanted, check, made, next_points
+from grokmap.session.listener import Listener
+from grokmap.session.session import Options, Session, open_session, train_missing
+from grokmap.spec import Sweep
+
+
+class Refined(NamedTuple):
+    """How it ended.
+
+    why: why no further round was made, empty if it was stopped before that; n_censored:
+    runs that only a larger budget could decide, by these criteria.
+    """
+
+    session: Session
+    why: str = ""
+    n_censored: int = 0
+    criteria: str | Criteria = "default"
+
+
+def refine(
+    path: Path, sweep: Sweep, wanted: Wanted, options: Options, listener: Listener
+) -> Refined:
+    """Refines until no run is left to choose, or max_runs are made.
+
+    Raises:
+      SpecError, ResultError: as of `check` and `open_session`.
+    """
+    result = Result(path, listener.say)
+    check(result, wanted)  # before hours of training
+    with open_session(path, sweep, options, listener) as session:
+        train_missing(session)
+        while not session.stop.code and not session.failed:
+            if not _trains_a_round(session, result, wanted):
+                break
+        if session.stop.code:
+            return Refined(session)
+        return _reason(session, result, wanted)
+
+
+def _trains_a_round(session: Session, result: Result, wanted: Wanted) -> bool:
+    """Whether there was a run left to make."""
+    before, left = made(result, wanted)
+    points = next_points(result, wanted)[:left]
+    if points.empty:
+        return False
+    number = 1 if before is None else int(before["round"].max()) + 1
+    chosen = wanted.max_runs - left
+    session.listener.say(f"round {number}: {len(points)} runs, {chosen} chosen before")
+    points = points.assign(round=number)
+    points = pd.concat([before, points], ignore_index=True)
+    store.write_points(session.path, points)
+    train_missing(session)
+    return True
+
+
+def _reason(session: Session, result: Result, wanted: Wanted) -> Refined:
+    if session.failed:
+        failed = f"{len(session.failed)} runs failed: see {store.FAILED}"
+        return Refined(session, f"{failed}; the same command goes on")
+    if not next_points(result, wanted).empty:
+        why = f"--max-runs {wanted.max_runs} are made; a larger number goes on"
+        return Refined(session, why)
+    runs = result.labelled(wanted.criteria)
+    why = "precision reached, or nothing further that runs could tell"
+    return Refined(session, why, int(runs["censored"].sum()), wanted.criteria)

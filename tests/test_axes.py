@@ -1,0 +1,172 @@
+"""No analysis pools a swept axis: planted results over every key that can be swept.
+
+At the first value of the key runs grok above some weight decay, at the second none do.
+What pools both sees a mixture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+import grokmap
+from grokmap import plan, store
+from grokmap.arrays import Ints
+from grokmap.errors import SpecError
+from grokmap.plan import read_sweep
+from grokmap.result import Result, curves, phase_diagram, refine
+from grokmap.spec import Sweep
+from grokmap.spec.sweep import SWEEPABLE
+
+DECAYS = [1e-4, 1e-3, 1e-2, 1e-1]
+MLP = {"model": "mlp", "depth": 1, "activation": "relu", "alpha_convention": "standard"}
+TEACHER = {"task": "sparse_parity", "modulus": None, "model": "mlp", "depth": 1}
+TEACHER |= {"activation": "relu", "alpha_convention": "standard"}
+TEACHER |= {"n_inputs": 8, "n_examples": 60, "n_relevant": 2}
+ADAM = {"optimizer": "adamw", "momentum": None}
+EMBEDDED = {"model": "embedding_mlp", "depth": 1, "embedding": 8}
+EMBEDDED |= {"activation": "relu", "alpha_convention": "standard", "optimizer": "adamw"}
+# Two values of each key, and what else a sweep over it needs.
+SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "task": (["modular_addition", "modular_subtraction"], {}),
+    "model": (["two_layer", "mlp"], {"depth": 1, "alpha_convention": "initial_std"}),
+    "activation": (["quadratic", "relu"], {}),
+    "alpha_convention": (["laziness", "literal"], {}),
+    "loss": (["mse", "cross_entropy"], {}),
+    "optimizer": (["gd", "adamw"], {}),
+    "precision": (["float32", "tf32"], {}),
+    "center": ([False, True], {}),
+    "bias": ([False, True], {}),
+    "perp_grad": ([False, True], {}),
+    "modulus": ([7, 11], {}),
+    "width": ([8, 16], {}),
+    "depth": ([1, 2], MLP),
+    "embedding": ([8, 16], EMBEDDED),
+    "n_inputs": ([8, 9], TEACHER),
+    "n_examples": ([60, 80], TEACHER),
+    "n_relevant": ([2, 3], TEACHER),
+    "train_fraction": ([0.5, 0.7], {}),
+    "learning_rate": ([0.05, 0.1], {}),
+    "momentum": ([0.0, 0.9], {}),
+    "beta1": ([0.8, 0.9], ADAM),
+    "beta2": ([0.9, 0.99], ADAM),
+    "epsilon": ([1e-8, 1e-6], ADAM),
+    "label_noise": ([0.0, 0.1], {}),
+    "dropout": ([0.0, 0.1], {}),
+    "gradient_noise": ([0.0, 0.1], {}),
+    "temperature": ([0.0, 0.1], {"optimizer": "langevin"}),
+    "embedding_learning_rate": ([1e-3, 1e-2], EMBEDDED),
+    "adam_learning_rate": ([1e-3, 1e-2], {"optimizer": "muon", **MLP}),
+    "nonlinearity": ([0.1, 0.2], {"activation": "polynomial"}),
+    "ramp_factor": ([10.0, 100.0], {"ramp_steps": 50, "n_steps": None}),
+    "ramp_steps": ([50, 100], {"ramp_factor": 10.0, "n_steps": None}),
+}
+
+
+def sweep_of(key: str) -> Sweep:
+    values, other = SWEPT[key]
+    base = {**SMALL, **other}
+    document = {k: v for k, v in base.items() if v is not None and k != key}
+    del document["alpha"], document["weight_decay"]
+    if "n_steps" in document:
+        # Long enough that a run which has not grokked is decided.
+        document |= {"horizon": 12, "max_steps": 10**9}
+        del document["n_steps"]
+    axes = {"alpha": [0.5, 1.0], "weight_decay": DECAYS, "seed": [0, 1], key: values}
+    return read_sweep({**document, "axes": axes})
+
+
+def planted(key: str, folder: Path) -> Result:
+    """A result folder in which runs at the first value of `key` grok from the second
+    weight decay on, and those at the second value never do."""
+    sweep = sweep_of(key)
+    planned = plan.plan_runs(sweep)
+    table = plan.plan_table(planned, sweep)
+    folder.mkdir()
+    store.write_spec(folder, sweep)
+    store.write_plan(folder, table)
+    first = table[key] == SWEPT[key][0][0]
+    groks = first & (table["weight_decay"] > DECAYS[0])
+    records = [_records(run, yes) for run, yes in zip(planned, groks, strict=True)]
+    step, values = (np.concatenate(part) for part in zip(*records, strict=True))
+    names = [run.run.run_id for run in planned]
+    rows = np.repeat(np.arange(len(names)), 4)
+    store.write_batch(folder, names, rows, step, store.LABELS_READ, values, {})
+    return grokmap.open(folder)
+
+
+def _records(run: plan.Planned, groks: bool) -> tuple[Ints, Any]:
+    """Memorised at step 10; grokked at 40, or never; to the end of its budget."""
+    step = np.array([0, 10, 40, run.n_steps])
+    train = np.array([0.0, 1.0, 1.0, 1.0])
+    test = np.array([0.0, 0.0, 1.0, 1.0]) if groks else np.zeros(4)
+    values = {"train_accuracy": train, "test_accuracy": test, "weight_norm": train + 1}
+    values |= {"train_loss": 1.01 - train, "test_loss": 1.01 - test}
+    values["zero_loss_fraction"] = np.zeros(4)
+    return step, np.stack([values[k] for k in store.LABELS_READ], 1).astype("f4")
+
+
+KEYS = [key for key in SWEEPABLE if key not in ("alpha", "weight_decay", "seed")]
+
+
+@pytest.fixture(params=KEYS)
+def swept(request: Any, tmp_path: Path) -> tuple[str, Result]:
+    return request.param, planted(request.param, tmp_path / "result")
+
+
+def test_every_sweepable_key_is_planted() -> None:
+    assert KEYS == list(SWEPT) or set(KEYS) == set(SWEPT)
+
+
+def test_no_analysis_pools_a_swept_axis(swept: tuple[str, Result]) -> None:
+    key, result = swept
+    first, second = (axis for axis in result.axes if axis.name == key).__next__().values
+    edges = result.boundaries(budget=False)
+    of_key = edges.groupby(key)["status"].unique()
+    assert "no grok" not in of_key[first] and set(of_key[second]) == {"no grok"}
+    assert edges.groupby(key).size().to_dict() == {first: 4, second: 4}
+
+    cells = result.uncertainty()
+    assert (cells["n_runs"] == 2).all()  # seeds, and nothing else, are replicas
+    groks = cells["weight_decay"].gt(DECAYS[0]) & cells[key].eq(first)
+    assert (cells["p_grok"] == groks).all()
+
+    drawing = phase_diagram.draw(result)
+    assert set(drawing.data["p_grok"]) == {0.0, 1.0}
+    titles = [axes.get_title() for axes in drawing.figure.subfigs[0].axes]
+    assert len(set(titles)) == 2 and all(t.startswith(f"{key} = ") for t in titles)
+
+    only = phase_diagram.draw(result, at={key: second}).data
+    assert set(only["p_grok"]) == {0.0} and key not in only
+
+
+def test_refine_trains_where_the_edges_are(swept: tuple[str, Result]) -> None:
+    key, result = swept
+    points = refine.next_points(result, refine.Wanted(batch=8))
+    first = next(axis.values[0] for axis in result.axes if axis.name == key)
+    assert len(points) and set(points[key]) == {first}
+
+
+def test_titles_of_curves_name_every_coordinate(swept: tuple[str, Result]) -> None:
+    key, result = swept
+    titles = {curves.title(result, run) for _, run in result.runs.iterrows()}
+    assert len(titles) == len(result.plan)
+    assert all(f"{key} = " in t and "train_fraction = " in t for t in titles)
+
+
+def test_integers_and_choices_are_not_refined(tmp_path: Path) -> None:
+    for key in ("depth", "optimizer"):
+        result = planted(key, tmp_path / key)
+        with pytest.raises(SpecError, match="swept here: alpha, weight_decay"):
+            refine.check(result, refine.Wanted(y=key))
+        depth = {"y": "depth"} if key == "depth" else {"y": "optimizer"}
+        if key == "optimizer":
+            with pytest.raises(SpecError, match="is a choice, which has no order"):
+                result.boundaries(**depth)
+        else:
+            cells = phase_diagram.draw(result, **depth).data
+            assert set(cells["alpha"]) == {0.5, 1.0}

@@ -46,7 +46,7 @@ MAY_USE = {
     },
     "session": {
         *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),
-        *("durations", "result"),
+        *("durations", "plugins", "result"),
     },
     "reproduce": {
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),

@@ -136,7 +136,7 @@ def test_phases_with_names_of_their_own_have_colours() -> None:
     runs = planted().replace({"phase": names})
     phases = plot.phases_of(("a", "b", "c", "d"), ("c", "d"))
     figure = plot.phase_diagram([plot.PhasePanel("", runs)], PLANE, phases)
-    legend = [t.get_text() for t in figure.subfigs[0].legends[0].get_texts()]
+    legend = [t.get_text() for t in figure.legends[0].get_texts()]
     assert legend[:3] == ["a", "b", "c (opacity: share)"]
     assert phases.colours["c"] == plot.COLOURS["grok"]
 

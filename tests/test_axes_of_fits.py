@@ -21,6 +21,7 @@ from grokmap.analysis import hysteresis as ramps
 from grokmap.analysis.laws import LAWS, compare
 from grokmap.cli.forecast import _print_forecasts
 from grokmap.errors import ResultError, SpecError
+from grokmap.order_parameters import OrderParameter, quantities
 from grokmap.result import (
     Result,
     early_stopping,
@@ -79,6 +80,10 @@ class Planted(Result):
     @property
     def plan(self) -> pd.DataFrame:
         return self._runs
+
+    @property
+    def quantities(self) -> dict[str, OrderParameter]:
+        return quantities()
 
     def labelled(self, *args: Any, **options: Any) -> pd.DataFrame:
         return self._runs

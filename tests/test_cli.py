@@ -155,8 +155,6 @@ def test_json_events_are_json(grokmap: Any) -> None:
             ["sweep", "tiny.toml", "--time-budget", "soon"],
             "90s, 45m, 1h30m, 2d or 1:30:00",
         ),
-        (["phase-diagram", "x", "--colour", "rqy"], "did you mean 'rqi'"),
-        (["phase-diagram", "x", "--colour", "rqi", "--at", "now"], "final, t_mem"),
         (["order-parameters", "x"], "no such folder"),
         (["curves", "x", "--format", "jpg"], "png, pdf, svg"),
         (["sweep", "tiny.toml", "--out", "tiny.toml"], "no sweep result"),
@@ -334,3 +332,22 @@ def test_nothing_finished_is_said_once(grokmap: Any) -> None:
     for command in ("early-stopping", "forecast", "boundaries"):
         code, _, err = grokmap(command, "results/tiny")
         assert code == 2 and err.count("results/tiny") == 1, err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--colour", "rqy"], "did you mean 'rqi'"),
+        (["--colour", "rqi", "--when", "now"], "known: final, t_mem"),
+        (["--at", "depth=2"], "depth"),
+        (["--x", "widht"], "alpha"),
+    ],
+)
+def test_what_a_result_does_not_have_is_one_line(
+    grokmap: Any, options: list[str], message: str
+) -> None:
+    result = str(ROOT / "results/quickstart-reference")
+    code, out, err = grokmap("phase-diagram", result, "--out", "x", *options)
+    assert code == 2 and out == ""
+    assert message in err and len(err.strip().splitlines()) == 1
+    assert os.listdir() == ["tiny.toml"]

@@ -18,12 +18,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import ROOT
-from test_faults import SHORT, assert_same, cli_sweep, grokmap, trained, whole
+from test_faults import SHORT, assert_same, grokmap, trained, whole
 
 from grokmap import disk, store
 from grokmap.engine import devices
 from grokmap.errors import LockedError, ResultError
-from grokmap.session import checkpoint, lock
+from grokmap.session import checkpoint, lock, session
 
 __all__ = ["grokmap", "whole"]  # fixtures
 REFERENCE = ROOT / "results/quickstart-reference"
@@ -31,7 +31,7 @@ REFERENCE = ROOT / "results/quickstart-reference"
 
 def at_chunk(number: int, act: Callable[[], Any]) -> Callable[[Any], bool]:
     """`Stop.__call__`, which does something else once it is asked so many times."""
-    ask, asked = cli_sweep.Stop.__call__, 0
+    ask, asked = session.Stop.__call__, 0
 
     def __call__(self: Any) -> bool:
         nonlocal asked
@@ -64,7 +64,7 @@ def test_a_folder_that_is_moved_or_deleted_stops_the_sweep(
     left: list[str] | None,
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cli_sweep.Stop, "__call__", at_chunk(25, act))
+        patch.setattr(session.Stop, "__call__", at_chunk(25, act))
         code, _, err = grokmap("sweep", "s.toml", *SHORT)
     assert code == 2
     assert err.splitlines()[-1].startswith("grokmap: results/s: moved or deleted")
@@ -235,7 +235,10 @@ ANALYSES = {
     "uncertainty": ("uncertainty",),
     "order-parameters": ("order-parameters",),
     "laws": ("laws",),
-    "early-stopping": ("early-stopping", "early-stopping-warnings"),
+    "early-stopping": (
+        "early-stopping-patience=1",
+        "early-stopping-warnings-patience=1",
+    ),
 }
 DRAWN = ("phase-diagram", "curves")
 

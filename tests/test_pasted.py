@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from test_cli import TINY
 
 from grokmap import store
-from grokmap.cli.pasted import argument, pasted
-from grokmap.cli.refine import Wanted, _reason
+from grokmap.cli.opened import open_result
+from grokmap.cli.pasted import argument, extend_command, pasted
 
 NAMES = [
     *("-rf", "--out", "-", "a b", "it's", 'say "x"', "a=b", "$HOME", "~", "*", "a;b"),
@@ -99,7 +99,6 @@ def test_the_command_that_makes_a_run_again_works_in_any_folder(
 
 def test_the_hint_to_extend_names_the_folder(command_line: Any) -> None:
     shutil.copytree(ROOT / "results/refined", "-rf a")
-    wanted = Wanted("weight_decay", "alpha", 1e9, 1e9, 500, None, "default")
-    sweep = store.read_spec(Path("-rf a"))
-    text = _reason(Path("-rf a"), sweep, wanted, {})
-    assert "`grokmap sweep './-rf a' --extend -s n_steps=12000`" in text
+    result = open_result(Path("-rf a"))
+    text = extend_command(result.path, result.spec, result.labelled())
+    assert text == "grokmap sweep './-rf a' --extend -s n_steps=12000"

@@ -19,11 +19,13 @@ NOTHING = "no run is left to choose"
 
 def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
     """Refines until no run is left to choose, or max_runs are made; the exit code."""
-    check(open_result(given.spec), wanted)
+    result = open_result(given.spec)
     if dry_run:
+        check(result, wanted)
         _say_next(given, wanted)
         return 0
-    path, sweep = resolved(given)
+    path, sweep = resolved(given)  # whether its runs can be trained here comes first
+    check(result, wanted)
     listener = display_of(given.as_json)
     refined = refine(path, sweep, wanted, given.options, listener)
     if refined.why:

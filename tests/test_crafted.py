@@ -39,7 +39,7 @@ READ = [
     ("show", "r", "alpha=0.2", "--reproduce"),
     ("curves", "r", *TABLE),
     ("phase-diagram", "r", *FIGURE),
-    ("phase-diagram", "r", "--colour", "rqi", "--at", "t_mem", *TABLE),
+    ("phase-diagram", "r", "--colour", "rqi", "--when", "t_mem", *TABLE),
     ("boundaries", "r"),
     ("uncertainty", "r", *TABLE),
     ("order-parameters", "r", *TABLE),

@@ -83,10 +83,10 @@ def write_ends(path: Path, kept: Sequence[Kept]) -> None:
 
 def places(path: Path) -> dict[str, Place]:
     """Of every run that is kept in a readable file, its furthest."""
-    return Shelf(path).places
+    return CheckpointReader(path).places
 
 
-class Shelf:
+class CheckpointReader:
     """The runs that are kept in a result folder, to be read; each file is opened once.
 
     places: as of the function of that name; say: told of every file that cannot be

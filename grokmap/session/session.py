@@ -256,15 +256,15 @@ def _train(
     table = table.set_index("run_id")
     with (
         store.Writer(path) as writer,
-        checkpoint.Shelf(path, listener.say) as shelf,
-        _heard(session, missing, shelf),
+        checkpoint.CheckpointReader(path, listener.say) as kept_runs,
+        _heard(session, missing, kept_runs),
     ):
         for outcome in execute.execute(
             planned,
             done=done,
             lanes=options.lanes,
             tile=options.tile,
-            hooks=_hooks(session, writer, shelf),
+            hooks=_hooks(session, writer, kept_runs),
         ):
             if isinstance(outcome, execute.Failed):
                 _take_failed(session, outcome)
@@ -274,11 +274,11 @@ def _train(
 
 @contextmanager
 def _heard(
-    session: Session, missing: list[Planned], shelf: checkpoint.Shelf
+    session: Session, missing: list[Planned], kept_runs: checkpoint.CheckpointReader
 ) -> Iterator[None]:
     """Tells the listener where training begins and ends."""
-    kept_ids = {run.run.run_id for run in missing} & shelf.places.keys()
-    n_kept = sum(shelf.places[run_id].step for run_id in kept_ids)
+    kept_ids = {run.run.run_id for run in missing} & kept_runs.places.keys()
+    n_kept = sum(kept_runs.places[run_id].step for run_id in kept_ids)
     session.listener.begin(missing, session.n_planned, n_kept)
     try:
         yield
@@ -287,7 +287,7 @@ def _heard(
 
 
 def _hooks(
-    session: Session, writer: store.Writer, shelf: checkpoint.Shelf
+    session: Session, writer: store.Writer, kept_runs: checkpoint.CheckpointReader
 ) -> execute.Hooks:
     """What training tells and asks between two chunks."""
 
@@ -300,7 +300,7 @@ def _hooks(
         session.listener.progress,
         session.stop,
         keep,
-        shelf.read,
+        kept_runs.read,
         _say_once(session.listener, f"{where}: some runs were kept under "),
         session.options.checkpoint,
     )

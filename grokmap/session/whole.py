@@ -71,7 +71,8 @@ def _plan_problems(path: Path, table: pd.DataFrame) -> Iterator[str]:
     if here != there:
         yield (
             f"{path / store.PLAN}: {len(here - there)} runs of {store.SPEC} not in it, "
-            f"{len(there - here)} of another sweep; the same `grokmap sweep` mends it"
+            f"{len(there - here)} of another sweep; the same `grokmap sweep` "
+            "writes it again"
         )
 
 

@@ -81,11 +81,11 @@ def read_plan(path: Path) -> pd.DataFrame:
     file = result_dir(path) / PLAN
     if not disk.exists(file):
         raise ResultError(f"{file}: missing; the same `grokmap sweep` writes it again")
-    plan = _read_frame(file, MENDS)
+    plan = _read_frame(file, SWEEP_AGAIN)
     lost = [name for name in PLAN_COLUMNS if name not in plan]
     wrong = f"has no {', '.join(lost)}" if lost else wrong_plan(plan, read_spec(path))
     if wrong:
-        raise ResultError(f"{file}: {wrong}; {MENDS}")
+        raise ResultError(f"{file}: {wrong}; {SWEEP_AGAIN}")
     return plan
 
 
@@ -102,7 +102,7 @@ def _read_frame(file: Path, way_out: str) -> pd.DataFrame:
         raise ResultError(f"{file}: damaged: {reason(error)}; {way_out}") from None
 
 
-MENDS = "the same `grokmap sweep` mends it"
+SWEEP_AGAIN = "the same `grokmap sweep` writes it again"
 
 
 def write_points(path: Path, points: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.result import groups
 from grokmap.result.boundaries import find
-from grokmap.result.groups import word
+from grokmap.result.groups import rounded
 
 NAME = "boundaries"
 
@@ -56,7 +56,7 @@ def table_name(
     """File name without suffix, telling the axes and rules unless they are default."""
     if (x, y) != ("weight_decay", "alpha"):
         name += f"-{x}-{y}"
-    name = "-".join([name, *(f"{k}={word(v)}" for k, v in (at or {}).items())])
+    name = "-".join([name, *(f"{k}={rounded(v)}" for k, v in (at or {}).items())])
     return name if rules.name == "default" else f"{name}-{rules.name}"
 
 
@@ -80,7 +80,7 @@ def _print(
 def _padded(value: Any) -> str:
     """A value of an axis in a column; - where it is not read."""
     if isinstance(value, str) or not pd.api.types.is_number(value):
-        return f"{'-' if value is None else word(value):<9}"
+        return f"{'-' if value is None else rounded(value):<9}"
     return f"{'-' if pd.isna(value) else format(value, '.4g'):<9}"
 
 

@@ -196,7 +196,7 @@ def at_one_place(
         raise SpecError(
             [
                 f"{axis.name} is swept too; choose one value, --at {axis.name}=VALUE, "
-                f"of {', '.join(map(word, axis.values))}"
+                f"of {', '.join(map(rounded, axis.values))}"
                 for axis in open_
             ]
         )
@@ -217,7 +217,7 @@ def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Serie
     """
     here = [own for own in axis.values if _is_same(axis, own, value)]
     if not here:
-        known = ", ".join(map(word, axis.values))
+        known = ", ".join(map(rounded, axis.values))
         given = short(str(value))
         raise SpecError(f"at {axis.name}={given}: no such value; known: {known}")
     return runs[axis.name] == here[0]
@@ -231,7 +231,7 @@ def is_read(runs: pd.DataFrame, name: str) -> pd.Series:
 
 def title(place: Mapping[str, Any]) -> str:
     """A place in words, without the axes that are not read there."""
-    parts = (f"{k} = {word(v)}" for k, v in place.items() if v is not None)
+    parts = (f"{k} = {rounded(v)}" for k, v in place.items() if v is not None)
     return ", ".join(parts)
 
 
@@ -265,8 +265,8 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def word(value: Any) -> str:
-    """A value of an axis in words."""
+def rounded(value: Any) -> str:
+    """A value of an axis in a title or a message, a number to six digits."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
@@ -277,4 +277,4 @@ def _names(axes: Sequence[Axis]) -> str:
 
 
 def _way_out(axes: Sequence[Axis]) -> str:
-    return " ".join(f"--at {axis.name}={word(axis.values[0])}" for axis in axes)
+    return " ".join(f"--at {axis.name}={rounded(axis.values[0])}" for axis in axes)

@@ -21,7 +21,8 @@ from grokmap.spec import AUTO, AXES, Sweep
 from grokmap.spec.sweep import HANDLING, KEYS, SWEEPABLE
 from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
-NAMED = ("name", "axis_kinds", "plugins")  # compared elsewhere, or of no runs
+# Compared elsewhere, or of no run.
+NO_PART_OF_RUNS = ("name", "plugins", "axis_kinds", *HANDLING)
 BUDGETS = ("horizon", "max_steps", "n_steps")  # what `extend` may raise
 
 
@@ -160,12 +161,7 @@ def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]
             lost = [value for value in before if value not in after]
             if lost:
                 yield f"{key} had {', '.join(map(str, lost))}, which is gone"
-        elif before != after and key not in (
-            "name",
-            "axis_kinds",
-            "plugins",
-            *HANDLING,
-        ):
+        elif before != after and key not in NO_PART_OF_RUNS:
             grown = key in BUDGETS and before and after and after > before
             if not (grown and extend):
                 hint = "; --extend continues what it cut short" if grown else ""

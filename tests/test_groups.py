@@ -56,12 +56,6 @@ def test_too_many_groups_are_refused_with_a_way_out() -> None:
         groups.split(RUNS, rest, most=2)
 
 
-def test_a_command_that_cannot_split_refuses_by_name() -> None:
-    with pytest.raises(SpecError, match="optimizer, depth: swept .*`scaling` cannot"):
-        groups.refuse(AXES, ("weight_decay", "momentum"), "scaling")
-    groups.refuse(AXES, [axis.name for axis in AXES], "scaling")
-
-
 def test_a_place_leaves_its_runs_and_the_other_axes() -> None:
     runs, axes = groups.select(
         RUNS, AXES, {"optimizer": "GD", "weight_decay": 0.003162}
@@ -76,5 +70,7 @@ def test_a_place_that_is_none_is_refused() -> None:
         groups.select(RUNS, AXES, {"width": 3})
     with pytest.raises(SpecError, match="at depth=3: no such value; known: 1, 2"):
         groups.select(RUNS, AXES, {"depth": 3})
+    with pytest.raises(SpecError, match="at depth=two: no such value; known: 1, 2"):
+        groups.select(RUNS, AXES, {"depth": "two"})
     with pytest.raises(ResultError, match="at depth=1: no finished run"):
         groups.select(RUNS, AXES, {"optimizer": "adamw", "depth": 1})

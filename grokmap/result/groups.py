@@ -142,16 +142,6 @@ def with_place(table: pd.DataFrame, group: Group) -> pd.DataFrame:
     return place.set_axis(table.index).join(table) if group.place else table
 
 
-def refuse(axes: Sequence[Axis], used: Collection[str], what: str) -> None:
-    """Raises SpecError where axes are swept that `what`, a command, would mix."""
-    rest = others(axes, used)
-    if rest:
-        raise SpecError(
-            f"{_names(rest)}: swept here too, which `{what}` cannot split; "
-            f"give {_way_out(rest)}"
-        )
-
-
 def select(
     runs: pd.DataFrame, axes: Sequence[Axis], at: Place | None
 ) -> tuple[pd.DataFrame, tuple[Axis, ...]]:
@@ -258,7 +248,11 @@ def _group(runs: pd.DataFrame, rest: Sequence[Axis]) -> Group:
 def _is_same(axis: Axis, own: Any, value: Any) -> bool:
     if axis.name in CHOICES:
         return str(own).casefold() == str(value).casefold()
-    return bool(np.isclose(float(own), float(value), rtol=5e-4, atol=0))
+    try:
+        wanted = float(value)
+    except (TypeError, ValueError):
+        return False  # what is no number is none of its values
+    return bool(np.isclose(float(own), wanted, rtol=5e-4, atol=0))
 
 
 def _plain(value: Any) -> Any:

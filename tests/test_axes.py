@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from conftest import SMALL, mostly_slow
 
 import grokmap
 from grokmap import plan, store
@@ -113,7 +113,11 @@ def _records(run: plan.Planned, groks: bool) -> tuple[Ints, Any]:
 KEYS = [key for key in SWEEPABLE if key not in ("alpha", "weight_decay", "seed")]
 
 
-@pytest.fixture(params=KEYS)
+# A number, a choice, a size and a noise in `make test`, all others in `make test-slow`.
+KEPT = ("train_fraction", "optimizer", "depth", "label_noise", "ramp_steps")
+
+
+@pytest.fixture(params=mostly_slow(KEYS, KEPT))
 def swept(request: Any, tmp_path: Path) -> tuple[str, Result]:
     return request.param, planted(request.param, tmp_path / "result")
 

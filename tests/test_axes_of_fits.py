@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import mostly_slow
 
 from grokmap.analysis import early_stopping as stops
 from grokmap.analysis import forecast as forecasts
@@ -46,6 +47,8 @@ NAMES = {
     "optimizer": ("gd", "adamw"),
 }
 SYSTEMS = [key for key in SWEEPABLE if key not in (*VARIABLES, *RAMP)]
+# A number, a choice, a size and a noise in `make test`, all others in `make test-slow`.
+KEPT = ("train_fraction", "optimizer", "depth", "label_noise", "ramp_steps")
 FIXED = {"width": 100, "activation": "quadratic", "alpha_convention": "laziness"}
 STEPS = np.unique(np.round(np.geomspace(1, 40_000, 90)))
 
@@ -153,7 +156,7 @@ def test_every_key_is_tried() -> None:
     assert {*SYSTEMS, *VARIABLES, *RAMP} == set(SWEEPABLE) and len(SYSTEMS) > 20
 
 
-@pytest.mark.parametrize("key", SYSTEMS)
+@pytest.mark.parametrize("key", mostly_slow(SYSTEMS, KEPT))
 def test_laws_have_constants_of_each_system(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +178,7 @@ def test_laws_have_constants_of_each_system(
     assert scarce.few == [list(systems(key))[1]]
 
 
-@pytest.mark.parametrize("key", SYSTEMS)
+@pytest.mark.parametrize("key", mostly_slow(SYSTEMS, KEPT))
 def test_forecasts_name_every_axis_and_are_scored_by_system(
     key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,7 +210,7 @@ def test_forecasts_name_every_axis_and_are_scored_by_system(
         assert medians.between(of_system.min(), of_system.max()).all()
 
 
-@pytest.mark.parametrize("key", SYSTEMS)
+@pytest.mark.parametrize("key", mostly_slow(SYSTEMS, KEPT))
 def test_stops_are_judged_by_system(key: str) -> None:
     result = planted(key)
     found = early_stopping.find(result, [16.0, 64.0])
@@ -227,7 +230,7 @@ def test_stops_are_judged_by_system(key: str) -> None:
     pd.testing.assert_series_equal(pairs, counts)
 
 
-@pytest.mark.parametrize("key", SYSTEMS)
+@pytest.mark.parametrize("key", mostly_slow(SYSTEMS, KEPT))
 def test_order_parameters_are_compared_within_a_system(key: str) -> None:
     result = planted(key)
     found = order_parameters.find(result)
@@ -242,7 +245,7 @@ def test_order_parameters_are_compared_within_a_system(key: str) -> None:
         assert snr["median"].between(100.0**i, 2 * 100.0**i).all() and len(snr) > 10
 
 
-@pytest.mark.parametrize("key", SYSTEMS)
+@pytest.mark.parametrize("key", mostly_slow(SYSTEMS, KEPT))
 def test_loops_are_of_one_family(key: str) -> None:
     facts, parts = [], []
     for value in values_of(key):
@@ -272,7 +275,9 @@ def test_loops_are_of_one_family(key: str) -> None:
     assert len(hysteresis.draw(found).data) == len(facts) * ramps.POINTS
 
 
-@pytest.mark.parametrize("key", [k for k in SWEEPABLE if k not in VARIABLES[1:]])
+@pytest.mark.parametrize(
+    "key", mostly_slow([k for k in SWEEPABLE if k not in VARIABLES[1:]], KEPT)
+)
 @pytest.mark.parametrize("module", [scaling, transition])
 def test_one_value_of_every_other_axis_has_to_be_chosen(
     module: Any, key: str, monkeypatch: pytest.MonkeyPatch

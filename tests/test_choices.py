@@ -274,6 +274,7 @@ def test_two_optimizers_are_trained_grown_shown_and_made_again(grokmap: Any) -> 
         pd.testing.assert_frame_equal(one, other)
 
 
+@pytest.mark.slow
 def test_two_tasks_are_trained_in_one_folder(grokmap: Any) -> None:
     code, out, _ = grokmap("sweep", "tasks.toml", "--dry-run", "--json")
     planned = json.loads(out)

@@ -48,7 +48,13 @@ def control_of(**changes: float) -> Control:
 
 @pytest.mark.parametrize("center", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
-    "changes", [{}, {"weight_decay": 0.3}, {"momentum": 0.5}], ids=str
+    "changes",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"weight_decay": 0.3},
+        {"momentum": 0.5},
+    ],
+    ids=str,
 )
 def test_fewer_neurons_are_the_whole_network(
     changes: dict[str, float], center: bool, monkeypatch: pytest.MonkeyPatch

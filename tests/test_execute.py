@@ -101,6 +101,7 @@ for together in (False, True):
 """
 
 
+@pytest.mark.slow
 def test_four_devices_train_the_same_without_communication(tmp_path: Any) -> None:
     frames = []
     for count in (1, 4):

@@ -258,8 +258,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 @pytest.mark.parametrize(
     ("signals", "expected"),
     [
-        ([signal.SIGTERM], 75),
-        ([signal.SIGINT], 130),
+        pytest.param([signal.SIGTERM], 75, marks=pytest.mark.slow),
+        pytest.param([signal.SIGINT], 130, marks=pytest.mark.slow),
         ([signal.SIGINT, signal.SIGINT], 130),
     ],
 )

@@ -97,6 +97,7 @@ def check_doubling(short: pd.DataFrame, long: pd.DataFrame) -> None:
     assert (both["phase_short"] != both["phase_long"]).any()
 
 
+@pytest.mark.slow
 def test_doubling_max_steps_turns_no_uncensored_label() -> None:
     grid = {"alpha": (0.0, 0.3), "weight_decay": "log:1e-3:1:7", "seed": (0,)}
     grid |= {"order_parameters": ()}

@@ -217,9 +217,8 @@ def test_a_sweep_is_trained_and_saved_without_its_streams(
     assert (folder / "results/tiny/runs.parquet").is_file()
 
 
-@pytest.mark.parametrize(
-    "encoding", mostly_slow(["ascii", "latin-1", "utf-16"], ["ascii"])
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
 def test_letters_that_an_encoding_lacks_are_escaped(
     folder: Path, encoding: str
 ) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, mostly_slow
 from test_faults import SHORT, assert_same, grokmap, trained, whole
 
 from grokmap import disk, store
@@ -257,7 +257,11 @@ def closed() -> Iterator[Path]:
             os.chmod(inside, 0o755)
 
 
-@pytest.mark.parametrize("command", [*ANALYSES, *DRAWN])
+# Tables and a figure in `make test`; the others go the same way.
+QUICK = ("boundaries", "uncertainty", "phase-diagram", "classify")
+
+
+@pytest.mark.parametrize("command", mostly_slow([*ANALYSES, *DRAWN], QUICK))
 def test_a_read_only_result_is_analysed(
     grokmap: Any, closed: Path, tmp_path: Path, command: str
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, mostly_slow
 
 import grokmap
 from grokmap import store
@@ -110,7 +110,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", mostly_slow(NETWORKS, ("two_layer", "centred")))
 def test_a_network_has_the_recorded_losses_and_accuracies(
     folder: Path, name: str
 ) -> None:

@@ -130,6 +130,29 @@ def test_a_result_is_read_with_and_without_its_plugin(
     assert code == 0, errors
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "order-parameters",
+        "laws",
+        "forecast",
+        "early-stopping",
+        "refine --dry-run",
+        "scaling --quantity readout_norm_ratio",
+        "transition --quantity readout_norm_ratio",
+        "hysteresis --quantity readout_norm_ratio",
+    ],
+)
+def test_an_analysis_says_the_same_with_and_without_a_plugin(
+    tables: None, command_line: Any, folder: Path, line: str
+) -> None:
+    command, *words = line.split()
+    given = [command, str(folder / "results/mine"), *words]
+    without = command_line(*given)
+    assert command_line(*given, "--plugin", str(folder / "my_plugin.py")) == without
+    assert without[0] in (0, 2) and "readout_norm_ratio'" not in without[2]
+
+
 def test_verify_says_what_it_could_not_check(
     tables: None, command_line: Any, folder: Path
 ) -> None:

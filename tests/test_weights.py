@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,19 @@ def test_a_damaged_file_of_weights_is_one_line(
     finally:
         file.unlink()
         file.write_bytes(sound)
+
+
+def test_verify_looks_at_weights(kept: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(kept.path, copy)
+    assert grokmap.open(copy).verify()["problems"] == []
+    files = sorted((copy / "weights").iterdir())
+    files[0].write_bytes(files[0].read_bytes()[:-1])
+    files[1].rename(files[1].with_name("0123456789abcdef-100.safetensors"))
+    problems = grokmap.open(copy).verify()["problems"]
+    assert len(problems) == 2
+    assert any(str(files[0]) in line and "damaged" in line for line in problems)
+    assert any("weights of a run that is not in the plan" in line for line in problems)
 
 
 def test_weights_are_no_part_of_a_run_or_of_a_resolved_sweep(

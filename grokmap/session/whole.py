@@ -44,6 +44,7 @@ def facts(path: Path) -> dict[str, Any]:
         ),
         *(f"run {run}: in several files" for run in sorted(twice)),
         *_label_problems(path),
+        *_weights_problems(path, ids),
     ]
     return {
         "planned": len(table),
@@ -110,3 +111,16 @@ def _label_problems(path: Path) -> Iterator[str]:
             f"{file}: {int((~same.fillna(False)).sum())} runs are not as their "
             "trajectories say; `grokmap classify` writes it again"
         )
+
+
+def _weights_problems(path: Path, ids: set[str]) -> Iterator[str]:
+    """Kept weights that cannot be read, or of a run that is not planned."""
+    for run_id, step in sorted(store.kept_weights(path)):
+        if run_id not in ids:
+            name = path / store.weights_name(run_id, step)
+            yield f"{name}: weights of a run that is not in the plan"
+            continue
+        try:
+            store.read_weights(path, run_id, step)
+        except ResultError as error:
+            yield from error.problems

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from grokmap import disk, plan, store
+from grokmap.arrays import Bools
 from grokmap.classify import CRITERIA, classify_parts
 from grokmap.engine import devices
 from grokmap.engine.restored import check_room
@@ -203,23 +206,25 @@ def _check_points(path: Path, sweep: Sweep, points: pd.DataFrame) -> None:
 def missing_of(
     path: Path, planned: list[Planned], table: pd.DataFrame, steps: dict[str, int]
 ) -> list[Planned]:
-    """The planned runs among `missing_ids`."""
-    ids = missing_ids(path, table, steps)
-    return [run for run in planned if run.run.run_id in ids]
+    """The planned runs that are missing; `table` has a row for each, in their order."""
+    return list(compress(planned, are_missing(path, table, steps)))
 
 
-def missing_ids(path: Path, table: pd.DataFrame, steps: dict[str, int]) -> set[str]:
-    """Ids of the runs that are not done, and that a larger budget has to continue.
+def are_missing(path: Path, table: pd.DataFrame, steps: dict[str, int]) -> Bools:
+    """Whether each run is not done, or is one that a larger budget has to continue.
 
     table: the plan. steps: last step of each run on disk. A run that ended before its
     budget was either over (diverged, settled) or had a smaller budget and is censored
     under this one.
     """
-    budgets = dict(zip(table["run_id"], table["budget_steps"], strict=True))
-    short = [name for name, n in budgets.items() if steps.get(name, n) < n]
-    if short:
+    if not steps:
+        return np.ones(len(table), bool)
+    last = table["run_id"].map(steps).to_numpy(np.float64)
+    missing = np.isnan(last)
+    short = last < table["budget_steps"].to_numpy(np.float64)
+    if short.any():
         parts = store.trajectory_parts(path, [], store.LABELS_READ)
-        rows = table[table["run_id"].isin(short)]
-        runs = classify_parts(parts, rows, CRITERIA["default"])
-        short = runs["run_id"][runs["censored"].to_numpy(bool)].tolist()
-    return {*short, *(budgets.keys() - steps.keys())}
+        runs = classify_parts(parts, table[short], CRITERIA["default"])
+        again = runs["run_id"][runs["censored"].to_numpy(bool)]
+        missing |= table["run_id"].isin(again).to_numpy()
+    return missing

@@ -13,7 +13,7 @@ from grokmap.classify import CRITERIA
 from grokmap.errors import ResultError
 from grokmap.result.labels import label_runs, spec_of
 from grokmap.session import checkpoint
-from grokmap.session.folder import missing_ids, planned_in
+from grokmap.session.folder import are_missing, planned_in
 from grokmap.spec import SCHEMA_VERSION, Sweep
 
 
@@ -31,7 +31,7 @@ def facts(path: Path) -> dict[str, Any]:
     # What the plugins would expand the sweep to is known from the written plan alone.
     table = store.read_plan(path) if absent else _table_of(path, sweep)
     steps, damaged, twice = store.stored(path)
-    missing = missing_ids(path, table, steps)
+    missing = table["run_id"][are_missing(path, table, steps)]
     places = checkpoint.places(path)
     ids = set(table["run_id"])
     problems = [

@@ -115,10 +115,10 @@ def refuse_link(handle: int, name: str, shown: Path) -> None:
 def kind_of(handle: int, name: str) -> int | None:
     """`stat.S_IFREG`, `S_IFLNK`, ... of a name in an open folder; None: not there."""
     try:
-        found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+        status = os.stat(name, dir_fd=handle, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    return stat.S_IFMT(found.st_mode)
+    return stat.S_IFMT(status.st_mode)
 
 
 def write_file(root: Path, name: str, data: bytes) -> Path:
@@ -279,13 +279,13 @@ def opened(file: Path, limit: int) -> Iterator[BinaryIO]:
         yield content
 
 
-def _regular(found: os.stat_result, limit: int) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _regular(status: os.stat_result, limit: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError(SPECIAL)
-    if found.st_size > limit:
-        raise ValueError(f"{found.st_size} bytes; at most {limit} are read")
+    if status.st_size > limit:
+        raise ValueError(f"{status.st_size} bytes; at most {limit} are read")
 
 
 def read_bytes(file: Path, limit: int) -> bytes:
@@ -318,14 +318,14 @@ def read_toml(file: Path, limit: int) -> dict[str, Any]:
     text = read_bytes(file, limit).decode("utf-8-sig")
     bare = _NO_KEYS.sub("s", text)
     parts = 1 + max(piece.count(".") for piece in bare.translate(_PIECES).split("\n"))
-    for what, found, most in (
+    for what, count, most in (
         ("parts of a key", parts, MAX_KEY_PARTS),
         ("keys", bare.count("="), MAX_KEYS),
         ("lists and tables", bare.count("[") + bare.count("{"), MAX_KEYS),
         ("values", bare.count(","), MAX_POINTS),
     ):
-        if found > most:
-            raise ValueError(f"{found} {what}; at most {most}")
+        if count > most:
+            raise ValueError(f"{count} {what}; at most {most}")
     return tomllib.loads(text)
 
 

@@ -40,9 +40,9 @@ def seconds_of(text: str | None, option: str) -> float:
         return math.inf
     if _PLAIN.fullmatch(written):
         return float(written)
-    found = _PARTS.fullmatch(written) or _CLOCK.fullmatch(written)
-    if written and found:
-        parts = zip(found.groups(), _UNITS.values(), strict=True)
+    match = _PARTS.fullmatch(written) or _CLOCK.fullmatch(written)
+    if written and match:
+        parts = zip(match.groups(), _UNITS.values(), strict=True)
         return sum(float(number) * unit for number, unit in parts if number)
     raise SpecError(f"{option} {short(repr(text))}: not a time; {FORMS}")
 

@@ -52,9 +52,9 @@ def stablemax(logits: jax.Array, label: jax.Array) -> jax.Array:
     # log s, without ever dividing by a small number.
     size = jnp.log1p(jnp.abs(logits))
     log_s = jnp.where(logits >= 0, size, -size)
-    own = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
-    others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, log_s), axis=-1)
-    return jax.nn.softplus(others - jnp.sum(jnp.where(own, log_s, 0.0), axis=-1))
+    is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
+    others = jax.nn.logsumexp(jnp.where(is_label, -jnp.inf, log_s), axis=-1)
+    return jax.nn.softplus(others - jnp.sum(jnp.where(is_label, log_s, 0.0), axis=-1))
 
 
 def logistic(outputs: jax.Array, target: jax.Array) -> jax.Array:

@@ -266,8 +266,8 @@ def muon_update(
         shape = max(1.0, theta.shape[1] / theta.shape[0]) ** 0.5
         return theta - steps[name] * shape * direction - decays[name] * theta
 
-    own = Rates(*({k: rates[k] for k in rest} for rates in (steps, decays)))
-    of_adam = at._replace(rates=own)
+    rest_rates = Rates(*({k: rates[k] for k in rest} for rates in (steps, decays)))
+    of_adam = at._replace(rates=rest_rates)
     rest, moments = adamw_update(of_rest, state[1], rest, of_adam)
     moved = {k: move(k, direction) for k, (direction, _) in turned.items()}
     return {**rest, **moved}, ({k: v for k, (_, v) in turned.items()}, moments)

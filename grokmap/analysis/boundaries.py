@@ -159,22 +159,22 @@ def _side(row: Row) -> Side | Edge:
     if box[0] == 0:
         return Edge(BEYOND, high=float(x[0]))
     middle = (x[box[0]] + x[box[1]]) / 2
-    own = x <= middle
-    by_seed = None if row.by_seed is None else row.by_seed[:, own]
-    return Side(x[own], yes[own], no[own], middle, by_seed)
+    on_side = x <= middle
+    by_seed = None if row.by_seed is None else row.by_seed[:, on_side]
+    return Side(x[on_side], yes[on_side], no[on_side], middle, by_seed)
 
 
 def _wedge(score: Ints) -> tuple[int, int] | None:
     """First and last cell of the stretch that grokking explains best: the largest sum
     of (runs that did - runs that did not); None where no stretch has more that did."""
-    best, found, total, first = 0, None, 0, 0
+    best, wedge, total, first = 0, None, 0, 0
     for i, value in enumerate(score):
         if total <= 0:
             total, first = 0, i
         total += int(value)
         if total > best:
-            best, found = total, (first, i)
-    return found
+            best, wedge = total, (first, i)
+    return wedge
 
 
 def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
@@ -192,22 +192,22 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
     Linear Models, 1989, ch. 9). One seed cannot show it: then its own edge is placed.
     Two hardly can (docs/statistics.md).
     """
-    own = [side for side in sides if isinstance(side, Side)]
-    if not own:
+    real = [side for side in sides if isinstance(side, Side)]
+    if not real:
         return [side for side in sides if isinstance(side, Edge)]
-    gaps = [np.diff(side.x).min() for side in own]
-    widest = max(float(np.ptp(side.x)) for side in own)
+    gaps = [np.diff(side.x).min() for side in real]
+    widest = max(float(np.ptp(side.x)) for side in real)
     width = np.geomspace(min(gaps) * SHARPEST, widest / 4, WIDTHS)
-    fits, scatter = [_likelihood(side, width) for side in own], excess(own, level)
+    fits, scatter = [_likelihood(side, width) for side in real], excess(real, level)
     plain = _posteriors([likelihood for _, likelihood in fits], width)
     wide = _posteriors([likelihood / scatter for _, likelihood in fits], width)
-    found = []
+    placed = []
     for (places, _), one, other in zip(fits, plain, wide, strict=True):
         # How far seeds scatter widens an interval, and says nothing of its middle.
         middle = float(np.interp(0.5, one, places))
         low, high = np.interp([(1 - level) / 2, (1 + level) / 2], other, places)
-        found.append(Edge(MEASURED, middle, float(low), float(high)))
-    rest = iter(found)
+        placed.append(Edge(MEASURED, middle, float(low), float(high)))
+    rest = iter(placed)
     return [side if isinstance(side, Edge) else next(rest) for side in sides]
 
 
@@ -315,20 +315,21 @@ def boundaries(
     """
     log = is_log(runs[x]) if log is None else log
     names = [*by, y]
-    found = []
+    parts = []
     for _, panel in runs.groupby(list(by)) if by else [((), runs)]:
         rows = {
-            point: row_of(own, x, log, grokked) for point, own in panel.groupby(names)
+            point: row_of(cell_runs, x, log, grokked)
+            for point, cell_runs in panel.groupby(names)
         }
         rows = {point: row for point, row in rows.items() if len(row.x) > 1}
         placed = edges(list(rows.values()), level)
-        for (point, row), own in zip(rows.items(), placed, strict=True):
+        for (point, row), cell_runs in zip(rows.items(), placed, strict=True):
             place = dict(zip(names, point, strict=True))
-            for name, edge in own.items():
+            for name, edge in cell_runs.items():
                 values = _in_units(edge, log) | _counts(row)
-                found.append({**place, "edge": name, **values})
+                parts.append({**place, "edge": name, **values})
     columns = [*names, "edge", "estimate", "low", "high", "status"]
-    return pd.DataFrame(found, columns=[*columns, "n_runs", "n_undecided"])
+    return pd.DataFrame(parts, columns=[*columns, "n_runs", "n_undecided"])
 
 
 def _in_units(edge: Edge, log: bool) -> dict[str, Any]:
@@ -410,5 +411,5 @@ def shifts(full: pd.DataFrame, half: pd.DataFrame, log: bool) -> pd.DataFrame:
     compare = np.divide if log else np.subtract
     pairs = {"shift": ("estimate",) * 2, "shift_low": ("low", "high")}
     pairs["shift_high"] = ("high", "low")
-    found = {k: compare(both[f"{a}_half"], both[b]) for k, (a, b) in pairs.items()}
-    return both[keys].assign(**found).reset_index(drop=True)
+    moved = {k: compare(both[f"{a}_half"], both[b]) for k, (a, b) in pairs.items()}
+    return both[keys].assign(**moved).reset_index(drop=True)

@@ -37,9 +37,9 @@ def memorised(runs: pd.DataFrame) -> pd.DataFrame:
     inside = ((runs["t_mem"] > 0) & ~lost).fillna(False).to_numpy(bool)
     if not inside.any():
         raise ResultError("no run memorised, so there is nothing to stop early")
-    own = runs[inside].reset_index(drop=True)
-    times = {k: own[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
-    return own.assign(**times)
+    chosen = runs[inside].reset_index(drop=True)
+    times = {k: chosen[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
+    return chosen.assign(**times)
 
 
 def stops(runs: pd.DataFrame, patience: float, unit: str) -> pd.Series:
@@ -78,13 +78,16 @@ def losses(
             lost_peak=(at["peak_test_accuracy"] - then).fillna(0.0),
             missed=at["stop"] < at["t_grok"],
         )
-        for phase, own in at.groupby("phase"):
-            quartiles = own["lost_final"].quantile([0.25, 0.5, 0.75]).to_numpy()
-            row = {"patience": k, "unit": unit, "phase": phase, "n_runs": len(own)}
-            row |= {"n_stopped": int(own["stopped"].sum()), "lost_final": quartiles[1]}
+        for phase, of_phase in at.groupby("phase"):
+            quartiles = of_phase["lost_final"].quantile([0.25, 0.5, 0.75]).to_numpy()
+            row = {"patience": k, "unit": unit, "phase": phase, "n_runs": len(of_phase)}
+            row |= {
+                "n_stopped": int(of_phase["stopped"].sum()),
+                "lost_final": quartiles[1],
+            }
             row |= {"lost_final_q25": quartiles[0], "lost_final_q75": quartiles[2]}
-            row["lost_peak"] = own[["lost_peak"]].median().iloc[0]
-            row["missed"] = own["missed"].mean() if phase == GROK else np.nan
+            row["lost_peak"] = of_phase[["lost_peak"]].median().iloc[0]
+            row["missed"] = of_phase["missed"].mean() if phase == GROK else np.nan
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -152,9 +155,9 @@ def warnings(
             if logs[name]:
                 change = value / before[name].where(before[name] > 0)
             values |= {(name, "value"): value, (name, "change"): change}
-        for (name, measure), found in values.items():
+        for (name, measure), at_stop in values.items():
             row = {"patience": k, "unit": unit, "quantity": name, "measure": measure}
-            rows.append(row | _aucs(at.assign(value=found), sides))
+            rows.append(row | _aucs(at.assign(value=at_stop), sides))
     return pd.DataFrame(rows)
 
 
@@ -170,13 +173,13 @@ def _sides(at: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _aucs(at: pd.DataFrame, sides: dict[str, pd.Series]) -> dict[str, object]:
-    own = {side: at[rows & at["value"].notna()] for side, rows in sides.items()}
-    later, decided, censored = own.values()
+    known = {side: at[rows & at["value"].notna()] for side, rows in sides.items()}
+    later, decided, censored = known.values()
     enough = min(len(later), len(decided)) >= FEWEST
     matched, n_pairs = matched_auc(later, decided)
     matched_censored, n_pairs_censored = matched_auc(later, censored)
     return {
-        **{f"n_{side}": len(rows) for side, rows in own.items()},
+        **{f"n_{side}": len(rows) for side, rows in known.items()},
         "auc": plain_auc(later, decided),
         "auc_against_censored": plain_auc(later, censored),
         "matched": matched,

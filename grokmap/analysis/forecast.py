@@ -72,11 +72,11 @@ def candidates(runs: pd.DataFrame) -> pd.DataFrame:
     lost = runs["diverged"] | runs["dead"] | runs["stalled"]
     inside = (grokked | (waiting & ~lost)) & (runs["t_mem"] > 0)
     inside &= runs["decay_rate"] > 0
-    own = runs[inside.fillna(False).to_numpy(bool)].reset_index(drop=True)
-    cell = own.groupby(["alpha", "weight_decay"]).ngroup()
-    times = {k: own[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
-    names = {"cell": cell, "system": system_of(own)}
-    return own.assign(grokked=own["phase"] == GROK, **names, **times)
+    chosen = runs[inside.fillna(False).to_numpy(bool)].reset_index(drop=True)
+    cell = chosen.groupby(["alpha", "weight_decay"]).ngroup()
+    times = {k: chosen[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
+    names = {"cell": cell, "system": system_of(chosen)}
+    return chosen.assign(grokked=chosen["phase"] == GROK, **names, **times)
 
 
 def states(
@@ -94,12 +94,12 @@ def states(
             row.append(i)
             step.append(s)
             features.append([np.log(decays), accuracy, np.log(max(loss, 1e-30))])
-    own = np.array(row, np.int64)
+    rows = np.array(row, np.int64)
     at = np.array(step, np.float64)
-    t_grok = runs["t_grok"].to_numpy(float)[own]
+    t_grok = runs["t_grok"].to_numpy(float)[rows]
     with np.errstate(invalid="ignore", divide="ignore"):
-        target = np.log((t_grok - at) / _unit(runs, own, at))
-    return States(own, at, np.array(features, float).reshape(-1, 3), target)
+        target = np.log((t_grok - at) / _unit(runs, rows, at))
+    return States(rows, at, np.array(features, float).reshape(-1, 3), target)
 
 
 def _unit(runs: pd.DataFrame, row: Ints, step: Floats) -> Floats:
@@ -107,8 +107,8 @@ def _unit(runs: pd.DataFrame, row: Ints, step: Floats) -> Floats:
     return np.sqrt(step / runs["decay_rate"].to_numpy(float)[row])
 
 
-def _value(own: Series | None, step: float) -> float:
-    return float("nan") if own is None else value_at(own, step)
+def _value(records: Series | None, step: float) -> float:
+    return float("nan") if records is None else value_at(records, step)
 
 
 def calibrating_looks(runs: pd.DataFrame) -> list[Floats]:
@@ -141,13 +141,13 @@ def analogues(of: States, among: States, system: Ints) -> Analogues:
     distance = np.full((len(of.run), n_runs), np.inf)
     target = np.full((len(of.run), n_runs), np.nan)
     for j in np.unique(among.run):
-        own = among.run == j
-        gap = (of.features[:, None] - among.features[None, own]) / SCALES
+        of_run = among.run == j
+        gap = (of.features[:, None] - among.features[None, of_run]) / SCALES
         far = np.nan_to_num(np.sqrt((gap**2).sum(axis=2)), nan=np.inf)
         nearest = far.argmin(axis=1)
         apart = np.where(system[of.run] == system[j], 0.0, APART)
         distance[:, j] = far[np.arange(len(far)), nearest] + apart
-        target[:, j] = among.target[own][nearest]
+        target[:, j] = among.target[of_run][nearest]
     return Analogues(distance, target)
 
 
@@ -159,12 +159,12 @@ class Centre(NamedTuple):
     reach: Floats
 
 
-def centre(found: Analogues, barred: Bools) -> Centre:
+def centre(neighbours: Analogues, barred: Bools) -> Centre:
     """Of the NEAREST analogues, without those barred [k, runs]."""
-    distance = np.where(barred, np.inf, found.distance)
+    distance = np.where(barred, np.inf, neighbours.distance)
     order = np.argsort(distance, axis=1, kind="stable")[:, :NEAREST]
     near = np.take_along_axis(distance, order, axis=1)
-    target = np.take_along_axis(found.target, order, axis=1)
+    target = np.take_along_axis(neighbours.target, order, axis=1)
     target = np.where(np.isfinite(near), target, np.nan)
     middle = np.nanmedian(target, axis=1)
     scale = np.nanmedian(np.abs(target - middle[:, None]), axis=1)
@@ -193,7 +193,7 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
             f"{FEWEST_CELLS} cells (alpha, lambda) at least: too few here"
         )
     system = np.unique(runs["system"].to_numpy(str), return_inverse=True)[1]
-    own = analogues(calibrating, calibrating, system)
+    calibration = analogues(calibrating, calibrating, system)
     new = analogues(wanted, calibrating, system)
     sizes = np.bincount(calibrating.run, minlength=len(runs))
     parts = []
@@ -202,7 +202,7 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
         others = cell[calibrating.run] != c
         run = calibrating.run[others]
         barred = (cell[run][:, None] == cell) | (cell == c)
-        known = centre(Analogues(*(x[others] for x in own)), barred)
+        known = centre(Analogues(*(x[others] for x in calibration)), barred)
         scores = (calibrating.target[others] - known.middle) / known.scale
         own_bar = np.broadcast_to(cell == c, (len(rows), len(cell)))
         at = centre(Analogues(*(x[rows] for x in new)), own_bar)
@@ -266,21 +266,21 @@ def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
             runs["t_grok"], runs["t_mem"], runs["grokked"], strict=True
         )
     ]
-    found = _table(trajectories, runs, looks, facts_of(runs))
-    if found.empty:
+    table = _table(trajectories, runs, looks, facts_of(runs))
+    if table.empty:
         raise ResultError(
             "no run grokked long enough after it memorised for a forecast to be tried"
         )
-    share = (found["step"] / found["t_grok"]).round(6)
-    found = found.assign(fraction=share, cut=[f"{x:g} t_grok" for x in share])
-    found = found.sort_values("fraction", kind="stable")
+    share = (table["step"] / table["t_grok"]).round(6)
+    table = table.assign(fraction=share, cut=[f"{x:g} t_grok" for x in share])
+    table = table.sort_values("fraction", kind="stable")
     late = cut_short(trajectories, runs, BUDGET * float(runs["n_steps"].max()))
-    found = pd.concat([found, late], ignore_index=True)
-    t_grok = found["t_grok"]
-    found["inside"] = found["t_grok_low"].le(t_grok) & found["t_grok_high"].ge(t_grok)
+    table = pd.concat([table, late], ignore_index=True)
+    t_grok = table["t_grok"]
+    table["inside"] = table["t_grok_low"].le(t_grok) & table["t_grok_high"].ge(t_grok)
     for name, guess in (("error", "t_grok_median"), ("baseline_error", "baseline")):
-        found[name] = np.abs(np.log2(found[guess] / t_grok))
-    return found
+        table[name] = np.abs(np.log2(table[guess] / t_grok))
+    return table
 
 
 def cut_short(
@@ -290,22 +290,22 @@ def cut_short(
 
     No row where too few had grokked to calibrate.
     """
-    own = runs[runs["t_mem"] < budget].reset_index(drop=True)
-    late = own["grokked"] & (own["t_grok"] > budget)
-    before = own.assign(
-        grokked=own["grokked"] & ~late,
-        t_grok=own["t_grok"].where(~late),
-        n_steps=own["n_steps"].clip(upper=budget),
+    waiting = runs[runs["t_mem"] < budget].reset_index(drop=True)
+    late = waiting["grokked"] & (waiting["t_grok"] > budget)
+    before = waiting.assign(
+        grokked=waiting["grokked"] & ~late,
+        t_grok=waiting["t_grok"].where(~late),
+        n_steps=waiting["n_steps"].clip(upper=budget),
     )
     looks = [np.array([budget]) if x else np.empty(0) for x in late]
     facts = facts_of(runs)
     try:
-        found = _table(trajectories, before, looks, facts)
+        table = _table(trajectories, before, looks, facts)
     except ResultError:
         return _table(trajectories, before, [np.empty(0)] * len(before), facts)
-    truth = own.set_index("run_id")["t_grok"]
-    t_grok = found["run_id"].map(truth).to_numpy(float)
-    return found.assign(t_grok=t_grok, fraction=np.nan, cut=f"step {budget:g}")
+    truth = waiting.set_index("run_id")["t_grok"]
+    t_grok = table["run_id"].map(truth).to_numpy(float)
+    return table.assign(t_grok=t_grok, fraction=np.nan, cut=f"step {budget:g}")
 
 
 def outlook(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -331,10 +331,10 @@ def _table(
 ) -> pd.DataFrame:
     calibrating = states(trajectories, runs, calibrating_looks(runs))
     wanted = states(trajectories, runs, looks)
-    found = forecasts(calibrating, wanted, runs) if len(wanted.run) else _nothing()
-    known = runs[[*facts, "t_grok"]].iloc[found["run"]].reset_index(drop=True)
-    baseline = _baselines(runs, found["run"].to_numpy(int))
-    table = pd.concat([known, found.drop(columns="run")], axis=1)
+    rows = forecasts(calibrating, wanted, runs) if len(wanted.run) else _nothing()
+    known = runs[[*facts, "t_grok"]].iloc[rows["run"]].reset_index(drop=True)
+    baseline = _baselines(runs, rows["run"].to_numpy(int))
+    table = pd.concat([known, rows.drop(columns="run")], axis=1)
     return table.assign(baseline=baseline)
 
 

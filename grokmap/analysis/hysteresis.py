@@ -48,7 +48,7 @@ class Loop(NamedTuple):
     down: Floats
 
 
-def loop_of(own: Series, weight_decay: float, factor: float, steps: float) -> Loop:
+def loop_of(records: Series, weight_decay: float, factor: float, steps: float) -> Loop:
     """The loop of one run, linear in the step between records.
 
     Args:
@@ -59,7 +59,7 @@ def loop_of(own: Series, weight_decay: float, factor: float, steps: float) -> Lo
     share = np.linspace(0.0, 1.0, POINTS)
 
     def at(step: Floats) -> Floats:
-        return np.interp(step, own.step, own.value, right=np.nan)
+        return np.interp(step, records.step, records.value, right=np.nan)
 
     control = Control(0, weight_decay, 0, 0, ramp_factor=factor, ramp_steps=steps)
     up_steps = share * steps
@@ -78,7 +78,7 @@ def jumps(loop: Loop, level: float) -> dict[str, float]:
     up_rise, down_rise: first passage from below to above, in the order of time, on the
     way up and on the way down; up_fall, down_fall: last passage from above to below.
     """
-    found = {}
+    steepest = {}
     for branch, values, decay in (
         ("up", loop.up, loop.weight_decay),
         ("down", loop.down[::-1], loop.weight_decay[::-1]),
@@ -88,8 +88,8 @@ def jumps(loop: Loop, level: float) -> dict[str, float]:
         falls = np.flatnonzero(above[:-1] & ~above[1:])
         for kind, places in (("rise", rises[:1]), ("fall", falls[-1:])):
             at = np.sqrt(decay[places] * decay[places + 1])
-            found[f"{branch}_{kind}"] = float(at[0]) if len(at) else float("nan")
-    return found
+            steepest[f"{branch}_{kind}"] = float(at[0]) if len(at) else float("nan")
+    return steepest
 
 
 def families(plan: pd.DataFrame) -> list[str]:
@@ -125,20 +125,20 @@ def loops(
     ramps = plan[plan["ramp_steps"].notna()].set_index("run_id", drop=False)
     columns = [*families(ramps), "ramp_steps"]
     rows: list[dict[str, Any]] = []
-    found = {}
-    for run_id, own in series(trajectories, quantity):
+    by_run = {}
+    for run_id, records in series(trajectories, quantity):
         if run_id not in ramps.index:
             continue
         run = ramps.loc[run_id]
         steps, factor = float(run["ramp_steps"]), float(run["ramp_factor"])
-        loop = loop_of(own, float(run["weight_decay"]), factor, steps)
-        found[run_id] = loop
+        loop = loop_of(records, float(run["weight_decay"]), factor, steps)
+        by_run[run_id] = loop
         facts = {"run_id": run_id, "seed": run["seed"], **run[columns].to_dict()}
         facts |= {"ramp_rate": np.log(factor) / steps, "area": area(loop)}
         ends = {"top": float(loop.up[-1]), "end": float(loop.down[0])}
         rows.append(facts | {"level": level} | ends | jumps(loop, level))
     names = ["run_id", "seed", *columns, "ramp_rate", "area", "level", "top", "end"]
-    return pd.DataFrame(rows, columns=[*names, *JUMPS]), found
+    return pd.DataFrame(rows, columns=[*names, *JUMPS]), by_run
 
 
 def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
@@ -148,15 +148,15 @@ def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     area_q25, area_q75, end, and `jumps`, each with the share of the runs that have it.
     """
     rows = []
-    for key, own in runs.groupby([*family, "ramp_steps"], dropna=False):
-        quartiles = own["area"].quantile([0.25, 0.5, 0.75]).to_numpy()
+    for key, at_rate in runs.groupby([*family, "ramp_steps"], dropna=False):
+        quartiles = at_rate["area"].quantile([0.25, 0.5, 0.75]).to_numpy()
         row = dict(zip([*family, "ramp_steps"], key, strict=True))
-        row |= {"ramp_rate": own["ramp_rate"].iloc[0], "n_runs": len(own)}
+        row |= {"ramp_rate": at_rate["ramp_rate"].iloc[0], "n_runs": len(at_rate)}
         row |= dict(
             zip(("area_q25", "area", "area_q75"), map(float, quartiles), strict=True)
         )
-        row |= own[["end", *JUMPS]].median().to_dict()
-        row |= {f"{name}_share": own[name].notna().mean() for name in JUMPS}
+        row |= at_rate[["end", *JUMPS]].median().to_dict()
+        row |= {f"{name}_share": at_rate[name].notna().mean() for name in JUMPS}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -177,17 +177,19 @@ def trends(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
       the other side at the end).
     """
     rows = []
-    for key, own in runs.groupby(family, dropna=False):
-        rates = np.sort(own["ramp_rate"].unique())
+    for key, members in runs.groupby(family, dropna=False):
+        rates = np.sort(members["ramp_rate"].unique())
         rates = rates[: max(FEWEST_RATES, len(rates) // 2)]
-        by_seed = own.pivot_table("area", "seed", "ramp_rate").reindex(columns=rates)
+        by_seed = members.pivot_table("area", "seed", "ramp_rate").reindex(
+            columns=rates
+        )
         areas = by_seed.dropna().to_numpy()
         row = dict(zip(family, key, strict=True))
         row |= {"n_rates": len(rates), "n_seeds": len(areas), "slowest": rates[0]}
         # Of runs that all diverged there is no area; of a frame, since pandas 2 then
         # warns of a column's median.
         row |= {"area": float(by_seed.iloc[:, :1].median().iloc[0])}
-        rows.append(row | _slow_ramps(rates, areas) | _passages(own))
+        rows.append(row | _slow_ramps(rates, areas) | _passages(members))
     return pd.DataFrame(rows)
 
 
@@ -256,23 +258,23 @@ def _floats(values: Any) -> tuple[float, float, float]:
     return one, two, three
 
 
-def _limit(found: dict[str, Any], area: float) -> str:
+def _limit(fitted: dict[str, Any], area: float) -> str:
     """Of loops whose area at the slowest ramp is `area`, as the ramp slows down.
 
     "stays": the exponent is below FLAT, or an offset is needed; "closes": neither, and
     half of the area at the slowest ramp is too much for an offset; else "undecided".
     """
-    if found["exponent_high"] < FLAT or found["offset_low"] > SMALLEST:
+    if fitted["exponent_high"] < FLAT or fitted["offset_low"] > SMALLEST:
         return "stays"
-    ruled_out = found["offset_high"] < LARGEST_OFFSET * area
-    return "closes" if found["exponent_low"] > FLAT and ruled_out else "undecided"
+    ruled_out = fitted["offset_high"] < LARGEST_OFFSET * area
+    return "closes" if fitted["exponent_low"] > FLAT and ruled_out else "undecided"
 
 
-def _passages(own: pd.DataFrame) -> dict[str, float]:
+def _passages(at_rate: pd.DataFrame) -> dict[str, float]:
     # A run may pass the level many times: where it is at the top and at the end tells.
-    fell = own["up_fall"].notna() & (own["top"] < own["level"])
-    rose = own["up_rise"].notna() & (own["top"] >= own["level"])
-    above = own["end"] >= own["level"]
+    fell = at_rate["up_fall"].notna() & (at_rate["top"] < at_rate["level"])
+    rose = at_rate["up_rise"].notna() & (at_rate["top"] >= at_rate["level"])
+    above = at_rate["end"] >= at_rate["level"]
     back = above[fell] if fell.any() else ~above[rose]
     return {
         "rises": float(rose.mean()),

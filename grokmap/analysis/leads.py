@@ -44,11 +44,13 @@ def transitions(
         {
             "run_id": run_id,
             "quantity": name,
-            **_transition(own, times["t_mem"][run_id], times["t_grok"][run_id], log),
+            **_transition(
+                records, times["t_mem"][run_id], times["t_grok"][run_id], log
+            ),
         }
         for name, log in logs.items()
         if name in trajectories
-        for run_id, own in series(trajectories, name)
+        for run_id, records in series(trajectories, name)
         if run_id in times.index
     ]
     columns = ["run_id", "quantity", "before", "after", "jump", "t_half", "lead"]
@@ -56,33 +58,33 @@ def transitions(
 
 
 def _transition(
-    own: Series, t_mem: float, t_grok: float, log: bool
+    records: Series, t_mem: float, t_grok: float, log: bool
 ) -> dict[str, float]:
     with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = Series(own.step, np.log10(own.value) if log else own.value)
+        scaled = Series(records.step, np.log10(records.value) if log else records.value)
     ends = np.array([value_at(scaled, t_mem), scaled.value[-1]])
-    known = bool(np.isfinite(scaled.value[own.step > t_mem]).all())
+    known = bool(np.isfinite(scaled.value[records.step > t_mem]).all())
     jump = float(ends[1] - ends[0]) if known and np.isfinite(ends).all() else np.nan
     t_half = _crossing(scaled, t_mem, ends) if np.isfinite(jump) else np.nan
     return {
         "before": float(10 ** ends[0]) if log else float(ends[0]),
-        "after": float(own.value[-1]),
+        "after": float(records.value[-1]),
         "jump": jump,
         "t_half": t_half,
         "lead": t_grok / t_half if t_half > 0 else np.nan,
     }
 
 
-def _crossing(own: Series, start: float, ends: Floats) -> float:
+def _crossing(records: Series, start: float, ends: Floats) -> float:
     """First step from `start` on at which the value passes the middle of `ends`.
 
     NaN where the range of the value exceeds STRAY times the way between `ends`.
     """
     if ends[0] == ends[1]:
         return float("nan")
-    late = own.step > start
-    step = np.append(start, own.step[late])
-    value = np.append(ends[0], own.value[late])
+    late = records.step > start
+    step = np.append(start, records.step[late])
+    value = np.append(ends[0], records.value[late])
     if np.ptp(value) > STRAY * abs(ends[1] - ends[0]):
         return float("nan")
     above = (value - ends.mean()) * np.sign(ends[1] - ends[0])
@@ -111,8 +113,8 @@ def summary(
     for name, log in logs.items():
         if name not in trajectories or trajectories[name].isna().all():
             continue
-        own = moves[moves["quantity"] == name]
-        leads = own["lead"].dropna()
+        of_quantity = moves[moves["quantity"] == name]
+        leads = of_quantity["lead"].dropna()
         quartiles = (
             leads.quantile([0.25, 0.5, 0.75]).to_numpy() if len(leads) else [np.nan] * 3
         )
@@ -122,7 +124,7 @@ def summary(
                 "log": log,
                 **_final_by_phase(runs, name),
                 "auc": _auc(runs, name),
-                **own[["before", "after", "jump"]].median().to_dict(),
+                **of_quantity[["before", "after", "jump"]].median().to_dict(),
                 "t_half_over_t_grok": 1 / quartiles[1],
                 "lead": quartiles[1],
                 "lead_q25": quartiles[0],
@@ -158,12 +160,12 @@ def aligned(
     rows = [
         np.interp(
             np.log(times),
-            log_time(own.step) - np.log(t_grok[run_id]),
-            own.value,
+            log_time(records.step) - np.log(t_grok[run_id]),
+            records.value,
             left=np.nan,
             right=np.nan,
         )
-        for run_id, own in series(trajectories, name)
+        for run_id, records in series(trajectories, name)
         if run_id in t_grok.index
     ]
     return np.array(rows) if rows else np.empty((0, len(times)))

@@ -69,8 +69,8 @@ class State(NamedTuple):
 def state_of(runs: pd.DataFrame, aim: Aim) -> State:
     """Args: runs: classified runs of one value on every axis but x, y and the seed."""
     rows = {
-        float(y): row_of(own, aim.x, aim.log, aim.grokked)
-        for y, own in runs.groupby(aim.y)
+        float(y): row_of(row_runs, aim.x, aim.log, aim.grokked)
+        for y, row_runs in runs.groupby(aim.y)
     }
     placed = dict(zip(rows, edges(list(rows.values())), strict=True))
     every = np.concatenate([row.x for row in rows.values()])
@@ -87,19 +87,19 @@ def choose(runs: pd.DataFrame, seeds: Sequence[int], aim: Aim) -> list[Point]:
     each = max(1, aim.batch // max(1, len(wanted)))
     points: list[Point] = []
     made = {
-        float(y): list(zip(own[aim.x], own["seed"], strict=True))
-        for y, own in runs.groupby(aim.y)
+        float(y): list(zip(row[aim.x], row["seed"], strict=True))
+        for y, row in runs.groupby(aim.y)
     }
     for y, low, high in wanted:
         shares = (np.arange(each) + 1) / (each + 1)
-        own = made.setdefault(y, [])
+        taken = made.setdefault(y, [])
         ends = (_axis(low, state), _axis(high, state))
         for place in low + (high - low) * shares:
             x = float(f"{_axis(place, state):.6g}")
-            seed = _seed(x, own, ends, seeds)
+            seed = _seed(x, taken, ends, seeds)
             if seed is not None:
                 points.append(Point(x, y, seed))
-                own.append((x, seed))
+                taken.append((x, seed))
     return points
 
 
@@ -127,14 +127,14 @@ Wanted = tuple[float, float, float]  # y, and the stretch of x to look in
 
 def _in_rows(state: State, aim: Aim) -> Iterator[Wanted]:
     """Stretches of the rows there are in which an edge has to be looked for."""
-    for y, own in state.edges.items():
-        for name, edge in own.items():
+    for y, row_edges in state.edges.items():
+        for name, edge in row_edges.items():
             if edge.status == MEASURED:
                 if edge.high - edge.low > 2 * aim.precision:
                     yield y, edge.low, edge.high
             elif edge.status == BEYOND:
                 yield from _further(state, aim, y, name)
-        if own[MIN].status == NO_GROK:
+        if row_edges[MIN].status == NO_GROK:
             yield from _gap(state, aim, y)
 
 
@@ -156,9 +156,9 @@ def _gap(state: State, aim: Aim, y: float) -> Iterator[Wanted]:
     near = _nearest_open(state, y)
     if near is None:
         return
-    own = state.edges[near]
+    nearest = state.edges[near]
     margin = 2 * aim.precision
-    low, high = own[MIN].estimate - margin, own[MAX].estimate + margin
+    low, high = nearest[MIN].estimate - margin, nearest[MAX].estimate + margin
     x = state.rows[y].x
     inside = x[(x > low) & (x < high)]
     ends = np.concatenate([[low], inside, [high]])
@@ -167,8 +167,8 @@ def _gap(state: State, aim: Aim, y: float) -> Iterator[Wanted]:
         yield y, float(ends[widest]), float(ends[widest + 1])
 
 
-def _is_open(own: dict[str, Edge]) -> bool:
-    return own[MIN].status == MEASURED and own[MAX].status == MEASURED
+def _is_open(row_edges: dict[str, Edge]) -> bool:
+    return row_edges[MIN].status == MEASURED and row_edges[MAX].status == MEASURED
 
 
 def _nearest_open(state: State, y: float) -> float | None:
@@ -176,8 +176,8 @@ def _nearest_open(state: State, y: float) -> float | None:
     every = sorted(state.rows)
     i = every.index(y)
     beside = [every[k] for k in (i - 1, i + 1) if 0 <= k < len(every)]
-    found = [v for v in beside if _is_open(state.edges[v])]
-    return min(found, key=lambda v: abs(v - y), default=None)
+    unsettled = [v for v in beside if _is_open(state.edges[v])]
+    return min(unsettled, key=lambda v: abs(v - y), default=None)
 
 
 def _new_rows(state: State, aim: Aim) -> Iterator[Wanted]:
@@ -189,10 +189,10 @@ def _new_rows(state: State, aim: Aim) -> Iterator[Wanted]:
         middle = float(f"{(below + above) / 2:.6g}")
         one, other = state.edges[below], state.edges[above]
         closed = [y for y in (below, above) if state.edges[y][MIN].status == NO_GROK]
-        own = next((e for e in (one, other) if _is_open(e)), None)
-        if len(closed) == 1 and own:
+        unsettled = next((e for e in (one, other) if _is_open(e)), None)
+        if len(closed) == 1 and unsettled:
             if not any(_gap(state, aim, closed[0])):
-                yield from _around(middle, own, own, aim.precision)
+                yield from _around(middle, unsettled, unsettled, aim.precision)
         elif _is_open(one) and _is_open(other):
             bend = max(
                 interpolation_error(state.edges, (below, above), name)
@@ -221,7 +221,7 @@ def interpolation_error(
     of the two rows with a measured neighbour on either side (the larger), less what the
     intervals of the three explain; 0 where neither has two.
     """
-    known = sorted(y for y, own in placed.items() if own[name].status == MEASURED)
+    known = sorted(y for y, edges in placed.items() if edges[name].status == MEASURED)
     step = between[1] - between[0]
     errors = [0.0]
     for y in between:
@@ -229,9 +229,9 @@ def interpolation_error(
         if 0 < i < len(known) - 1:
             a, _, c = known[i - 1 : i + 2]
             weights = np.array([c - y, a - c, y - a]) / ((c - a) * (y - a) * (c - y))
-            own = [placed[v][name] for v in (a, y, c)]
-            second = 2 * abs(weights @ [edge.estimate for edge in own])
-            halves = np.array([(edge.high - edge.low) / 2 for edge in own])
+            around = [placed[v][name] for v in (a, y, c)]
+            second = 2 * abs(weights @ [edge.estimate for edge in around])
+            halves = np.array([(edge.high - edge.low) / 2 for edge in around])
             noise = 2 * np.linalg.norm(weights * halves)
             errors.append(max(0.0, float(second - noise)) * step**2 / 8)
     return max(errors)

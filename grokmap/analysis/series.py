@@ -37,11 +37,11 @@ def log_time(step: Any) -> Any:
     return np.log(np.maximum(step, 0.5))
 
 
-def value_at(own: Series, step: float) -> float:
+def value_at(records: Series, step: float) -> float:
     """The value at a step, between records linear in log time; NaN outside of them."""
-    if not own.step[0] <= step <= own.step[-1]:
+    if not records.step[0] <= step <= records.step[-1]:
         return float("nan")
-    return float(np.interp(log_time(step), log_time(own.step), own.value))
+    return float(np.interp(log_time(step), log_time(records.step), records.value))
 
 
 def values_at(
@@ -49,9 +49,9 @@ def values_at(
 ) -> pd.Series:
     """[runs] values of a quantity at each run's `when`, a column such as t_mem."""
     steps = runs.set_index("run_id")[when].astype(float)
-    found = {
-        run_id: value_at(own, steps[run_id])
-        for run_id, own in series(trajectories, name)
+    values = {
+        run_id: value_at(records, steps[run_id])
+        for run_id, records in series(trajectories, name)
         if run_id in steps.index
     }
-    return pd.Series(runs["run_id"].map(found).to_numpy(np.float64), runs.index)
+    return pd.Series(runs["run_id"].map(values).to_numpy(np.float64), runs.index)

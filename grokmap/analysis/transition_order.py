@@ -73,8 +73,8 @@ def cells(runs: pd.DataFrame, x: str, quantities: Mapping[str, bool]) -> pd.Data
     """
     rows: list[dict[str, Any]] = []
     for name, log in quantities.items():
-        for width, own in runs.groupby("width"):
-            points = {k: _values(cell, name, log) for k, cell in own.groupby(x)}
+        for width, of_width in runs.groupby("width"):
+            points = {k: _values(cell, name, log) for k, cell in of_width.groupby(x)}
             means = {k: v.mean() if len(v) else np.nan for k, v in points.items()}
             low = np.nan if log else np.nanmin([np.inf, *means.values()])
             for point, values in points.items():
@@ -126,17 +126,17 @@ def evidence(
     """
     rows = []
     for name, log in quantities.items():
-        own = table[table["quantity"] == name]
-        at = own[own["at_boundary"]].sort_values("width")
-        scarce = _scarce(own, at, x)
+        of_quantity = table[table["quantity"] == name]
+        at = of_quantity[of_quantity["at_boundary"]].sort_values("width")
+        scarce = _scarce(of_quantity, at, x)
         if scarce:
             rows.append(Evidence(name, "seeds at the boundary", UNDECIDED, scarce))
             continue
-        samples = boundary_values(own, runs, x, name, log)
+        samples = boundary_values(of_quantity, runs, x, name, log)
         modes = _modes(name, at)
         two = modes.supports == FIRST_ORDER
-        rows += [modes, _gap(name, samples, own, two)]
-        rows += [] if log else [_binder(name, own, two)]
+        rows += [modes, _gap(name, samples, of_quantity, two)]
+        rows += [] if log else [_binder(name, of_quantity, two)]
     return rows
 
 
@@ -153,13 +153,13 @@ def boundary_values(
     }
 
 
-def _scarce(own: pd.DataFrame, at: pd.DataFrame, x: str) -> str:
+def _scarce(of_quantity: pd.DataFrame, at: pd.DataFrame, x: str) -> str:
     """Why the boundary cells say nothing; empty if they do."""
     if len(at) < FEWEST_WIDTHS:
         return f"{len(at)} widths cross the boundary; at least {FEWEST_WIDTHS}"
     if at["n"].min() < FEWEST_SEEDS:
         return f"{at['n'].min()} seeds in a cell; at least {FEWEST_SEEDS}"
-    for width, row in own.sort_values(x).groupby("width"):
+    for width, row in of_quantity.sort_values(x).groupby("width"):
         above = row["progress"].dropna().to_numpy() > 0.5
         if np.sum(above[1:] != above[:-1]) > 1:
             return f"passes half-way more than once at width {width}: no one boundary"
@@ -202,8 +202,8 @@ def _modes(name: str, at: pd.DataFrame) -> Evidence:
         return Evidence(name, "two modes", FIRST_ORDER, f"two modes: {said}")
     shares = tuple(at["progress"].round(2))
     power = dip_power(tuple(at["n"].astype(int)), shares)
-    found = f"two modes {SEPARATION:g} deviations apart would be seen in {power:.0%}"
-    return Evidence(name, "two modes", UNDECIDED, f"not seen: {said}; {found}")
+    seen = f"two modes {SEPARATION:g} deviations apart would be seen in {power:.0%}"
+    return Evidence(name, "two modes", UNDECIDED, f"not seen: {said}; {seen}")
 
 
 @lru_cache
@@ -231,16 +231,16 @@ def dip_power(
 
 
 def _gap(
-    name: str, samples: Mapping[int, Floats], own: pd.DataFrame, two: bool
+    name: str, samples: Mapping[int, Floats], of_quantity: pd.DataFrame, two: bool
 ) -> Evidence:
     """Exponent of gap ~ width^-k at the boundary, its interval from resampled seeds.
 
     The gap as a share of the way between the plateaus of its width.
     """
-    way = own.groupby("width")["mean"].agg(np.ptp)
+    way = of_quantity.groupby("width")["mean"].agg(np.ptp)
     samples = {width: values / way[width] for width, values in samples.items()}
     widths = np.log(list(samples))
-    gaps = np.array([mode_gap(own) for own in samples.values()])
+    gaps = np.array([mode_gap(sample) for sample in samples.values()])
     again = [mode_gap(resampled(v)) for v in samples.values()]
     slopes, k = (
         -np.polyfit(widths, np.log(np.maximum(x, 1e-12)), 1)[0] for x in (again, gaps)
@@ -259,15 +259,17 @@ def _gap(
     return Evidence(name, "gap against width", UNDECIDED, f"{open_}: {said}")
 
 
-def _binder(name: str, own: pd.DataFrame, two: bool) -> Evidence:
+def _binder(name: str, of_quantity: pd.DataFrame, two: bool) -> Evidence:
     """The minimum of Binder's cumulant inside the transition, against width.
 
     A cell where a third of the seeds or less are in the upper phase shows whether it
     goes below 0, as for two phases it must.
     """
-    inside = own[own["progress"].between(*TRANSITION) & own["binder"].notna()]
+    inside = of_quantity[
+        of_quantity["progress"].between(*TRANSITION) & of_quantity["binder"].notna()
+    ]
     seen = inside[inside["progress"] <= 1 / 3]["width"].unique()
-    if set(seen) != set(own["width"]):
+    if set(seen) != set(of_quantity["width"]):
         few = "some width has no cell in the lower third of the way"
         return Evidence(name, "Binder cumulant", UNDECIDED, few)
     if inside["n"].min() < FEWEST_OF_CURVES:
@@ -344,8 +346,8 @@ def _with_ends(trend: Mapping[str, Any], wanted: tuple[str, str]) -> str:
 
 def falls(table: pd.DataFrame, x: str, quantity: str) -> bool:
     """Whether the quantity is smaller at the large end of x (at most widths)."""
-    own = table[table["quantity"] == quantity].sort_values(x)
-    ends = own.groupby("width")["mean"].agg(["first", "last"])
+    of_quantity = table[table["quantity"] == quantity].sort_values(x)
+    ends = of_quantity.groupby("width")["mean"].agg(["first", "last"])
     return bool((ends["last"] < ends["first"]).mean() > 0.5)
 
 
@@ -355,9 +357,9 @@ def verdict(rows: Iterable[Evidence]) -> tuple[str, str]:
     FIRST_ORDER or CONTINUOUS only where at least two kinds of evidence support it and
     no row supports the other.
     """
-    found = list(rows)
-    kinds = {k: {r.evidence for r in found if r.supports == k} for k in ORDERS}
-    counts = [sum(row.supports == kind for row in found) for kind in ORDERS]
+    known = list(rows)
+    kinds = {k: {r.evidence for r in known if r.supports == k} for k in ORDERS}
+    counts = [sum(row.supports == kind for row in known) for kind in ORDERS]
     said = ", ".join(f"{n} {kind}" for n, kind in zip(counts, ORDERS, strict=True))
     if kinds[FIRST_ORDER] and kinds[CONTINUOUS]:
         return UNDECIDED, f"Undecided: the evidence disagrees ({said})."

@@ -33,20 +33,20 @@ def find_boundaries(
     """Prints the edges, alpha_c and the shift at half the budget; writes the table."""
     to = outputs(path, out)
     rules = read_criteria(criteria)
-    found = find(open_result(path), x, y, rules, budget, at)
+    boundaries = find(open_result(path), x, y, rules, budget, at)
     name = table_name(NAME, x, y, rules, at)
-    files = [to.table(found.table, name, kind) for kind in ("parquet", "csv")]
+    files = [to.table(boundaries.table, name, kind) for kind in ("parquet", "csv")]
     if as_json:
-        tables = {"edges": found.table, "critical": found.critical}
-        tables["shifts"] = found.shifts
+        tables = {"edges": boundaries.table, "critical": boundaries.critical}
+        tables["shifts"] = boundaries.shifts
         rows = {k: json.loads(v.to_json(orient="records")) for k, v in tables.items()}
         print(json.dumps({"files": list(map(name_of, files)), **rows}))
         return
-    _print(found.table, found.critical, x, y, found.by)
-    if found.n_seeds == 1:
+    _print(boundaries.table, boundaries.critical, x, y, boundaries.by)
+    if boundaries.n_seeds == 1:
         print("(one seed: its edges; those of other seeds may be elsewhere)")
     if budget:
-        _print_shifts(found.shifts, x, found.log)
+        _print_shifts(boundaries.shifts, x, boundaries.log)
     print_files(*files)
 
 

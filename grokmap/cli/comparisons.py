@@ -59,19 +59,19 @@ def verdict_markdown(
     return "\n\n".join([*parts, *([f"Why it misses: {why}"] if why else [])]) + "\n"
 
 
-def totals(found: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
+def totals(by_name: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
     """How many reproductions and findings hold, of how many."""
-    findings = [finding for own in found.values() for finding in own]
+    findings = [finding for findings_of in by_name.values() for finding in findings_of]
     return {
-        "reproductions": len(found),
-        "reproductions_hold": sum(map(all_hold, found.values())),
+        "reproductions": len(by_name),
+        "reproductions_hold": sum(map(all_hold, by_name.values())),
         "findings": len(findings),
         "findings_hold": sum(finding.holds for finding in findings),
     }
 
 
-def totals_text(found: Mapping[str, Sequence[Finding]]) -> str:
-    counts = totals(found)
+def totals_text(by_name: Mapping[str, Sequence[Finding]]) -> str:
+    counts = totals(by_name)
     return (
         f"{counts['reproductions_hold']} of {counts['reproductions']} reproductions "
         f"hold; {counts['findings_hold']} findings of {counts['findings']} within "
@@ -128,9 +128,11 @@ def _last(folder: Path) -> dict[str, Any] | None:
         return {"problem": str(error)}
     if kept is None:
         return None
-    own = [Finding(*(row[key] for key in Finding._fields)) for row in kept["findings"]]
+    findings = [
+        Finding(*(row[key] for key in Finding._fields)) for row in kept["findings"]
+    ]
     facts = {key: kept.get(key) for key in ("ended", "commit", "device", "seconds")}
-    return {"verdict": verdict(own), "holds": all_hold(own), **facts}
+    return {"verdict": verdict(findings), "holds": all_hold(findings), **facts}
 
 
 def _last_text(last: Mapping[str, Any] | None) -> str:

@@ -16,14 +16,14 @@ SLOW_SCATTER = ("0.10.2", "0.11.0")
 
 def warnings(facts: dict[str, Any]) -> list[str]:
     """What is known to be bad about this combination."""
-    found = []
+    lines = []
     jaxlib = facts["versions"]["jaxlib"]
     if facts["backend"] == "gpu" and jaxlib in SLOW_SCATTER:
-        found.append(
+        lines.append(
             f"jaxlib {jaxlib} on a GPU: float32 scatter-add is hundreds of times "
             "too slow; grokmap avoids it (kernel one_hot); prefer jaxlib >= 0.11.1"
         )
-    return found
+    return lines
 
 
 def start_jax() -> None:
@@ -60,8 +60,8 @@ def print_report(as_json: bool) -> None:
     if as_json:
         print(json.dumps({**facts, "warnings": problems}, indent=2))
         return
-    for name, found in facts["versions"].items():
-        print(f"{name:<12} {found or 'not installed'}")
+    for name, version in facts["versions"].items():
+        print(f"{name:<12} {version or 'not installed'}")
     print(f"{'python':<12} {facts['python']}")
     print(f"{'device':<12} {facts['n_devices']} x {facts['device']}")
     print(f"{'precision':<12} float32 matrix products in true float32")

@@ -84,21 +84,21 @@ def _leave() -> None:
 
 def _costs(meter: Meter) -> dict[str, Any]:
     """Compiles, seconds and shares, and of how many systems they were measured."""
-    found = meter.estimate()
+    estimate = meter.estimate()
     measured = len(meter.measured)
-    known = "step" not in found.unknown
+    known = "step" not in estimate.unknown
     steps = sum(run.n_steps for run in meter.missing)
     return {
         "compiles": len(meter.works),
         "measured": measured,
         "modelled": len(meter.works) - measured if known else 0,
         "lanes": sorted({settings.lanes for settings in meter.settings.values()}),
-        "seconds": found.whole if known else None,
-        "unknown": list(found.unknown),
-        "run_steps_per_s": steps / found.whole if known and found.whole else None,
+        "seconds": estimate.whole if known else None,
+        "unknown": list(estimate.unknown),
+        "run_steps_per_s": steps / estimate.whole if known and estimate.whole else None,
         "order_parameters": _n_order_parameters(meter),
-        "shares": _shares(found),
-        "shares_alone": _shares_alone(meter, found),
+        "shares": _shares(estimate),
+        "shares_alone": _shares_alone(meter, estimate),
     }
 
 
@@ -106,17 +106,17 @@ def _n_order_parameters(meter: Meter) -> int:
     return len(meter.systems[0][0].order_parameters) if meter.systems else 0
 
 
-def _shares(found: Estimate) -> dict[str, float]:
+def _shares(estimate: Estimate) -> dict[str, float]:
     """Of the training time, by what it is spent on, where all of it is known."""
-    if found.unknown or not found.training:
+    if estimate.unknown or not estimate.training:
         return {}
-    sparse = found.spent.get("cheap", 0.0) + found.spent.get("expensive", 0.0)
-    return {"order_parameters": sparse / found.training}
+    sparse = estimate.spent.get("cheap", 0.0) + estimate.spent.get("expensive", 0.0)
+    return {"order_parameters": sparse / estimate.training}
 
 
-def _shares_alone(meter: Meter, found: Estimate) -> dict[str, float]:
+def _shares_alone(meter: Meter, estimate: Estimate) -> dict[str, float]:
     """The same of each order parameter that was measured alone."""
-    if not _shares(found):
+    if not _shares(estimate):
         return {}
     place, seconds = meter.alone
     system = meter.systems[place][0]
@@ -126,7 +126,8 @@ def _shares_alone(meter: Meter, found: Estimate) -> dict[str, float]:
         for name in names
     }
     return {
-        name: seconds_of_all(meter.works, {place: each}, cost_of[name]) / found.training
+        name: seconds_of_all(meter.works, {place: each}, cost_of[name])
+        / estimate.training
         for name, each in dict(seconds).items()
     }
 
@@ -200,5 +201,5 @@ def _bytes_of(run: Planned) -> float:
     system = run.run.system
     counts = n_records(run.n_steps, system)
     names = names_by_cost(system.order_parameters)
-    values = sum(counts[cost] * len(own) for cost, own in names.items())
+    values = sum(counts[cost] * len(members) for cost, members in names.items())
     return store.BYTES_A_RUN + store.BYTES_A_VALUE * values

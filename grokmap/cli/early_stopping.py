@@ -30,23 +30,23 @@ def judge_early_stopping(
     multiples = _multiples(patience)
     check(multiples, unit)
     rules = read_criteria(criteria)
-    found = find(open_result(path), multiples, unit, rules)
+    stopping = find(open_result(path), multiples, unit, rules)
     asked = "" if unit == "t_mem" else f"-{unit}"
     if patience is not None:
         asked += "-patience=" + ",".join(f"{k:g}" for k in sorted(set(multiples)))
     name = file_name(f"early-stopping{asked}", rules)
     other = file_name(f"early-stopping-warnings{asked}", rules)
-    file = to.table(found.losses, name)
-    warned_file = to.table(found.warnings, other)
+    file = to.table(stopping.losses, name)
+    warned_file = to.table(stopping.warnings, other)
     if as_json:
         facts = {"file": name_of(file), "warnings_file": name_of(warned_file)}
-        tables = {"losses": found.losses, "warnings": found.warnings}
+        tables = {"losses": stopping.losses, "warnings": stopping.warnings}
         print(json.dumps(facts | {k: json_rows(v) for k, v in tables.items()}))
     else:
-        _print_losses(found.losses)
-        _print_warnings(found.best)
+        _print_losses(stopping.losses)
+        _print_warnings(stopping.best)
         print_files(file, warned_file)
-    drawing = draw(found)
+    drawing = draw(stopping)
     to.figure(drawing.figure, drawing.data, name)
 
 

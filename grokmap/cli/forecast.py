@@ -23,19 +23,19 @@ def forecast_result(
     """Prints the score and forecasts, writes both tables, and draws the score."""
     to = outputs(path, out, formats, as_json)
     rules = read_criteria(criteria)
-    found = find(open_result(path), rules)
+    forecast = find(open_result(path), rules)
     name = file_name("forecast", rules)
-    file = to.table(found.table, name)
-    score_file = to.table(found.hindcasts, file_name("forecast-score", rules))
+    file = to.table(forecast.table, name)
+    score_file = to.table(forecast.hindcasts, file_name("forecast-score", rules))
     if as_json:
         facts = {"file": name_of(file), "score_file": name_of(score_file)}
-        tables = {"score": found.score, "forecasts": found.table}
+        tables = {"score": forecast.score, "forecasts": forecast.table}
         print(json.dumps(facts | {k: json_rows(v) for k, v in tables.items()}))
     else:
-        _print_score(found.score)
-        _print_forecasts(found)
+        _print_score(forecast.score)
+        _print_forecasts(forecast)
         print_files(file, score_file)
-    drawing = draw(found)
+    drawing = draw(forecast)
     to.figure(drawing.figure, drawing.data, name)
 
 
@@ -52,13 +52,13 @@ def _print_score(score: pd.DataFrame) -> None:
             )
 
 
-def _print_forecasts(found: Forecast) -> None:
-    ahead = found.table
+def _print_forecasts(forecast: Forecast) -> None:
+    ahead = forecast.table
     print(f"runs cut by their budget, when they grok if they grok at all: {len(ahead)}")
     shown = ahead.sort_values("t_grok_median").head(LINES)
-    places = shown.assign(**{k: coordinate(shown, k) for k in found.axes})
+    places = shown.assign(**{k: coordinate(shown, k) for k in forecast.axes})
     for place, row in zip(
-        places[found.axes].to_dict("records"), shown.itertuples(), strict=True
+        places[forecast.axes].to_dict("records"), shown.itertuples(), strict=True
     ):
         where = "".join(f"  {k} {_short(v)}" for k, v in place.items() if pd.notna(v))
         flag = "  extrapolated" if row.extrapolated else ""

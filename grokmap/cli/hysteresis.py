@@ -20,24 +20,27 @@ def measure_hysteresis(
 ) -> None:
     """Prints and writes the loop of every ramped run, and draws them."""
     to = outputs(path, out, formats, as_json)
-    found = find(open_result(path), quantity)
+    hysteresis = find(open_result(path), quantity)
     name = "hysteresis" + ("" if quantity == "test_accuracy" else f"-{quantity}")
-    file = to.table(found.table, name)
+    file = to.table(hysteresis.table, name)
     if as_json:
-        tables = {"rates": json_rows(found.rates), "trends": json_rows(found.trends)}
+        tables = {
+            "rates": json_rows(hysteresis.rates),
+            "trends": json_rows(hysteresis.trends),
+        }
         print(json.dumps({"file": name_of(file), "quantity": quantity, **tables}))
     else:
-        _print_rates(found)
+        _print_rates(hysteresis)
         print_files(file)
-    drawing = draw(found)
+    drawing = draw(hysteresis)
     to.figure(drawing.figure, drawing.data, name)
 
 
-def _print_rates(found: Hysteresis) -> None:
-    family = found.family
+def _print_rates(hysteresis: Hysteresis) -> None:
+    family = hysteresis.family
     heads = [*family, "steps up", "runs", "area [quartiles]", "rises at", "falls at"]
     print("  ".join(f"{head:>12}" for head in [*heads, "back at"]))
-    for row in found.rates.to_dict("records"):
+    for row in hysteresis.rates.to_dict("records"):
         spread = _number(row["area"])
         if spread != "-":
             spread += f" [{row['area_q25']:.3g}, {row['area_q75']:.3g}]"
@@ -45,8 +48,8 @@ def _print_rates(found: Hysteresis) -> None:
         cells += [spread, *(_number(row[k]) for k in ("up_rise", "up_fall"))]
         cells += [_number(row["down_rise"])]
         print("  ".join(f"{cell:>12}" for cell in cells))
-    for row in found.trends.to_dict("records"):
-        print(order.loop_evidence(row, found.quantity, place_of(row, family)).why)
+    for row in hysteresis.trends.to_dict("records"):
+        print(order.loop_evidence(row, hysteresis.quantity, place_of(row, family)).why)
 
 
 def _number(value: float) -> str:

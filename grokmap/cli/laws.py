@@ -22,42 +22,42 @@ def compare_laws(
     """Prints and writes the table, and draws residuals and the master curve."""
     to = outputs(path, out, formats, as_json)
     rules = read_criteria(criteria)
-    found = find(open_result(path), rules)
+    laws = find(open_result(path), rules)
     name = file_name("laws", rules)
-    file = to.table(found.table, name)
+    file = to.table(laws.table, name)
     if as_json:
-        _print_json(found, name_of(file))
+        _print_json(laws, name_of(file))
     else:
-        _print(found)
+        _print(laws)
         print_files(file)
-    drawing = draw(found)
+    drawing = draw(laws)
     to.figure(drawing.figure, drawing.data, name)
-    collapse = draw_collapse(found)
+    collapse = draw_collapse(laws)
     to.figure(collapse.figure, collapse.data, name, "-collapse")
 
 
-def _print_json(found: Laws, file: str | None) -> None:
-    facts = {"file": file, "outside": found.outside, "skipped": found.skipped}
-    decay = known(decay_facts(found.decay))
-    measured = {"laws": json_rows(found.table), "pure_decay": decay}
-    print(json.dumps(facts | measured | {"too_few": found.few}))
+def _print_json(laws: Laws, file: str | None) -> None:
+    facts = {"file": file, "outside": laws.outside, "skipped": laws.skipped}
+    decay = known(decay_facts(laws.decay))
+    measured = {"laws": json_rows(laws.table), "pure_decay": decay}
+    print(json.dumps(facts | measured | {"too_few": laws.few}))
 
 
-def _print(found: Laws) -> None:
-    for scope, rows in found.table.groupby("scope", sort=False):
+def _print(laws: Laws) -> None:
+    for scope, rows in laws.table.groupby("scope", sort=False):
         _print_scope(str(scope), rows)
     print("each law by the better of its clocks, from the start or from t_mem")
     print("a run: log-likelihood of cells left out; k counts sigma")
     print("spread: largest over smallest (t_grok - t_0) / law; 80%: between quantiles")
-    if found.few:
-        few = "; ".join(found.few)
+    if laws.few:
+        few = "; ".join(laws.few)
         print(f"fitted with the others only, below {FEWEST} grokked runs: {few}")
-    if found.skipped:
+    if laws.skipped:
         why = "ln(K) / L has no meaning where f is not homogeneous in the weights"
-        print(f"not fitted to all runs: {', '.join(found.skipped)}: {why}")
-    outside = ", ".join(f"{n} {reason}" for reason, n in found.outside.items() if n)
+        print(f"not fitted to all runs: {', '.join(laws.skipped)}: {why}")
+    outside = ", ".join(f"{n} {reason}" for reason, n in laws.outside.items() if n)
     print(f"outside the laws' scope: {outside or 'no run'}")
-    _print_decay(decay_facts(found.decay))
+    _print_decay(decay_facts(laws.decay))
 
 
 def _print_scope(scope: str, rows: pd.DataFrame) -> None:

@@ -49,8 +49,11 @@ class Meter:
         started = time.monotonic()
         for _ in self._numbers():
             yield
-            found = self.estimate()
-            if not found.unknown and time.monotonic() - started > SHARE * found.whole:
+            estimated = self.estimate()
+            if (
+                not estimated.unknown
+                and time.monotonic() - started > SHARE * estimated.whole
+            ):
                 return
 
     def _numbers(self) -> Iterator[None]:

@@ -20,30 +20,30 @@ def compare_order_parameters(
     """Prints and writes the table, and draws the figure."""
     to = outputs(path, out, formats, as_json)
     rules = read_criteria(criteria)
-    found = find(open_result(path), rules)
+    movers = find(open_result(path), rules)
     name = file_name("order-parameters", rules)
-    file = to.table(found.table, name)
+    file = to.table(movers.table, name)
     if as_json:
-        facts = {"file": name_of(file), "quantities": json_rows(found.table)}
+        facts = {"file": name_of(file), "quantities": json_rows(movers.table)}
         print(json.dumps(facts))
     else:
-        _print(found)
+        _print(movers)
         print_files(file)
-    drawing = draw(found)
+    drawing = draw(movers)
     to.figure(drawing.figure, drawing.data, name)
 
 
-def _print(found: Movers) -> None:
-    if "system" not in found.table:
-        _print_moves(found.table)
+def _print(movers: Movers) -> None:
+    if "system" not in movers.table:
+        _print_moves(movers.table)
     else:
-        for system, moves in found.table.groupby("system", sort=False):
+        for system, moves in movers.table.groupby("system", sort=False):
             print(f"{system}:")
             _print_moves(moves)
     print("t_half: half of the way from t_mem to the end; quartiles over the runs")
     print("AUC: how often a grokked run ends above a memorize-only one")
-    if found.axes:
-        print(f"runs of all {', '.join(found.axes)} together")
+    if movers.axes:
+        print(f"runs of all {', '.join(movers.axes)} together")
 
 
 def _print_moves(moves: pd.DataFrame) -> None:

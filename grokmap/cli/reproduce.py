@@ -76,12 +76,12 @@ def reproduce_results(wanted: Wanted) -> int:
     start_jax()
     choice = choose(wanted, table.REPRODUCTIONS, devices.platform() != "cpu")
     _say_choice(choice, wanted.as_json)
-    found: dict[str, Sequence[Finding]] = {}
+    by_name: dict[str, Sequence[Finding]] = {}
     code = 0
     for place, (name, cost) in enumerate(choice.costs.items(), 1):
         say(f"{name}: {place} of {len(choice.costs)}, about {human_time(cost)}")
         try:
-            found[name] = _reproduce(name, wanted, deadline)
+            by_name[name] = _reproduce(name, wanted, deadline)
         except _Stopped as stop:
             code = stop.code
             break
@@ -93,7 +93,7 @@ def reproduce_results(wanted: Wanted) -> int:
             print(traceback.format_exc(), file=sys.stderr)
             reason = f"{type(error).__name__}: {error}"
             code = _say_failed(name, [reason], wanted.as_json)
-    _say_totals(found, choice, code, wanted.as_json)
+    _say_totals(by_name, choice, code, wanted.as_json)
     return code
 
 
@@ -239,12 +239,12 @@ def _say_failed(name: str, problems: Sequence[str], as_json: bool) -> int:
 
 
 def _say_totals(
-    found: Mapping[str, Sequence[Finding]], choice: Choice, code: int, as_json: bool
+    by_name: Mapping[str, Sequence[Finding]], choice: Choice, code: int, as_json: bool
 ) -> None:
-    open_ = [name for name in choice.costs if name not in found]
+    open_ = [name for name in choice.costs if name not in by_name]
     if as_json:
-        print_event("result", **totals(found), unfinished=open_, exit_code=code)
+        print_event("result", **totals(by_name), unfinished=open_, exit_code=code)
         return
-    print(totals_text(found))
+    print(totals_text(by_name))
     if open_:
         print(f"unfinished: {', '.join(open_)}")

@@ -66,20 +66,20 @@ def scale_result(
     """Prints and writes the table, and draws the figure."""
     to = outputs(path, out, formats, as_json)
     rules = read_criteria(criteria)
-    found = find(open_result(path), **question.values(), criteria=rules)
+    scaling = find(open_result(path), **question.values(), criteria=rules)
     name = file_name(question.name, rules)
-    file = to.table(found.table, name)
+    file = to.table(scaling.table, name)
     if as_json:
-        print(json.dumps({"file": name_of(file), "found": json_rows(found.table)}))
+        print(json.dumps({"file": name_of(file), "found": json_rows(scaling.table)}))
     else:
-        _print(path, found)
+        _print(path, scaling)
         print_files(file)
-    drawing = draw(found)
+    drawing = draw(scaling)
     to.figure(drawing.figure, drawing.data, name)
 
 
-def _print(path: Path, found: Scaling) -> None:
-    e, table = found.ensemble, found.table
+def _print(path: Path, scaling: Scaling) -> None:
+    e, table = scaling.ensemble, scaling.table
     shape = f"{len(e.sizes)} {e.size}s x {len(e.x)} {e.axis} x {e.grok.shape[2]} seeds"
     print(shown(f"{path}: {shape}"))
     cells = int((e.undecided > 0).sum())

@@ -13,13 +13,13 @@ WIDTH = 88
 
 def list_sweeps(as_json: bool) -> None:
     """Prints each by name, with what it is for, its runs and what they cost."""
-    found = shipped.shipped().values()
+    files = shipped.shipped().values()
     if as_json:
-        rows = [{"name": entry.name, "about": entry.about} for entry in found]
+        rows = [{"name": entry.name, "about": entry.about} for entry in files]
         print(json.dumps({"sweeps": rows}, indent=2))
         return
-    wide = max((len(entry.name) for entry in found), default=0) + 2
-    for entry in found:
+    wide = max((len(entry.name) for entry in files), default=0) + 2
+    for entry in files:
         print(
             textwrap.fill(
                 entry.about,

@@ -54,18 +54,18 @@ def judge_transition(
     wanted, ramps = question.quantities, question.ramps
     loops = None if ramps is None else open_result(ramps)
     place = read_places(question.at)
-    found = find(open_result(path), wanted, question.x, place, loops)
-    file = to.table(found.cells, question.name)
-    evidence_file = to.table(found.table, question.evidence_name)
+    transition = find(open_result(path), wanted, question.x, place, loops)
+    file = to.table(transition.cells, question.name)
+    evidence_file = to.table(transition.table, question.evidence_name)
     if as_json:
-        rows = json_rows(found.table[found.table["quantity"].isin(wanted)])
-        facts = {"verdict": found.verdict, "all": found.verdicts}
+        rows = json_rows(transition.table[transition.table["quantity"].isin(wanted)])
+        facts = {"verdict": transition.verdict, "all": transition.verdicts}
         print(json.dumps({"file": name_of(file), **facts, "evidence": rows}))
     else:
-        _print_evidence([row for row in found.evidence if row.quantity in wanted])
-        _print_verdicts(found.verdict, found.verdicts)
+        _print_evidence([row for row in transition.evidence if row.quantity in wanted])
+        _print_verdicts(transition.verdict, transition.verdicts)
         print_files(file, evidence_file)
-    drawing = draw(found)
+    drawing = draw(transition)
     to.figure(drawing.figure, drawing.data, question.name + question.of_quantity)
 
 

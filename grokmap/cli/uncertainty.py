@@ -30,16 +30,16 @@ def map_uncertainty(
     """Prints a summary, writes the table, draws the maps."""
     to = outputs(path, out, formats, as_json)
     rules = read_criteria(criteria)
-    found = find(open_result(path), x, y, rules, at)
+    uncertainty = find(open_result(path), x, y, rules, at)
     name = table_name(NAME, x, y, rules, at)
-    file = to.table(found.table, name)
+    file = to.table(uncertainty.table, name)
     if as_json:
-        rows = json.loads(found.table.to_json(orient="records"))
+        rows = json.loads(uncertainty.table.to_json(orient="records"))
         print(json.dumps({"file": name_of(file), "cells": rows}))
     else:
-        _print(found.table)
+        _print(uncertainty.table)
         print_files(file)
-    to.figure(draw(found).figure, found.table, name)
+    to.figure(draw(uncertainty).figure, uncertainty.table, name)
 
 
 def _print(cells: pd.DataFrame) -> None:

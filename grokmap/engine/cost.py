@@ -41,8 +41,8 @@ def measure_rate(
     compiled: Compiled, settings: Settings, runs: Sequence[Planned]
 ) -> Rate:
     """What `measured` finds, all of it."""
-    found = dict(measured(compiled, settings, runs))
-    return Rate(found.pop("step"), found)
+    seconds = dict(measured(compiled, settings, runs))
+    return Rate(seconds.pop("step"), seconds)
 
 
 def measured(

@@ -334,7 +334,7 @@ def on_lanes(
         if together:
             axes = [None if i in shared else 0 for i in range(len(arguments))]
             return jax.vmap(function, in_axes=axes)(*arguments)
-        return jax.lax.map(lambda own: function(*own), arguments)
+        return jax.lax.map(lambda lane: function(*lane), arguments)
 
     def on_devices(*arguments: Any) -> Any:
         in_common = [together and i in shared for i in range(len(arguments))]

@@ -100,8 +100,8 @@ def seconds_of_all(
     def each(place: int) -> float:
         if place in known:
             return known[place]
-        own = works[place].arithmetic(cost)
-        like = min(known, key=lambda k: abs(math.log(own / works[k].arithmetic(cost))))
-        return known[like] * own / works[like].arithmetic(cost)
+        work = works[place].arithmetic(cost)
+        like = min(known, key=lambda k: abs(math.log(work / works[k].arithmetic(cost))))
+        return known[like] * work / works[like].arithmetic(cost)
 
     return sum(each(k) * work.times(cost) for k, work in enumerate(works))

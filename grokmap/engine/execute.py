@@ -341,10 +341,10 @@ def _run_chunk(
     for i, state in enumerate(states):
         if state is None:
             continue
-        own = slots[0 if settings.together else i]
+        lane_slots = slots[0 if settings.together else i]
         state.seconds += seconds / len(busy)
-        offsets = np.cumsum(own.interval[: own.n], dtype=np.int64)
-        run_steps += state.take(offsets, rows[i, : own.n])
+        offsets = np.cumsum(lane_slots.interval[: lane_slots.n], dtype=np.int64)
+        run_steps += state.take(offsets, rows[i, : lane_slots.n])
         trajectory = state.outcome(int(diverged[i]))
         if trajectory:
             over.append((state, trajectory))
@@ -357,7 +357,7 @@ def _run_chunk(
         filter(None, ended), keep(settings, lanes, ended), strict=True
     ):
         state.end = end
-    longest = max(int(own.interval.sum()) for own in slots)
+    longest = max(int(lane_slots.interval.sum()) for lane_slots in slots)
     return lanes, over, Progress(run_steps, longest * len(states), spared)
 
 

@@ -119,7 +119,7 @@ def _train_group(
         if not any(busy):
             return
         slots = _slots_to(
-            settings, busy, [own[0] if own else 0 for own in left], tuning
+            settings, busy, [steps[0] if steps else 0 for steps in left], tuning
         )
         stacked = slots[0] if settings.together else jax.tree.map(_stack, *slots)
         lanes, records = compiled.chunk(lanes, stacked)

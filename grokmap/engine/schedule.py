@@ -107,12 +107,12 @@ class RunState:
 
     def _only_due(self, rows: Floats, places: slice) -> Floats:
         """`rows` of these places of `steps`, NaN where a quantity is not due."""
-        own, first = rows.copy(), 0
+        kept, first = rows.copy(), 0
         for cost, names in self.names.items():
             not_due = ~getattr(self.due, cost)[places]
-            own[not_due, first : first + len(names)] = np.nan
+            kept[not_due, first : first + len(names)] = np.nan
             first += len(names)
-        return own
+        return kept
 
     def stops(self, budget: int) -> npt.NDArray[np.int64]:
         """Places in `steps` of the records due within `budget` steps from now."""
@@ -128,8 +128,8 @@ class RunState:
         end = min(int(at[-1]), self.planned.n_steps)
         taken = self.taken + int(np.sum(self.steps[self.taken :] <= end))
         wanted = slice(self.taken, taken)
-        own = rows[np.searchsorted(at, self.steps[wanted])]
-        self.values.append(self._only_due(own, wanted))
+        due = rows[np.searchsorted(at, self.steps[wanted])]
+        self.values.append(self._only_due(due, wanted))
         trained, self.step, self.taken = end - self.step, int(at[-1]), taken
         return trained
 
@@ -185,9 +185,9 @@ def slots_of(states: Sequence[RunState], budget: int, n_slots: int) -> Slots:
     left = max(state.planned.n_steps - state.step for state in states)
     length = min(budget, left)
     places = [state.stops(length) for state in states]
-    own = [s.steps[at] - s.step for s, at in zip(states, places, strict=True)]
-    offsets = np.unique(np.concatenate([*own, [length]]))[:n_slots]
-    for state, at, offset in zip(states, places, own, strict=True):
+    offsets_of = [s.steps[at] - s.step for s, at in zip(states, places, strict=True)]
+    offsets = np.unique(np.concatenate([*offsets_of, [length]]))[:n_slots]
+    for state, at, offset in zip(states, places, offsets_of, strict=True):
         inside = offset <= offsets[-1]
         slot = np.searchsorted(offsets, offset[inside])
         due[0, slot] |= state.due.cheap[at[inside]]

@@ -63,10 +63,10 @@ def _limits(sweep: Sweep) -> Iterator[float]:
         }
     )
     runs = itertools.groupby(expand(points), lambda run: run.system)
-    for system, own in runs:
+    for system, members in runs:
         curvature = _curvature_of(system)
         n_examples = TASKS[system.task].shape(system).n_examples
-        for run in own:
+        for run in members:
             control = run.control
             n_train = n_train_of(control.train_fraction, n_examples)
             top = float(curvature(control, jnp.int32(n_train), jnp.uint32(run.seed)))

@@ -122,13 +122,13 @@ def ipr(snapshot: Snapshot) -> jax.Array:
 def quadruples(order: int) -> npt.NDArray[np.int64]:
     """[256, 4] fixed random residues with a + b = c + d mod m, {a, b} != {c, d}."""
     rng = np.random.default_rng(order)
-    found: list[npt.NDArray[np.int64]] = []
-    while sum(map(len, found)) < N_QUADRUPLES:
+    parts: list[npt.NDArray[np.int64]] = []
+    while sum(map(len, parts)) < N_QUADRUPLES:
         a, b, c = rng.integers(0, order, (3, 16 * N_QUADRUPLES))
         d = (a + b - c) % order
         trivial = (c == a) | (c == b)
-        found.append(np.stack([a, b, c, d], axis=1)[~trivial])
-    return np.concatenate(found)[:N_QUADRUPLES]
+        parts.append(np.stack([a, b, c, d], axis=1)[~trivial])
+    return np.concatenate(parts)[:N_QUADRUPLES]
 
 
 def rqi(snapshot: Snapshot) -> jax.Array:
@@ -153,8 +153,8 @@ def rqi(snapshot: Snapshot) -> jax.Array:
     signal = waves.conj().T @ (waves @ u.astype(waves.dtype))
     size = jnp.abs(signal) / order
     # A neuron with nothing but the Nyquist mode leaves rounding noise.
-    own, whole = jnp.max(size, axis=0), jnp.max(jnp.abs(u), axis=0)
-    size = jnp.where((own > 1e-5 * whole)[None, :], size, 0.0)
+    largest, whole = jnp.max(size, axis=0), jnp.max(jnp.abs(u), axis=0)
+    size = jnp.where((largest > 1e-5 * whole)[None, :], size, 0.0)
     phase = signal / order / jnp.where(size == 0, 1.0, size)
     a, b, c, d = jnp.asarray(quadruples(order)).T
     turn = phase[a] * phase[b] * jnp.conj(phase[c] * phase[d])
@@ -191,8 +191,8 @@ def _positions(snapshot: Snapshot) -> tuple[jax.Array, jax.Array]:
     n_classes = snapshot.logits.shape[-1]
     place = np.full(n_classes, -1)
     place[list(snapshot.network.cycle)] = np.arange(len(snapshot.network.cycle))
-    found = jnp.asarray(place)[snapshot.label]
-    return jnp.maximum(found, 0), found >= 0
+    position = jnp.asarray(place)[snapshot.label]
+    return jnp.maximum(position, 0), position >= 0
 
 
 def _class_means(snapshot: Snapshot) -> jax.Array:

@@ -95,9 +95,9 @@ def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterato
     if bad & {"horizon", "n_steps", *RAMP_CONTROLS} or _wants_ramp(sweep):
         return
     if (sweep.horizon is None) == (sweep.n_steps is None):
-        found = "both" if sweep.horizon else "neither"
+        how = "both" if sweep.horizon else "neither"
         way_out = "; -s horizon=none takes one out" if sweep.horizon else ""
-        yield f"give horizon (decay times) or n_steps (fixed); {found} found{way_out}"
+        yield f"give horizon (decay times) or n_steps (fixed); {how} found{way_out}"
     if sweep.n_steps is not None:
         for key in sorted(given & {"min_steps", "max_steps"}):
             yield f"{key}: goes with horizon, not with n_steps; -s {key}=none"
@@ -211,12 +211,12 @@ def _check_combinations(
 ) -> Iterator[str]:
     """Problems of single combinations of the choices, which are named where some have
     the problem and others do not."""
-    found: dict[str, list[Combination]] = {}
+    by_problem: dict[str, list[Combination]] = {}
     for chosen in known:
         part = part_of(sweep, chosen)
         for problem in dict.fromkeys(_check_one(part, chosen, bad)):
-            found.setdefault(problem, []).append(chosen)
-    for problem, where in found.items():
+            by_problem.setdefault(problem, []).append(chosen)
+    for problem, where in by_problem.items():
         yield problem if len(where) == len(known) else problem + _named(sweep, where)
 
 

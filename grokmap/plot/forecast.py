@@ -56,17 +56,17 @@ def _handles(panels: Any) -> tuple[list[Any], list[str]]:
     return next(((h, labels) for h, labels in known if h), ([], []))
 
 
-def _title(own: pd.DataFrame) -> str:
-    cut = str(own["cut"].iloc[0]).replace("t_grok", T_GROK)
-    return f"cut at {cut}:\nholds {own['inside'].mean():.0%} of {len(own)}"
+def _title(rows: pd.DataFrame) -> str:
+    cut = str(rows["cut"].iloc[0]).replace("t_grok", T_GROK)
+    return f"cut at {cut}:\nholds {rows['inside'].mean():.0%} of {len(rows)}"
 
 
-def _draw(axes: Any, own: pd.DataFrame) -> None:
-    true = own["t_grok"]
+def _draw(axes: Any, rows: pd.DataFrame) -> None:
+    true = rows["t_grok"]
     crosses = {"marker": "x", "color": COLOURS["no-learning"], "linewidths": 0.6}
-    axes.scatter(true, own["baseline"] / true, s=7, label="baseline", **crosses)
+    axes.scatter(true, rows["baseline"] / true, s=7, label="baseline", **crosses)
     for inside, colour in ((True, "grok"), (False, "memorize-only")):
-        part = own[own["inside"] == inside]
+        part = rows[rows["inside"] == inside]
         axes.errorbar(
             part["t_grok"],
             part["t_grok_median"] / part["t_grok"],
@@ -78,7 +78,7 @@ def _draw(axes: Any, own: pd.DataFrame) -> None:
             label="80% interval holds" if inside else "misses",
         )
     axes.axhline(1, color="black", linewidth=0.6)
-    for fraction in own["fraction"].dropna().unique():
+    for fraction in rows["fraction"].dropna().unique():
         axes.axhline(fraction, color="black", linewidth=0.6, linestyle=":")
     axes.set_xscale("log")
     label_log(axes.xaxis)

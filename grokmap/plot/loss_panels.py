@@ -25,10 +25,10 @@ def loss_curves(trajectories: pd.DataFrame, runs: pd.DataFrame, by: str) -> Figu
         figure = Figure(figsize=(6.4, 2.6), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
         shades = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(runs)))
-        own = dict(list(trajectories.sort_values("step").groupby("run_id")))
+        by_run = dict(list(trajectories.sort_values("step").groupby("run_id")))
         for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
             for (_, run), shade in zip(runs.iterrows(), shades, strict=True):
-                records = own[run["run_id"]]
+                records = by_run[run["run_id"]]
                 # Step 0 has no place on a log axis: it stands at 1/2, before step 1.
                 time = records["step"].to_numpy(float).clip(0.5)
                 label = f"{SYMBOLS.get(by, by)} = {run[by]:g}"

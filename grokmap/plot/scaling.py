@@ -94,21 +94,21 @@ def _looks(sizes: list[float], scales: Scales) -> dict[float, dict[str, Any]]:
 
 
 def _rows(table: pd.DataFrame, name: str, size: float | None = None) -> pd.DataFrame:
-    own = table[table["name"] == name]
-    own = own if size is None else own[own["size"] == size]
-    return own.sort_values(["size", "x"])
+    rows = table[table["name"] == name]
+    rows = rows if size is None else rows[rows["size"] == size]
+    return rows.sort_values(["size", "x"])
 
 
 def _value(table: pd.DataFrame, name: str, size: float | None = None) -> float:
     return float(_rows(table, name, size)["value"].iloc[0])
 
 
-def _points(axes: Any, x: Any, own: pd.DataFrame, look: dict[str, Any]) -> None:
-    bounds = np.array([own["value"] - own["low"], own["high"] - own["value"]])
+def _points(axes: Any, x: Any, rows: pd.DataFrame, look: dict[str, Any]) -> None:
+    bounds = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]])
     # Rounding may put a bound on the wrong side of its value by 1e-17.
     error = np.clip(np.nan_to_num(bounds), 0, None)
     axes.errorbar(
-        x, own["value"], error, linestyle="none", elinewidth=0.7, capsize=0, **look
+        x, rows["value"], error, linestyle="none", elinewidth=0.7, capsize=0, **look
     )
 
 
@@ -127,8 +127,8 @@ def _draw_curves(
     low, high = cells["x"].min(), cells["x"].max()
     fine = (np.geomspace if scales.log else np.linspace)(low, high, 800)
     for size, look in looks.items():
-        own = _rows(table, "p_grok", size)
-        _points(axes, own["x"], own, look)
+        rows = _rows(table, "p_grok", size)
+        _points(axes, rows["x"], rows, look)
         half, slope = (_value(table, name, size) for name in ("half", "slope"))
         if np.isfinite(half):
             fit = expit(slope * (place(fine) - place(half)))
@@ -150,10 +150,10 @@ def _draw_cumulants(
 ) -> None:
     is_lower = False
     for size, look in looks.items():
-        own = _rows(table, "binder", size)
-        axes.plot(own["x"], own["value"], color=look["color"], linewidth=0.9)
-        _points(axes, own["x"], own, look)
-        lower = own.loc[own["value"] < LOWEST, "x"]
+        rows = _rows(table, "binder", size)
+        axes.plot(rows["x"], rows["value"], color=look["color"], linewidth=0.9)
+        _points(axes, rows["x"], rows, look)
+        lower = rows.loc[rows["value"] < LOWEST, "x"]
         axes.plot(lower, np.full(len(lower), LOWEST), **BELOW, color=look["color"])
         is_lower |= len(lower) > 0
     crossings = _rows(table, "binder_crossing").dropna(subset="value")
@@ -181,19 +181,19 @@ def _draw_collapse(
     place: Callable[[Any], Any] = np.log if scales.log else np.asarray
     x_c = _value(table, "collapse_x_c")
     exponent = _value(table, "collapse_inverse_nu")
-    found = bool(np.isfinite(x_c))
+    collapses = bool(np.isfinite(x_c))
     for size, look in looks.items():
-        own = _rows(table, "p_grok", size)
-        centre = x_c if found else _value(table, "half", size)
+        rows = _rows(table, "p_grok", size)
+        centre = x_c if collapses else _value(table, "half", size)
         if np.isfinite(centre):
-            stretch = size**exponent if found else 1.0
-            _points(axes, (place(own["x"]) - place(centre)) * stretch, own, look)
+            stretch = size**exponent if collapses else 1.0
+            _points(axes, (place(rows["x"]) - place(centre)) * stretch, rows, look)
     symbol, letter = scales.symbol, scales.letter
-    zero = rf"{symbol}_c" if found else rf"{symbol}_{{1/2}}({letter})"
+    zero = rf"{symbol}_c" if collapses else rf"{symbol}_{{1/2}}({letter})"
     distance = rf"\ln({symbol} / {zero})" if scales.log else rf"{symbol} - {zero}"
-    if found and not scales.log:
+    if collapses and not scales.log:
         distance = f"({distance})"
-    if found:
+    if collapses:
         distance += rf"\, {letter}^{{1/\nu}}"
         s = _value(table, "collapse_s")
         text = (
@@ -225,9 +225,9 @@ def _draw_times(
     largest = factors["size"].max() if len(factors) else np.nan
     scale = 1 + c / largest if np.isfinite(c) else 1.0
     for size, look in looks.items():
-        own = factors[factors["size"] == size]
-        bounds = own.assign(**{k: own[k] * scale for k in ("value", "low", "high")})
-        _points(axes, 1 / own["size"], bounds, look)
+        rows = factors[factors["size"] == size]
+        bounds = rows.assign(**{k: rows[k] * scale for k in ("value", "low", "high")})
+        _points(axes, 1 / rows["size"], bounds, look)
     below = r"t_\infty" if np.isfinite(c) else rf"t_{{{largest:g}}}"
     unit = r"t_{\mathrm{grok}}" + (r"\, r" if scales.clock == "decay" else "")
     if np.isfinite(c):
@@ -238,9 +238,9 @@ def _draw_times(
         axes.plot(inverse, line, color="black", linewidth=0.9, label=text)
         top = axes.get_ylim()
         label = f"the same, each ${scales.symbol}$ alone"
-        for own in total["value"][total["x"].notna()].dropna():
+        for amplitude in total["value"][total["x"].notna()].dropna():
             look = {"color": "0.7", "linewidth": 0.5, "zorder": 0, "label": label}
-            axes.plot(inverse, 1 + own * inverse, **look)
+            axes.plot(inverse, 1 + amplitude * inverse, **look)
             label = ""
         axes.set_ylim(top)  # the lines of single x may leave the panel
         handles, labels = axes.get_legend_handles_labels()

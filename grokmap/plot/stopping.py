@@ -92,15 +92,15 @@ def _against(warned: pd.DataFrame) -> str:
 
 def _line(
     axes: Any,
-    own: pd.DataFrame,
+    rows: pd.DataFrame,
     column: str,
     colour: str,
     label: str | None,
     **style: Any,
 ) -> None:
     axes.plot(
-        own["patience"],
-        own[column],
+        rows["patience"],
+        rows[column],
         color=colour,
         linewidth=1.1,
         marker="o",

@@ -44,8 +44,8 @@ def curves(
             rows, len(runs), sharex="col", sharey="row", squeeze=False
         )
         for column, (_, run) in enumerate(runs.iterrows()):
-            own = trajectories[trajectories["run_id"] == run["run_id"]]
-            _draw_run(grid[:, column], own, run, order_parameters)
+            records = trajectories[trajectories["run_id"] == run["run_id"]]
+            _draw_run(grid[:, column], records, run, order_parameters)
             title = _title(run) if titles is None else titles[column]
             flag = ", censored" if run["censored"] else ""
             words = f"{run['phase']}{flag}\n{wrapped(title)}"
@@ -60,22 +60,25 @@ CURVES = (*_PAIRS[0], *_PAIRS[1], "weight_norm")
 
 
 def _draw_run(
-    column: Any, own: pd.DataFrame, run: pd.Series, order_parameters: Mapping[str, bool]
+    column: Any,
+    records: pd.DataFrame,
+    run: pd.Series,
+    order_parameters: Mapping[str, bool],
 ) -> None:
     # Step 0 has no place on a log axis: it stands at 1/2, ahead of step 1.
-    time = own["step"].to_numpy(float).clip(0.5)
+    time = records["step"].to_numpy(float).clip(0.5)
     for axes, pair in zip(column, _PAIRS, strict=False):
         for name, colour in zip(pair, ("#000000", "#D55E00"), strict=True):
             label = name.split("_")[0]
-            axes.plot(time, own[name], color=colour, linewidth=1.1, label=label)
-    if own["train_accuracy"].isna().all():
+            axes.plot(time, records[name], color=colour, linewidth=1.1, label=label)
+    if records["train_accuracy"].isna().all():
         words = {"ha": "center", "transform": column[0].transAxes, "fontsize": 7}
         column[0].text(0.5, 0.5, "real targets: no accuracy", **words)
     column[1].set_yscale("log")
     label_log(column[1].yaxis)
-    column[2].plot(time, own["weight_norm"], color="#000000", linewidth=1.1)
+    column[2].plot(time, records["weight_norm"], color="#000000", linewidth=1.1)
     for axes, (name, log) in zip(column[3:], order_parameters.items(), strict=True):
-        known = own[own[name].notna()]
+        known = records[records[name].notna()]
         steps = known["step"].to_numpy(float).clip(0.5)
         axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)
         if log and (known[name] > 0).any():

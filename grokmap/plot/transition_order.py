@@ -39,10 +39,10 @@ def order_panels(
             layout="constrained",
         )
         grid = figure.subplots(len(values), columns, squeeze=False, width_ratios=ratios)
-        for i, (name, own) in enumerate(values.items()):
+        for i, (name, by_x) in enumerate(values.items()):
             cells = table[table["quantity"] == name]
             last = i == len(values) - 1
-            _histograms(grid[i, :-2], own, cells, x, labels[name], widths)
+            _histograms(grid[i, :-2], by_x, cells, x, labels[name], widths)
             _lines(grid[i, -2], cells, x, "mean", labels[name])
             _lines(grid[i, -1], cells, x, "binder", "Binder cumulant $U$")
             if cells["binder"].isna().all():
@@ -81,15 +81,15 @@ def _histograms(
 
 
 def _lines(axes: Any, cells: pd.DataFrame, x: str, column: str, label: str) -> None:
-    for i, (width, own) in enumerate(cells.groupby("width")):
-        own = own.sort_values(x)
+    for i, (width, of_width) in enumerate(cells.groupby("width")):
+        of_width = of_width.sort_values(x)
         style = {
             "color": LINES[i % len(LINES)],
             "marker": MARKERS[i % len(MARKERS)],
             "markersize": 3,
             "linewidth": 0.9,
         }
-        axes.plot(own[x], own[column], label=f"{width}", **style)
+        axes.plot(of_width[x], of_width[column], label=f"{width}", **style)
     if cells[x].min() > 0:
         axes.set_xscale("log")
         label_log(axes.xaxis)

@@ -44,8 +44,8 @@ def step_at(steps: npt.ArrayLike, values: npt.ArrayLike, level: float) -> float:
 
 def steps_at(trajectories: pd.DataFrame, column: str, level: float) -> pd.Series:
     """The same of each run, by run_id."""
-    found = {
-        name: step_at(own["step"], own[column], level)
-        for name, own in trajectories.sort_values("step").groupby("run_id")
+    steps = {
+        name: step_at(records["step"], records[column], level)
+        for name, records in trajectories.sort_values("step").groupby("run_id")
     }
-    return pd.Series(found, dtype=float)
+    return pd.Series(steps, dtype=float)

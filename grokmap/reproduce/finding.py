@@ -33,14 +33,14 @@ def near(
 
     note: of the published number, where it has one. Spread: lowest to highest value.
     """
-    found = np.atleast_1d(values)
-    mean = float(found.mean())
+    measured = np.atleast_1d(values)
+    mean = float(measured.mean())
     return Finding(
         quantity,
         f"{published:.4g}{note}",
         f"± {tolerance:.3g}",
         f"{mean:.4g}",
-        f"{found.min():.4g} to {found.max():.4g}" if len(found) > 1 else "",
+        f"{measured.min():.4g} to {measured.max():.4g}" if len(measured) > 1 else "",
         bool(abs(mean - published) <= tolerance),
     )
 

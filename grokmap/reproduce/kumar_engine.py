@@ -116,9 +116,9 @@ def _places(
         slots = Slots(jnp.array([step - before]), never, never, jnp.int32(1))
         lane, records = engine.chunk(lane, slots)
         row = np.asarray(records[0], np.float64)
-        found = dict(zip(engine.names, row, strict=True))
+        by_name = dict(zip(engine.names, row, strict=True))
         moved = moments_of(lane, width) - start
-        yield Place(step, moved, found["train_loss"], found["test_loss"])
+        yield Place(step, moved, by_name["train_loss"], by_name["test_loss"])
 
 
 def moments_of(lane: train.Lane, width: int) -> kumar.Moments:
@@ -157,10 +157,10 @@ def _relative_losses(run: Run, path: kumar.Path, alpha: float) -> list[Finding]:
             f"float64, less 1, alpha = {alpha:g}",
             0.0,
             1e-3,
-            own / exact[-1] - 1,
+            ours / exact[-1] - 1,
             "",
         )
-        for name, own, exact in losses
+        for name, ours, exact in losses
     ]
 
 

@@ -85,15 +85,15 @@ def compare_3a(trained: Mapping[str, Trained]) -> list[Finding]:
 def times_3a(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.DataFrame:
     """One row a run, sorted by seed and alpha: the fields of `Times`, test_tenth, and
     lowest, the least test loss; losses over their first value."""
-    own = relative_to_start(trajectories, *LOSSES)
-    tests = own.groupby("run_id")["test_loss"]
-    found = {
-        "train_tenth": first_below(own, "train_loss", 0.1),
-        "train_hundredth": first_below(own, "train_loss", 0.01),
-        "test_half": first_below(own, "test_loss", 0.5),
-        "test_tenth": first_below(own, "test_loss", 0.1),
+    relative = relative_to_start(trajectories, *LOSSES)
+    tests = relative.groupby("run_id")["test_loss"]
+    columns = {
+        "train_tenth": first_below(relative, "train_loss", 0.1),
+        "train_hundredth": first_below(relative, "train_loss", 0.01),
+        "test_half": first_below(relative, "test_loss", 0.5),
+        "test_tenth": first_below(relative, "test_loss", 0.1),
     }
-    times = pd.DataFrame(found).fillna(NEVER)
+    times = pd.DataFrame(columns).fillna(NEVER)
     times = times.assign(last=tests.last(), lowest=tests.min())
     table = runs[["run_id", "alpha", "seed"]].join(times, on="run_id")
     return table.sort_values(["seed", "alpha"], ignore_index=True)
@@ -101,7 +101,10 @@ def times_3a(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.DataFrame:
 
 def _ranks(table: pd.DataFrame) -> Finding:
     ranks = pd.Series(
-        [rank(own["alpha"], own["last"]) for _, own in table.groupby("seed")]
+        [
+            rank(of_seed["alpha"], of_seed["last"])
+            for _, of_seed in table.groupby("seed")
+        ]
     )
     return _verdict(
         f"rank correlation of alpha and test loss at step {STEPS_3A}, 9 alphas",
@@ -115,9 +118,13 @@ def _ranks(table: pd.DataFrame) -> Finding:
 def _delays(table: pd.DataFrame) -> Finding:
     """Over runs that cross; those that do not count as later than any that does."""
     delay = (table["test_tenth"] - table["train_tenth"]).groupby(table["seed"])
-    grows = pd.Series([bool((np.diff(own[own < NEVER]) > 0).all()) for _, own in delay])
-    last = pd.Series([bool((np.diff(np.isinf(own)) >= 0).all()) for _, own in delay])
-    crossing = [int((own < NEVER).sum()) for _, own in delay]
+    grows = pd.Series(
+        [bool((np.diff(delays[delays < NEVER]) > 0).all()) for _, delays in delay]
+    )
+    last = pd.Series(
+        [bool((np.diff(np.isinf(delays)) >= 0).all()) for _, delays in delay]
+    )
+    crossing = [int((delays < NEVER).sum()) for _, delays in delay]
     holds = bool((grows & last).all()) and min(crossing) > 1
     return Finding(
         "steps from 0.1 of the train loss to 0.1 of the test loss, over alpha",
@@ -156,7 +163,9 @@ def _recomputed(table: pd.DataFrame, name: str) -> Finding:
     """By how much our medians lie outside the few recomputed values, at most."""
     medians = table.groupby("alpha")[name].median()
     known = {alpha: getattr(times, name) for alpha, times in RECOMPUTED.items()}
-    factors = pd.Series({a: factor(medians[a], own) for a, own in known.items()})
+    factors = pd.Series(
+        {a: factor(medians[a], published) for a, published in known.items()}
+    )
     words = {
         "train_tenth": "steps to 0.1 of the train loss",
         "train_hundredth": "steps to 0.01 of the train loss",
@@ -269,8 +278,8 @@ def _along(
 ) -> Finding:
     """Mean rank correlation over the lines of the map along one axis."""
     known = cells[cells["delay"].notna()]
-    lines = [own for _, own in known.groupby(other) if len(own) >= FEWEST]
-    ranks = pd.Series([rank(own[axis], own["delay"]) for own in lines], dtype=float)
+    lines = [line for _, line in known.groupby(other) if len(line) >= FEWEST]
+    ranks = pd.Series([rank(line[axis], line["delay"]) for line in lines], dtype=float)
     ranks, name = ranks.dropna(), {"nonlinearity": "epsilon"}.get(axis, axis)
     return Finding(
         f"mean rank correlation of {name} and delay, censored cells left out",
@@ -286,8 +295,8 @@ def figure_3a(trained: Mapping[str, Trained]) -> Figure:
     """One seed at each alpha, losses over their first value."""
     runs, trajectories = trained["kumar-fig3a"]
     one = runs[runs["seed"] == runs["seed"].min()].sort_values("alpha")
-    own = relative_to_start(trajectories, *LOSSES)
-    return plot.loss_curves(own, one, "alpha")
+    relative = relative_to_start(trajectories, *LOSSES)
+    return plot.loss_curves(relative, one, "alpha")
 
 
 def figure_1(trained: Mapping[str, Trained]) -> Figure:

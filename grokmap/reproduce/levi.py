@@ -69,8 +69,8 @@ def _times(ratio: float, records: pd.DataFrame) -> list[Finding]:
             " (the paper's integrals)",
         ),
         *(
-            near(f"{name} {at}", exact, TIME_WITHIN * exact, own, " (own, discrete)")
-            for name, exact, own in zip(
+            near(f"{name} {at}", exact, TIME_WITHIN * exact, ours, " (own, discrete)")
+            for name, exact, ours in zip(
                 ("t_train", "t_test"), descent, (train, test), strict=True
             )
         ),
@@ -82,10 +82,11 @@ def _accuracy(records: pd.DataFrame) -> Floats:
     """Test accuracy of each run where its test loss falls to `LEVEL`."""
     at = steps_at(records, "test_loss", LEVEL)
     ordered = records.sort_values("step").groupby("run_id")
-    found = [
-        np.interp(at[name], own["step"], own["test_accuracy"]) for name, own in ordered
+    accuracy = [
+        np.interp(at[name], of_run["step"], of_run["test_accuracy"])
+        for name, of_run in ordered
     ]
-    return np.array(found)
+    return np.array(accuracy)
 
 
 def _last(records: pd.DataFrame) -> Floats:

@@ -105,14 +105,14 @@ def compare_toy(trained: Mapping[str, Trained]) -> list[Finding]:
 def crossings(trajectories: pd.DataFrame) -> pd.DataFrame:
     """First step at which each quantity passes its bar, by run; inf: never."""
     by_run = trajectories.set_index("run_id")
-    found = {}
+    at_level = {}
     for name, bar in BARS.items():
         # Accuracies are stored in float32, and compared so.
         values, limit = by_run[name].astype(np.float32), np.float32(bar)
         passed = values > limit if name == "parallelogram_share" else values >= limit
         steps = by_run["step"].astype(float).where(passed, np.inf)
-        found[name] = steps.groupby(level=0).min()
-    return pd.DataFrame(found)
+        at_level[name] = steps.groupby(level=0).min()
+    return pd.DataFrame(at_level)
 
 
 def as_published(steps: pd.DataFrame) -> pd.Series:
@@ -153,8 +153,8 @@ def compare_flow(trained: Mapping[str, Trained]) -> list[Finding]:
     losses = np.array([flow_losses(seed, 1000) for seed in range(100)])
     known = ((0, 398.0), (1000, 0.032))
     return [
-        _among(f"effective loss at step {step}", published, own)
-        for (step, published), own in zip(known, losses.T, strict=True)
+        _among(f"effective loss at step {step}", published, ours)
+        for (step, published), ours in zip(known, losses.T, strict=True)
     ]
 
 
@@ -220,8 +220,8 @@ def published_phases() -> Names:
 def phases_by_seed(runs: pd.DataFrame) -> list[Names]:
     """[10, 10] phases of each seed, in the order of `PUBLISHED_GRID`."""
     grids = []
-    for _, own in runs.groupby("seed"):
-        table = own.pivot(
+    for _, of_seed in runs.groupby("seed"):
+        table = of_seed.pivot(
             index="learning_rate", columns="embedding_learning_rate", values="phase"
         )
         table = table.sort_index(ascending=False).sort_index(axis=1)

@@ -44,8 +44,8 @@ def compare_norm(trained: Mapping[str, Trained]) -> list[Finding]:
     """The slope of ln |theta| over the step."""
     records = trained[NORM].trajectories.sort_values("step")
     slopes = [
-        norm_slope(own["step"], own["weight_norm"])
-        for _, own in records.groupby("run_id")
+        norm_slope(run_records["step"], run_records["weight_norm"])
+        for _, run_records in records.groupby("run_id")
     ]
     quantity = "slope of ln |theta| over the step, 1000 to 19000"
     note = " (-eta lambda)"
@@ -66,8 +66,8 @@ def norm_slope(steps: pd.Series, norms: pd.Series) -> float:
 
 def power(x: pd.Series, y: pd.Series) -> float:
     """Exponent of y ~ x^k, least squares of the logarithms."""
-    found = np.polynomial.polynomial.polyfit(np.log(x), np.log(y), 1)
-    return float(found[1])
+    coefficients = np.polynomial.polynomial.polyfit(np.log(x), np.log(y), 1)
+    return float(coefficients[1])
 
 
 def _slope(runs: pd.DataFrame, threshold: float) -> Finding:
@@ -77,13 +77,13 @@ def _slope(runs: pd.DataFrame, threshold: float) -> Finding:
     if known["weight_decay"].nunique() < 2:
         return Finding(quantity, "-1", "± 0.15", "never", "", False)
     slopes = [
-        power(own["weight_decay"], own["t"])
-        for _, own in known.groupby("seed")
-        if own["weight_decay"].nunique() > 1
+        power(of_seed["weight_decay"], of_seed["t"])
+        for _, of_seed in known.groupby("seed")
+        if of_seed["weight_decay"].nunique() > 1
     ]
-    found = near(quantity, -1, 0.15, power(known["weight_decay"], known["t"]), "")
+    finding = near(quantity, -1, 0.15, power(known["weight_decay"], known["t"]), "")
     seeds = spread(pd.Series(slopes)) + (f"; {never} runs never" if never else "")
-    return found._replace(spread=seeds, holds=found.holds and not never)
+    return finding._replace(spread=seeds, holds=finding.holds and not never)
 
 
 def _train_spread(runs: pd.DataFrame, threshold: float) -> Finding:

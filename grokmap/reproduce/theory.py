@@ -24,10 +24,12 @@ def levi_integrals() -> list[Finding]:
     known = {0.1: (272, 295), 0.3: (437, 557), 0.5: (718, 1147)}
     findings = []
     for ratio, times in known.items():
-        found = levi.crossing_times(ratio, 0.01, level)
-        for name, time, own in zip(("t_train", "t_test"), times, found, strict=True):
+        crossings = levi.crossing_times(ratio, 0.01, level)
+        for name, time, ours in zip(
+            ("t_train", "t_test"), times, crossings, strict=True
+        ):
             quantity = f"{name} at d/N = {ratio}, steps"
-            findings.append(near(quantity, time, 0.005 * time, own, SOLVED))
+            findings.append(near(quantity, time, 0.005 * time, ours, SOLVED))
     floor = levi.test_loss(1.5, 0.01, 1e6)
     return [*findings, near("test loss at rest, d/N = 1.5", 1 / 3, 0.03, floor, "")]
 
@@ -71,7 +73,7 @@ def rubin_modular() -> list[Finding]:
 def gromov_accuracies() -> list[Finding]:
     """Accuracy of analytic weights, arXiv 2301.02679: p = 97, 3 draws of phases."""
     ranges = {50: (0.84, 0.94), 100: (0.98, 1.0), 500: (0.999, 1.0)}
-    found = {
+    accuracies = {
         n: [gromov.accuracy(*gromov.analytic_weights(97, n, seed)) for seed in range(3)]
         for n in (50, 100, 200, 500)
     }
@@ -80,13 +82,13 @@ def gromov_accuracies() -> list[Finding]:
             f"accuracy of analytic weights, p = 97, N = {n}",
             "1 as N grows; " + ("1" if n == 500 else "no number at this N"),
             f"{low} to {high}",
-            f"{np.mean(found[n]):.4f}",
-            f"{min(found[n]):.4f} to {max(found[n]):.4f}",
-            bool(low <= min(found[n]) and max(found[n]) <= high),
+            f"{np.mean(accuracies[n]):.4f}",
+            f"{min(accuracies[n]):.4f} to {max(accuracies[n]):.4f}",
+            bool(low <= min(accuracies[n]) and max(accuracies[n]) <= high),
         )
         for n, (low, high) in ranges.items()
     ]
-    means = [float(np.mean(values)) for values in found.values()]
+    means = [float(np.mean(values)) for values in accuracies.values()]
     return [*findings, rising("accuracy over N = 50, 100, 200, 500", means)]
 
 
@@ -103,8 +105,8 @@ def gaussian_baselines() -> list[Finding]:
         ("Gini of |rfft| of Gaussian rows", 0.287, gini, " (sampled before)"),
     )
     return [
-        near(f"{name}, p = 97", published, 0.05 * published, float(own), note)
-        for name, published, own, note in known
+        near(f"{name}, p = 97", published, 0.05 * published, float(ours), note)
+        for name, published, ours, note in known
     ]
 
 
@@ -129,15 +131,15 @@ def muon_singular_values() -> list[Finding]:
 def optax_range(shape: tuple[int, int]) -> Finding:
     """Singular values of optax's update on a matrix of spread singular values."""
     values = muon.spectrum(min(shape), 0.005)
-    found = muon.optax_singular_values(muon.matrix_with(values, shape, seed=0))
+    singular = muon.optax_singular_values(muon.matrix_with(values, shape, seed=0))
     return Finding(
         f"singular values of optax's update, {shape[0]} x {shape[1]}, "
         f"inputs {values[0]:.3f} to {values[-1]:.3f}",
         "within 0.68 to 1.15",
         "± 0.01",
-        f"{found.min():.4f} to {found.max():.4f}",
+        f"{singular.min():.4f} to {singular.max():.4f}",
         "",
-        bool(found.min() >= 0.67 and found.max() <= 1.16),
+        bool(singular.min() >= 0.67 and singular.max() <= 1.16),
     )
 
 
@@ -149,15 +151,15 @@ def wang_null() -> list[Finding]:
 
 def null_dimensions(sizes: Ints, kept: float) -> list[Finding]:
     """D on each graph, 6 draws of 51 snapshots, and how much it varies over graphs."""
-    findings, found = [], []
+    findings, dimensions = [], []
     for graph in wang.GRAPHS:
         sample = wang.null_avalanches(graph, sizes, kept, 6, 51, seed=0)
         d, low, high = wang.bootstrap_dimension(sizes, sample, 10_000, 0)
-        found.append(d)
+        dimensions.append(d)
         quantity = f"D of Gaussian gradients, {graph}, alpha_diff {kept} (ours)"
         finding = near(quantity, 1.0, 0.03, d, " (0.99 to 1)")
         findings.append(finding._replace(spread=f"{low:.4f} to {high:.4f} (95%)"))
-    variation = float(np.std(found, ddof=1) / np.mean(found))
+    variation = float(np.std(dimensions, ddof=1) / np.mean(dimensions))
     return [
         *findings,
         Finding(
@@ -175,15 +177,15 @@ def softmax_collapse() -> list[Finding]:
     """Margins at which the loss is exactly 0, arXiv 2501.04697: two classes."""
     findings = []
     for dtype in ("float32", "float64"):
-        found = softmax.vanishing_margin(partial(softmax.numpy_loss, dtype=dtype))
+        margin = softmax.vanishing_margin(partial(softmax.numpy_loss, dtype=dtype))
         published = softmax.collapse_margin(dtype)
         quantity = f"margin of exactly zero loss, {dtype}"
         note = f" ({softmax.BITS[dtype]} ln 2)"
-        findings.append(near(quantity, published, 0.1, found, note))
-    own = softmax.vanishing_margin(softmax.own_loss)
+        findings.append(near(quantity, published, 0.1, margin, note))
+    ours = softmax.vanishing_margin(softmax.own_loss)
     quantity = "margin of exactly zero loss, float32, own cross_entropy"
     published = softmax.collapse_margin("float32")
-    return [*findings, near(quantity, published, 0.1, own, " (24 ln 2)")]
+    return [*findings, near(quantity, published, 0.1, ours, " (24 ln 2)")]
 
 
 def lyu_diagonal() -> list[Finding]:
@@ -198,7 +200,7 @@ def lyu_diagonal() -> list[Finding]:
             [[lyu_place(a, lambda_, s) for a in np.exp(log_alpha)] for s in range(5)]
         )
         known = places[np.isfinite(places).all(axis=1)]
-        slopes = np.array([lyu.slope(log_alpha, own)[0] for own in known])
+        slopes = np.array([lyu.slope(log_alpha, values)[0] for values in known])
         quantity = (
             f"slope of lambda t_grok over ln alpha, alpha = 1e2 to 1e6, "
             f"lambda = {lambda_:g}; {len(known)} of 5 draws reach 95%"

@@ -56,16 +56,16 @@ def find(
     """
     rules = rules_of(criteria)
     runs = result.labelled(rules)
-    found, by = groups.panels(runs, result.axes, x, y, at)
+    panels, by = groups.panels(runs, result.axes, x, y, at)
     plane = result.plane(x, y, runs)
     half = at_half_budget(result, rules) if budget else None
-    parts = [_of_group(group, plane, rules, half) for group in found]
+    parts = [_of_group(group, plane, rules, half) for group in panels]
     edges, critical, moved = (
         pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)
     )
     if edges.empty:
         raise ResultError(f"{result.path}: no row has two values of {x}")
-    n_seeds = pd.concat([group.runs for group in found])["seed"].nunique()
+    n_seeds = pd.concat([group.runs for group in panels])["seed"].nunique()
     log = plane.x_log
     return Boundaries(edges, critical, summary(moved, log), by, log, n_seeds)
 

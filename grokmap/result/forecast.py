@@ -48,8 +48,8 @@ def find(result: Result, criteria: str | Criteria = "default") -> Forecast:
     return Forecast(ahead, known, score, varying(runs, beside=()))
 
 
-def draw(found: Forecast) -> Drawing:
+def draw(outcome: Forecast) -> Drawing:
     """Forecasts and their intervals against the answer."""
-    known = found.hindcasts
-    systems = places(known, [key for key in found.axes if key not in VARIABLES])
+    known = outcome.hindcasts
+    systems = places(known, [key for key in outcome.axes if key not in VARIABLES])
     return Drawing(plot.forecast_panels(known, systems), known)

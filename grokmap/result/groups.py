@@ -62,16 +62,16 @@ def split(
     if not rest:
         return [Group("", {}, runs)]
     keys = pd.DataFrame({axis.name: _ranks(runs, axis) for axis in rest})
-    found = [
+    parts = [
         _group(runs.iloc[rows], rest)
         for _, rows in sorted(keys.groupby(list(keys)).indices.items())
     ]
-    if most is not None and len(found) > most:
+    if most is not None and len(parts) > most:
         raise SpecError(
-            f"{_names(rest)}: swept here too, {len(found)} panels; at most {most}. "
+            f"{_names(rest)}: swept here too, {len(parts)} panels; at most {most}. "
             f"Keep one value of some: {_way_out(rest)}"
         )
-    return found
+    return parts
 
 
 def panels(
@@ -92,8 +92,8 @@ def panels(
     runs, axes = select(runs, axes, at)
     _check_plane(axes, x, y)
     rest = others(axes, (x, y))
-    found = split(runs, rest, most)
-    for group in found:
+    parts = split(runs, rest, most)
+    for group in parts:
         for name in (x, y):
             if not is_read(group.runs, name).all():
                 here = [axis for axis in rest if group.place[axis.name] is not None]
@@ -101,7 +101,7 @@ def panels(
                     f"{group.title or 'some runs'}: {name} is not read there; choose "
                     f"other axes, or runs that read it: {_way_out(here)}"
                 )
-    return found, [axis.name for axis in rest]
+    return parts, [axis.name for axis in rest]
 
 
 def _check_plane(axes: Sequence[Axis], x: str, y: str) -> None:
@@ -127,13 +127,13 @@ def _check_plane(axes: Sequence[Axis], x: str, y: str) -> None:
         raise SpecError(f"--x {x} and --y {y} are one axis; choose two different ones")
 
 
-def n_columns(found: Sequence[Group], rest: Sequence[str]) -> int:
+def n_columns(parts: Sequence[Group], rest: Sequence[str]) -> int:
     """Panels in a row: the values of the last axis, or about as many as there are rows
     where those are too many or not all there."""
-    last = len({group.place[rest[-1]] for group in found}) if rest else 1
-    if last <= MOST_IN_A_ROW and len(found) % last == 0:
+    last = len({group.place[rest[-1]] for group in parts}) if rest else 1
+    if last <= MOST_IN_A_ROW and len(parts) % last == 0:
         return last
-    return min(MOST_IN_A_ROW, math.isqrt(len(found) - 1) + 1)
+    return min(MOST_IN_A_ROW, math.isqrt(len(parts) - 1) + 1)
 
 
 def with_place(table: pd.DataFrame, group: Group) -> pd.DataFrame:
@@ -205,7 +205,7 @@ def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Serie
     Raises:
       SpecError: the axis has no such value.
     """
-    here = [own for own in axis.values if _is_same(axis, own, value)]
+    here = [swept for swept in axis.values if _is_same(axis, swept, value)]
     if not here:
         known = ", ".join(map(rounded, axis.values))
         given = short(str(value))
@@ -245,14 +245,14 @@ def _group(runs: pd.DataFrame, rest: Sequence[Axis]) -> Group:
     return Group(title(place), place, runs)
 
 
-def _is_same(axis: Axis, own: Any, value: Any) -> bool:
+def _is_same(axis: Axis, swept: Any, value: Any) -> bool:
     if axis.name in CHOICES:
-        return str(own).casefold() == str(value).casefold()
+        return str(swept).casefold() == str(value).casefold()
     try:
         wanted = float(value)
     except (TypeError, ValueError):
         return False  # what is no number is none of its values
-    return bool(np.isclose(float(own), wanted, rtol=5e-4, atol=0))
+    return bool(np.isclose(float(swept), wanted, rtol=5e-4, atol=0))
 
 
 def _plain(value: Any) -> Any:

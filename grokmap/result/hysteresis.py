@@ -77,10 +77,12 @@ def check_quantity(result: Result, quantity: str) -> None:
         raise SpecError(f"--quantity {short(quantity)!r}: not recorded; {near}")
 
 
-def draw(found: Hysteresis) -> Drawing:
+def draw(measured: Hysteresis) -> Drawing:
     """The loops of each family and rate, and their areas against the rate."""
-    branches = {k: plot.Branches(*loop) for k, loop in found.loops.items()}
-    label = f"${quantities([found.quantity])[found.quantity].symbol}$"
-    family = found.family
-    figure = plot.hysteresis_loops(found.table, branches, found.rates, family, label)
-    return Drawing(figure, plot.loop_table(found.table, branches, family))
+    branches = {k: plot.Branches(*loop) for k, loop in measured.loops.items()}
+    label = f"${quantities([measured.quantity])[measured.quantity].symbol}$"
+    family = measured.family
+    figure = plot.hysteresis_loops(
+        measured.table, branches, measured.rates, family, label
+    )
+    return Drawing(figure, plot.loop_table(measured.table, branches, family))

@@ -72,15 +72,15 @@ def decay_facts(decay: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def draw(found: Laws) -> Drawing:
+def draw(comparison: Laws) -> Drawing:
     """Each run's residual from each law of all runs."""
-    drawn = laws.residuals(found.runs, found.table)
+    drawn = laws.residuals(comparison.runs, comparison.table)
     return Drawing(plot.law_residuals(drawn), drawn)
 
 
-def draw_collapse(found: Laws) -> Drawing:
+def draw_collapse(comparison: Laws) -> Drawing:
     """t_grok r over alpha, before and after it is divided by laws."""
-    curve = master_table(found.runs)
+    curve = master_table(comparison.runs)
     return Drawing(plot.master_curve(curve), curve)
 
 

@@ -81,10 +81,10 @@ def find(result: Result, criteria: str | Criteria = "default") -> Movers:
     return Movers(pd.concat(parts, ignore_index=True), runs, records, pooled)
 
 
-def draw(found: Movers) -> Drawing:
+def draw(movers: Movers) -> Drawing:
     """Each quantity against step / t_grok: median and quartiles of each system."""
-    panels = _panels(found)
-    halves = found.table.assign(system=found.table.get("system", ALL))
+    panels = _panels(movers)
+    halves = movers.table.assign(system=movers.table.get("system", ALL))
     figure = plot.transition_panels(panels, TIMES, halves)
     return Drawing(figure, plot.transition_table(panels, TIMES))
 
@@ -93,12 +93,12 @@ def _of(records: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return records[records["run_id"].isin(runs["run_id"])]
 
 
-def _panels(found: Movers) -> dict[str, plot.Panel]:
+def _panels(movers: Movers) -> dict[str, plot.Panel]:
     panels = {}
-    for name in dict.fromkeys(["test_accuracy", *found.table["quantity"]]):
+    for name in dict.fromkeys(["test_accuracy", *movers.table["quantity"]]):
         values = {}
-        for system, rows in found.runs.groupby("system"):
-            aligned = leads.aligned(_of(found.records, rows), rows, name, TIMES)
+        for system, rows in movers.runs.groupby("system"):
+            aligned = leads.aligned(_of(movers.records, rows), rows, name, TIMES)
             if np.isfinite(aligned).any():
                 values[str(system)] = aligned
         if values:

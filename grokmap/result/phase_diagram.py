@@ -50,18 +50,18 @@ def draw(
     shading = plot.DELAY
     if colour != DELAY_RATIO:
         runs, shading = _shaded(result, runs, colour, when)
-    found, rest = groups.panels(runs, result.axes, x, y, at, groups.MOST)
+    parts, rest = groups.panels(runs, result.axes, x, y, at, groups.MOST)
     plane = result.plane(x, y, runs)
     phases = plot.phases_of(rules.phases, rules.generalised)
     panels = [
         plot.PhasePanel(group.title, group.runs, _edges(group, plane, phases))
-        for group in found
+        for group in parts
     ]
-    shown = groups.n_columns(found, rest)
+    shown = groups.n_columns(parts, rest)
     figure = plot.phase_diagram(panels, plane, phases, shading, shown)
     cells = (
         groups.with_place(plot.diagram_cells(g.runs, plane, phases, shading), g)
-        for g in found
+        for g in parts
     )
     return Drawing(figure, pd.concat(cells, ignore_index=True))
 

@@ -91,10 +91,10 @@ def _between(runs: pd.DataFrame, x: str, low: float, high: float) -> pd.DataFram
     return inside
 
 
-def draw(found: Scaling) -> Drawing:
+def draw(measured: Scaling) -> Drawing:
     """P(grok), Binder's cumulant, the collapse and the times by size."""
-    ensemble = found.ensemble
+    ensemble = measured.ensemble
     label = ensemble.quantity.replace("_", " ")
     clock = ensemble.clock
     scales = plot.Scales(ensemble.size, ensemble.axis, ensemble.log, label, clock)
-    return Drawing(plot.scaling_figure(found.table, scales), found.table)
+    return Drawing(plot.scaling_figure(measured.table, scales), measured.table)

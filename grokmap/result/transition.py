@@ -113,14 +113,14 @@ def _measured(
 
 def _loop_rows(loops: Result, quantity: str, falls: bool) -> list[order.Evidence]:
     """Of the ramps that cross the boundary in the direction that the cells show."""
-    found = hysteresis.find(loops, quantity)
+    hysteresis_found = hysteresis.find(loops, quantity)
     kind = "falls" if falls else "rises"
-    crossing = found.trends[found.trends[kind] > 0.5]
+    crossing = hysteresis_found.trends[hysteresis_found.trends[kind] > 0.5]
     if crossing.empty:
         why = f"no ramp of {loops.path} crosses this boundary"
         return [order.Evidence(quantity, "hysteresis", order.UNDECIDED, why)]
     return [
-        order.loop_evidence(row, quantity, ramps.place_of(row, found.family))
+        order.loop_evidence(row, quantity, ramps.place_of(row, hysteresis_found.family))
         for row in crossing.to_dict("records")
     ]
 
@@ -131,16 +131,16 @@ def _verdicts(rows: list[order.Evidence]) -> dict[str, str]:
     return {n: order.verdict(r for r in rows if r.quantity == n)[0] for n in names}
 
 
-def draw(found: Transition) -> Drawing:
+def draw(transition: Transition) -> Drawing:
     """Distributions over seeds at the boundary, means and Binder's cumulant."""
-    cells, runs, x = found.cells, found.runs, found.x
+    cells, runs, x = transition.cells, transition.runs, transition.x
     values = {
         name: order.boundary_values(cells, runs, x, name, log)
-        for name, log in found.logs.items()
+        for name, log in transition.logs.items()
     }
-    labels = {name: _label(name, log) for name, log in found.logs.items()}
+    labels = {name: _label(name, log) for name, log in transition.logs.items()}
     figure = plot.order_panels(cells, values, x, labels, plot.axis_label(x, runs))
-    return Drawing(figure, cells[cells["quantity"].isin(found.logs)])
+    return Drawing(figure, cells[cells["quantity"].isin(transition.logs)])
 
 
 def _label(name: str, log: bool) -> str:

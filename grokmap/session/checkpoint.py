@@ -272,12 +272,12 @@ def _facts(run: Kept) -> dict[str, Any]:
 
 def _digest(run: Kept) -> str:
     """16 hex digits of all that is kept of a run."""
-    found = hashlib.blake2b(json.dumps(_facts(run)).encode(), digest_size=8)
+    digest = hashlib.blake2b(json.dumps(_facts(run)).encode(), digest_size=8)
     arrays: list[Array] = [run.steps, run.values, *run.state]
     for array in arrays:
-        found.update(f"{array.dtype.str} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _write(path: Path, name: str, kept: Sequence[Kept]) -> None:

@@ -161,8 +161,8 @@ def _token_of(before: dict[str, Any]) -> str:
 def _holder(handle: int) -> dict[str, Any]:
     """What the file says: the folder's token, and its holder unless it was let go."""
     with suppress(ValueError, RecursionError):
-        found = json.loads(os.pread(handle, _MOST_BYTES, 0) or b"{}")
-        return found if isinstance(found, dict) else {}
+        holder = json.loads(os.pread(handle, _MOST_BYTES, 0) or b"{}")
+        return holder if isinstance(holder, dict) else {}
     return {"pid": "unknown"}
 
 

@@ -40,11 +40,11 @@ def find(name: str) -> Shipped:
       SpecError: there is none.
     """
     known = shipped()
-    found = known.get(name.removesuffix(".toml"))
-    if found is None:
+    file = known.get(name.removesuffix(".toml"))
+    if file is None:
         problem = f"no shipped sweep {short(repr(name))}"
         raise SpecError(f"{problem}; {nearest(name, known)}")
-    return found
+    return file
 
 
 def sweep_file(path: Path) -> Path:

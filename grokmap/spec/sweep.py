@@ -335,8 +335,8 @@ HANDLING = ("save_weights", "max_weights_gib")
 
 def points_of(axis: str) -> Points:
     """What the points of an axis may be."""
-    found = Sweep.model_fields[axis].metadata
-    return next(points for points in found if isinstance(points, Points))
+    metadata = Sweep.model_fields[axis].metadata
+    return next(points for points in metadata if isinstance(points, Points))
 
 
 def _kind(key: str, values: tuple[Any, ...]) -> str:

@@ -220,11 +220,11 @@ def content_digest(data: bytes) -> str:
 
 def file_digest(content: BinaryIO) -> str:
     """`content_digest` of an open file, a part at a time."""
-    found = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=8)
     while part := content.read(1 << 20):
-        found.update(part)
+        digest.update(part)
     content.seek(0)
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def digest_of(run_ids: Sequence[str]) -> str:

@@ -132,7 +132,7 @@ POINTS_AGAIN = "remove it, and the same `grokmap refine` chooses the same runs a
 
 def write_found(
     path: Path,
-    found: pd.DataFrame,
+    rows: pd.DataFrame,
     name: str = RUNS,
     origin: dict[str, Any] | None = None,
 ) -> Path:
@@ -140,7 +140,7 @@ def write_found(
 
     origin: as in `write_plan`.
     """
-    table = pa.Table.from_pandas(found, preserve_index=False)
+    table = pa.Table.from_pandas(rows, preserve_index=False)
     return write_table(path, name, table, origin or {})
 
 

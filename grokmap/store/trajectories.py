@@ -225,18 +225,18 @@ class Stored(NamedTuple):
 
 def stored(path: Path) -> Stored:
     """Reads every trajectory file whole: what cannot be read is not done."""
-    found = Stored({}, {}, set())
+    known = Stored({}, {}, set())
     for file in batch_files(path):
         try:
-            own = _last_steps(_read_batch(file, whole=True))
+            steps = _last_steps(_read_batch(file, whole=True))
         except UNREADABLE as error:
-            found.damaged[file] = reason(error)
+            known.damaged[file] = reason(error)
             continue
-        found.twice.update(own.keys() & found.steps.keys())
-        for run_id, step in own.items():
-            found.steps[run_id] = max(step, found.steps.get(run_id, step))
-        _refuse_crowd(path, len(found.steps))
-    return found
+        known.twice.update(steps.keys() & known.steps.keys())
+        for run_id, step in steps.items():
+            known.steps[run_id] = max(step, known.steps.get(run_id, step))
+        _refuse_crowd(path, len(known.steps))
+    return known
 
 
 def _refuse_crowd(path: Path, n_runs: int) -> None:
@@ -265,17 +265,17 @@ def keep_longest(path: Path) -> None:
     best: dict[str, tuple[int, Path]] = {}
     held: dict[Path, dict[str, int]] = {}
     for file, table in _read_batches(path, [], []):
-        found = _last_steps(table)
+        steps = _last_steps(table)
         if "schema_version" in metadata_of(table.schema):
-            held[file] = found
-        for run_id, step in found.items():
+            held[file] = steps
+        for run_id, step in steps.items():
             if run_id not in best or step > best[run_id][0]:
                 best[run_id] = (step, file)
     for file, runs in held.items():
-        own = [run_id for run_id in runs if best[run_id][1] == file]
-        if len(own) < len(runs):
-            if own:
-                _write_part(path, file, own)
+        longest = [run_id for run_id in runs if best[run_id][1] == file]
+        if len(longest) < len(runs):
+            if longest:
+                _write_part(path, file, longest)
             disk.remove(path, f"{TRAJECTORIES}/{file.name}")
 
 

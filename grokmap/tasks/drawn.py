@@ -30,8 +30,8 @@ def of_direction(
     """
 
     def data(system: System, key: Any) -> Data:
-        own, of_x = jax.random.split(key)
-        beta = jax.random.normal(own, (system.n_inputs,))
+        of_direction_key, of_x = jax.random.split(key)
+        beta = jax.random.normal(of_direction_key, (system.n_inputs,))
         x = jax.random.normal(of_x, (system.n_examples, system.n_inputs))
         root = np.sqrt(system.n_inputs)
         y = target(x @ (beta / root), jnp.mean(jnp.square(beta)))
@@ -80,11 +80,11 @@ def of_signs(
         return Data(x, label, y[:, None], signs, relevant.astype(jnp.float32))
 
     def problem(system: System) -> str:
-        own = k or system.n_relevant
-        if own > system.n_inputs:
-            return f"n_inputs = {system.n_inputs}: below the {own} that y depends on"
-        if odd and own % 2 == 0:
-            return f"n_relevant = {own}: the sum of an even number may be 0; odd only"
+        n = k or system.n_relevant
+        if n > system.n_inputs:
+            return f"n_inputs = {system.n_inputs}: below the {n} that y depends on"
+        if odd and n % 2 == 0:
+            return f"n_relevant = {n}: the sum of an even number may be 0; odd only"
         return ""
 
     return Task(

@@ -47,16 +47,16 @@ def rank(matrices: Ints) -> Ints:
     """
     if matrices.shape[2] > LARGEST_P:
         raise ValueError(f"ranks are exact up to p = {LARGEST_P}, not at this p")
-    left, found = matrices % PRIME, np.zeros(len(matrices), np.int64)
+    left, ranks = matrices % PRIME, np.zeros(len(matrices), np.int64)
     for column in range(left.shape[2]):
         pivot = (left[:, :, column] != 0).argmax(axis=1)
         row = left[np.arange(len(left)), pivot]
-        found += row[:, column] != 0
+        ranks += row[:, column] != 0
         row = row * _inverses(row[:, column])[:, None] % PRIME
         # The pivot's own row becomes 0 too, so it is never chosen again.
         factor = left[:, :, column, None]
         left = (left - factor * row[:, None, :] % PRIME) % PRIME
-    return found
+    return ranks
 
 
 def _inverses(values: Ints) -> Ints:

@@ -102,5 +102,5 @@ def grok_place(solution: OdeSolution, test: Data, end: float, level: float) -> f
 
 def slope(log_alpha: Floats, places: Floats) -> tuple[float, float]:
     """(slope, intercept) of s = lambda t_grok over ln alpha, least squares."""
-    found = np.polynomial.polynomial.polyfit(log_alpha, places, 1)
-    return float(found[1]), float(found[0])
+    coefficients = np.polynomial.polynomial.polyfit(log_alpha, places, 1)
+    return float(coefficients[1]), float(coefficients[0])

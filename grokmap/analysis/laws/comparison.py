@@ -54,11 +54,11 @@ def compare(table: pd.DataFrame, known: Mapping[str, Law] = LAWS) -> pd.DataFram
     systems = sorted(table["system"].unique())
     enough = fitted_alone(table)
     scopes = {ALL: table} | {name: table[table["system"] == name] for name in enough}
-    parts = [_scope(scope, own, known) for scope, own in scopes.items()]
+    parts = [_scope(scope, members, known) for scope, members in scopes.items()]
     if enough and enough == systems:
         parts.append(_each(pd.concat(parts[1:]), table, systems))
-    found = pd.concat([_ranked(part) for part in parts], ignore_index=True)
-    return found.drop(columns="ratios")
+    ranked = pd.concat([_ranked(part) for part in parts], ignore_index=True)
+    return ranked.drop(columns="ratios")
 
 
 def fitted_alone(table: pd.DataFrame) -> list[str]:
@@ -83,27 +83,27 @@ def _scope(scope: str, table: pd.DataFrame, known: Mapping[str, Law]) -> pd.Data
         for name, law in known.items():
             if not applies(law, data):
                 continue
-            found = fit(law, data)
+            fitted = fit(law, data)
             row = {"scope": scope, "law": name, "clock": clock, "formula": law.formula}
-            rows.append(row | _measures(law, found, data, cell, table))
+            rows.append(row | _measures(law, fitted, data, cell, table))
     return pd.DataFrame(rows)
 
 
 def _measures(
-    law: Law, found: Fit, data: Data, cell: Floats, table: pd.DataFrame
+    law: Law, fitted: Fit, data: Data, cell: Floats, table: pd.DataFrame
 ) -> dict[str, object]:
-    k, grokked = len(found.p), data["grokked"]
-    ratios = ratios_of(law, found, data)
-    constants, errors = constants_of(law, found, data)
+    k, grokked = len(fitted.p), data["grokked"]
+    ratios = ratios_of(law, fitted, data)
+    constants, errors = constants_of(law, fitted, data)
     return {
         "source": law.source,
         "n_runs": len(grokked),
         "n_grokked": int(grokked.sum()),
         "n_parameters": k,
-        "log_likelihood": found.log_likelihood,
-        "aic": 2 * k - 2 * found.log_likelihood,
-        "held_out": float(held_out(law, found, data, cell).mean()),
-        "sigma": float(np.exp(found.p[-1])),
+        "log_likelihood": fitted.log_likelihood,
+        "aic": 2 * k - 2 * fitted.log_likelihood,
+        "held_out": float(held_out(law, fitted, data, cell).mean()),
+        "sigma": float(np.exp(fitted.p[-1])),
         "constants": json.dumps(constants),
         "errors": json.dumps(errors),
         **spreads(ratios, table[grokked]),
@@ -111,15 +111,15 @@ def _measures(
     }
 
 
-def ratios_of(law: Law, found: Fit, data: Data) -> Floats:
+def ratios_of(law: Law, fitted: Fit, data: Data) -> Floats:
     """[grokked runs] measured over fitted delay; infinite where none was predicted."""
-    time = law.time(found.p[:-1], data)
+    time = law.time(fitted.p[:-1], data)
     predicted = np.where(time * data["r"] > FLOOR, time, 0.0)
     with np.errstate(divide="ignore"):
         return ((data["time"] - data["t_0"]) / predicted)[data["grokked"]]
 
 
-def held_out(law: Law, found: Fit, data: Data, cell: Floats) -> Floats:
+def held_out(law: Law, fitted: Fit, data: Data, cell: Floats) -> Floats:
     """[runs] log-likelihoods, each from a fit without the run's fold of cells.
 
     Cells are dealt to FOLDS folds in turn; fits begin at the fit to all.
@@ -130,13 +130,13 @@ def held_out(law: Law, found: Fit, data: Data, cell: Floats) -> Floats:
         if not out.any():
             continue
         rest = part_of(data, ~out)
-        p = fit(law, rest, [found.p.tolist()]).p if rest["grokked"].any() else found.p
+        p = fit(law, rest, [fitted.p.tolist()]).p if rest["grokked"].any() else fitted.p
         values[out] = log_likelihoods(law, p, part_of(data, out))
     return values
 
 
 def constants_of(
-    law: Law, found: Fit, data: Data
+    law: Law, fitted: Fit, data: Data
 ) -> tuple[dict[str, float], dict[str, float | None]]:
     """A law's constants and their standard errors, by name and system."""
     names = []
@@ -146,15 +146,15 @@ def constants_of(
             names += [name[:-2] if one else f"{name[:-2]} {s}" for s in data["systems"]]
         else:
             names.append(name)
-    errors = standard_errors(law, found, data)
+    errors = standard_errors(law, fitted, data)
     values, bars = {}, {}
     for i, name in enumerate(names):
         plain = name in law.plain
-        value = found.p[i] if plain else np.exp(np.clip(found.p[i], -700, 700))
+        value = fitted.p[i] if plain else np.exp(np.clip(fitted.p[i], -700, 700))
         bar = errors[i] if plain else value * errors[i]
         values[name] = float(f"{value:.6g}")
         # A constant that has run off to 0 or infinity has no error.
-        known = np.isfinite(bar) and (plain or abs(found.p[i]) < 20)
+        known = np.isfinite(bar) and (plain or abs(fitted.p[i]) < 20)
         bars[name] = float(f"{bar:.3g}") if known else None
     return values, bars
 
@@ -171,34 +171,34 @@ def spreads(ratios: Floats, table: pd.DataFrame) -> dict[str, float]:
     """
     keys = ["system", "alpha", "weight_decay"]
     cells = table[keys].assign(ratio=ratios).groupby(keys)["ratio"].median()
-    found = {}
+    by_law = {}
     for prefix, values in (("", ratios), ("cell_", cells.to_numpy())):
         known = np.isfinite(values).all() and values.min() > 0
         low, high = np.quantile(values, [0.1, 0.9]) if known else (0.0, np.inf)
-        found[f"{prefix}spread"] = values.max() / values.min() if known else np.inf
-        found[f"{prefix}spread_80"] = high / low if known else np.inf
-    return {k: float(v) for k, v in found.items()}
+        by_law[f"{prefix}spread"] = values.max() / values.min() if known else np.inf
+        by_law[f"{prefix}spread_80"] = high / low if known else np.inf
+    return {k: float(v) for k, v in by_law.items()}
 
 
 def _each(rows: pd.DataFrame, table: pd.DataFrame, systems: list[str]) -> pd.DataFrame:
     """The systems' own fits as one: likelihoods and parameters add up."""
     grokked = table[table["grokked"]]
     runs = pd.concat([grokked[grokked["system"] == name] for name in systems])
-    found = []
-    for (name, clock), own in rows.groupby(["law", "clock"], sort=False):
-        if len(own) < len(systems):
+    parts = []
+    for (name, clock), of_law in rows.groupby(["law", "clock"], sort=False):
+        if len(of_law) < len(systems):
             continue
-        first = own.iloc[0]
-        n_runs = own["n_runs"].sum()
+        first = of_law.iloc[0]
+        n_runs = of_law["n_runs"].sum()
         row = {"scope": EACH, "law": name, "clock": clock, "n_runs": n_runs}
         row |= {key: first[key] for key in ("formula", "source")}
         sums = ("n_grokked", "n_parameters", "log_likelihood", "aic")
-        row |= {key: own[key].sum() for key in sums}
-        row["held_out"] = (own["held_out"] * own["n_runs"]).sum() / n_runs
-        ratios = np.concatenate(own["ratios"].tolist())
+        row |= {key: of_law[key].sum() for key in sums}
+        row["held_out"] = (of_law["held_out"] * of_law["n_runs"]).sum() / n_runs
+        ratios = np.concatenate(of_law["ratios"].tolist())
         row |= {"sigma": np.nan, "constants": "{}", "errors": "{}", "ratios": ratios}
-        found.append(row | spreads(ratios, runs))
-    return pd.DataFrame(found)
+        parts.append(row | spreads(ratios, runs))
+    return pd.DataFrame(parts)
 
 
 def residuals(table: pd.DataFrame, laws: pd.DataFrame) -> pd.DataFrame:
@@ -230,8 +230,8 @@ def pure_decay(table: pd.DataFrame) -> pd.DataFrame:
       ln(norm_mem / norm_grok), and ratio = decays / log_ratio: 1 if the law holds,
       null where the norm grew.
     """
-    own = table[table["grokked"] & (table["time"] > table["t_mem"])]
-    decays = (own["time"] - own["t_mem"]) * own["decay_rate"]
-    log_ratio = np.log(own["norm_mem"] / own["norm_grok"])
+    grokked = table[table["grokked"] & (table["time"] > table["t_mem"])]
+    decays = (grokked["time"] - grokked["t_mem"]) * grokked["decay_rate"]
+    log_ratio = np.log(grokked["norm_mem"] / grokked["norm_grok"])
     ratio = (decays / log_ratio).where(log_ratio > 0)
-    return own.assign(decays=decays, log_ratio=log_ratio, ratio=ratio)
+    return grokked.assign(decays=decays, log_ratio=log_ratio, ratio=ratio)

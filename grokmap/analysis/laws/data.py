@@ -36,17 +36,17 @@ def memorised(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     grokked = (runs["phase"] == GROK).to_numpy() & (runs["t_grok"] > 0)
     lost = runs["diverged"] | runs["dead"] | runs["stalled"]
     inside = (runs["t_mem"] > 0) & (grokked | ~lost) & (runs["decay_rate"] > 0)
-    own = runs[inside.fillna(False).to_numpy(bool)]
+    chosen = runs[inside.fillna(False).to_numpy(bool)]
     keys = ["run_id", "alpha", "weight_decay", "width", "seed", "decay_rate"]
-    table = own[keys].assign(
-        t_mem=own["t_mem"].astype(float),
-        grokked=grokked.reindex(own.index).to_numpy(bool),
-        norm_mem=values_at(trajectories, own, "weight_norm", "t_mem"),
-        norm_grok=values_at(trajectories, own, "weight_norm", "t_grok"),
-        log_scale=log_scale(own),
-        system=system_of(own),
+    table = chosen[keys].assign(
+        t_mem=chosen["t_mem"].astype(float),
+        grokked=grokked.reindex(chosen.index).to_numpy(bool),
+        norm_mem=values_at(trajectories, chosen, "weight_norm", "t_mem"),
+        norm_grok=values_at(trajectories, chosen, "weight_norm", "t_grok"),
+        log_scale=log_scale(chosen),
+        system=system_of(chosen),
     )
-    time = own["t_grok"].where(table["grokked"], own["n_steps"])
+    time = chosen["t_grok"].where(table["grokked"], chosen["n_steps"])
     return table.assign(time=time.astype(float)).reset_index(drop=True)
 
 

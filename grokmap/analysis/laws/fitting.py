@@ -51,19 +51,19 @@ def fit(law: Law, data: Data, starts: list[list[float]] | None = None) -> Fit:
 
 def _descend(loss: Callable[[Floats], float], p: Floats, tolerance: float) -> Floats:
     options = {"maxiter": 3000, "xatol": 10 * tolerance, "fatol": tolerance}
-    found = optimize.minimize(loss, p, method="Nelder-Mead", options=options)
-    return np.asarray(found.x, np.float64)
+    minimum = optimize.minimize(loss, p, method="Nelder-Mead", options=options)
+    return np.asarray(minimum.x, np.float64)
 
 
-def standard_errors(law: Law, found: Fit, data: Data) -> Floats:
+def standard_errors(law: Law, fitted: Fit, data: Data) -> Floats:
     """[k] from the curvature of the log-likelihood; NaN where it does not curve.
 
     Runs count as independent: seeds that share a split of the examples are not quite.
     """
-    k, h = len(found.p), 1e-3
+    k, h = len(fitted.p), 1e-3
 
     def value(*moves: tuple[int, float]) -> float:
-        p = found.p.copy()
+        p = fitted.p.copy()
         for i, move in moves:
             p[i] += move
         return float(log_likelihoods(law, p, data).sum())

@@ -99,7 +99,7 @@ def _master_curve(u: Floats, y: Floats, error: Floats) -> tuple[Floats, Floats]:
     """(Y, dY^2), [S, K] each, at every u [S, K]; NaN without neighbours."""
     n_sizes, n_points = u.shape
     at, row = u.ravel(), np.arange(n_sizes)[:, None]
-    below = np.array([np.searchsorted(own, at, side="right") for own in u]) - 1
+    below = np.array([np.searchsorted(of_size, at, side="right") for of_size in u]) - 1
     left = np.clip(below, 0, n_points - 2) + row * n_points
     right = at[left + 1]
     others = row != np.repeat(np.arange(n_sizes), n_points)
@@ -127,14 +127,14 @@ def fit_collapse(ensemble: Ensemble, weights: Floats, curves: Curves) -> Collaps
     if not starts:
         return _none("P(grok) passes 1/2 at fewer than two sizes")
     successes, trials = counts(ensemble.grok, weights)
-    found = np.full((len(weights), 3), np.nan)
-    found[0] = best_collapse(points_of(ensemble, successes[0], trials[0]), starts)
-    if not np.isfinite(found[0]).all():
+    fits = np.full((len(weights), 3), np.nan)
+    fits[0] = best_collapse(points_of(ensemble, successes[0], trials[0]), starts)
+    if not np.isfinite(fits[0]).all():
         return _none("the scaled curves never overlap")
     for b in range(1, len(weights)):
-        own = points_of(ensemble, successes[b], trials[b])
-        found[b] = best_collapse(own, [(found[0, 0], found[0, 1])])
-    best = judge(ensemble, *found.T)
+        points = points_of(ensemble, successes[b], trials[b])
+        fits[b] = best_collapse(points, [(fits[0, 0], fits[0, 1])])
+    best = judge(ensemble, *fits.T)
     if ensemble.n_seeds >= FEWEST_OF_CURVES or not np.isfinite(best.inverse_nu.value):
         return best
     exponent = without_ends(best.inverse_nu)

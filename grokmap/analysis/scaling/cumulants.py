@@ -48,8 +48,8 @@ def binder_crossings(
         error = _deviation(difference[1:])
         clear = np.abs(difference[0]) > CLEAR * error
     return [
-        _sign_changes(ensemble.place[ok], own[ok])
-        for own, ok in zip(difference[0], clear, strict=True)
+        _sign_changes(ensemble.place[ok], gap[ok])
+        for gap, ok in zip(difference[0], clear, strict=True)
     ]
 
 

@@ -159,15 +159,15 @@ def counts(grok: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 def interval_of_curves(values: Floats, n_seeds: int, note: str = "") -> Interval:
     """`interval`, from FEWEST_OF_CURVES seeds on."""
-    found = interval(values, n_seeds, note)
-    enough = n_seeds >= FEWEST_OF_CURVES or not np.isfinite(found.low)
-    return found if enough else without_ends(found)
+    bounds = interval(values, n_seeds, note)
+    enough = n_seeds >= FEWEST_OF_CURVES or not np.isfinite(bounds.low)
+    return bounds if enough else without_ends(bounds)
 
 
-def without_ends(found: Interval) -> Interval:
+def without_ends(bounds: Interval) -> Interval:
     few = f"no interval below {FEWEST_OF_CURVES} seeds"
-    note = "; ".join(filter(None, [found.note, few]))
-    return Interval(found.value, np.nan, np.nan, note)
+    note = "; ".join(filter(None, [bounds.note, few]))
+    return Interval(bounds.value, np.nan, np.nan, note)
 
 
 def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:

@@ -97,8 +97,8 @@ def measure(ensemble: Ensemble, n_resamples: int = RESAMPLES) -> Found:
     return Found(ensemble, table, curves, collapse)
 
 
-def _row(name: str, found: Interval, **place: Any) -> dict[str, Any]:
-    return {"name": name, **found._asdict(), **place}
+def _row(name: str, bounds: Interval, **place: Any) -> dict[str, Any]:
+    return {"name": name, **bounds._asdict(), **place}
 
 
 def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
@@ -112,8 +112,8 @@ def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     for i, k in np.ndindex(successes.shape):
         at = {"size": ensemble.sizes[i], "x": ensemble.x[k]}
         if ensemble.undecided[i, k]:
-            found = NONE._replace(value=float(ensemble.undecided[i, k]))
-            rows.append(_row("undecided", found, **at))
+            entry = NONE._replace(value=float(ensemble.undecided[i, k]))
+            rows.append(_row("undecided", entry, **at))
         if trials[i, k] == 0:
             continue
         share = successes[i, k] / trials[i, k]
@@ -121,17 +121,17 @@ def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
         bounds = float(low[i, k]), float(high[i, k])
         rows.append(_row("p_grok", Interval(float(share), *bounds), **at))
         for name, values in cumulants.items():
-            found = interval_of_curves(values[:, i, k], ensemble.n_seeds)
-            rows.append(_row(name, found, **at))
+            entry = interval_of_curves(values[:, i, k], ensemble.n_seeds)
+            rows.append(_row(name, entry, **at))
     return rows
 
 
-def _on_axis(ensemble: Ensemble, found: Interval) -> Interval:
+def _on_axis(ensemble: Ensemble, bounds: Interval) -> Interval:
     """An interval in `place` as one in x."""
     if not ensemble.log:
-        return found
-    value, low, high = (float(np.exp(v)) for v in found[:3])
-    return Interval(value, low, high, found.note)
+        return bounds
+    value, low, high = (float(np.exp(v)) for v in bounds[:3])
+    return Interval(value, low, high, bounds.note)
 
 
 def _curve_rows(ensemble: Ensemble, curves: Curves) -> list[dict[str, Any]]:
@@ -145,18 +145,18 @@ def _curve_rows(ensemble: Ensemble, curves: Curves) -> list[dict[str, Any]]:
         rows.append(_row("slope", slope, size=size))
     for i, column in enumerate(crossings(ensemble, curves).T):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
-        found = interval_of_curves(column, ensemble.n_seeds)
-        if not np.isfinite(found.value):
+        bounds = interval_of_curves(column, ensemble.n_seeds)
+        if not np.isfinite(bounds.value):
             either = twice[i : i + 2].any()
             note = TWO_BOUNDARIES if either else "the curves do not cross"
-            found = found._replace(note=note)
-        rows.append(_row("p_crossing", _on_axis(ensemble, found), **pair))
+            bounds = bounds._replace(note=note)
+        rows.append(_row("p_crossing", _on_axis(ensemble, bounds), **pair))
     return [*rows, *_exponent_rows(ensemble, curves, halves)]
 
 
 def _halves(ensemble: Ensemble, curves: Curves) -> list[Interval]:
     """x of P = 1/2 of each size."""
-    found = []
+    rows = []
     steep, twice = too_steep(ensemble), two_boundaries(ensemble)
     for i in range(len(ensemble.sizes)):
         if np.isfinite(curves.half[0, i]):
@@ -165,8 +165,8 @@ def _halves(ensemble: Ensemble, curves: Curves) -> list[Interval]:
             half = Interval(*edge[1:], note=TOO_STEEP if steep[i] else "")
         else:
             half = NONE._replace(note=TWO_BOUNDARIES if twice[i] else NO_HALF)
-        found.append(_on_axis(ensemble, half))
-    return found
+        rows.append(_on_axis(ensemble, half))
+    return rows
 
 
 def _exponent_rows(
@@ -240,11 +240,11 @@ def _one_boundary(ensemble: Ensemble, curves: Curves) -> Curves:
 def _binder_crossing_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     places = binder_crossings(ensemble, binder(ensemble, weights))
     rows = []
-    for i, own in enumerate(places):
+    for i, at_pair in enumerate(places):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
-        found = [Interval(*crossing, note=BRACKET) for crossing in own]
+        bounds = [Interval(*crossing, note=BRACKET) for crossing in at_pair]
         none = [NONE._replace(note="the cumulants do not cross")]
-        for one in found or none:
+        for one in bounds or none:
             rows.append(_row("binder_crossing", _on_axis(ensemble, one), **pair))
     return rows
 
@@ -266,16 +266,16 @@ def _time_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     time = comparable_times(ensemble)
     n = np.isfinite(time).sum(axis=2)
     rows = []
-    for i, (size, found) in enumerate(
+    for i, (size, bounds) in enumerate(
         zip(ensemble.sizes, factor_intervals(time), strict=True)
     ):
         if n[i].any():
-            rows.append(_row("t_factor", found, size=size, n=n[i].sum()))
+            rows.append(_row("t_factor", bounds, size=size, n=n[i].sum()))
     total = _correction(ensemble, time, weights)
     own_rows = []
     for k in np.flatnonzero((n > 0).sum(axis=0) >= 2):
-        own = np.where(np.arange(len(ensemble.x))[:, None] == k, time, np.nan)
-        own_rows.append(_correction(ensemble, own, weights) | {"x": ensemble.x[k]})
+        at_x = np.where(np.arange(len(ensemble.x))[:, None] == k, time, np.nan)
+        own_rows.append(_correction(ensemble, at_x, weights) | {"x": ensemble.x[k]})
     value = total["value"]
     far = [value < row["low"] or value > row["high"] for row in own_rows]
     if np.isfinite(total["value"]) and np.mean(far) > MOST_FAR:
@@ -296,8 +296,8 @@ def _rescaled_rows(
     rows = []
     for i in np.flatnonzero(np.isfinite(factors[0])):
         note = "half is known to the spacing of x only" if steep[i] else ""
-        found = interval(factors[:, i], ensemble.n_seeds, note)
-        rows.append(_row("t_rescaled", found, size=ensemble.sizes[i]))
+        bounds = interval(factors[:, i], ensemble.n_seeds, note)
+        rows.append(_row("t_rescaled", bounds, size=ensemble.sizes[i]))
     return rows
 
 
@@ -309,15 +309,15 @@ def _correction(ensemble: Ensemble, time: Floats, weights: Floats) -> dict[str, 
         note = f"at no {axis} do all runs of two {size}s grok"
         return _row("t_correction", NONE._replace(note=note), n=0)
     c = fit_width_correction(ensemble.sizes, time, weights)
-    found = interval_of_curves(c, ensemble.n_seeds)
-    if not np.isfinite(found.value):
+    bounds = interval_of_curves(c, ensemble.n_seeds)
+    if not np.isfinite(bounds.value):
         note = "no finite c: t falls as 1/N or faster"
         return _row("t_correction", NONE._replace(note=note), n=n)
-    missed = _missed_sizes(ensemble, factor_intervals(time), found.value)
+    missed = _missed_sizes(ensemble, factor_intervals(time), bounds.value)
     if missed:
         note = f"1 + c/N misses {ensemble.size} {', '.join(missed)}"
-        found = found._replace(note=note if not found.note else found.note)
-    return _row("t_correction", found, n=n)
+        bounds = bounds._replace(note=note if not bounds.note else bounds.note)
+    return _row("t_correction", bounds, n=n)
 
 
 def _missed_sizes(ensemble: Ensemble, factors: list[Interval], c: float) -> list[str]:

@@ -102,8 +102,10 @@ def rescaled_factors(x: Floats, half: Floats, time: Floats, weights: Floats) -> 
     factors = np.full(half.shape, np.nan)
     for s in np.flatnonzero(enough):
         largest = np.flatnonzero(enough)[-1]
-        for b, own in enumerate(usable):
-            one, two = ((place[b, i, own[i]], mean[b, i, own[i]]) for i in (s, largest))
+        for b, columns in enumerate(usable):
+            one, two = (
+                (place[b, i, columns[i]], mean[b, i, columns[i]]) for i in (s, largest)
+            )
             factors[b, s] = _mean_ratio(*one, *two)
     return factors
 
@@ -134,11 +136,11 @@ def fit_width_correction(sizes: Floats, time: Floats, weights: Floats) -> Floats
     """
     compared = _Comparison(time, weights)
     smallest = sizes[np.isfinite(time).any(axis=(1, 2))].min(initial=sizes[-1])
-    found = np.full(len(weights), np.nan)
+    slopes = np.full(len(weights), np.nan)
     for b, (rhs, matrix) in enumerate(zip(compared.rhs, compared.matrix, strict=True)):
         if np.trace(matrix) > 1e-9:
-            found[b] = _best_correction(sizes, smallest, rhs, matrix)
-    return found
+            slopes[b] = _best_correction(sizes, smallest, rhs, matrix)
+    return slopes
 
 
 def _best_correction(

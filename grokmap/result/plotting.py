@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grokmap.analysis.early_stopping import PATIENCE
 
@@ -93,17 +93,37 @@ class Plots:
         stopping = early_stopping.find(self._result, patience, unit, criteria)
         return early_stopping.draw(stopping).figure
 
-    def scaling(self, *args: Any, **options: Any) -> Figure:
-        """Options as of `Result.scaling`."""
+    def scaling(
+        self,
+        size: str = "width",
+        x: str = "weight_decay",
+        quantity: str = "test_accuracy",
+        at: Place | None = None,
+        between: tuple[float, float] | None = None,
+        log: bool | None = None,
+        clock: str = "decay",
+        criteria: str | Criteria = "default",
+    ) -> Figure:
+        """What scales with size; see `grokmap.result.scaling.find`."""
         from grokmap.result import scaling
 
-        return scaling.draw(scaling.find(self._result, *args, **options)).figure
+        measured = scaling.find(
+            self._result, size, x, quantity, at, between, log, clock, criteria
+        )
+        return scaling.draw(measured).figure
 
-    def transition(self, *args: Any, **options: Any) -> Figure:
-        """Options as of `Result.transition`."""
+    def transition(
+        self,
+        quantity: str | Sequence[str] = "test_accuracy",
+        x: str = "weight_decay",
+        at: Place | None = None,
+        loops: Result | None = None,
+    ) -> Figure:
+        """Evidence for the order of a transition; see `grokmap.result.transition`."""
         from grokmap.result import transition
 
-        return transition.draw(transition.find(self._result, *args, **options)).figure
+        judged = transition.find(self._result, quantity, x, at, loops)
+        return transition.draw(judged).figure
 
     def hysteresis(self, quantity: str = "test_accuracy") -> Figure:
         """Loops by family and rate, and their areas against the rate."""

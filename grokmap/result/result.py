@@ -328,25 +328,37 @@ class Result:
 
         return early_stopping.find(self, patience, unit, criteria).losses
 
-    def scaling(self, *args: Any, **options: Any) -> pd.DataFrame:
-        """Crossings, cumulants, data collapse and times by size, one row a number.
-
-        Options as of `grokmap.result.scaling.find`: size, x, quantity,
-        at={"depth": 2}, between=(0.01, 0.1), log, clock, criteria.
-        """
+    def scaling(
+        self,
+        size: str = "width",
+        x: str = "weight_decay",
+        quantity: str = "test_accuracy",
+        at: Place | None = None,
+        between: tuple[float, float] | None = None,
+        log: bool | None = None,
+        clock: str = "decay",
+        criteria: str | Criteria = "default",
+    ) -> pd.DataFrame:
+        """Crossings, cumulants, data collapse and times by size, one row a number; see
+        `grokmap.result.scaling.find`."""
         from grokmap.result import scaling
 
-        return scaling.find(self, *args, **options).table
+        return scaling.find(
+            self, size, x, quantity, at, between, log, clock, criteria
+        ).table
 
-    def transition(self, *args: Any, **options: Any) -> pd.DataFrame:
-        """Evidence for a transition of first order or a continuous one.
-
-        Options as of `grokmap.result.transition.find`: quantity, x, at={"depth": 2},
-        loops (a `Result` of ramped runs). It also gives the verdict.
-        """
+    def transition(
+        self,
+        quantity: str | Sequence[str] = "test_accuracy",
+        x: str = "weight_decay",
+        at: Place | None = None,
+        loops: Result | None = None,
+    ) -> pd.DataFrame:
+        """Evidence for a transition of first order or a continuous one; see
+        `grokmap.result.transition.find`, which also gives the verdict."""
         from grokmap.result import transition
 
-        return transition.find(self, *args, **options).table
+        return transition.find(self, quantity, x, at, loops).table
 
     def hysteresis(self, quantity: str = "test_accuracy") -> pd.DataFrame:
         """The loop of each run whose weight decay was ramped, one row a run.
@@ -366,10 +378,23 @@ class Result:
 
         return order_parameters.find(self, criteria).table
 
-    def phase_diagram(self, *args: Any, **options: Any) -> Figure:
-        """The phases in a plane of two axes; options as of `plot.phase_diagram`."""
-        return self.plot.phase_diagram(*args, **options)
+    def phase_diagram(
+        self,
+        x: str = "weight_decay",
+        y: str = "alpha",
+        colour: str = "delay_ratio",
+        when: str = "final",
+        criteria: str | Criteria = "default",
+        at: Place | None = None,
+    ) -> Figure:
+        """The phases in a plane of two axes: `plot.phase_diagram`."""
+        return self.plot.phase_diagram(x, y, colour, when, criteria, at)
 
-    def curves(self, *args: Any, **options: Any) -> Figure:
-        """Trajectories of a few runs; options as of `plot.curves`."""
-        return self.plot.curves(*args, **options)
+    def curves(
+        self,
+        runs: Sequence[str] = (),
+        show: Sequence[str] | None = None,
+        criteria: str | Criteria = "default",
+    ) -> Figure:
+        """Trajectories of a few runs: `plot.curves`."""
+        return self.plot.curves(runs, show, criteria)

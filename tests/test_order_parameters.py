@@ -787,6 +787,7 @@ def test_residues_that_form_no_cyclic_group_have_no_spectra() -> None:
         assert np.isfinite(found) == (tasks_listed is None), name
 
 
+@pytest.mark.slow
 def test_batched_eigenvalues_finish_on_several_devices() -> None:
     # Batched LAPACK on several CPU devices at once waits for ever (jaxlib 0.10.2).
     import subprocess

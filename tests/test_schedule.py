@@ -28,7 +28,7 @@ def values_at(steps: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.lists(st.integers(1, 5000), min_size=1, max_size=4),
     st.integers(1, 3000),

@@ -71,7 +71,8 @@ def test_the_limit_is_that_of_the_exact_curvature(
     assert float(f"{chosen:.2g}") == chosen
 
 
-@pytest.mark.parametrize("momentum", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
+@pytest.mark.slow
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_stable_below_the_limit_and_not_above(momentum: float) -> None:
     base = {"modulus": 11, "width": 64, "n_steps": 400, "momentum": momentum}
     (limit,) = step_size._limits(small_sweep(**base))

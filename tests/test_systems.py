@@ -75,7 +75,7 @@ def test_every_task_is_learned(task: str) -> None:
     assert fall(task=task, model="two_layer", width=64, n_steps=600) < 0.5
 
 
-SHOWN = ("mlp", "embedding_mlp", "committee", "diagonal", "transformer")
+SHOWN = ("mlp", "embedding_mlp", "committee", "diagonal")
 
 
 @pytest.mark.parametrize("model", mostly_slow(MODELS, SHOWN))

@@ -22,7 +22,8 @@ NO_LEARNING, MEMORIZE_ONLY, GROK = "no-learning", "memorize-only", "grok"
 PHASES = (NO_LEARNING, MEMORIZE_ONLY, GROK)
 MAX_CRITERIA_BYTES = 1 << 16
 MAX_PHASE = 40  # letters of a phase's name
-FLAGS = ("censored", "diverged", "stalled", "collapsed", "dead")
+FLAGS = ("censored", "diverged", "stalled", "collapsed", "dead", "partial")
+FEWEST_RECORDS = 3  # of a trend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +38,14 @@ class Criteria:
     sustained: whether a crossing has to hold at every later record (else: the first).
     last_step: crossings after this step do not count, and a run that reached it is
       decided (None: all count, and `horizon` decides).
-    horizon: weight-decay times 1/decay_rate for which a run must be followed before
-      "it did not grok" is decided; a sweep's own horizon counts if it is longer.
+    horizon: weight-decay times 1/decay_rate for which a run must be followed at least
+      before "it did not grok" is decided; a sweep's own horizon counts if it is longer.
+    settled_loss, settled_accuracy: a run that has not grokked is decided only once it
+      has settled: in its last octave of steps ln(test loss) fell by at most the one,
+      and the test accuracy rose by at most the other. Of a run that has not memorised
+      the training loss and accuracy count as well. Without `last_step` only.
+    partial_from: share of the way from the initial test accuracy to its bar, or test
+      loss, from which a run that settled without grokking is partial, not decided.
     comprehension_ratio: t_grok / t_mem below which a grok was no delay (both from
       first crossings, so that a late dip of the training accuracy makes no grok one).
     comprehension_delay: the same as a difference in steps; replaces the ratio.
@@ -59,6 +66,9 @@ class Criteria:
     sustained: bool = True
     last_step: int | None = None
     horizon: float = 6.0
+    settled_loss: float = 0.03
+    settled_accuracy: float = 0.01
+    partial_from: float = 0.25
     comprehension_ratio: float = 2.0
     comprehension_delay: int | None = None
     stalled_zero_loss: float = 0.5
@@ -110,6 +120,9 @@ _BOUNDS = {
     "test_loss_bar": (0.0, 1e12),
     "last_step": (1, 1e12),
     "horizon": (1e-6, 1e9),
+    "settled_loss": (0.0, 1e9),
+    "settled_accuracy": (0.0, 1e9),
+    "partial_from": (0.0, 1.0),
     "comprehension_ratio": (1.0, 1e9),
     "comprehension_delay": (0, 1e12),
     "stalled_zero_loss": (0.0, 1.0),
@@ -208,6 +221,34 @@ class _Runs:
             row = np.minimum.reduceat(late, self.start)
         return np.where(row < self.end, row, -1)
 
+    def in_last_octave(self) -> Bools:
+        """[rows] records from half of their run's last step on; step 0 is in none."""
+        last = self.step[self.end - 1][self.segment]
+        return (self.step >= last / 2) & (self.step > 0)
+
+    def trend(self, values: Floats) -> Floats:
+        """[runs] change of [rows] `values` per octave, by least squares against
+        log2(step) over the last octave; NaN with fewer than three records or a NaN."""
+        inside = self.in_last_octave()
+        x = np.log2(np.where(inside, self.step, 1.0))
+        y = np.where(inside, values, 0.0)
+        n, sx, sy, sxx, sxy = (
+            np.add.reduceat(terms, self.start)
+            for terms in (inside.astype(float), x, y, x * x, x * y)
+        )
+        spread = n * sxx - sx * sx
+        enough = (n >= FEWEST_RECORDS) & (spread > 0)
+        with np.errstate(invalid="ignore"):
+            slope = (n * sxy - sx * sy) / np.where(enough, spread, 1.0)
+        return np.where(enough, slope, np.nan)
+
+    def turns(self, holds: Bools) -> Bools:
+        """[runs] whether `holds` changes within the last octave."""
+        inside = self.in_last_octave()
+        ever = np.logical_or.reduceat(inside & holds, self.start)
+        always = np.logical_and.reduceat(~inside | holds, self.start)
+        return ever & ~always
+
     def step_at(self, row: Ints) -> Floats:
         """[runs] steps of the rows; NaN for -1."""
         return np.where(row >= 0, self.step[row], np.nan)
@@ -236,9 +277,11 @@ def classify(
       One row a run in the order of the plan, with the plan's columns and: phase, t_mem,
       t_grok (steps, null = never), t_mem_first, t_grok_first, t_mem_resolution,
       t_grok_resolution, delay, delay_ratio, comprehension, censored, horizon_fraction,
-      diverged, diverged_step, stalled, collapsed, dead, n_steps,
-      peak_test_accuracy, and final_* of every quantity at the last record (the last
-      sound one of a diverged run), null where it is undefined there.
+      diverged, diverged_step, stalled, collapsed (a bar, of training or test, was
+      reached and is lost at the last record), dead, partial, n_steps, settled,
+      test_loss_trend (change of ln(test loss) in the last octave of steps),
+      test_accuracy_trend, peak_test_accuracy, and final_* of every quantity at the last
+      record (the last sound one of a diverged run), null where it is undefined there.
     """
     return classify_parts([trajectories], plan, criteria)
 
@@ -304,6 +347,8 @@ def _label(trajectories: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         | ((grok_first >= 0) & ~test[last]),
         "dead": _dead(table, runs, criteria),
         "n_steps": runs.step[last],
+        **_trends(table, runs, train, test, mem >= 0, criteria),
+        "progress": _progress(table, runs, criteria),
         "peak_test_accuracy": np.fmax.reduceat(
             table["test_accuracy"].to_numpy(np.float64), runs.start
         ),
@@ -325,6 +370,58 @@ def _learned(table: pd.DataFrame, runs: _Runs, name: str, criteria: Criteria) ->
         loss = np.divide(loss, first, out=np.full_like(loss, np.nan), where=first > 0)
     low = loss <= np.float32(getattr(criteria, f"{name}_loss_bar"))
     return np.where(by_loss, low, high)
+
+
+def _trends(
+    table: pd.DataFrame,
+    runs: _Runs,
+    train: Bools,
+    test: Bools,
+    memorised: Bools,
+    criteria: Criteria,
+) -> dict[str, Any]:
+    """settled [runs], test_loss_trend, test_accuracy_trend; see `Criteria`.
+
+    train, test: records [rows] that pass their bars. A bar that is crossed in the last
+    octave, either way, is no settled run's, nor is a test loss without a trend.
+    """
+    loss, accuracy = _loss_trend(table, runs, "test"), _trend(table, runs, "test")
+    moving = (loss < -criteria.settled_loss) | (accuracy > criteria.settled_accuracy)
+    fits = _loss_trend(table, runs, "train") < -criteria.settled_loss
+    fits |= _trend(table, runs, "train") > criteria.settled_accuracy
+    moving |= (fits & ~memorised) | runs.turns(train) | runs.turns(test)
+    return {
+        "settled": ~moving & (np.isfinite(loss) | ("test_loss" not in table)),
+        "test_loss_trend": loss,
+        "test_accuracy_trend": accuracy,
+    }
+
+
+def _trend(table: pd.DataFrame, runs: _Runs, name: str) -> Floats:
+    return runs.trend(table[f"{name}_accuracy"].to_numpy(np.float64))
+
+
+def _loss_trend(table: pd.DataFrame, runs: _Runs, name: str) -> Floats:
+    """Of ln(loss); a loss of exactly 0 is at the bottom of float32."""
+    if f"{name}_loss" not in table:
+        return np.full(len(runs.start), np.nan)
+    loss = table[f"{name}_loss"].to_numpy(np.float64)
+    return runs.trend(np.log(np.fmax(loss, np.finfo(np.float32).tiny)))
+
+
+def _progress(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> Floats:
+    """[runs] share of the way to the bar of the test examples at the last record, from
+    the first: of the accuracy, or of the loss where that decides; see `_learned`."""
+    accuracy = table["test_accuracy"].to_numpy(np.float64)
+    values, by_loss = accuracy, np.zeros(len(table), bool)
+    if "test_loss" in table:
+        by_loss = np.isnan(accuracy) | criteria.by_loss
+        values = np.where(by_loss, table["test_loss"].to_numpy(np.float64), accuracy)
+    first, last = values[runs.start], values[runs.end - 1]
+    low = criteria.test_loss_bar * (first if criteria.relative_loss else 1.0)
+    bar = np.where(by_loss[runs.start], low, criteria.test_bar)
+    way = bar - first
+    return np.divide(last - first, way, out=np.full_like(way, np.nan), where=way != 0)
 
 
 def _dead(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> Bools:
@@ -415,7 +512,11 @@ def _nullable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _censor(runs: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
-    """Adds horizon_fraction and censored: undecided, and not followed long enough."""
+    """Adds horizon_fraction, partial and censored; see `Criteria`.
+
+    A partial run is censored too: of those that were followed on, some grokked after
+    all (docs/labels.md).
+    """
     steps = runs["n_steps"].to_numpy(np.float64)
     if criteria.last_step is not None:
         fraction = np.minimum(1.0, steps / criteria.last_step)
@@ -424,7 +525,16 @@ def _censor(runs: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         # n_steps is a whole number at or above horizon / rate: allow for rounding.
         followed = steps * runs["decay_rate"].to_numpy(np.float64) * (1 + 1e-9)
         fraction = np.minimum(1.0, followed / horizon)
+    waits = fraction < 1
+    if criteria.last_step is None:
+        waits |= ~runs["settled"].to_numpy(bool)
     grokked = runs.pop("grokked").to_numpy(bool)
-    decided = grokked | runs["diverged"].to_numpy(bool) | runs["dead"].to_numpy(bool)
-    censored = ~decided & (fraction < 1)
-    return runs.assign(horizon_fraction=fraction, censored=censored)
+    lost = runs["diverged"].to_numpy(bool) | runs["dead"].to_numpy(bool)
+    halfway = runs.pop("progress").to_numpy() >= criteria.partial_from
+    undecided = ~grokked & ~lost
+    partial = undecided & ~waits & halfway
+    if criteria.last_step is None:
+        waits |= partial
+    return runs.assign(
+        horizon_fraction=fraction, partial=partial, censored=undecided & waits
+    )

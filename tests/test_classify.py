@@ -13,6 +13,11 @@ from grokmap.errors import SpecError
 STEPS = [0, 10, 100, 1000, 2000, 5000]
 
 
+def longer(values: list[float]) -> list[float]:
+    """Two more records before the last, with the values of the one before."""
+    return [*values[:-1], *values[-2:-1] * 2, values[-1]]
+
+
 def label(
     train: list[float],
     test: list[float],
@@ -23,6 +28,7 @@ def label(
     horizon: float | None = None,
     zero_loss: float = 0.0,
     loss: list[float] | None = None,
+    test_loss: list[float] | None = [1.0] * 6,
 ) -> Any:
     """Labels one hand-made run among two others, so that segments are told apart."""
     frames = []
@@ -31,11 +37,20 @@ def label(
         "run": (train, test),
         "z": ([0.0] * 6, [0.0] * 6),
     }.items():
-        n = len(a)
-        frame = pd.DataFrame({"step": (steps if run_id == "run" else STEPS)[:n]})
+        at = (steps if run_id == "run" else STEPS)[: len(a)]
+        if at[-3:] == STEPS[-3:]:
+            # Enough records in the last octave to tell that the run has settled.
+            at, a, b = [*at[:-1], 3000, 4000, 5000], longer(a), longer(b)
+        n = len(at)
+        frame = pd.DataFrame({"step": at})
         frame["run_id"] = run_id
         frame["train_accuracy"], frame["test_accuracy"] = a, b
-        frame["train_loss"] = loss if loss and run_id == "run" else [0.5] * n
+        fits = [0.5] * n
+        if loss and run_id == "run":
+            fits = longer(loss) if len(loss) < n else loss
+        frame["train_loss"] = fits
+        if test_loss is not None:
+            frame["test_loss"] = longer(test_loss)[-n:]
         frame["zero_loss_fraction"] = zero_loss
         frame["snr"] = [0.1] * (n - 1) + [np.nan]
         frames.append(frame)
@@ -242,7 +257,7 @@ def test_a_loss_that_rises_again_is_not_sustained_and_a_diverged_one_is_none() -
 def test_losses_may_judge_where_there_are_accuracies() -> None:
     by_accuracy = label(UP, LATE, loss=[1, 1, 1, 0.5, 0.05, 0.05])
     rules = Criteria(name="own", by_loss=True)
-    run = label(UP, LATE, rules, loss=[1, 1, 1, 0.5, 0.05, 0.05])
+    run = label(UP, LATE, rules, loss=[1, 1, 1, 0.5, 0.05, 0.05], test_loss=None)
     assert (by_accuracy["t_mem"], run["t_mem"]) == (100, 2000)
     # This table has no test loss: the accuracy stands.
     assert run["t_grok"] == 2000

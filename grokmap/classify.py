@@ -67,7 +67,7 @@ class Criteria:
     last_step: int | None = None
     horizon: float = 6.0
     settled_loss: float = 0.03
-    settled_accuracy: float = 0.01
+    settled_accuracy: float = 0.05
     partial_from: float = 0.25
     comprehension_ratio: float = 2.0
     comprehension_delay: int | None = None

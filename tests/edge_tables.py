@@ -215,6 +215,39 @@ def interval_coverage() -> str:
     return markdown(["", *(f"{n} seeds" for n in seeds)], rows)
 
 
+def settled() -> str:
+    rows = json.loads((ROOT / "benchmarks/results/settled.json").read_text())["rows"]
+    table = pd.DataFrame(rows)
+    whole = table.groupby("horizon", as_index=False).sum(numeric_only=True)
+    table = pd.concat([table, whole.assign(system="all")])
+    cells = []
+    for row in table.sort_values("horizon", kind="stable").to_dict("records"):
+        judged = row["grokked"] + row["decided"]
+        wrong = row["grokked_changed"] + row["decided_changed"]
+        cells.append(
+            [
+                *(str(row[k]) if k == "system" else f"{row[k]:g}" for k in OF_LABELS),
+                f"{row['followed_changed'] / row['runs']:.1%}",
+                f"{wrong / judged:.1%}" if judged else "-",
+            ]
+        )
+    return markdown(
+        [
+            *("decay times", "system", "runs", "grokked", "lost", "followed"),
+            *("changed", "settled", "changed", "partial", "changed"),
+            *("changed by the horizon alone", "changed of decided labels"),
+        ],
+        cells,
+    )
+
+
+OF_LABELS = (
+    *("horizon", "system", "runs", "grokked", "grokked_lost"),
+    *("followed", "followed_changed", "decided", "decided_changed"),
+    *("partial", "partial_changed"),
+)
+
+
 def labelled(name: str, criteria: str) -> pd.DataFrame:
     path = ROOT / "results" / name
     trajectories, _ = store.read_trajectories(path, store.LABELS_READ)
@@ -327,6 +360,7 @@ def distance(table: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
 EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "coverage"): coverage,
     ("docs/boundaries.md", "censored coverage"): censored_coverage,
+    ("docs/labels.md", "settled"): settled,
     ("docs/statistics.md", "interval coverage"): interval_coverage,
     ("docs/boundaries.md", "half of the budget"): half_budget,
     ("docs/boundaries.md", "quickstart edges"): quickstart_edges,

@@ -51,8 +51,8 @@ def test_a_run_at_rest_is_decided() -> None:
         ({"test_loss": 2 * np.exp(-0.04 * LAST)}, False),
         ({"test_loss": 2 * np.exp(0.5 * LAST)}, True),  # away from generalisation
         ({"test_loss": 2 * np.exp(-3 * (OCTAVES < -1))}, True),  # long ago
-        ({"test_accuracy": 0.1 + 0.005 * LAST}, True),
-        ({"test_accuracy": 0.1 + 0.02 * LAST}, False),
+        ({"test_accuracy": 0.1 + 0.04 * LAST}, True),
+        ({"test_accuracy": 0.1 + 0.06 * LAST}, False),
         ({"test_accuracy": 0.3 - 0.2 * LAST}, True),
         # Over its bar and back, or not yet for good, within the last octave.
         ({"test_accuracy": np.where(np.abs(OCTAVES + 0.5) < 0.1, 1, 0.1)}, False),
@@ -72,7 +72,7 @@ def test_what_moves_towards_generalisation_is_undecided(
     [
         ({}, True),
         ({"train_loss": 2 * np.exp(-0.04 * LAST)}, False),
-        ({"train_accuracy": 0.2 + 0.02 * LAST}, False),
+        ({"train_accuracy": 0.2 + 0.06 * LAST}, False),
         ({"train_loss": 2 * np.exp(0.04 * LAST)}, True),
     ],
 )

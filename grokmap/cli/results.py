@@ -32,13 +32,18 @@ def load_runs(
     return open_result(path).labelled(criteria, columns)
 
 
+CENSORED = (
+    "censored: not decided, since the run was cut short, still moves or is partial"
+)
+
+
 def print_counts(counts: dict[str, int]) -> None:
     """A line for each phase; flags only where some run has them."""
     for name, count in counts.items():
         if count or name not in FLAGS:
             print(f"  {name:<14} {count}")
     if counts["censored"]:
-        print("  (censored: the budget ended before the label could be decided)")
+        print(f"  ({CENSORED})")
 
 
 def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:

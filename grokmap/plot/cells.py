@@ -24,8 +24,9 @@ class Cells(NamedTuple):
     """Runs gathered over seeds: one row a cell.
 
     Columns: x, y, x_low, x_high, y_low, y_high (edges, in plotted coordinates), phase
-    (the commonest), top (the commonest that generalised), p_grok, censored (share of
-    runs), shade (median of the quantity that colours the map, NaN without any).
+    (the commonest), top (the commonest that generalised), p_grok, censored and partial
+    (shares of runs), shade (median of the quantity that colours the map; NaN: no run
+    has it).
     """
 
     table: pd.DataFrame
@@ -71,6 +72,7 @@ def _cell(
         "top": generalised[0] if generalised else None,
         "p_grok": float(runs["phase"].isin(grokked).mean()),
         "censored": float(runs["censored"].mean()),
+        "partial": float(runs["partial"].mean()) if "partial" in runs else 0.0,
         "shade": float(shades.iloc[0]),
     }
 

@@ -149,13 +149,15 @@ def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
 
 
 def _draw_phases(axes: Axes, cells: Cells, phases: Phases) -> None:
-    """Phases in colour, P(grok) as opacity, censored cells hatched, the boundary."""
+    """Phases in colour, P(grok) as opacity, censored cells hatched, a ring where a run
+    came to rest halfway, the boundary."""
     table = cells.table
     colours = [_blend(c, phases.colours) for c in table.itertuples()]
     axes.add_collection(
         PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
     )
     hatch_censored(axes, table, "#333333")
+    _ring_partial(axes, table)
     _draw_boundary(axes, table)
 
 
@@ -169,6 +171,18 @@ def hatch_censored(axes: Axes, table: pd.DataFrame, colour: str) -> None:
             linewidths=0,
         )
     )
+
+
+RING: dict[str, Any] = {
+    **{"linestyle": "none", "marker": "o", "markersize": 3.5},
+    **{"markerfacecolor": "white", "markeredgecolor": "black"},
+}
+
+
+def _ring_partial(axes: Axes, table: pd.DataFrame) -> None:
+    cells = table[table["partial"] > 0]
+    middle = [(cells[f"{a}_low"] + cells[f"{a}_high"]) / 2 for a in ("x", "y")]
+    axes.plot(*middle, **RING)
 
 
 def _draw_boundary(axes: Axes, table: pd.DataFrame) -> None:
@@ -297,6 +311,8 @@ def _phase_legend(
                 facecolor="white", edgecolor="#333333", hatch="////", label="censored"
             )
         )
+    if "partial" in runs and runs["partial"].any():
+        handles.append(Line2D([], [], label="partial", **RING))
     handles.append(Line2D([], [], color="black", linewidth=1.4, label="P(grok) = ½"))
     if edges:
         line: Any = {"color": "black", "linewidth": 0.9, "ms": 3}

@@ -425,14 +425,14 @@ def _progress(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> Floats:
 
 
 def _dead(table: pd.DataFrame, runs: _Runs, criteria: Criteria) -> Bools:
-    """Runs whose weights have vanished; see `settled_at`."""
+    """Runs whose weights have vanished; see `over_at`."""
     if "weight_norm" not in table:
         return np.zeros(len(runs.start), bool)
     norm = table["weight_norm"].to_numpy()
     return norm[runs.end - 1] <= criteria.dead_norm * norm[runs.start]
 
 
-def settled_at(
+def over_at(
     step: Ints,
     train_accuracy: npt.NDArray[np.float32],
     test_accuracy: npt.NDArray[np.float32],
@@ -440,7 +440,7 @@ def settled_at(
     tail: float,
     criteria: Criteria,
 ) -> Bools:
-    """Records [rows] of one run, from step 0 on, from which its label is settled.
+    """Records [rows] of one run, from step 0 on, from which it is over.
 
     Grokked: both accuracies have passed their bars and held since some step t, up to
     (1 + tail) t. Dead: the weights have shrunk to `dead_norm` of the initial ones. The

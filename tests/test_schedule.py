@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grokmap import plan
-from grokmap.classify import CRITERIA, settled_at
+from grokmap.classify import CRITERIA, over_at
 from grokmap.engine.records import NEVER, record_grid, recorded
 from grokmap.engine.schedule import RunState, flops_of_step, slots_of, steps_alike
 
@@ -93,7 +93,7 @@ def test_lanes_are_given_the_same_work_until_the_first_is_done() -> None:
 def settled(train: list[float], test: list[float], norm: list[float]) -> list[bool]:
     step = np.array([0, 1, 2, 4, 8, 16])
     parts = [np.array(x, np.float32) for x in (train, test, norm)]
-    return settled_at(step, *parts, 1.0, CRITERIA["default"]).tolist()
+    return over_at(step, *parts, 1.0, CRITERIA["default"]).tolist()
 
 
 ONES = [1.0] * 6
@@ -121,11 +121,11 @@ def test_no_tail_settles_at_the_crossing_and_an_endless_one_never() -> None:
     ones, norm = np.ones(6, np.float32), np.ones(6, np.float32)
     late = np.array([0, 0, 0, 1, 1, 1], np.float32)
     rule = CRITERIA["default"]
-    assert settled_at(step, ones, late, norm, 0.0, rule).tolist() == [
+    assert over_at(step, ones, late, norm, 0.0, rule).tolist() == [
         *[False] * 3,
         *[True] * 3,
     ]
-    assert not settled_at(step, ones, late, norm, float("inf"), rule).any()
+    assert not over_at(step, ones, late, norm, float("inf"), rule).any()
 
 
 @pytest.mark.parametrize("n_slots", [1, 512])

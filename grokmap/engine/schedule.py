@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from grokmap.classify import CRITERIA, settled_at
+from grokmap.classify import CRITERIA, over_at
 from grokmap.engine.records import NEVER, Slots, record_grid, recorded
 from grokmap.plan import Planned
 
@@ -136,9 +136,9 @@ class RunState:
     def outcome(self, diverged_step: int) -> Trajectory | None:
         """The whole trajectory if the run is over, None if it has to go on.
 
-        Over: at its budget's end, diverged, or its label is settled (see
-        `classify.settled_at`) at a record of everything. Of a ramped run nothing is
-        settled before its end: its way back is what it is for.
+        Over: at its budget's end, diverged, or its label is final (see
+        `classify.over_at`) at a record of everything. Of a ramped run nothing is
+        over before its end: its way back is what it is for.
         """
         self.values = [np.concatenate(self.values)]
         step, values = self.steps[: self.taken], self.values[0]
@@ -151,16 +151,14 @@ class RunState:
         first = unsound[0] if diverged_step == NEVER and len(unsound) else diverged_step
         if NEVER < first <= step[-1]:
             return _cut_at_divergence(step, values, int(first))
-        settled = settled_at(
-            step, train, test, norm, self.planned.tail, CRITERIA["default"]
-        )
+        over = over_at(step, train, test, norm, self.planned.tail, CRITERIA["default"])
         is_ramped = self.planned.run.system.ramped
-        settled &= self.due.expensive[: self.taken] & (not is_ramped)
-        may_end = np.flatnonzero(settled)
+        over &= self.due.expensive[: self.taken] & (not is_ramped)
+        may_end = np.flatnonzero(over)
         if len(may_end):
             return Trajectory(step[: may_end[0] + 1], values[: may_end[0] + 1])
-        over = self.step >= self.planned.n_steps
-        return Trajectory(step, values) if over else None
+        is_spent = self.step >= self.planned.n_steps
+        return Trajectory(step, values) if is_spent else None
 
 
 def _cut_at_divergence(

@@ -214,8 +214,8 @@ def are_missing(path: Path, table: pd.DataFrame, steps: dict[str, int]) -> Bools
     """Whether each run is not done, or is one that a larger budget has to continue.
 
     table: the plan. steps: last step of each run on disk. A run that ended before its
-    budget was either over (diverged, settled) or had a smaller budget and is censored
-    under this one.
+    budget was either over (diverged, grokked and held, dead) or had a smaller budget
+    and is censored under this one.
     """
     if not steps:
         return np.ones(len(table), bool)

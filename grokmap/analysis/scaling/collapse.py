@@ -14,6 +14,7 @@ from grokmap.analysis.scaling.ensemble import (
     Interval,
     counts,
     interval,
+    not_a_point,
     without_ends,
 )
 from grokmap.analysis.statistics import FEWEST_OF_CURVES
@@ -188,7 +189,7 @@ def judge(ensemble: Ensemble, x_c: Floats, inverse_nu: Floats, s: Floats) -> Col
     if not exponent.low > 0:
         note = "the curves do not sharpen with size"
         none = NONE._replace(note=f"no collapse found: {note}")
-        return Collapse(none, exponent._replace(note=note), quality_)
+        return Collapse(none, not_a_point(exponent._replace(note=note)), quality_)
     if not ensemble.place[0] <= x_c[0] <= ensemble.place[-1]:
         outside = _none("no collapse found: x_c would lie outside of the axis")
         return outside._replace(quality=quality_)

@@ -21,6 +21,7 @@ SIZES = ("width", "modulus")
 CLOCKS = ("decay", "steps")
 LOG_SPAN = 20  # largest over smallest value above which an axis is drawn in log
 RESAMPLES = 400
+ALIKE = "no interval: the resamples do not differ"
 FEWEST_DEFINED = 0.95  # share of resamples in which a quantity must exist
 
 
@@ -167,6 +168,15 @@ def interval_of_curves(values: Floats, n_seeds: int, note: str = "") -> Interval
 def without_ends(bounds: Interval) -> Interval:
     few = f"no interval below {FEWEST_OF_CURVES} seeds"
     note = "; ".join(filter(None, [bounds.note, few]))
+    return Interval(bounds.value, np.nan, np.nan, note)
+
+
+def not_a_point(bounds: Interval) -> Interval:
+    """Without ends where they are one: resamples that do not differ, because cells are
+    coarse or left out, do not tell how well a value is known."""
+    if bounds.low < bounds.high or not np.isfinite(bounds.low):
+        return bounds
+    note = "; ".join(filter(None, [bounds.note, ALIKE]))
     return Interval(bounds.value, np.nan, np.nan, note)
 
 

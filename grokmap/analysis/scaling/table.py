@@ -19,6 +19,7 @@ from grokmap.analysis.scaling.ensemble import (
     counts,
     interval,
     interval_of_curves,
+    not_a_point,
 )
 from grokmap.analysis.scaling.times import (
     comparable_times,
@@ -178,7 +179,9 @@ def _exponent_rows(
     places = np.exp(curves.half) if ensemble.log else curves.half
     drift = interval(size_exponent(ensemble.sizes, places), ensemble.n_seeds)
     notes = [_missed_halves(ensemble, halves), note]
-    drift = drift._replace(note="; ".join(filter(None, notes)) or drift.note)
+    drift = not_a_point(
+        drift._replace(note="; ".join(filter(None, notes)) or drift.note)
+    )
     if two_boundaries(ensemble).any():
         exponent = drift = NONE._replace(note=TWO_BOUNDARIES)
     rows = [_row("slope_exponent", exponent)]

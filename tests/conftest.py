@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,18 @@ SMALL = {
     "n_steps": 100,
     "order_parameters": (),  # they cost compile time; tests that need them say so
 }
+
+# The same as the text of a sweep file, but for its decay and its order parameters.
+TINY_SYSTEM = """# For tests.
+name = "tiny"
+task = "modular_addition"
+modulus = 5
+width = 8
+learning_rate = 0.05
+n_steps = 60
+alpha = 0
+train_fraction = 0.6
+"""
 
 # The one place for the sizes of systems that tests make of any task and model.
 SIZES = {
@@ -165,6 +178,18 @@ def gaussian(modulus: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.nd
     first = rng.normal(size=(2 * modulus, width))
     readout = rng.normal(size=(width, modulus))
     return first.astype(np.float32), readout.astype(np.float32)
+
+
+@contextmanager
+def chunks_fail() -> Iterator[None]:
+    """Meanwhile every chunk of training raises."""
+
+    def fails(*arguments: Any) -> Any:
+        raise RuntimeError("out of luck")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "_run_chunk", fails)
+        yield
 
 
 @pytest.fixture

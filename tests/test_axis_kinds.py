@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import small_sweep
+from conftest import SMALL, small_sweep
 
 from grokmap import store
 from grokmap.session import resolve
@@ -56,24 +56,13 @@ def test_only_what_values_do_not_tell_is_stored() -> None:
 
 
 def test_a_folder_keeps_the_kind_of_an_axis_until_that_grows(tmp_path: Path) -> None:
-    text = """
-        name = "small"
-        task = "modular_addition"
-        modulus = 7
-        width = 16
-        alpha = 0
-        train_fraction = 0.6
-        learning_rate = 0.05
-        n_steps = 100
-        order_parameters = []
-        [axes]
-        weight_decay = """
+    fixed = {k: v for k, v in SMALL.items() if k != "weight_decay"}
     old, out = small_sweep(weight_decay="log:1e-3:1e-2:2"), tmp_path / "r"
     out.mkdir()
     # As versions wrote it that did not keep kinds.
     store.write_spec(out, old.model_copy(update={"axis_kinds": {}}))
-    _, same = resolve(text + '"log:1e-3:1e-2:2"', out=out)
-    _, grown = resolve(text + '"log:1e-3:1e-2:3"', out=out)
+    _, same = resolve(fixed | {"axes": {"weight_decay": "log:1e-3:1e-2:2"}}, out=out)
+    _, grown = resolve(fixed | {"axes": {"weight_decay": "log:1e-3:1e-2:3"}}, out=out)
     assert (kinds(same), kinds(grown)) == (
         {"weight_decay": "linear"},
         {"weight_decay": "log"},

@@ -12,24 +12,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, TINY_SYSTEM, chunks_fail
 
 from grokmap import store
 from grokmap.cli import app, meter
-from grokmap.engine import execute
 from grokmap.errors import ResultError
 from grokmap.session.lock import locked
 
-TINY = """# For tests.
-name = "tiny"
-task = "modular_addition"
-modulus = 5
-width = 8
-learning_rate = 0.05
-n_steps = 60
-alpha = 0
-train_fraction = 0.6
-order_parameters = ["snr"]
+TINY = f"""{TINY_SYSTEM}order_parameters = ["snr"]
 [axes]
 weight_decay = [1e-3, 1]
 seed = "range:0:2:1"
@@ -197,13 +187,9 @@ def test_a_locked_folder_is_refused(grokmap: Any) -> None:
 
 
 def test_failed_runs_are_reported_and_done_next_time(
-    grokmap: Any, monkeypatch: pytest.MonkeyPatch
+    grokmap: Any,
 ) -> None:
-    def fails(*arguments: Any) -> Any:
-        raise RuntimeError("out of luck")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(execute, "_run_chunk", fails)
+    with chunks_fail():
         code, out, err = grokmap("sweep", "tiny.toml")
     assert code == 3 and "out of luck" in err and "0 of 4 runs" in out
     assert grokmap("sweep", "tiny.toml")[0] == 0

@@ -114,10 +114,23 @@ def tables(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def assert_same(path: Path, reference: Path) -> None:
     """Bitwise the same tables, each run in one file."""
-    for own, other in zip(tables(path), tables(reference), strict=True):
-        pd.testing.assert_frame_equal(own, other, check_exact=True)
+    for table, other in zip(tables(path), tables(reference), strict=True):
+        pd.testing.assert_frame_equal(table, other, check_exact=True)
     stored = [run for ids, _ in store.origins(path) for run in ids]
     assert len(stored) == len(set(stored))
+
+
+def assert_longer_same(path: Path, reference: Path) -> None:
+    """Bitwise the same trajectories of the runs that took the whole of `SHORT`."""
+    extended, other = (store.read_trajectories(p)[0] for p in (path, reference))
+    last = extended.groupby("run_id")["step"].max()
+    longer = last.index[last == 3000]
+    assert len(longer) > 0
+    pd.testing.assert_frame_equal(
+        extended[extended["run_id"].isin(longer)].reset_index(drop=True),
+        other[other["run_id"].isin(longer)].reset_index(drop=True),
+        check_exact=True,
+    )
 
 
 def stop_after(chunks: int, code: int) -> Callable[[Any], bool]:
@@ -511,33 +524,17 @@ def test_an_extension_that_is_killed_goes_on_too(
         patch.setattr(session.Stop, "__call__", stop_after(4, 75))
         assert grokmap("sweep", "s.toml", *SHORT, "--extend")[0] == 75
     assert grokmap("sweep", "s.toml", *SHORT)[0] == 0
-    found, _ = store.read_trajectories(Path("results/s"))
-    other, _ = store.read_trajectories(whole)
-    last = found.groupby("run_id")["step"].max()
-    longer = last.index[last == 3000]
-    assert len(longer) > 0
-    pd.testing.assert_frame_equal(
-        found[found["run_id"].isin(longer)].reset_index(drop=True),
-        other[other["run_id"].isin(longer)].reset_index(drop=True),
-    )
+    assert_longer_same(Path("results/s"), whole)
 
 
-def test_without_room_for_ends_an_extension_begins_anew(
+def test_without_room_for_ends_an_extension_begins_again(
     grokmap: Any, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "MAX_ENDS_BYTES", 0)
     assert grokmap("sweep", "s.toml", *BUDGET)[0] == 0
     assert checkpoint.places(Path("results/s")) == {}
     assert grokmap("sweep", "s.toml", *SHORT, "--extend")[0] == 0
-    own, other = (store.read_trajectories(p)[0] for p in (Path("results/s"), whole))
-    last = own.groupby("run_id")["step"].max()
-    longer = last.index[last == 3000]
-    assert len(longer) > 0
-    pd.testing.assert_frame_equal(
-        own[own["run_id"].isin(longer)].reset_index(drop=True),
-        other[other["run_id"].isin(longer)].reset_index(drop=True),
-        check_exact=True,
-    )
+    assert_longer_same(Path("results/s"), whole)
 
 
 def test_verify_says_what_is_wrong(grokmap: Any, whole: Path) -> None:

@@ -15,7 +15,7 @@ import jax
 import matplotlib as mpl
 import pandas as pd
 import pytest
-from conftest import CACHE, ROOT, mostly_slow
+from conftest import CACHE, ROOT, TINY_SYSTEM, mostly_slow
 
 from grokmap import plot, store
 from grokmap.engine import devices
@@ -23,16 +23,7 @@ from grokmap.process import environment, signals, streams
 from grokmap.result import Result
 
 QUICKSTART = ROOT / "results/quickstart-reference"
-TINY = """
-name = "tiny"
-task = "modular_addition"
-modulus = 5
-width = 8
-learning_rate = 0.05
-n_steps = 60
-alpha = 0.0
-weight_decay = 1e-3
-train_fraction = 0.6
+TINY = f"""{TINY_SYSTEM}weight_decay = 1e-3
 order_parameters = []
 """
 # Each of these changed the numbers of a run, failed it, or ended the program at once.

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, TINY_SYSTEM, chunks_fail
 from matplotlib.figure import Figure
 
 from grokmap import store
 from grokmap.cli import comparisons, reproduce
-from grokmap.engine import execute
 from grokmap.errors import ResultError, SpecError
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.plan import read_sweep
@@ -31,16 +30,7 @@ from grokmap.reproduce.trained import Trained
 from grokmap.session.lock import locked
 from grokmap.spec import Sweep
 
-TINY = """# For tests.
-name = "tiny"
-task = "modular_addition"
-modulus = 5
-width = 8
-learning_rate = 0.05
-n_steps = 60
-alpha = 0
-train_fraction = 0.6
-weight_decay = 1e-3
+TINY = f"""{TINY_SYSTEM}weight_decay = 1e-3
 order_parameters = []
 axes.seed = [0, 1]
 """
@@ -252,13 +242,9 @@ def test_trains_once_and_goes_on_where_it_was(grokmap: Any) -> None:
 
 
 def test_failed_runs_are_not_compared_and_done_next_time(
-    grokmap: Any, monkeypatch: pytest.MonkeyPatch
+    grokmap: Any,
 ) -> None:
-    def fails(*arguments: Any) -> Any:
-        raise RuntimeError("out of luck")
-
-    with monkeypatch.context() as unlucky:
-        unlucky.setattr(execute, "_run_chunk", fails)
+    with chunks_fail():
         code, out, err = grokmap("reproduce", "tiny-steps")
     assert code == 3 and "tiny-steps: " in err and "2 runs failed" in err
     assert "0 of 0 reproductions hold" in out and "unfinished: tiny-steps" in out

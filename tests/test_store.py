@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -93,10 +93,17 @@ def batch(ids: list[str]) -> tuple[Any, ...]:
     return ids, rows, rows, COLUMNS, np.ones((len(ids), 5), np.float32), {}
 
 
-def slow(
-    monkeypatch: pytest.MonkeyPatch, written: list[str], gate: threading.Event
-) -> None:
-    """Lets writing a batch wait for `gate`, and fail if its first run is "bad"."""
+class SlowDisk(NamedTuple):
+    """Where writing waits for `gate`; `written`: runs that are there."""
+
+    written: list[str]
+    gate: threading.Event
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> SlowDisk:
+    """Writing a batch waits for the gate, and fails if its first run is "bad"."""
+    written, gate = disk = SlowDisk([], threading.Event())
 
     def write_batch(path: Path, ids: list[str], *rest: Any) -> None:
         assert gate.wait(60)
@@ -105,6 +112,7 @@ def slow(
         written.extend(ids)
 
     monkeypatch.setattr(store.trajectories, "write_batch", write_batch)
+    return disk
 
 
 def test_writer_is_write_batch(result: Path) -> None:
@@ -116,11 +124,9 @@ def test_writer_is_write_batch(result: Path) -> None:
 
 
 def test_writer_goes_on_until_two_batches_wait(
-    result: Path, monkeypatch: pytest.MonkeyPatch
+    result: Path, slow_disk: SlowDisk
 ) -> None:
-    written: list[str] = []
-    gate = threading.Event()
-    slow(monkeypatch, written, gate)
+    written, gate = slow_disk
     with store.Writer(result) as writer:
         writer.write(*batch(["a"]))
         writer.write(*batch(["b"]))
@@ -137,12 +143,10 @@ def test_writer_goes_on_until_two_batches_wait(
 @pytest.mark.parametrize("before", [0, 1, 5])
 @pytest.mark.parametrize("after", [0, 1, 5])
 def test_writer_raises_what_its_thread_met(
-    result: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+    result: Path, slow_disk: SlowDisk, before: int, after: int
 ) -> None:
-    written: list[str] = []
-    gate = threading.Event()
+    written, gate = slow_disk
     gate.set()
-    slow(monkeypatch, written, gate)
     with pytest.raises(ResultError, match="disk full"):
         with store.Writer(result) as writer:
             for run_id in ["good"] * before + ["bad"] + ["late"] * after:
@@ -152,12 +156,8 @@ def test_writer_raises_what_its_thread_met(
     assert len(written) - before <= min(after, store.trajectories.WAITING)
 
 
-def test_writer_raises_at_the_next_write(
-    result: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[str] = []
-    gate = threading.Event()
-    slow(monkeypatch, written, gate)
+def test_writer_raises_at_the_next_write(result: Path, slow_disk: SlowDisk) -> None:
+    written, gate = slow_disk
     with store.Writer(result) as writer:
         writer.write(*batch(["bad"]))
         writer.write(*batch(["b"]))
@@ -170,11 +170,9 @@ def test_writer_raises_at_the_next_write(
 
 @pytest.mark.parametrize("first", ["a", "bad"])
 def test_an_error_through_the_writer_wins_and_all_is_written(
-    result: Path, monkeypatch: pytest.MonkeyPatch, first: str
+    result: Path, slow_disk: SlowDisk, first: str
 ) -> None:
-    written: list[str] = []
-    gate = threading.Event()
-    slow(monkeypatch, written, gate)
+    written, gate = slow_disk
     with pytest.raises(KeyError):
         with store.Writer(result) as writer:
             writer.write(*batch([first]))

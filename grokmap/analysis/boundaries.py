@@ -2,7 +2,7 @@
 
 Along each row of a diagram P(grok) is 1/2 at a lower and an upper edge. Each edge is a
 logistic curve in the axis (in its log, where that is how it is spaced), and its place
-is given by its posterior. Resampling the runs instead would not do: where no seed
+is given by its posterior. A bootstrap over the runs would not do: where no seed
 disagrees with another, every resample gives the same curve, and an interval of width
 zero (docs/boundaries.md has the coverage of both).
 
@@ -81,7 +81,7 @@ Edges = list[dict[str, Edge]]
 
 
 def edges(rows: Sequence[Row], level: float = LEVEL) -> Edges:
-    """Both edges of each row, with what the undecided runs may change taken in."""
+    """Both edges of each row, with intervals that allow for the undecided runs."""
     none = [np.zeros_like(row.undecided) for row in rows]
     decided = [row._replace(undecided=n) for row, n in zip(rows, none, strict=True)]
     pairs = list(zip(rows, decided, strict=True))
@@ -132,8 +132,8 @@ def midpoint(x: Floats, by_seed: Floats, falls: bool) -> Edge:
     side = Side(row.x, row.yes, row.no, float(row.x[-1]), row.by_seed)
     (edge,) = place([side])
     if not ((side.yes > 0) & (side.no > 0)).any():
-        # A step: nothing tells where in the gap it is, while the posterior of many
-        # seeds, none of which disagree, is surest of its middle.
+        # A step: the data do not say where in the gap it is, but the posterior of
+        # many seeds that all agree concentrates on the middle.
         first = int(np.argmax(side.yes > 0))
         ends = (min(edge.low, side.x[first - 1]), max(edge.high, side.x[first]))
         edge = edge._replace(low=float(ends[0]), high=float(ends[1]))
@@ -159,22 +159,22 @@ def _side(row: Row) -> Side | Edge:
     if box[0] == 0:
         return Edge(BEYOND, high=float(x[0]))
     middle = (x[box[0]] + x[box[1]]) / 2
-    on_side = x <= middle
-    by_seed = None if row.by_seed is None else row.by_seed[:, on_side]
-    return Side(x[on_side], yes[on_side], no[on_side], middle, by_seed)
+    below = x <= middle
+    by_seed = None if row.by_seed is None else row.by_seed[:, below]
+    return Side(x[below], yes[below], no[below], middle, by_seed)
 
 
 def _wedge(score: Ints) -> tuple[int, int] | None:
     """First and last cell of the stretch that grokking explains best: the largest sum
     of (runs that did - runs that did not); None where no stretch has more that did."""
-    best, wedge, total, first = 0, None, 0, 0
+    best, stretch, total, first = 0, None, 0, 0
     for i, value in enumerate(score):
         if total <= 0:
             total, first = 0, i
         total += int(value)
         if total > best:
-            best, wedge = total, (first, i)
-    return wedge
+            best, stretch = total, (first, i)
+    return stretch
 
 
 def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
@@ -182,66 +182,66 @@ def place(sides: Sequence[Side | Edge], level: float = LEVEL) -> list[Edge]:
 
     P(grok) = 1 / (1 + exp(-(x - place) / width)), binomial counts at each x. All rows
     share one width: one row alone, with one seed a cell, could not tell a sharp edge
-    from a wide one. Flat priors of place and width; flat in the log of the width would
-    believe in a sharp edge wherever the seeds happen to agree, and cover less than it
-    says.
+    from a wide one. The priors of place and width are flat; one flat in the log of the
+    width would favour a sharp edge wherever the seeds happen to agree, and its
+    intervals would cover less than `level`.
 
     A seed gives its runs at every x the same examples and initial weights, so that the
     cells of a row are not independent: log likelihoods are divided by their `excess`,
     as quasi-likelihoods are for overdispersed counts (McCullagh and Nelder, Generalized
-    Linear Models, 1989, ch. 9). One seed cannot show it: then its own edge is placed.
-    Two hardly can (docs/statistics.md).
+    Linear Models, 1989, ch. 9). One seed gives no estimate of it, so the interval is
+    that of this seed's edge; two give a poor one (docs/statistics.md).
     """
-    real = [side for side in sides if isinstance(side, Side)]
-    if not real:
+    usable = [side for side in sides if isinstance(side, Side)]
+    if not usable:
         return [side for side in sides if isinstance(side, Edge)]
-    gaps = [np.diff(side.x).min() for side in real]
-    widest = max(float(np.ptp(side.x)) for side in real)
+    gaps = [np.diff(side.x).min() for side in usable]
+    widest = max(float(np.ptp(side.x)) for side in usable)
     width = np.geomspace(min(gaps) * SHARPEST, widest / 4, WIDTHS)
-    fits, scatter = [_likelihood(side, width) for side in real], excess(real, level)
+    fits, scatter = [_likelihood(side, width) for side in usable], excess(usable, level)
     plain = _posteriors([likelihood for _, likelihood in fits], width)
     wide = _posteriors([likelihood / scatter for _, likelihood in fits], width)
-    placed = []
-    for (places, _), one, other in zip(fits, plain, wide, strict=True):
-        # How far seeds scatter widens an interval, and says nothing of its middle.
-        middle = float(np.interp(0.5, one, places))
-        low, high = np.interp([(1 - level) / 2, (1 + level) / 2], other, places)
-        placed.append(Edge(MEASURED, middle, float(low), float(high)))
-    rest = iter(placed)
+    measured = []
+    for (places, _), cdf, wide_cdf in zip(fits, plain, wide, strict=True):
+        # The scatter between seeds widens the interval without moving its middle.
+        middle = float(np.interp(0.5, cdf, places))
+        low, high = np.interp([(1 - level) / 2, (1 + level) / 2], wide_cdf, places)
+        measured.append(Edge(MEASURED, middle, float(low), float(high)))
+    rest = iter(measured)
     return [side if isinstance(side, Edge) else next(rest) for side in sides]
 
 
 def _posteriors(likelihoods: Sequence[Floats], width: Floats) -> list[Floats]:
     """Each row's distribution function of the place, [PLACES], from log likelihoods
     [PLACES, len(width)] that share the width."""
-    of_width = np.array([logsumexp(one, axis=0) for one in likelihoods])
+    marginals = np.array([logsumexp(likelihood, axis=0) for likelihood in likelihoods])
     prior = np.log(width)  # flat in width, whose points are spaced in its log
-    shares = []
-    for one, itself in zip(likelihoods, of_width, strict=True):
-        joint = one + (of_width.sum(axis=0) - itself + prior)
+    cdfs = []
+    for likelihood, marginal in zip(likelihoods, marginals, strict=True):
+        joint = likelihood + (marginals.sum(axis=0) - marginal + prior)
         density = np.exp(joint - np.max(joint)).sum(axis=1)
-        shares.append((np.cumsum(density) - density / 2) / density.sum())
-    return shares
+        cdfs.append((np.cumsum(density) - density / 2) / density.sum())
+    return cdfs
 
 
 def excess(sides: Sequence[Side], level: float = LEVEL) -> float:
     """Variance of the seeds' numbers of grokked cells, over that of independent cells.
 
     Sum over seeds of (sum over cells of e)^2 over the sum of all e^2, e a run's outcome
-    minus its cell's mean; more where few seeds measure it, by what Student's t is wider
-    than the normal. At least 1, which it is where no cell has both outcomes.
+    minus its cell's mean; times the squared ratio of Student's t quantile to the normal
+    one, for the few seeds. At least 1, and 1 where no cell has both outcomes.
     """
-    between, within, free = 0.0, 0.0, 0
+    between, within, dof = 0.0, 0.0, 0
     for side in sides:
-        rest = np.zeros((1, 1)) if side.by_seed is None else _residuals(side.by_seed)
-        if rest.any():
-            between += float((rest.sum(axis=1) ** 2).sum())
-            within += float((rest**2).sum())
-            free += len(rest) - 1
+        error = np.zeros((1, 1)) if side.by_seed is None else _residuals(side.by_seed)
+        if error.any():
+            between += float((error.sum(axis=1) ** 2).sum())
+            within += float((error**2).sum())
+            dof += len(error) - 1
     if between <= within:
         return 1.0
     tail = (1 + level) / 2
-    return between / within * float(t.ppf(tail, free) / norm.ppf(tail)) ** 2
+    return between / within * float(t.ppf(tail, dof) / norm.ppf(tail)) ** 2
 
 
 def _residuals(by_seed: Floats) -> Floats:
@@ -315,21 +315,20 @@ def boundaries(
     """
     log = is_log(runs[x]) if log is None else log
     names = [*by, y]
-    parts = []
+    edge_rows = []
     for _, panel in runs.groupby(list(by)) if by else [((), runs)]:
         rows = {
-            point: row_of(cell_runs, x, log, grokked)
-            for point, cell_runs in panel.groupby(names)
+            point: row_of(part, x, log, grokked) for point, part in panel.groupby(names)
         }
         rows = {point: row for point, row in rows.items() if len(row.x) > 1}
         placed = edges(list(rows.values()), level)
-        for (point, row), cell_runs in zip(rows.items(), placed, strict=True):
+        for (point, row), pair in zip(rows.items(), placed, strict=True):
             place = dict(zip(names, point, strict=True))
-            for name, edge in cell_runs.items():
+            for name, edge in pair.items():
                 values = _in_units(edge, log) | _counts(row)
-                parts.append({**place, "edge": name, **values})
+                edge_rows.append({**place, "edge": name, **values})
     columns = [*names, "edge", "estimate", "low", "high", "status"]
-    return pd.DataFrame(parts, columns=[*columns, "n_runs", "n_undecided"])
+    return pd.DataFrame(edge_rows, columns=[*columns, "n_runs", "n_undecided"])
 
 
 def _in_units(edge: Edge, log: bool) -> dict[str, Any]:
@@ -371,19 +370,19 @@ def critical(
 def at_half_budget(trajectories: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     """The same runs with half of every budget; label them by the rules of `halved`.
 
-    A budget changes nothing of how a run is trained, so nothing has to be trained. A
-    run that went on beyond the half is taken to be there what it was at the record
-    before.
+    The budget does not affect how a run is trained, so no training is needed. A run
+    that went on past half of its budget is taken to be, at that step, as it was at the
+    last record before it.
     """
     table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
     budget = plan.set_index("run_id")["budget_steps"] // 2
     limit = table["run_id"].map(budget).to_numpy(np.int64)
     inside = table["step"].to_numpy() <= limit
-    kept = table[inside]
+    within = table[inside]
     went_on = table.loc[~inside, "run_id"].unique()
-    ends = kept[kept["run_id"].isin(went_on)].groupby("run_id").tail(1)
+    ends = within[within["run_id"].isin(went_on)].groupby("run_id").tail(1)
     ends = ends.assign(step=ends["run_id"].map(budget))
-    return pd.concat([kept, ends]).drop_duplicates(["run_id", "step"])
+    return pd.concat([within, ends]).drop_duplicates(["run_id", "step"])
 
 
 def halved(criteria: Criteria) -> Criteria:
@@ -411,5 +410,5 @@ def shifts(full: pd.DataFrame, half: pd.DataFrame, log: bool) -> pd.DataFrame:
     compare = np.divide if log else np.subtract
     pairs = {"shift": ("estimate",) * 2, "shift_low": ("low", "high")}
     pairs["shift_high"] = ("high", "low")
-    moved = {k: compare(both[f"{a}_half"], both[b]) for k, (a, b) in pairs.items()}
-    return both[keys].assign(**moved).reset_index(drop=True)
+    moves = {k: compare(both[f"{a}_half"], both[b]) for k, (a, b) in pairs.items()}
+    return both[keys].assign(**moves).reset_index(drop=True)

@@ -23,7 +23,7 @@ UNITS = ("t_mem", "decay-times", "steps")
 PATIENCE = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 FEWEST = 5  # runs on each side of an AUC
 RATE = "decay_rate"  # known before training: what a warning has to beat
-ALIKE = 1.6  # factor between decay rates that count as alike
+ALIKE = 1.6  # largest ratio of the decay rates of a matched pair
 UNDECIDABLE = "undecidable in this sweep"
 
 
@@ -37,9 +37,9 @@ def memorised(runs: pd.DataFrame) -> pd.DataFrame:
     inside = ((runs["t_mem"] > 0) & ~lost).fillna(False).to_numpy(bool)
     if not inside.any():
         raise ResultError("no run memorised, so there is nothing to stop early")
-    chosen = runs[inside].reset_index(drop=True)
-    times = {k: chosen[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
-    return chosen.assign(**times)
+    table = runs[inside].reset_index(drop=True)
+    times = {k: table[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
+    return table.assign(**times)
 
 
 def stops(runs: pd.DataFrame, patience: float, unit: str) -> pd.Series:
@@ -68,26 +68,23 @@ def losses(
     """
     rows = []
     for k in patience:
-        at = runs.assign(stop=stops(runs, k, unit))
-        then = values_at(trajectories, at, "test_accuracy", "stop")
-        lost = at["final_test_accuracy"] - then
-        # A run of which there is no record at its stop had ended: nothing was lost.
-        at = at.assign(
-            stopped=at["stop"] < at["n_steps"],
-            lost_final=lost.where(at["stop"] < at["n_steps"], 0.0),
-            lost_peak=(at["peak_test_accuracy"] - then).fillna(0.0),
-            missed=at["stop"] < at["t_grok"],
+        with_stop = runs.assign(stop=stops(runs, k, unit))
+        accuracy = values_at(trajectories, with_stop, "test_accuracy", "stop")
+        lost = with_stop["final_test_accuracy"] - accuracy
+        # A run without a record at its stop had already ended, so it loses nothing.
+        with_stop = with_stop.assign(
+            stopped=with_stop["stop"] < with_stop["n_steps"],
+            lost_final=lost.where(with_stop["stop"] < with_stop["n_steps"], 0.0),
+            lost_peak=(with_stop["peak_test_accuracy"] - accuracy).fillna(0.0),
+            missed=with_stop["stop"] < with_stop["t_grok"],
         )
-        for phase, of_phase in at.groupby("phase"):
-            quartiles = of_phase["lost_final"].quantile([0.25, 0.5, 0.75]).to_numpy()
-            row = {"patience": k, "unit": unit, "phase": phase, "n_runs": len(of_phase)}
-            row |= {
-                "n_stopped": int(of_phase["stopped"].sum()),
-                "lost_final": quartiles[1],
-            }
+        for phase, part in with_stop.groupby("phase"):
+            quartiles = part["lost_final"].quantile([0.25, 0.5, 0.75]).to_numpy()
+            row = {"patience": k, "unit": unit, "phase": phase, "n_runs": len(part)}
+            row |= {"n_stopped": int(part["stopped"].sum()), "lost_final": quartiles[1]}
             row |= {"lost_final_q25": quartiles[0], "lost_final_q75": quartiles[2]}
-            row["lost_peak"] = of_phase[["lost_peak"]].median().iloc[0]
-            row["missed"] = of_phase["missed"].mean() if phase == GROK else np.nan
+            row["lost_peak"] = part[["lost_peak"]].median().iloc[0]
+            row["missed"] = part["missed"].mean() if phase == GROK else np.nan
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -123,10 +120,10 @@ def warnings(
 ) -> pd.DataFrame:
     """Whether a quantity at the stop tells runs that grok later from those that do not.
 
-    A budget cuts the runs of slow decay first, so that whatever goes with the decay
-    rate tells runs apart, and nothing of what is seen at the stop: beside each AUC
-    stands that of matched pairs, two runs of one system and of decay rates within a
-    factor ALIKE; and RATE itself is the first row.
+    A budget cuts the runs of slow decay first, so that any quantity correlated with the
+    decay rate separates the two groups, even if its value at the stop predicts nothing.
+    So each AUC comes with that of matched pairs, two runs of one system and of decay
+    rates within a factor ALIKE, and RATE itself is the first row.
 
     Args:
       runs: `memorised`, with `system`, its axes but alpha and weight decay in words;
@@ -146,40 +143,40 @@ def warnings(
     known = [q for q in logs if q in trajectories]
     before = {q: values_at(trajectories, runs, q, "t_mem") for q in known}
     for k in patience:
-        at = runs.assign(stop=stops(runs, k, unit))
-        sides = _sides(at)
+        with_stop = runs.assign(stop=stops(runs, k, unit))
+        sides = _sides(with_stop)
         values = {(RATE, "value"): runs[RATE].astype(float)}
         for name in known:
-            value = values_at(trajectories, at, name, "stop")
+            value = values_at(trajectories, with_stop, name, "stop")
             change = value - before[name]
             if logs[name]:
                 change = value / before[name].where(before[name] > 0)
             values |= {(name, "value"): value, (name, "change"): change}
-        for (name, measure), at_stop in values.items():
+        for (name, measure), column in values.items():
             row = {"patience": k, "unit": unit, "quantity": name, "measure": measure}
-            rows.append(row | _aucs(at.assign(value=at_stop), sides))
+            rows.append(row | _aucs(with_stop.assign(value=column), sides))
     return pd.DataFrame(rows)
 
 
-def _sides(at: pd.DataFrame) -> dict[str, pd.Series]:
-    """Runs that at the stop are still in training and have not grokked."""
-    alive = at["stop"] <= at["n_steps"]
-    waiting = alive & (at["phase"] != GROK)
+def _sides(runs: pd.DataFrame) -> dict[str, pd.Series]:
+    """By group, the runs still in training at the stop that have not grokked yet."""
+    alive = runs["stop"] <= runs["n_steps"]
+    waiting = alive & (runs["phase"] != GROK)
     return {
-        "later": alive & (at["t_grok"] > at["stop"]),
-        "decided": waiting & ~at["censored"] & ~at["stalled"],
-        "censored": waiting & at["censored"],
+        "later": alive & (runs["t_grok"] > runs["stop"]),
+        "decided": waiting & ~runs["censored"] & ~runs["stalled"],
+        "censored": waiting & runs["censored"],
     }
 
 
-def _aucs(at: pd.DataFrame, sides: dict[str, pd.Series]) -> dict[str, object]:
-    known = {side: at[rows & at["value"].notna()] for side, rows in sides.items()}
-    later, decided, censored = known.values()
+def _aucs(runs: pd.DataFrame, sides: dict[str, pd.Series]) -> dict[str, object]:
+    groups = {side: runs[rows & runs["value"].notna()] for side, rows in sides.items()}
+    later, decided, censored = groups.values()
     enough = min(len(later), len(decided)) >= FEWEST
     matched, n_pairs = matched_auc(later, decided)
     matched_censored, n_pairs_censored = matched_auc(later, censored)
     return {
-        **{f"n_{side}": len(rows) for side, rows in known.items()},
+        **{f"n_{side}": len(rows) for side, rows in groups.items()},
         "auc": plain_auc(later, decided),
         "auc_against_censored": plain_auc(later, censored),
         "matched": matched,

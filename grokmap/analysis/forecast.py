@@ -1,10 +1,10 @@
 """When will a run that has memorised grok? An analogue forecast with an interval.
 
-A run is looked at at some step s after t_mem: its decay time since, (s - t_mem) r, its
-test accuracy and its test loss. The sweep's grokked runs of other cells have been in
-such states too, each in the one of its own that is nearest: the NEAREST runs (of the
-same system, if it has so many) are its analogues, and the time they still needed is the
-forecast, in the geometric mean of a decay time and the age:
+The state of a run at some step s after t_mem is its decay time since, (s - t_mem) r,
+its test accuracy and its test loss. Each grokked run of another cell is compared by its
+nearest state: the NEAREST runs (of the same system, if it has so many) are the
+analogues, and the time they still needed is the forecast, in units of the geometric
+mean of a decay time and the age:
 
     log((t_grok - s) / sqrt(s / r)) = median over analogues + scale * z,
 
@@ -15,7 +15,7 @@ to forecast its own cell. Of the two units alone, ages forecast the slower runs 
 sweep too late and decay times too early.
 
 All calibrating runs grokked: a forecast says when a run will grok if it groks at all,
-and nothing of whether it will.
+and not whether it will.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ COVERAGE = 0.8
 NEAREST = 15  # analogues a forecast
 FEWEST_CELLS = 6  # with grokked runs, from which a forecast is calibrated
 LOOKS = 4.0  # states of a calibrating run each time its step doubles
-ALIKE = 0.5  # of the target: states whose errors are alike
-# Of a state: log decay time, test accuracy, log test loss. Fixed, not taken from the
-# runs, in which the cell in question would have a say.
+ALIKE = 0.5  # standard deviation, in the target, of the weights of calibrating states
+# Of a state: log decay time, test accuracy, log test loss. Fixed: scales estimated from
+# the runs would depend on the cell that is forecast.
 SCALES = np.array([1.5, 0.3, 0.3])
-APART = 100.0  # scales, between runs of two systems
+APART = 100.0  # added to the distance between runs of two systems
 LEAST_SCALE = 0.05  # of the target
 FAR = 0.99  # share of the calibrating states that have nearer analogues
 QUANTITIES = ("test_accuracy", "test_loss")
@@ -72,17 +72,17 @@ def candidates(runs: pd.DataFrame) -> pd.DataFrame:
     lost = runs["diverged"] | runs["dead"] | runs["stalled"]
     inside = (grokked | (waiting & ~lost)) & (runs["t_mem"] > 0)
     inside &= runs["decay_rate"] > 0
-    chosen = runs[inside.fillna(False).to_numpy(bool)].reset_index(drop=True)
-    cell = chosen.groupby(["alpha", "weight_decay"]).ngroup()
-    times = {k: chosen[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
-    names = {"cell": cell, "system": system_of(chosen)}
-    return chosen.assign(grokked=chosen["phase"] == GROK, **names, **times)
+    table = runs[inside.fillna(False).to_numpy(bool)].reset_index(drop=True)
+    cell = table.groupby(["alpha", "weight_decay"]).ngroup()
+    times = {k: table[k].astype(float) for k in ("t_mem", "t_grok", "n_steps")}
+    names = {"cell": cell, "system": system_of(table)}
+    return table.assign(grokked=table["phase"] == GROK, **names, **times)
 
 
 def states(
     trajectories: pd.DataFrame, runs: pd.DataFrame, looks: list[Floats]
 ) -> States:
-    """What is known of each run at each of its steps `looks`, all after t_mem."""
+    """The state of each run at each of its steps `looks`, all after t_mem."""
     known = {q: dict(series(trajectories, q)) for q in QUANTITIES}
     row, step, features = [], [], []
     for i, run in enumerate(runs.itertuples()):
@@ -95,11 +95,11 @@ def states(
             step.append(s)
             features.append([np.log(decays), accuracy, np.log(max(loss, 1e-30))])
     rows = np.array(row, np.int64)
-    at = np.array(step, np.float64)
+    steps = np.array(step, np.float64)
     t_grok = runs["t_grok"].to_numpy(float)[rows]
     with np.errstate(invalid="ignore", divide="ignore"):
-        target = np.log((t_grok - at) / _unit(runs, rows, at))
-    return States(rows, at, np.array(features, float).reshape(-1, 3), target)
+        target = np.log((t_grok - steps) / _unit(runs, rows, steps))
+    return States(rows, steps, np.array(features, float).reshape(-1, 3), target)
 
 
 def _unit(runs: pd.DataFrame, row: Ints, step: Floats) -> Floats:
@@ -107,8 +107,8 @@ def _unit(runs: pd.DataFrame, row: Ints, step: Floats) -> Floats:
     return np.sqrt(step / runs["decay_rate"].to_numpy(float)[row])
 
 
-def _value(records: Series | None, step: float) -> float:
-    return float("nan") if records is None else value_at(records, step)
+def _value(curve: Series | None, step: float) -> float:
+    return float("nan") if curve is None else value_at(curve, step)
 
 
 def calibrating_looks(runs: pd.DataFrame) -> list[Floats]:
@@ -132,22 +132,22 @@ class Analogues(NamedTuple):
     target: Floats
 
 
-def analogues(of: States, among: States, system: Ints) -> Analogues:
+def analogues(wanted: States, known: States, system: Ints) -> Analogues:
     """The nearest state of each run (infinitely far if it has none).
 
-    system: [runs] a number each; runs of another system stand APART.
+    system: [runs] numbers; runs of another system are further away by APART.
     """
     n_runs = len(system)
-    distance = np.full((len(of.run), n_runs), np.inf)
-    target = np.full((len(of.run), n_runs), np.nan)
-    for j in np.unique(among.run):
-        of_run = among.run == j
-        gap = (of.features[:, None] - among.features[None, of_run]) / SCALES
-        far = np.nan_to_num(np.sqrt((gap**2).sum(axis=2)), nan=np.inf)
-        nearest = far.argmin(axis=1)
-        apart = np.where(system[of.run] == system[j], 0.0, APART)
-        distance[:, j] = far[np.arange(len(far)), nearest] + apart
-        target[:, j] = among.target[of_run][nearest]
+    distance = np.full((len(wanted.run), n_runs), np.inf)
+    target = np.full((len(wanted.run), n_runs), np.nan)
+    for j in np.unique(known.run):
+        rows = known.run == j
+        gap = (wanted.features[:, None] - known.features[None, rows]) / SCALES
+        distances = np.nan_to_num(np.sqrt((gap**2).sum(axis=2)), nan=np.inf)
+        nearest = distances.argmin(axis=1)
+        penalty = np.where(system[wanted.run] == system[j], 0.0, APART)
+        distance[:, j] = distances[np.arange(len(distances)), nearest] + penalty
+        target[:, j] = known.target[rows][nearest]
     return Analogues(distance, target)
 
 
@@ -159,12 +159,12 @@ class Centre(NamedTuple):
     reach: Floats
 
 
-def centre(neighbours: Analogues, barred: Bools) -> Centre:
-    """Of the NEAREST analogues, without those barred [k, runs]."""
-    distance = np.where(barred, np.inf, neighbours.distance)
+def centre(nearest: Analogues, barred: Bools) -> Centre:
+    """Median and spread of the NEAREST analogues, without those barred [k, runs]."""
+    distance = np.where(barred, np.inf, nearest.distance)
     order = np.argsort(distance, axis=1, kind="stable")[:, :NEAREST]
     near = np.take_along_axis(distance, order, axis=1)
-    target = np.take_along_axis(neighbours.target, order, axis=1)
+    target = np.take_along_axis(nearest.target, order, axis=1)
     target = np.where(np.isfinite(near), target, np.nan)
     middle = np.nanmedian(target, axis=1)
     scale = np.nanmedian(np.abs(target - middle[:, None]), axis=1)
@@ -193,8 +193,8 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
             f"{FEWEST_CELLS} cells (alpha, lambda) at least: too few here"
         )
     system = np.unique(runs["system"].to_numpy(str), return_inverse=True)[1]
-    calibration = analogues(calibrating, calibrating, system)
-    new = analogues(wanted, calibrating, system)
+    known_analogues = analogues(calibrating, calibrating, system)
+    wanted_analogues = analogues(wanted, calibrating, system)
     sizes = np.bincount(calibrating.run, minlength=len(runs))
     parts = []
     for c in np.unique(cell[wanted.run]):
@@ -202,20 +202,20 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
         others = cell[calibrating.run] != c
         run = calibrating.run[others]
         barred = (cell[run][:, None] == cell) | (cell == c)
-        known = centre(Analogues(*(x[others] for x in calibration)), barred)
+        known = centre(Analogues(*(x[others] for x in known_analogues)), barred)
         scores = (calibrating.target[others] - known.middle) / known.scale
-        own_bar = np.broadcast_to(cell == c, (len(rows), len(cell)))
-        at = centre(Analogues(*(x[rows] for x in new)), own_bar)
-        # Early states err in another way than late ones: like is calibrated by like.
-        away = (at.middle[:, None] - known.middle) / ALIKE
+        same_cell = np.broadcast_to(cell == c, (len(rows), len(cell)))
+        ahead = centre(Analogues(*(x[rows] for x in wanted_analogues)), same_cell)
+        # Early and late states err differently: similar ones weigh most.
+        away = (ahead.middle[:, None] - known.middle) / ALIKE
         low, half, high = _quantiles(scores, np.exp(-0.5 * away**2) / sizes[run], run).T
         unit = _unit(runs, wanted.run[rows], wanted.step[rows])
         times = {
-            name: wanted.step[rows] + np.exp(at.middle + z * at.scale) * unit
+            name: wanted.step[rows] + np.exp(ahead.middle + z * ahead.scale) * unit
             for name, z in (("low", low), ("median", half), ("high", high))
         }
         part = {f"t_grok_{k}": v for k, v in times.items()}
-        far = at.reach > np.quantile(known.reach, FAR, method="lower")
+        far = ahead.reach > np.quantile(known.reach, FAR, method="lower")
         part |= {"run": wanted.run[rows], "step": wanted.step[rows]}
         parts.append(pd.DataFrame(part | {"extrapolated": far}, index=rows))
     return pd.concat(parts).sort_index()
@@ -224,21 +224,21 @@ def forecasts(calibrating: States, wanted: States, runs: pd.DataFrame) -> pd.Dat
 def _quantiles(scores: Floats, weights: Floats, run: Ints) -> Floats:
     """[k, 3] quantiles of scores [n] of runs [n] under weights [k, n].
 
-    At the outer two the new run itself stands beyond all scores, so that few runs make
-    no narrow interval (Tibshirani et al., arXiv 1904.06019). It weighs as much as the
-    runs that count do. Where they are fewer than 2 / (1 - COVERAGE), the interval would
-    have no end, and the outermost score stands in for it.
+    For the outer two the new run counts as one more score, beyond all others, so that
+    few runs give no narrow interval (Tibshirani et al., arXiv 1904.06019). Its weight
+    is the mean weight of a run under these weights. With effectively fewer runs than
+    2 / (1 - COVERAGE) the interval would be unbounded: it ends at the outermost score.
     """
     order = np.argsort(scores, kind="stable")
     mass = np.cumsum(weights[:, order], axis=1)
     whole = mass[:, -1:]
-    of_runs = weights @ (run[:, None] == np.unique(run))
-    new = (of_runs**2).sum(axis=1, keepdims=True) / whole
+    by_run = weights @ (run[:, None] == np.unique(run))
+    new = (by_run**2).sum(axis=1, keepdims=True) / whole
     tail = (1 - COVERAGE) / 2 * (whole + new)
-    near = 1e-9 * whole  # of rounding
+    slack = 1e-9 * whole  # for rounding
     ends = (tail - new, whole / 2, whole + new - tail)
-    places = [(mass <= ends[0] + near).sum(axis=1)]
-    places += [(mass < x - near).sum(axis=1) for x in ends[1:]]
+    places = [(mass <= ends[0] + slack).sum(axis=1)]
+    places += [(mass < x - slack).sum(axis=1) for x in ends[1:]]
     known = scores[order]
     return np.stack([known[np.minimum(x, len(known) - 1)] for x in places], axis=1)
 
@@ -246,16 +246,16 @@ def _quantiles(scores: Floats, weights: Floats, run: Ints) -> Floats:
 def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Forecasts of runs whose answer is known, made as if it were not.
 
-    Each is cut at FRACTIONS of its t_grok that are past t_mem; and, as a user meets it,
-    the whole sweep is cut at BUDGET of its longest run: only what grokked until then
-    calibrates the forecasts of what grokked later.
+    Each is cut at FRACTIONS of its t_grok that are past t_mem; and, as in use, the
+    whole sweep is cut at BUDGET of its longest run: only runs that grokked until then
+    calibrate the forecasts of those that grokked later.
 
     Returns:
-      run_id, alpha, weight_decay, width, seed, decay_rate, what
-      else tells systems apart (`facts_of`), cut (in words), fraction
-      (null for the budget), step, t_grok, t_grok_low, t_grok_median, t_grok_high,
-      baseline (the median of t_grok r over the system's other cells, over r), inside,
-      error and baseline_error (|log2(forecast / t_grok)|), extrapolated.
+      run_id, alpha, weight_decay, width, seed, decay_rate, the other axes that tell
+      systems apart (`facts_of`), cut (in words), fraction (null for the budget), step,
+      t_grok, t_grok_low, t_grok_median, t_grok_high, baseline (the median of t_grok r
+      over the system's other cells, over r), inside, error and baseline_error
+      (|log2(forecast / t_grok)|), extrapolated.
 
     Raises:
       ResultError: no run to try a forecast on, or too few to calibrate one.
@@ -286,16 +286,16 @@ def hindcasts(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def cut_short(
     trajectories: pd.DataFrame, runs: pd.DataFrame, budget: float
 ) -> pd.DataFrame:
-    """Forecasts at step `budget` of the runs that grokked later, from those by then.
+    """Forecasts at step `budget` of the runs that grokked later, from earlier ones.
 
     No row where too few had grokked to calibrate.
     """
-    waiting = runs[runs["t_mem"] < budget].reset_index(drop=True)
-    late = waiting["grokked"] & (waiting["t_grok"] > budget)
-    before = waiting.assign(
-        grokked=waiting["grokked"] & ~late,
-        t_grok=waiting["t_grok"].where(~late),
-        n_steps=waiting["n_steps"].clip(upper=budget),
+    started = runs[runs["t_mem"] < budget].reset_index(drop=True)
+    late = started["grokked"] & (started["t_grok"] > budget)
+    before = started.assign(
+        grokked=started["grokked"] & ~late,
+        t_grok=started["t_grok"].where(~late),
+        n_steps=started["n_steps"].clip(upper=budget),
     )
     looks = [np.array([budget]) if x else np.empty(0) for x in late]
     facts = facts_of(runs)
@@ -303,7 +303,7 @@ def cut_short(
         table = _table(trajectories, before, looks, facts)
     except ResultError:
         return _table(trajectories, before, [np.empty(0)] * len(before), facts)
-    truth = waiting.set_index("run_id")["t_grok"]
+    truth = started.set_index("run_id")["t_grok"]
     t_grok = table["run_id"].map(truth).to_numpy(float)
     return table.assign(t_grok=t_grok, fraction=np.nan, cut=f"step {budget:g}")
 
@@ -318,7 +318,7 @@ def outlook(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def facts_of(runs: pd.DataFrame) -> list[str]:
-    """The columns that a table says of each run: its place on every axis, its rate."""
+    """The columns that a table has of each run: its place on every axis, its rate."""
     always = ("run_id", "alpha", "weight_decay", "width", "seed", "decay_rate")
     return [*always, *(key for key in varying(runs) if key not in always)]
 
@@ -331,14 +331,14 @@ def _table(
 ) -> pd.DataFrame:
     calibrating = states(trajectories, runs, calibrating_looks(runs))
     wanted = states(trajectories, runs, looks)
-    rows = forecasts(calibrating, wanted, runs) if len(wanted.run) else _nothing()
-    known = runs[[*facts, "t_grok"]].iloc[rows["run"]].reset_index(drop=True)
-    baseline = _baselines(runs, rows["run"].to_numpy(int))
-    table = pd.concat([known, rows.drop(columns="run")], axis=1)
+    predicted = forecasts(calibrating, wanted, runs) if len(wanted.run) else _empty()
+    known = runs[[*facts, "t_grok"]].iloc[predicted["run"]].reset_index(drop=True)
+    baseline = _baselines(runs, predicted["run"].to_numpy(int))
+    table = pd.concat([known, predicted.drop(columns="run")], axis=1)
     return table.assign(baseline=baseline)
 
 
-def _nothing() -> pd.DataFrame:
+def _empty() -> pd.DataFrame:
     names = ["run", "step", "t_grok_low", "t_grok_median", "t_grok_high"]
     columns = {name: pd.Series(dtype=float) for name in names}
     columns["run"] = columns["run"].astype(int)

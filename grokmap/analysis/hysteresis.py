@@ -6,7 +6,8 @@ A0 + c rate^(2/3) (Jung, Gray, Roy and Mandel, Phys. Rev. Lett. 65, 1873 (1990))
 one phase only lags behind the ramp, the loop closes. The converse does not hold: with
 fluctuations the area may vanish as a power of the rate at a first-order transition too
 (field H0 at frequency Omega, O(N) model: A ~ H0^0.66 Omega^0.33; Rao, Krishnamurthy and
-Pandit, Phys. Rev. B 42, 856 (1990)). So a loop that closes tells of no order.
+Pandit, Phys. Rev. B 42, 856 (1990)). So a loop that closes is evidence for neither
+order.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ROUNDING = 1e-9  # of relative residuals
 HALF_LEVEL = 1 - (1 - LEVEL) / 2  # of each of two that are to hold together
 # An exponent below this cannot be told from 0 over the two decades a sweep can afford.
 FLAT = 0.1
-# Beside an offset: a lag of one relaxation time is linear in the rate, others slower.
+# k of area = A0 + c rate^k: 1 for a lag of one relaxation time, less for others.
 EXPONENTS = np.linspace(FLAT, 1.0, 46)
 # An offset is ruled out where at most this share of the slowest ramp's area can be one.
 LARGEST_OFFSET = 0.5
@@ -48,18 +49,18 @@ class Loop(NamedTuple):
     down: Floats
 
 
-def loop_of(records: Series, weight_decay: float, factor: float, steps: float) -> Loop:
+def loop_of(curve: Series, weight_decay: float, factor: float, steps: float) -> Loop:
     """The loop of one run, linear in the step between records.
 
     Args:
-      own: the quantity along the run; weight_decay: where the ramp begins; factor,
+      curve: the quantity along the run; weight_decay: where the ramp begins; factor,
         steps: ramp_factor and ramp_steps. A run that ended early (diverged) is NaN from
         there on.
     """
     share = np.linspace(0.0, 1.0, POINTS)
 
     def at(step: Floats) -> Floats:
-        return np.interp(step, records.step, records.value, right=np.nan)
+        return np.interp(step, curve.step, curve.value, right=np.nan)
 
     control = Control(0, weight_decay, 0, 0, ramp_factor=factor, ramp_steps=steps)
     up_steps = share * steps
@@ -78,7 +79,7 @@ def jumps(loop: Loop, level: float) -> dict[str, float]:
     up_rise, down_rise: first passage from below to above, in the order of time, on the
     way up and on the way down; up_fall, down_fall: last passage from above to below.
     """
-    steepest = {}
+    passages = {}
     for branch, values, decay in (
         ("up", loop.up, loop.weight_decay),
         ("down", loop.down[::-1], loop.weight_decay[::-1]),
@@ -88,8 +89,8 @@ def jumps(loop: Loop, level: float) -> dict[str, float]:
         falls = np.flatnonzero(above[:-1] & ~above[1:])
         for kind, places in (("rise", rises[:1]), ("fall", falls[-1:])):
             at = np.sqrt(decay[places] * decay[places + 1])
-            steepest[f"{branch}_{kind}"] = float(at[0]) if len(at) else float("nan")
-    return steepest
+            passages[f"{branch}_{kind}"] = float(at[0]) if len(at) else float("nan")
+    return passages
 
 
 def families(plan: pd.DataFrame) -> list[str]:
@@ -126,12 +127,12 @@ def loops(
     columns = [*families(ramps), "ramp_steps"]
     rows: list[dict[str, Any]] = []
     by_run = {}
-    for run_id, records in series(trajectories, quantity):
+    for run_id, curve in series(trajectories, quantity):
         if run_id not in ramps.index:
             continue
         run = ramps.loc[run_id]
         steps, factor = float(run["ramp_steps"]), float(run["ramp_factor"])
-        loop = loop_of(records, float(run["weight_decay"]), factor, steps)
+        loop = loop_of(curve, float(run["weight_decay"]), factor, steps)
         by_run[run_id] = loop
         facts = {"run_id": run_id, "seed": run["seed"], **run[columns].to_dict()}
         facts |= {"ramp_rate": np.log(factor) / steps, "area": area(loop)}
@@ -148,15 +149,15 @@ def by_rate(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     area_q25, area_q75, end, and `jumps`, each with the share of the runs that have it.
     """
     rows = []
-    for key, at_rate in runs.groupby([*family, "ramp_steps"], dropna=False):
-        quartiles = at_rate["area"].quantile([0.25, 0.5, 0.75]).to_numpy()
+    for key, group in runs.groupby([*family, "ramp_steps"], dropna=False):
+        quartiles = group["area"].quantile([0.25, 0.5, 0.75]).to_numpy()
         row = dict(zip([*family, "ramp_steps"], key, strict=True))
-        row |= {"ramp_rate": at_rate["ramp_rate"].iloc[0], "n_runs": len(at_rate)}
+        row |= {"ramp_rate": group["ramp_rate"].iloc[0], "n_runs": len(group)}
         row |= dict(
             zip(("area_q25", "area", "area_q75"), map(float, quartiles), strict=True)
         )
-        row |= at_rate[["end", *JUMPS]].median().to_dict()
-        row |= {f"{name}_share": at_rate[name].notna().mean() for name in JUMPS}
+        row |= group[["end", *JUMPS]].median().to_dict()
+        row |= {f"{name}_share": group[name].notna().mean() for name in JUMPS}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -177,24 +178,22 @@ def trends(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
       the other side at the end).
     """
     rows = []
-    for key, members in runs.groupby(family, dropna=False):
-        rates = np.sort(members["ramp_rate"].unique())
+    for key, group in runs.groupby(family, dropna=False):
+        rates = np.sort(group["ramp_rate"].unique())
         rates = rates[: max(FEWEST_RATES, len(rates) // 2)]
-        by_seed = members.pivot_table("area", "seed", "ramp_rate").reindex(
-            columns=rates
-        )
+        by_seed = group.pivot_table("area", "seed", "ramp_rate").reindex(columns=rates)
         areas = by_seed.dropna().to_numpy()
         row = dict(zip(family, key, strict=True))
         row |= {"n_rates": len(rates), "n_seeds": len(areas), "slowest": rates[0]}
-        # Of runs that all diverged there is no area; of a frame, since pandas 2 then
-        # warns of a column's median.
+        # The median of a frame, since pandas 2 warns of that of a column without any
+        # value, as where all runs diverged.
         row |= {"area": float(by_seed.iloc[:, :1].median().iloc[0])}
-        rows.append(row | _slow_ramps(rates, areas) | _passages(members))
+        rows.append(row | _slow_ramps(rates, areas) | _passages(group))
     return pd.DataFrame(rows)
 
 
 def _slow_ramps(rates: Floats, areas: Floats) -> dict[str, Any]:
-    """Exponent and offset with their intervals, and what they say of slow ramps.
+    """Exponent and offset with their intervals, and the limit of slow ramps.
 
     areas: [seeds, rates].
     """
@@ -217,8 +216,8 @@ def exponent(rates: Floats, areas: Floats) -> tuple[float, float, float]:
     Least squares of logarithms for each seed, then Student's t over the seeds: a seed
     gives its ramps at every rate the same examples and initial weights, so that seeds
     are the independent units. Loops differ between seeds by factors, so that exponents
-    are nearly normal. Percentiles of three resampled seeds would hold b in 75% of cases
-    where 95% is said.
+    are nearly normal. Bootstrap percentiles over three seeds would cover b in 75% of
+    cases at a nominal 95%.
     """
     logs = np.log(np.maximum(areas, SMALLEST))
     return _floats(student_interval(np.polyfit(np.log(rates), logs.T, 1)[0]))
@@ -228,10 +227,10 @@ def offset(rates: Floats, areas: Floats) -> tuple[float, float, float]:
     """(A0, low, high) of area = A0 + c rate^k, k in EXPONENTS; areas [seeds, rates].
 
     At one k A0 is linear in the areas: least squares of relative residuals for each
-    seed, Student's t over the seeds. So is the misfit that a change of k would take
-    away, whose interval tells the k that the areas allow. The interval of A0 goes from
-    the lowest to the highest end over the allowed k; each of the two is at 97.5%, so
-    that both hold in 95% of cases. NaN where no k is allowed. In [0, inf).
+    seed, Student's t over the seeds. So is the derivative of the misfit in k, up to a
+    factor: k is allowed where its interval holds 0. The interval of A0 goes from the
+    lowest to the highest end over the allowed k; each of the two is at 97.5%, so that
+    both hold in 95% of cases. NaN where no k is allowed. In [0, inf).
     """
     scale = np.maximum(areas.mean(axis=0), SMALLEST)
     relative = (np.maximum(areas, SMALLEST) / scale).T
@@ -270,11 +269,11 @@ def _limit(fitted: dict[str, Any], area: float) -> str:
     return "closes" if fitted["exponent_low"] > FLAT and ruled_out else "undecided"
 
 
-def _passages(at_rate: pd.DataFrame) -> dict[str, float]:
-    # A run may pass the level many times: where it is at the top and at the end tells.
-    fell = at_rate["up_fall"].notna() & (at_rate["top"] < at_rate["level"])
-    rose = at_rate["up_rise"].notna() & (at_rate["top"] >= at_rate["level"])
-    above = at_rate["end"] >= at_rate["level"]
+def _passages(runs: pd.DataFrame) -> dict[str, float]:
+    # A run may pass the level many times, so its values at top and end decide.
+    fell = runs["up_fall"].notna() & (runs["top"] < runs["level"])
+    rose = runs["up_rise"].notna() & (runs["top"] >= runs["level"])
+    above = runs["end"] >= runs["level"]
     back = above[fell] if fell.any() else ~above[rose]
     return {
         "rises": float(rose.mean()),

@@ -16,7 +16,7 @@ from grokmap.analysis.statistics import auc
 from grokmap.arrays import Floats
 from grokmap.classify import GROK, MEMORIZE_ONLY
 
-# Largest range of a quantity from t_mem on, over its jump, that still has a half-way.
+# Range from t_mem on, over the jump, above which a quantity has no half-way point.
 STRAY = 1.5
 
 
@@ -44,13 +44,11 @@ def transitions(
         {
             "run_id": run_id,
             "quantity": name,
-            **_transition(
-                records, times["t_mem"][run_id], times["t_grok"][run_id], log
-            ),
+            **_transition(curve, times["t_mem"][run_id], times["t_grok"][run_id], log),
         }
         for name, log in logs.items()
         if name in trajectories
-        for run_id, records in series(trajectories, name)
+        for run_id, curve in series(trajectories, name)
         if run_id in times.index
     ]
     columns = ["run_id", "quantity", "before", "after", "jump", "t_half", "lead"]
@@ -58,33 +56,33 @@ def transitions(
 
 
 def _transition(
-    records: Series, t_mem: float, t_grok: float, log: bool
+    curve: Series, t_mem: float, t_grok: float, log: bool
 ) -> dict[str, float]:
     with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = Series(records.step, np.log10(records.value) if log else records.value)
+        scaled = Series(curve.step, np.log10(curve.value) if log else curve.value)
     ends = np.array([value_at(scaled, t_mem), scaled.value[-1]])
-    known = bool(np.isfinite(scaled.value[records.step > t_mem]).all())
+    known = bool(np.isfinite(scaled.value[curve.step > t_mem]).all())
     jump = float(ends[1] - ends[0]) if known and np.isfinite(ends).all() else np.nan
     t_half = _crossing(scaled, t_mem, ends) if np.isfinite(jump) else np.nan
     return {
         "before": float(10 ** ends[0]) if log else float(ends[0]),
-        "after": float(records.value[-1]),
+        "after": float(curve.value[-1]),
         "jump": jump,
         "t_half": t_half,
         "lead": t_grok / t_half if t_half > 0 else np.nan,
     }
 
 
-def _crossing(records: Series, start: float, ends: Floats) -> float:
+def _crossing(curve: Series, start: float, ends: Floats) -> float:
     """First step from `start` on at which the value passes the middle of `ends`.
 
     NaN where the range of the value exceeds STRAY times the way between `ends`.
     """
     if ends[0] == ends[1]:
         return float("nan")
-    late = records.step > start
-    step = np.append(start, records.step[late])
-    value = np.append(ends[0], records.value[late])
+    late = curve.step > start
+    step = np.append(start, curve.step[late])
+    value = np.append(ends[0], curve.value[late])
     if np.ptp(value) > STRAY * abs(ends[1] - ends[0]):
         return float("nan")
     above = (value - ends.mean()) * np.sign(ends[1] - ends[0])
@@ -113,8 +111,8 @@ def summary(
     for name, log in logs.items():
         if name not in trajectories or trajectories[name].isna().all():
             continue
-        of_quantity = moves[moves["quantity"] == name]
-        leads = of_quantity["lead"].dropna()
+        selected = moves[moves["quantity"] == name]
+        leads = selected["lead"].dropna()
         quartiles = (
             leads.quantile([0.25, 0.5, 0.75]).to_numpy() if len(leads) else [np.nan] * 3
         )
@@ -124,7 +122,7 @@ def summary(
                 "log": log,
                 **_final_by_phase(runs, name),
                 "auc": _auc(runs, name),
-                **of_quantity[["before", "after", "jump"]].median().to_dict(),
+                **selected[["before", "after", "jump"]].median().to_dict(),
                 "t_half_over_t_grok": 1 / quartiles[1],
                 "lead": quartiles[1],
                 "lead_q25": quartiles[0],
@@ -160,12 +158,12 @@ def aligned(
     rows = [
         np.interp(
             np.log(times),
-            log_time(records.step) - np.log(t_grok[run_id]),
-            records.value,
+            log_time(curve.step) - np.log(t_grok[run_id]),
+            curve.value,
             left=np.nan,
             right=np.nan,
         )
-        for run_id, records in series(trajectories, name)
+        for run_id, curve in series(trajectories, name)
         if run_id in t_grok.index
     ]
     return np.array(rows) if rows else np.empty((0, len(times)))

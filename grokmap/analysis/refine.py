@@ -1,9 +1,9 @@
 """Which runs to make next so that the wedge's edges become known. Pure, deterministic.
 
-Three things are done, in rounds: an edge that is known too coarsely is halved, a row
-is put between two where an edge is not a straight line between them, and rows are put
-where the wedge closes. What censoring leaves open no further run would decide: it is
-left to a larger budget.
+Three things are done, in rounds: the interval of an edge that is known too coarsely is
+halved, a row is put between two where an edge is not a straight line between them, and
+rows are put where the wedge closes. No further run would decide what censoring leaves
+open: that takes a larger budget.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from grokmap.classify import GROK
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """What is to be known, and how.
+    """What is to be measured, and how precisely.
 
     x, y: the axis of the edges, and that of the rows. log: whether x is read as its
     log, as the sweep's own axis is (see `spec.is_log`). precision: half-width of each
@@ -69,8 +69,8 @@ class State(NamedTuple):
 def state_of(runs: pd.DataFrame, aim: Aim) -> State:
     """Args: runs: classified runs of one value on every axis but x, y and the seed."""
     rows = {
-        float(y): row_of(row_runs, aim.x, aim.log, aim.grokked)
-        for y, row_runs in runs.groupby(aim.y)
+        float(y): row_of(group, aim.x, aim.log, aim.grokked)
+        for y, group in runs.groupby(aim.y)
     }
     placed = dict(zip(rows, edges(list(rows.values())), strict=True))
     every = np.concatenate([row.x for row in rows.values()])
@@ -78,7 +78,7 @@ def state_of(runs: pd.DataFrame, aim: Aim) -> State:
 
 
 def choose(runs: pd.DataFrame, seeds: Sequence[int], aim: Aim) -> list[Point]:
-    """The runs of the next round; none if all is known that runs can tell.
+    """The runs of the next round; none if no further run would add to what is known.
 
     Each edge gets as many of them as fill the batch, at least one.
     """
@@ -87,19 +87,19 @@ def choose(runs: pd.DataFrame, seeds: Sequence[int], aim: Aim) -> list[Point]:
     each = max(1, aim.batch // max(1, len(wanted)))
     points: list[Point] = []
     made = {
-        float(y): list(zip(row[aim.x], row["seed"], strict=True))
-        for y, row in runs.groupby(aim.y)
+        float(y): list(zip(group[aim.x], group["seed"], strict=True))
+        for y, group in runs.groupby(aim.y)
     }
     for y, low, high in wanted:
         shares = (np.arange(each) + 1) / (each + 1)
-        taken = made.setdefault(y, [])
+        tried = made.setdefault(y, [])
         ends = (_axis(low, state), _axis(high, state))
         for place in low + (high - low) * shares:
             x = float(f"{_axis(place, state):.6g}")
-            seed = _seed(x, taken, ends, seeds)
+            seed = _seed(x, tried, ends, seeds)
             if seed is not None:
                 points.append(Point(x, y, seed))
-                taken.append((x, seed))
+                tried.append((x, seed))
     return points
 
 
@@ -109,16 +109,16 @@ def _axis(place: float, state: State) -> float:
 
 def _seed(
     x: float,
-    made: Sequence[tuple[float, int]],
+    tried: Sequence[tuple[float, int]],
     ends: tuple[float, float],
     seeds: Sequence[int],
 ) -> int | None:
     """The seed that was tried least between the ends, and never at x; None if all were.
 
-    So the seeds take turns, and an edge is not that of one of them.
+    So the seeds take turns, and no edge rests on one of them.
     """
-    free = [seed for seed in seeds if (x, seed) not in made]
-    near = [seed for at, seed in made if ends[0] <= at <= ends[1]]
+    free = [seed for seed in seeds if (x, seed) not in tried]
+    near = [seed for at, seed in tried if ends[0] <= at <= ends[1]]
     return min(free, key=near.count, default=None)
 
 
@@ -126,15 +126,15 @@ Wanted = tuple[float, float, float]  # y, and the stretch of x to look in
 
 
 def _in_rows(state: State, aim: Aim) -> Iterator[Wanted]:
-    """Stretches of the rows there are in which an edge has to be looked for."""
-    for y, row_edges in state.edges.items():
-        for name, edge in row_edges.items():
+    """Stretches of the existing rows in which an edge has to be looked for."""
+    for y, wedge in state.edges.items():
+        for name, edge in wedge.items():
             if edge.status == MEASURED:
                 if edge.high - edge.low > 2 * aim.precision:
                     yield y, edge.low, edge.high
             elif edge.status == BEYOND:
                 yield from _further(state, aim, y, name)
-        if row_edges[MIN].status == NO_GROK:
+        if wedge[MIN].status == NO_GROK:
             yield from _gap(state, aim, y)
 
 
@@ -156,9 +156,9 @@ def _gap(state: State, aim: Aim, y: float) -> Iterator[Wanted]:
     near = _nearest_open(state, y)
     if near is None:
         return
-    nearest = state.edges[near]
+    wedge = state.edges[near]
     margin = 2 * aim.precision
-    low, high = nearest[MIN].estimate - margin, nearest[MAX].estimate + margin
+    low, high = wedge[MIN].estimate - margin, wedge[MAX].estimate + margin
     x = state.rows[y].x
     inside = x[(x > low) & (x < high)]
     ends = np.concatenate([[low], inside, [high]])
@@ -167,8 +167,8 @@ def _gap(state: State, aim: Aim, y: float) -> Iterator[Wanted]:
         yield y, float(ends[widest]), float(ends[widest + 1])
 
 
-def _is_open(row_edges: dict[str, Edge]) -> bool:
-    return row_edges[MIN].status == MEASURED and row_edges[MAX].status == MEASURED
+def _is_open(wedge: dict[str, Edge]) -> bool:
+    return wedge[MIN].status == MEASURED and wedge[MAX].status == MEASURED
 
 
 def _nearest_open(state: State, y: float) -> float | None:
@@ -176,8 +176,8 @@ def _nearest_open(state: State, y: float) -> float | None:
     every = sorted(state.rows)
     i = every.index(y)
     beside = [every[k] for k in (i - 1, i + 1) if 0 <= k < len(every)]
-    unsettled = [v for v in beside if _is_open(state.edges[v])]
-    return min(unsettled, key=lambda v: abs(v - y), default=None)
+    measured = [v for v in beside if _is_open(state.edges[v])]
+    return min(measured, key=lambda v: abs(v - y), default=None)
 
 
 def _new_rows(state: State, aim: Aim) -> Iterator[Wanted]:
@@ -189,10 +189,10 @@ def _new_rows(state: State, aim: Aim) -> Iterator[Wanted]:
         middle = float(f"{(below + above) / 2:.6g}")
         one, other = state.edges[below], state.edges[above]
         closed = [y for y in (below, above) if state.edges[y][MIN].status == NO_GROK]
-        unsettled = next((e for e in (one, other) if _is_open(e)), None)
-        if len(closed) == 1 and unsettled:
+        wedge = next((e for e in (one, other) if _is_open(e)), None)
+        if len(closed) == 1 and wedge:
             if not any(_gap(state, aim, closed[0])):
-                yield from _around(middle, unsettled, unsettled, aim.precision)
+                yield from _around(middle, wedge, wedge, aim.precision)
         elif _is_open(one) and _is_open(other):
             bend = max(
                 interpolation_error(state.edges, (below, above), name)
@@ -207,8 +207,8 @@ def _around(
 ) -> Iterator[Wanted]:
     """Two runs around each edge of a new row, at `reach` from where it should be."""
     for name in (MIN, MAX):
-        at = (one[name].estimate + other[name].estimate) / 2
-        for place in (at - reach, at + reach):
+        middle = (one[name].estimate + other[name].estimate) / 2
+        for place in (middle - reach, middle + reach):
             yield y, place, place
 
 
@@ -221,7 +221,7 @@ def interpolation_error(
     of the two rows with a measured neighbour on either side (the larger), less what the
     intervals of the three explain; 0 where neither has two.
     """
-    known = sorted(y for y, edges in placed.items() if edges[name].status == MEASURED)
+    known = sorted(y for y, wedge in placed.items() if wedge[name].status == MEASURED)
     step = between[1] - between[0]
     errors = [0.0]
     for y in between:
@@ -229,9 +229,9 @@ def interpolation_error(
         if 0 < i < len(known) - 1:
             a, _, c = known[i - 1 : i + 2]
             weights = np.array([c - y, a - c, y - a]) / ((c - a) * (y - a) * (c - y))
-            around = [placed[v][name] for v in (a, y, c)]
-            second = 2 * abs(weights @ [edge.estimate for edge in around])
-            halves = np.array([(edge.high - edge.low) / 2 for edge in around])
+            three = [placed[v][name] for v in (a, y, c)]
+            second = 2 * abs(weights @ [edge.estimate for edge in three])
+            halves = np.array([(edge.high - edge.low) / 2 for edge in three])
             noise = 2 * np.linalg.norm(weights * halves)
             errors.append(max(0.0, float(second - noise)) * step**2 / 8)
     return max(errors)

@@ -37,11 +37,11 @@ def log_time(step: Any) -> Any:
     return np.log(np.maximum(step, 0.5))
 
 
-def value_at(records: Series, step: float) -> float:
+def value_at(curve: Series, step: float) -> float:
     """The value at a step, between records linear in log time; NaN outside of them."""
-    if not records.step[0] <= step <= records.step[-1]:
+    if not curve.step[0] <= step <= curve.step[-1]:
         return float("nan")
-    return float(np.interp(log_time(step), log_time(records.step), records.value))
+    return float(np.interp(log_time(step), log_time(curve.step), curve.value))
 
 
 def values_at(
@@ -50,8 +50,8 @@ def values_at(
     """[runs] values of a quantity at each run's `when`, a column such as t_mem."""
     steps = runs.set_index("run_id")[when].astype(float)
     values = {
-        run_id: value_at(records, steps[run_id])
-        for run_id, records in series(trajectories, name)
+        run_id: value_at(curve, steps[run_id])
+        for run_id, curve in series(trajectories, name)
         if run_id in steps.index
     }
     return pd.Series(runs["run_id"].map(values).to_numpy(np.float64), runs.index)

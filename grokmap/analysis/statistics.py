@@ -17,11 +17,11 @@ from grokmap.arrays import Bools, Floats
 
 LEVEL = 0.95
 RESAMPLES = 1000
-# Of fewer runs no interval of a median can hold 95%: it lies beyond all of them with a
-# chance of 2^(1 - n). Percentiles of resamples of fewer are no better.
+# With fewer runs no interval of a median can cover 95%: the median lies beyond all of
+# them with probability 2^(1 - n). Bootstrap percentiles are no better.
 FEWEST = 6
-# Of fewer, a phase that is rare may be in no seed, so that no resample knows of it; and
-# what rests on whole curves of several sizes holds 80% to 91% instead of 95%.
+# With fewer, a rare phase may occur in no seed, and so in no resample; and intervals
+# from whole curves of several sizes cover 80% to 91% instead of 95%.
 FEWEST_OF_CURVES = 12
 LEAST_P = 1e-6  # of a million samples
 LEAST_VARIANCE = 1e-12  # over the mean square; smaller ones are rounding
@@ -64,9 +64,9 @@ def student_interval(
 def resample_weights(n: int, n_resamples: int = RESAMPLES) -> Floats:
     """[1 + n_resamples, n] how often each of n seeds counts; row 0: once, the data.
 
-    Seeds are drawn with replacement, whole: a seed gives its runs everywhere the same
-    examples, so these are not independent (Efron, Ann. Stat. 7, 1 (1979)). The
-    generator's own seed is fixed: the same runs give the same intervals.
+    Whole seeds are drawn with replacement: the runs of a seed share their examples, so
+    they are not independent (Efron, Ann. Stat. 7, 1 (1979)). The generator's own seed
+    is fixed: the same runs give the same intervals.
     """
     draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=n_resamples)
     return np.vstack([np.ones(n), draws])
@@ -74,9 +74,9 @@ def resample_weights(n: int, n_resamples: int = RESAMPLES) -> Floats:
 
 def resampled(values: Floats, n_resamples: int = RESAMPLES) -> Floats:
     """[B, n] the resamples of values [n] by `resample_weights`, the data left out."""
-    often = resample_weights(len(values), n_resamples)[1:].astype(int)
-    every = np.tile(values, n_resamples)
-    return np.repeat(every, often.ravel()).reshape(n_resamples, len(values))
+    repeats = resample_weights(len(values), n_resamples)[1:].astype(int)
+    tiled = np.tile(values, n_resamples)
+    return np.repeat(tiled, repeats.ravel()).reshape(n_resamples, len(values))
 
 
 def totals(values: Floats, weights: Floats) -> Floats:
@@ -87,9 +87,9 @@ def totals(values: Floats, weights: Floats) -> Floats:
 def expanded_tail(n: int, level: float = LEVEL) -> float:
     """Share of resamples to leave out at either end of a percentile interval.
 
-    Resamples of n are too narrow by what Student's t is wider than the normal, and by
-    sqrt(1 - 1/n); Hesterberg (arXiv 1411.5279) takes percentiles further out in return:
-    1.6 and 98.4 of n = 20 at 95%.
+    Percentile intervals of n values are too narrow by the ratio of Student's t to the
+    normal quantile, and by sqrt(1 - 1/n); Hesterberg (arXiv 1411.5279) corrects this by
+    percentiles further out: 1.6 and 98.4 for n = 20 at 95%.
     """
     wide = t.ppf((1 - level) / 2, n - 1) * np.sqrt(n / (n - 1))
     return float(norm.cdf(wide))
@@ -100,10 +100,10 @@ def percentile_interval(
 ) -> tuple[float, float]:
     """(low, high) from a statistic of resamples [B] of n seeds; NaN below FEWEST seeds.
 
-    Not by `scipy.stats.bootstrap`: of 8 seeds its percentile and BCa intervals of a
-    median time hold 91% (docs/statistics.md), and it interpolates between resamples,
-    which makes NaN of medians that are infinite. As fast as ours on one array, it has
-    no way to share resamples between the many numbers of one sweep.
+    Not by `scipy.stats.bootstrap`: for 8 seeds its percentile and BCa intervals of a
+    median time cover 91% (docs/statistics.md), and it interpolates between resamples,
+    which turns infinite medians into NaN. It is as fast on one array, but cannot share
+    resamples between the many numbers of one sweep.
     """
     if n < FEWEST:
         return np.nan, np.nan
@@ -119,8 +119,8 @@ def median_survival(
     457): where the share that is left falls below 1/2; the middle of the times at which
     it is 1/2 exactly, if it is; inf if it never falls below.
 
-    That of `scipy.stats.ecdf`, which takes one sample a call: a thousand resamples of
-    one cell take it half a second.
+    As by `scipy.stats.ecdf`, which takes one sample a call and needs half a second for
+    a thousand resamples of one cell.
 
     Args:
       times: [..., n] when it happened, or was last known not to have (inf: never will).
@@ -129,17 +129,17 @@ def median_survival(
     Returns:
       [...] medians; [B, ...] with weights.
     """
-    # At equal times what happened comes first: it was at risk there.
+    # At equal times events come before censored runs, which were still at risk.
     order = np.lexsort((~happened, times), axis=-1)
     times = np.take_along_axis(times, order, -1)
     happened = np.take_along_axis(happened, order, -1)
     each = np.ones((1, times.shape[-1])) if weights is None else weights
     count = each[:, order]
     at_risk = np.cumsum(count[..., ::-1], axis=-1)[..., ::-1]
-    goes = np.where(happened, count / np.maximum(at_risk, 1), 0.0)
-    left = np.cumprod(1 - goes, axis=-1)
-    at_half = _first_time(times, left <= 0.5 + 1e-12)
-    medians = (at_half + _first_time(times, left < 0.5 - 1e-12)) / 2
+    hazard = np.where(happened, count / np.maximum(at_risk, 1), 0.0)
+    survival = np.cumprod(1 - hazard, axis=-1)
+    at_half = _first_time(times, survival <= 0.5 + 1e-12)
+    medians = (at_half + _first_time(times, survival < 0.5 - 1e-12)) / 2
     return medians[0] if weights is None else medians
 
 

@@ -4,7 +4,7 @@ At a first-order transition two phases coexist: over the seeds of one cell the o
 parameter has two modes, their distance stays as the width grows, and Binder's cumulant
 has a minimum that deepens (Vollmayr, Reger, Scheucher and Binder, Z. Phys. B 91, 113
 (1993)). At a continuous one there is one mode, whose width shrinks as a power of the
-size, or a smooth crossover. That few seeds show no two modes is evidence for neither.
+size, or a smooth crossover. Few seeds without two modes are evidence for neither.
 Tables in, tables out.
 """
 
@@ -35,7 +35,7 @@ ORDERS = (FIRST_ORDER, CONTINUOUS, UNDECIDED)
 FEWEST_KINDS = 2  # of evidence, for a verdict
 FEWEST_SEEDS, FEWEST_WIDTHS = 8, 3
 SIGNIFICANT = 0.05
-# In standard deviations: two modes so far apart are what seeing none is held against.
+# In standard deviations, the distance of the two modes whose detection `_modes` rates.
 SEPARATION, POWER_SAMPLES = 6.0, 200
 # A gap that shrinks by a smaller power of the width cannot be told from a constant.
 FLAT = 0.1
@@ -73,8 +73,8 @@ def cells(runs: pd.DataFrame, x: str, quantities: Mapping[str, bool]) -> pd.Data
     """
     rows: list[dict[str, Any]] = []
     for name, log in quantities.items():
-        for width, of_width in runs.groupby("width"):
-            points = {k: _values(cell, name, log) for k, cell in of_width.groupby(x)}
+        for width, width_runs in runs.groupby("width"):
+            points = {k: _values(cell, name, log) for k, cell in width_runs.groupby(x)}
             means = {k: v.mean() if len(v) else np.nan for k, v in points.items()}
             low = np.nan if log else np.nanmin([np.inf, *means.values()])
             for point, values in points.items():
@@ -126,17 +126,17 @@ def evidence(
     """
     rows = []
     for name, log in quantities.items():
-        of_quantity = table[table["quantity"] == name]
-        at = of_quantity[of_quantity["at_boundary"]].sort_values("width")
-        scarce = _scarce(of_quantity, at, x)
+        part = table[table["quantity"] == name]
+        nearest = part[part["at_boundary"]].sort_values("width")
+        scarce = _scarce(part, nearest, x)
         if scarce:
             rows.append(Evidence(name, "seeds at the boundary", UNDECIDED, scarce))
             continue
-        samples = boundary_values(of_quantity, runs, x, name, log)
-        modes = _modes(name, at)
+        samples = boundary_values(part, runs, x, name, log)
+        modes = _modes(name, nearest)
         two = modes.supports == FIRST_ORDER
-        rows += [modes, _gap(name, samples, of_quantity, two)]
-        rows += [] if log else [_binder(name, of_quantity, two)]
+        rows += [modes, _gap(name, samples, part, two)]
+        rows += [] if log else [_binder(name, part, two)]
     return rows
 
 
@@ -144,22 +144,22 @@ def boundary_values(
     table: pd.DataFrame, runs: pd.DataFrame, x: str, name: str, log: bool
 ) -> dict[int, Floats]:
     """By width, a quantity's values over the seeds of its boundary cell; of `cells`."""
-    at = table[table["at_boundary"] & (table["quantity"] == name)]
+    nearest = table[table["at_boundary"] & (table["quantity"] == name)]
     return {
         int(width): _values(
             runs[(runs["width"] == width) & (runs[x] == point)], name, log
         )
-        for width, point in zip(at["width"], at[x], strict=True)
+        for width, point in zip(nearest["width"], nearest[x], strict=True)
     }
 
 
-def _scarce(of_quantity: pd.DataFrame, at: pd.DataFrame, x: str) -> str:
+def _scarce(table: pd.DataFrame, nearest: pd.DataFrame, x: str) -> str:
     """Why the boundary cells say nothing; empty if they do."""
-    if len(at) < FEWEST_WIDTHS:
-        return f"{len(at)} widths cross the boundary; at least {FEWEST_WIDTHS}"
-    if at["n"].min() < FEWEST_SEEDS:
-        return f"{at['n'].min()} seeds in a cell; at least {FEWEST_SEEDS}"
-    for width, row in of_quantity.sort_values(x).groupby("width"):
+    if len(nearest) < FEWEST_WIDTHS:
+        return f"{len(nearest)} widths cross the boundary; at least {FEWEST_WIDTHS}"
+    if nearest["n"].min() < FEWEST_SEEDS:
+        return f"{nearest['n'].min()} seeds in a cell; at least {FEWEST_SEEDS}"
+    for width, row in table.sort_values(x).groupby("width"):
         above = row["progress"].dropna().to_numpy() > 0.5
         if np.sum(above[1:] != above[:-1]) > 1:
             return f"passes half-way more than once at width {width}: no one boundary"
@@ -168,7 +168,7 @@ def _scarce(of_quantity: pd.DataFrame, at: pd.DataFrame, x: str) -> str:
                 f"the axis ends inside the transition of width {width} ({ends}): no "
                 "plateau to measure it from; give a wider axis"
             )
-    jumped = at[~at["progress"].between(*INSIDE)]
+    jumped = nearest[~nearest["progress"].between(*INSIDE)]
     if len(jumped):
         row = jumped.iloc[0]
         return (
@@ -190,20 +190,20 @@ def _open_ends(row: pd.DataFrame, x: str) -> str:
     return ", ".join(ends)
 
 
-def _modes(name: str, at: pd.DataFrame) -> Evidence:
+def _modes(name: str, nearest: pd.DataFrame) -> Evidence:
     """The dips of all widths together, by Fisher's method.
 
     One mode decides nothing: two that are closer, or one of them rare, look the same.
     """
-    together = float(combine_pvalues(at["p_dip"]).pvalue)
-    each = ", ".join(f"{p:.2g}" for p in at["p_dip"])
-    said = f"dip test p = {together:.2g} over widths {_list(at['width'])} ({each})"
-    if together < SIGNIFICANT:
-        return Evidence(name, "two modes", FIRST_ORDER, f"two modes: {said}")
-    shares = tuple(at["progress"].round(2))
-    power = dip_power(tuple(at["n"].astype(int)), shares)
-    seen = f"two modes {SEPARATION:g} deviations apart would be seen in {power:.0%}"
-    return Evidence(name, "two modes", UNDECIDED, f"not seen: {said}; {seen}")
+    p_value = float(combine_pvalues(nearest["p_dip"]).pvalue)
+    each = ", ".join(f"{p:.2g}" for p in nearest["p_dip"])
+    text = f"dip test p = {p_value:.2g} over widths {_list(nearest['width'])} ({each})"
+    if p_value < SIGNIFICANT:
+        return Evidence(name, "two modes", FIRST_ORDER, f"two modes: {text}")
+    shares = tuple(nearest["progress"].round(2))
+    power = dip_power(tuple(nearest["n"].astype(int)), shares)
+    note = f"two modes {SEPARATION:g} deviations apart would be seen in {power:.0%}"
+    return Evidence(name, "two modes", UNDECIDED, f"not seen: {text}; {note}")
 
 
 @lru_cache
@@ -231,45 +231,43 @@ def dip_power(
 
 
 def _gap(
-    name: str, samples: Mapping[int, Floats], of_quantity: pd.DataFrame, two: bool
+    name: str, samples: Mapping[int, Floats], table: pd.DataFrame, two: bool
 ) -> Evidence:
     """Exponent of gap ~ width^-k at the boundary, its interval from resampled seeds.
 
     The gap as a share of the way between the plateaus of its width.
     """
-    way = of_quantity.groupby("width")["mean"].agg(np.ptp)
-    samples = {width: values / way[width] for width, values in samples.items()}
+    spans = table.groupby("width")["mean"].agg(np.ptp)
+    samples = {width: values / spans[width] for width, values in samples.items()}
     widths = np.log(list(samples))
-    gaps = np.array([mode_gap(sample) for sample in samples.values()])
-    again = [mode_gap(resampled(v)) for v in samples.values()]
+    gaps = np.array([mode_gap(values) for values in samples.values()])
+    drawn = [mode_gap(resampled(v)) for v in samples.values()]
     slopes, k = (
-        -np.polyfit(widths, np.log(np.maximum(x, 1e-12)), 1)[0] for x in (again, gaps)
+        -np.polyfit(widths, np.log(np.maximum(x, 1e-12)), 1)[0] for x in (drawn, gaps)
     )
     low, high = percentile_interval(slopes, min(map(len, samples.values())))
-    said = (
+    text = (
         f"gap {', '.join(f'{g:.2g}' for g in gaps)} of the way at widths "
         f"{_list(samples)}: "
         f"width^-k with k = {k:.2f} [{low:.2f}, {high:.2f}]"
     )
     if low > FLAT:
-        return Evidence(name, "gap against width", CONTINUOUS, f"closes: {said}")
+        return Evidence(name, "gap against width", CONTINUOUS, f"closes: {text}")
     if high < FLAT and two:
-        return Evidence(name, "gap against width", FIRST_ORDER, f"stays: {said}")
+        return Evidence(name, "gap against width", FIRST_ORDER, f"stays: {text}")
     open_ = "stays, but of one mode" if high < FLAT else "may close or stay"
-    return Evidence(name, "gap against width", UNDECIDED, f"{open_}: {said}")
+    return Evidence(name, "gap against width", UNDECIDED, f"{open_}: {text}")
 
 
-def _binder(name: str, of_quantity: pd.DataFrame, two: bool) -> Evidence:
+def _binder(name: str, table: pd.DataFrame, two: bool) -> Evidence:
     """The minimum of Binder's cumulant inside the transition, against width.
 
     A cell where a third of the seeds or less are in the upper phase shows whether it
     goes below 0, as for two phases it must.
     """
-    inside = of_quantity[
-        of_quantity["progress"].between(*TRANSITION) & of_quantity["binder"].notna()
-    ]
+    inside = table[table["progress"].between(*TRANSITION) & table["binder"].notna()]
     seen = inside[inside["progress"] <= 1 / 3]["width"].unique()
-    if set(seen) != set(of_quantity["width"]):
+    if set(seen) != set(table["width"]):
         few = "some width has no cell in the lower third of the way"
         return Evidence(name, "Binder cumulant", UNDECIDED, few)
     if inside["n"].min() < FEWEST_OF_CURVES:
@@ -279,20 +277,20 @@ def _binder(name: str, of_quantity: pd.DataFrame, two: bool) -> Evidence:
     lowest = lowest.sort_values("width")
     minima = ", ".join(f"{u:.2g}" for u in lowest["binder"])
     low, high = (f"{100 * end:.0f}%" for end in TRANSITION)
-    said = (
+    text = (
         f"minimum {minima} at widths {_list(lowest['width'])}, between {low} and "
         f"{high} of the way from plateau to plateau"
     )
     first, last = lowest.iloc[0], lowest.iloc[-1]
     if (lowest["binder_low"] > 0).all():
-        why = f"never below 0 there: {said}"
+        why = f"never below 0 there: {text}"
         return Evidence(name, "Binder cumulant", CONTINUOUS, why)
     below = bool(last["binder_high"] < 0)
     if below and two:
         how = "deepens" if last["binder"] < first["binder"] else "stays"
-        return Evidence(name, "Binder cumulant", FIRST_ORDER, f"{how} below 0: {said}")
+        return Evidence(name, "Binder cumulant", FIRST_ORDER, f"{how} below 0: {text}")
     why = "below 0, but with one mode" if below else "not clearly on one side of 0"
-    return Evidence(name, "Binder cumulant", UNDECIDED, f"{why}: {said}")
+    return Evidence(name, "Binder cumulant", UNDECIDED, f"{why}: {text}")
 
 
 def _list(values: Iterable[Any]) -> str:
@@ -304,26 +302,26 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str, place: str = "") -> E
     `hysteresis.trends`. place: where the family stands on other axes.
 
     A loop that closes decides nothing: a lag closes at either order (see `hysteresis`).
-    Nor does one that stays because nothing comes back: an absorbing state does that at
+    Nor does one that stays because no run returns: an absorbing state does that at
     transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)).
     """
     start, top = trend["weight_decay"], trend["weight_decay"] * trend["ramp_factor"]
     area = "none" if np.isnan(trend["area"]) else f"{trend['area']:.2g}"
-    said = (
+    text = (
         f"loop area {area} at the slowest of the ramps from {start:g} to {top:g}"
         f"{place and ' at '}{place}, {_exponent(trend)}"
     )
     limit, supports = str(trend["limit"]), UNDECIDED
     if trend["returns"] == trend["returns"]:
         moved = "fell" if trend["falls"] > 0 else "rose"
-        said += f"; {trend['returns']:.0%} of the runs that {moved} came back"
+        text += f"; {trend['returns']:.0%} of the runs that {moved} came back"
     if limit == "closes":
         limit = "closes, as a lag does at either order"
     elif limit == "stays" and trend["returns"] >= 0.5:
         supports = FIRST_ORDER
     elif limit == "stays":
         limit = "stays, since the way back leads nowhere"
-    return Evidence(quantity, "hysteresis", supports, f"{limit}: {said}")
+    return Evidence(quantity, "hysteresis", supports, f"{limit}: {text}")
 
 
 def _exponent(trend: Mapping[str, Any]) -> str:
@@ -346,8 +344,8 @@ def _with_ends(trend: Mapping[str, Any], wanted: tuple[str, str]) -> str:
 
 def falls(table: pd.DataFrame, x: str, quantity: str) -> bool:
     """Whether the quantity is smaller at the large end of x (at most widths)."""
-    of_quantity = table[table["quantity"] == quantity].sort_values(x)
-    ends = of_quantity.groupby("width")["mean"].agg(["first", "last"])
+    rows = table[table["quantity"] == quantity].sort_values(x)
+    ends = rows.groupby("width")["mean"].agg(["first", "last"])
     return bool((ends["last"] < ends["first"]).mean() > 0.5)
 
 
@@ -357,16 +355,16 @@ def verdict(rows: Iterable[Evidence]) -> tuple[str, str]:
     FIRST_ORDER or CONTINUOUS only where at least two kinds of evidence support it and
     no row supports the other.
     """
-    known = list(rows)
-    kinds = {k: {r.evidence for r in known if r.supports == k} for k in ORDERS}
-    counts = [sum(row.supports == kind for row in known) for kind in ORDERS]
-    said = ", ".join(f"{n} {kind}" for n, kind in zip(counts, ORDERS, strict=True))
+    rows = list(rows)
+    kinds = {k: {r.evidence for r in rows if r.supports == k} for k in ORDERS}
+    counts = [sum(row.supports == kind for row in rows) for kind in ORDERS]
+    text = ", ".join(f"{n} {kind}" for n, kind in zip(counts, ORDERS, strict=True))
     if kinds[FIRST_ORDER] and kinds[CONTINUOUS]:
-        return UNDECIDED, f"Undecided: the evidence disagrees ({said})."
+        return UNDECIDED, f"Undecided: the evidence disagrees ({text})."
     for kind in (FIRST_ORDER, CONTINUOUS):
         if len(kinds[kind]) >= FEWEST_KINDS:
-            return kind, f"The evidence supports a {kind} transition ({said})."
+            return kind, f"The evidence supports a {kind} transition ({text})."
         if kinds[kind]:
             alone = f"{min(kinds[kind])!r} alone supports a {kind} transition"
-            return UNDECIDED, f"Undecided: {alone} ({said})."
-    return UNDECIDED, f"Undecided: nothing found supports either order ({said})."
+            return UNDECIDED, f"Undecided: {alone} ({text})."
+    return UNDECIDED, f"Undecided: nothing found supports either order ({text})."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def all_hold(findings: Sequence[Finding]) -> bool:
 
 
 def explanation(entry: Reproduction, findings: Sequence[Finding]) -> str:
-    """Why it misses; empty where nothing does."""
+    """Why findings miss their tolerance; empty where all hold."""
     return "" if all_hold(findings) else entry.explained or UNEXPLAINED
 
 
@@ -50,7 +51,7 @@ def verdict_text(name: str, entry: Reproduction, findings: Sequence[Finding]) ->
 def verdict_markdown(
     name: str, entry: Reproduction, findings: Sequence[Finding]
 ) -> str:
-    """The same as a page."""
+    """The same as a page of markdown."""
     rows = [list(HEAD), ["---"] * len(HEAD), *map(cells, findings)]
     lines = [" | ".join(x.replace("|", r"\|") for x in row) for row in rows]
     grid = "\n".join(f"| {line} |" for line in lines)
@@ -59,19 +60,19 @@ def verdict_markdown(
     return "\n\n".join([*parts, *([f"Why it misses: {why}"] if why else [])]) + "\n"
 
 
-def totals(by_name: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
+def totals(compared: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
     """How many reproductions and findings hold, of how many."""
-    findings = [finding for findings_of in by_name.values() for finding in findings_of]
+    findings = list(itertools.chain.from_iterable(compared.values()))
     return {
-        "reproductions": len(by_name),
-        "reproductions_hold": sum(map(all_hold, by_name.values())),
+        "reproductions": len(compared),
+        "reproductions_hold": sum(map(all_hold, compared.values())),
         "findings": len(findings),
         "findings_hold": sum(finding.holds for finding in findings),
     }
 
 
-def totals_text(by_name: Mapping[str, Sequence[Finding]]) -> str:
-    counts = totals(by_name)
+def totals_text(compared: Mapping[str, Sequence[Finding]]) -> str:
+    counts = totals(compared)
     return (
         f"{counts['reproductions_hold']} of {counts['reproductions']} reproductions "
         f"hold; {counts['findings_hold']} findings of {counts['findings']} within "
@@ -80,7 +81,7 @@ def totals_text(by_name: Mapping[str, Sequence[Finding]]) -> str:
 
 
 def verdict(findings: Sequence[Finding] | None) -> str:
-    """In a few words; None where it was not run."""
+    """How many findings hold, in a few words; None: the reproduction was not run."""
     if findings is None:
         return "not run"
     held = sum(finding.holds for finding in findings)
@@ -108,7 +109,7 @@ def list_reproductions(out: Path, budget: str | None, as_json: bool) -> None:
 
 
 def cost_text(entry: Reproduction) -> str:
-    """Its cost on CPU and GPU."""
+    """What a reproduction costs on CPU and GPU."""
     on_gpu = "not known" if entry.gpu_s is None else f"about {human_time(entry.gpu_s)}"
     need = "; needs a GPU to be practical" if entry.gpu else ""
     return f"{human_time(entry.cpu_s)} on two CPU cores, GPU: {on_gpu}{need}"
@@ -128,9 +129,7 @@ def _last(folder: Path) -> dict[str, Any] | None:
         return {"problem": str(error)}
     if kept is None:
         return None
-    findings = [
-        Finding(*(row[key] for key in Finding._fields)) for row in kept["findings"]
-    ]
+    findings = [Finding(*(row[k] for k in Finding._fields)) for row in kept["findings"]]
     facts = {key: kept.get(key) for key in ("ended", "commit", "device", "seconds")}
     return {"verdict": verdict(findings), "holds": all_hold(findings), **facts}
 

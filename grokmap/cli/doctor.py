@@ -16,14 +16,14 @@ SLOW_SCATTER = ("0.10.2", "0.11.0")
 
 def warnings(facts: dict[str, Any]) -> list[str]:
     """What is known to be bad about this combination."""
-    lines = []
+    problems = []
     jaxlib = facts["versions"]["jaxlib"]
     if facts["backend"] == "gpu" and jaxlib in SLOW_SCATTER:
-        lines.append(
+        problems.append(
             f"jaxlib {jaxlib} on a GPU: float32 scatter-add is hundreds of times "
             "too slow; grokmap avoids it (kernel one_hot); prefer jaxlib >= 0.11.1"
         )
-    return lines
+    return problems
 
 
 def start_jax() -> None:

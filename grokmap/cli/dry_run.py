@@ -62,13 +62,13 @@ def _weights(sweep: Sweep, planned: list[Planned]) -> dict[str, Any]:
     if not sweep.save_weights:
         return {}
     return {
-        "weights_run_steps": sum(_again(sweep, run.n_steps) for run in planned),
+        "weights_run_steps": sum(_last_kept(sweep, run.n_steps) for run in planned),
         "weights_bytes": bytes_of_all(sweep, planned),
     }
 
 
-def _again(sweep: Sweep, n_steps: int) -> int:
-    """Steps to the last moment of a run at which weights are kept."""
+def _last_kept(sweep: Sweep, n_steps: int) -> int:
+    """The last step of a run at which weights are kept."""
     last = (
         n_steps if isinstance(m, str) else min(m, n_steps) for m in sweep.save_weights
     )
@@ -107,7 +107,7 @@ def _n_order_parameters(meter: Meter) -> int:
 
 
 def _shares(estimate: Estimate) -> dict[str, float]:
-    """Of the training time, by what it is spent on, where all of it is known."""
+    """Share of the training time that order parameters take; empty if not known."""
     if estimate.unknown or not estimate.training:
         return {}
     sparse = estimate.spent.get("cheap", 0.0) + estimate.spent.get("expensive", 0.0)
@@ -126,9 +126,8 @@ def _shares_alone(meter: Meter, estimate: Estimate) -> dict[str, float]:
         for name in names
     }
     return {
-        name: seconds_of_all(meter.works, {place: each}, cost_of[name])
-        / estimate.training
-        for name, each in dict(seconds).items()
+        name: seconds_of_all(meter.works, {place: s}, cost_of[name]) / estimate.training
+        for name, s in dict(seconds).items()
     }
 
 
@@ -201,5 +200,5 @@ def _bytes_of(run: Planned) -> float:
     system = run.run.system
     counts = n_records(run.n_steps, system)
     names = names_by_cost(system.order_parameters)
-    values = sum(counts[cost] * len(members) for cost, members in names.items())
+    values = sum(counts[cost] * len(quantities) for cost, quantities in names.items())
     return store.BYTES_A_RUN + store.BYTES_A_VALUE * values

@@ -54,7 +54,7 @@ def _multiples(text: str | None) -> list[float]:
     """The numbers of a comma-separated list.
 
     Raises:
-      SpecError: one that is no number.
+      SpecError: an entry is not a number.
     """
     try:
         return list(PATIENCE) if text is None else list(map(float, text.split(",")))

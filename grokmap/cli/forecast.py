@@ -71,7 +71,7 @@ def _print_forecasts(forecast: Forecast) -> None:
 
 
 def _steps(value: float) -> str:
-    """Four digits that count, always written out."""
+    """Four significant digits, never in scientific notation."""
     return f"{float(f'{value:.4g}'):.0f}"
 
 

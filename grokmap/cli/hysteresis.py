@@ -20,27 +20,24 @@ def measure_hysteresis(
 ) -> None:
     """Prints and writes the loop of every ramped run, and draws them."""
     to = outputs(path, out, formats, as_json)
-    hysteresis = find(open_result(path), quantity)
+    loops = find(open_result(path), quantity)
     name = "hysteresis" + ("" if quantity == "test_accuracy" else f"-{quantity}")
-    file = to.table(hysteresis.table, name)
+    file = to.table(loops.table, name)
     if as_json:
-        tables = {
-            "rates": json_rows(hysteresis.rates),
-            "trends": json_rows(hysteresis.trends),
-        }
+        tables = {"rates": json_rows(loops.rates), "trends": json_rows(loops.trends)}
         print(json.dumps({"file": name_of(file), "quantity": quantity, **tables}))
     else:
-        _print_rates(hysteresis)
+        _print_rates(loops)
         print_files(file)
-    drawing = draw(hysteresis)
+    drawing = draw(loops)
     to.figure(drawing.figure, drawing.data, name)
 
 
-def _print_rates(hysteresis: Hysteresis) -> None:
-    family = hysteresis.family
+def _print_rates(loops: Hysteresis) -> None:
+    family = loops.family
     heads = [*family, "steps up", "runs", "area [quartiles]", "rises at", "falls at"]
     print("  ".join(f"{head:>12}" for head in [*heads, "back at"]))
-    for row in hysteresis.rates.to_dict("records"):
+    for row in loops.rates.to_dict("records"):
         spread = _number(row["area"])
         if spread != "-":
             spread += f" [{row['area_q25']:.3g}, {row['area_q75']:.3g}]"
@@ -48,8 +45,8 @@ def _print_rates(hysteresis: Hysteresis) -> None:
         cells += [spread, *(_number(row[k]) for k in ("up_rise", "up_fall"))]
         cells += [_number(row["down_rise"])]
         print("  ".join(f"{cell:>12}" for cell in cells))
-    for row in hysteresis.trends.to_dict("records"):
-        print(order.loop_evidence(row, hysteresis.quantity, place_of(row, family)).why)
+    for row in loops.trends.to_dict("records"):
+        print(order.loop_evidence(row, loops.quantity, place_of(row, family)).why)
 
 
 def _number(value: float) -> str:

@@ -16,9 +16,9 @@ from grokmap.spec import System
 from grokmap.spec.words import SYSTEM_SIZES
 from grokmap.tasks import TASKS
 
-# Of what the sweep will take, as far as it is known: measuring may take as much.
+# Measuring may take this share of what the sweep will take, as far as it is known.
 SHARE = 0.1
-# Systems whose weights are counted; of more, each is taken for one beside it.
+# Systems whose weights are counted; of more, some take the count of a neighbour.
 MOST_COUNTED = 200
 
 
@@ -49,11 +49,8 @@ class Meter:
         started = time.monotonic()
         for _ in self._numbers():
             yield
-            estimated = self.estimate()
-            if (
-                not estimated.unknown
-                and time.monotonic() - started > SHARE * estimated.whole
-            ):
+            costs = self.estimate()
+            if not costs.unknown and time.monotonic() - started > SHARE * costs.whole:
                 return
 
     def _numbers(self) -> Iterator[None]:

@@ -36,7 +36,7 @@ class Outputs:
     said: bool = False
 
     def table(
-        self, rows: pd.DataFrame, name: str, kind: str = "parquet"
+        self, data: pd.DataFrame, name: str, kind: str = "parquet"
     ) -> Path | None:
         """Writes a table of the result, or beside --out; its file, if it is written.
 
@@ -48,7 +48,7 @@ class Outputs:
             return None
         root, stem = self._place("")
         stem = name if self.out is None else f"{stem}-{name}"
-        return store.write_export(root, f"{stem}.{kind}", rows)
+        return store.write_export(root, f"{stem}.{kind}", data)
 
     def figure(
         self, figure: Figure, data: pd.DataFrame, name: str, more: str = ""
@@ -66,11 +66,11 @@ class Outputs:
             return
         root, stem = self._place(f"{store.FIGURES}/{name}")
         for kind in self.kinds:
-            target = f"{stem}{more}.{kind}"
+            name_in_root = f"{stem}{more}.{kind}"
             if kind in TABLES:
-                file = store.write_export(root, target, data)
+                file = store.write_export(root, name_in_root, data)
             else:
-                file = disk.write_file(root, target, figure_bytes(figure, kind))
+                file = disk.write_file(root, name_in_root, figure_bytes(figure, kind))
             if not self.quiet:
                 print(shown(str(file)))
 
@@ -81,10 +81,10 @@ class Outputs:
             print(f"grokmap: {line}", file=sys.stderr)
         self.said = True
 
-    def _place(self, target: str) -> tuple[Path, str]:
+    def _place(self, default: str) -> tuple[Path, str]:
         """The root to write below, and the path from there, without suffix."""
         if self.out is None:
-            return self.result, target
+            return self.result, default
         if self.out.is_relative_to(self.result):
             return self.result, self.out.relative_to(self.result).as_posix()
         disk.make_root(self.out.parent)

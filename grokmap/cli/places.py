@@ -28,7 +28,7 @@ def read_places(texts: Sequence[str]) -> dict[str, float | str | bool]:
 
 
 def numbers(text: str, option: str, form: str, count: int) -> list[float]:
-    """So many finite numbers of a comma-separated list.
+    """The `count` finite numbers of a comma-separated list.
 
     Raises:
       SpecError: something else; says the form that `option` has.

@@ -45,7 +45,7 @@ SWEEPS = resources.files("grokmap.reproduce") / "sweeps"
 
 
 class Wanted(NamedTuple):
-    """Of `grokmap reproduce`, as typed."""
+    """The options of `grokmap reproduce`, as typed."""
 
     names: tuple[str, ...]
     every: bool
@@ -76,12 +76,12 @@ def reproduce_results(wanted: Wanted) -> int:
     start_jax()
     choice = choose(wanted, table.REPRODUCTIONS, devices.platform() != "cpu")
     _say_choice(choice, wanted.as_json)
-    by_name: dict[str, Sequence[Finding]] = {}
+    compared: dict[str, Sequence[Finding]] = {}
     code = 0
     for place, (name, cost) in enumerate(choice.costs.items(), 1):
         say(f"{name}: {place} of {len(choice.costs)}, about {human_time(cost)}")
         try:
-            by_name[name] = _reproduce(name, wanted, deadline)
+            compared[name] = _reproduce(name, wanted, deadline)
         except _Stopped as stop:
             code = stop.code
             break
@@ -93,7 +93,7 @@ def reproduce_results(wanted: Wanted) -> int:
             print(traceback.format_exc(), file=sys.stderr)
             reason = f"{type(error).__name__}: {error}"
             code = _say_failed(name, [reason], wanted.as_json)
-    _say_totals(by_name, choice, code, wanted.as_json)
+    _say_totals(compared, choice, code, wanted.as_json)
     return code
 
 
@@ -159,7 +159,7 @@ def _reproduce(name: str, wanted: Wanted, deadline: float) -> list[Finding]:
 
 
 def _train(name: str, path: Path, deadline: float, as_json: bool) -> None:
-    """Trains what is missing of a sweep of the package, by the road of any sweep.
+    """Trains what is missing of a sweep of the package, as `grokmap sweep` would.
 
     Raises:
       _Stopped: before it was over. _RunsFailedError: some runs raised.
@@ -184,12 +184,12 @@ def _trained(path: Path, entry: Reproduction) -> Trained:
 
 
 def _seconds(path: Path) -> float:
-    """Of training a sweep, in whatever sessions, without compiling."""
+    """Seconds of training a sweep over all its sessions, without compiling."""
     return sum(made.seconds for _, made in store.origins(path))
 
 
 def _plain(finding: Finding) -> Finding:
-    """With a verdict that JSON can hold, whatever numpy made of it."""
+    """The finding with a Python bool as its verdict: JSON has no numpy bool."""
     return finding._replace(holds=bool(finding.holds))
 
 
@@ -239,12 +239,12 @@ def _say_failed(name: str, problems: Sequence[str], as_json: bool) -> int:
 
 
 def _say_totals(
-    by_name: Mapping[str, Sequence[Finding]], choice: Choice, code: int, as_json: bool
+    compared: Mapping[str, Sequence[Finding]], choice: Choice, code: int, as_json: bool
 ) -> None:
-    open_ = [name for name in choice.costs if name not in by_name]
+    open_ = [name for name in choice.costs if name not in compared]
     if as_json:
-        print_event("result", **totals(by_name), unfinished=open_, exit_code=code)
+        print_event("result", **totals(compared), unfinished=open_, exit_code=code)
         return
-    print(totals_text(by_name))
+    print(totals_text(compared))
     if open_:
         print(f"unfinished: {', '.join(open_)}")

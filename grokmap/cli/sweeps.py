@@ -13,13 +13,13 @@ WIDTH = 88
 
 def list_sweeps(as_json: bool) -> None:
     """Prints each by name, with what it is for, its runs and what they cost."""
-    files = shipped.shipped().values()
+    entries = shipped.shipped().values()
     if as_json:
-        rows = [{"name": entry.name, "about": entry.about} for entry in files]
+        rows = [{"name": entry.name, "about": entry.about} for entry in entries]
         print(json.dumps({"sweeps": rows}, indent=2))
         return
-    wide = max((len(entry.name) for entry in files), default=0) + 2
-    for entry in files:
+    wide = max((len(entry.name) for entry in entries), default=0) + 2
+    for entry in entries:
         print(
             textwrap.fill(
                 entry.about,
@@ -31,7 +31,7 @@ def list_sweeps(as_json: bool) -> None:
 
 
 def print_sweep(name: str, as_json: bool) -> None:
-    """Prints the text of one, as it is."""
+    """Prints the text of a sweep file, unchanged."""
     text = shipped.find(name).file.read_text(encoding="utf-8")
     if as_json:
         print(json.dumps({"name": name.removesuffix(".toml"), "text": text}))

@@ -40,7 +40,7 @@ class Rate(NamedTuple):
 def measure_rate(
     compiled: Compiled, settings: Settings, runs: Sequence[Planned]
 ) -> Rate:
-    """What `measured` finds, all of it."""
+    """The `Rate` of all that `measured` yields."""
     seconds = dict(measured(compiled, settings, runs))
     return Rate(seconds.pop("step"), seconds)
 
@@ -48,7 +48,7 @@ def measure_rate(
 def measured(
     compiled: Compiled, settings: Settings, runs: Sequence[Planned]
 ) -> Iterator[tuple[str, float]]:
-    """("step", seconds), then those of a record of each cost class, as each is known.
+    """Yields ("step", seconds), then (cost class, seconds of a record), once known.
 
     Times chunks with short and long intervals, and what is measured less often.
     """
@@ -63,7 +63,7 @@ def measured(
 
     def seconds_a_record(interval: int) -> float:
         few = seconds_of_chunk(interval, RECORDS)
-        # Enough of them to be told from the price of a call.
+        # Enough records that the overhead of a call does not show.
         records = min(SLOTS, max(RECORDS, int(RECORDS * ENOUGH / few)))
         repeats = 3 if few < SLOW else 1
         times = [seconds_of_chunk(interval, records) for _ in range(repeats)]
@@ -80,7 +80,7 @@ def measured(
 
 
 def _measurements(system: System, settings: Settings) -> dict[str, Any]:
-    """For each cost class but the dense: its measurement of all lanes, on its own."""
+    """By cost class but the dense: the compiled function that measures all lanes."""
     return {
         cost: jax.jit(on_lanes(function, settings.together))
         for cost, function in build_program(system, settings).measure.items()
@@ -139,7 +139,7 @@ def _slots(settings: Settings, interval: int, records: int) -> Slots:
 
 
 def seconds_of(call: Callable[[], Any], repeats: int = 3) -> float:
-    """The shortest of a few calls, after one that warms up; one call if it is slow."""
+    """Seconds of the fastest of a few calls after a warm-up; of one if it is slow."""
     jax.block_until_ready(call())
     times: list[float] = []
     while len(times) < repeats and sum(times) < SLOW:

@@ -134,7 +134,7 @@ def usable_cores() -> int:
 
 
 def platform() -> str:
-    """Of the local devices: cpu, gpu."""
+    """The platform of the local devices: cpu or gpu."""
     return str(jax.local_devices()[0].platform)
 
 
@@ -277,7 +277,7 @@ def build_program(system: System, settings: Settings) -> Program:
 
 
 def compiler_options() -> dict[str, Any]:
-    """Of XLA, for the local devices."""
+    """Options of XLA for the local devices."""
     # Each core trains its own lane: products split over cores would only wait for
     # each other (measured: up to 30 % at p = 97).
     on_cpu = platform() == "cpu"
@@ -285,7 +285,7 @@ def compiler_options() -> dict[str, Any]:
 
 
 def _shapes_of_inputs(n: int) -> tuple[Any, ...]:
-    """Of `refill`, behind the lanes: fresh, control, n_train, seed."""
+    """Shapes of what `refill` takes after the lanes: fresh, control, n_train, seed."""
 
     def numbers(dtype: Any) -> Any:
         return jax.ShapeDtypeStruct((n,), dtype)
@@ -295,7 +295,7 @@ def _shapes_of_inputs(n: int) -> tuple[Any, ...]:
 
 
 def _shapes_of_slots(n: int | None) -> Slots:
-    """Slots of each of n lanes, or (None) of all together."""
+    """Shapes of the slots of each of n lanes, or (None) of all lanes together."""
     lanes = () if n is None else (n,)
     flags = jax.ShapeDtypeStruct((*lanes, SLOTS), jnp.bool_)
     return Slots(

@@ -16,7 +16,7 @@ COSTS = ("step", "dense", "cheap", "expensive")
 
 
 class Work(NamedTuple):
-    """What is to do of one system.
+    """The work that a sweep leaves to one system.
 
     steps: over all its runs, those on small training sets counted in parts of the
     most expensive run's; records: of each cost class. examples, train: of its task and
@@ -100,8 +100,8 @@ def seconds_of_all(
     def each(place: int) -> float:
         if place in known:
             return known[place]
-        work = works[place].arithmetic(cost)
-        like = min(known, key=lambda k: abs(math.log(work / works[k].arithmetic(cost))))
-        return known[like] * work / works[like].arithmetic(cost)
+        ops = works[place].arithmetic(cost)
+        near = min(known, key=lambda k: abs(math.log(ops / works[k].arithmetic(cost))))
+        return known[near] * ops / works[near].arithmetic(cost)
 
     return sum(each(k) * work.times(cost) for k, work in enumerate(works))

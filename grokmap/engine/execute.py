@@ -33,9 +33,9 @@ from grokmap.errors import GrokmapError
 from grokmap.plan import Planned
 from grokmap.spec import Control, System
 
-# Of a `Lane`: what steps change, and so what is kept of it.
+# Fields of a `Lane` that steps change: only these are kept in a checkpoint.
 TRAINED = ("params", "opt_state", "step", "diverged_step")
-# Between two checkpoints of the runs in training.
+# Seconds between two checkpoints of the runs in training.
 KEEP_SECONDS = 120.0
 
 
@@ -44,11 +44,11 @@ class Tuning(NamedTuple):
 
     cpu_chunk_flops, cpu_least_flops: a chunk's arithmetic on one core, at most and at
       least: some 0.2 s, and 5 ms.
-    gpu_chunk_steps: steps of a chunk on a GPU: long against a dispatch, and so that
-      lanes that were just filled, which are recorded often, do not slow the others
-      down much.
-    runs_together, seconds_together: runs that are over wait for company, since one file
-      a run would be many small files.
+    gpu_chunk_steps: steps of a chunk on a GPU: enough to hide the cost of a dispatch,
+      and that lanes that were just filled, which are recorded often, do not slow the
+      others down much.
+    runs_together, seconds_together: after how many finished runs, or how long, they
+      are handed out together, since one file a run would be many small files.
     """
 
     cpu_chunk_flops: float = 1e10
@@ -97,9 +97,9 @@ class Progress(NamedTuple):
 class Hooks(NamedTuple):
     """What `execute` tells and asks between two chunks.
 
-    keep: given all runs in training, every `keep_seconds` and before a stop; what it
-      was given before is over or in it again. kept: a run as it was kept, if it was.
-    refused: told why a run that was kept starts again.
+    keep: called with all runs in training, every `keep_seconds` and before a stop; runs
+      of an earlier call are over or included again. kept: the kept state of a run, or
+      None. refused: called with the reason why a run that was kept starts again.
     """
 
     on_progress: Callable[[Progress], None] = lambda progress: None
@@ -270,12 +270,12 @@ def resume(
     fresh: list[int],
     hooks: Hooks,
 ) -> Any:
-    """`lanes`, those that were just given a run that was kept as they were then.
+    """`lanes`, with the kept state restored in those that were just given a run.
 
     lanes: initialised, see `refill`: what no step changes is not kept.
 
     Runs kept under other settings, by other versions or on another device start again:
-    as they stand they would be neither's.
+    continued, their numbers would be reproducible under neither.
     """
     leaves, tree = jax.tree.flatten(_trained_part(lanes))
     shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves]

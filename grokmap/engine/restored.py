@@ -173,7 +173,7 @@ def _slots_to(
 
 
 def settings_of(planned: Sequence[Planned], tile: int | None) -> Settings:
-    """Settings of a training again; planned: all runs of the sweep of one system;
+    """Settings to train runs again; planned: all runs of the sweep of one system;
     tile: that of the first training, as its file says."""
     return choose_settings(planned[0].run.system, planned, None, tile)
 

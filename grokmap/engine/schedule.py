@@ -107,12 +107,12 @@ class RunState:
 
     def _only_due(self, rows: Floats, places: slice) -> Floats:
         """`rows` of these places of `steps`, NaN where a quantity is not due."""
-        kept, first = rows.copy(), 0
+        values, first = rows.copy(), 0
         for cost, names in self.names.items():
             not_due = ~getattr(self.due, cost)[places]
-            kept[not_due, first : first + len(names)] = np.nan
+            values[not_due, first : first + len(names)] = np.nan
             first += len(names)
-        return kept
+        return values
 
     def stops(self, budget: int) -> npt.NDArray[np.int64]:
         """Places in `steps` of the records due within `budget` steps from now."""
@@ -120,7 +120,7 @@ class RunState:
         return np.arange(self.taken, within)
 
     def take(self, stops: npt.NDArray[np.int64], rows: Floats) -> int:
-        """Keeps what is its own of a chunk's records; returns the steps it needed.
+        """Appends this run's records of a chunk; returns the steps that it needed.
 
         stops: [R] steps from the chunk's start; rows: [R, columns].
         """
@@ -128,8 +128,8 @@ class RunState:
         end = min(int(at[-1]), self.planned.n_steps)
         taken = self.taken + int(np.sum(self.steps[self.taken :] <= end))
         wanted = slice(self.taken, taken)
-        due = rows[np.searchsorted(at, self.steps[wanted])]
-        self.values.append(self._only_due(due, wanted))
+        run_rows = rows[np.searchsorted(at, self.steps[wanted])]
+        self.values.append(self._only_due(run_rows, wanted))
         trained, self.step, self.taken = end - self.step, int(at[-1]), taken
         return trained
 
@@ -138,7 +138,7 @@ class RunState:
 
         Over: at its budget's end, diverged, or its label is final (see
         `classify.over_at`) at a record of everything. Of a ramped run nothing is
-        over before its end: its way back is what it is for.
+        over before its end: the fall of its weight decay is what it measures.
         """
         self.values = [np.concatenate(self.values)]
         step, values = self.steps[: self.taken], self.values[0]
@@ -183,9 +183,9 @@ def slots_of(states: Sequence[RunState], budget: int, n_slots: int) -> Slots:
     left = max(state.planned.n_steps - state.step for state in states)
     length = min(budget, left)
     places = [state.stops(length) for state in states]
-    offsets_of = [s.steps[at] - s.step for s, at in zip(states, places, strict=True)]
-    offsets = np.unique(np.concatenate([*offsets_of, [length]]))[:n_slots]
-    for state, at, offset in zip(states, places, offsets_of, strict=True):
+    run_offsets = [s.steps[at] - s.step for s, at in zip(states, places, strict=True)]
+    offsets = np.unique(np.concatenate([*run_offsets, [length]]))[:n_slots]
+    for state, at, offset in zip(states, places, run_offsets, strict=True):
         inside = offset <= offsets[-1]
         slot = np.searchsorted(offsets, offset[inside])
         due[0, slot] |= state.due.cheap[at[inside]]
@@ -200,7 +200,7 @@ def steps_alike(
     """Steps for each run that cost about the same, so that no lane waits for another.
 
     At most `flops`, at 6 n N p a step, and until the first run is at its end; but at
-    least `least`, since every chunk has its own price, and at least one step.
+    least `least`, since every chunk has an overhead, and at least one step.
     """
     left = [
         (state.planned.n_steps - state.step) * flops_of_step(state.planned)
@@ -215,7 +215,7 @@ def steps_alike(
 
 
 def flops_of_step(planned: Planned) -> float:
-    """Of the products with the readout, or about that of other networks."""
+    """Flops of the products with the readout, about right for other networks."""
     system = planned.run.system
     layers = max(1, system.depth, system.n_inputs // max(system.modulus, 1))
     return 6.0 * planned.n_train * max(system.width, 1) * max(system.modulus, layers)

@@ -63,10 +63,10 @@ def _limits(sweep: Sweep) -> Iterator[float]:
         }
     )
     runs = itertools.groupby(expand(points), lambda run: run.system)
-    for system, members in runs:
+    for system, system_runs in runs:
         curvature = _curvature_of(system)
         n_examples = TASKS[system.task].shape(system).n_examples
-        for run in members:
+        for run in system_runs:
             control = run.control
             n_train = n_train_of(control.train_fraction, n_examples)
             top = float(curvature(control, jnp.int32(n_train), jnp.uint32(run.seed)))

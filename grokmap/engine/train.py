@@ -82,8 +82,8 @@ def names_by_cost(order_parameters: tuple[str, ...]) -> dict[str, tuple[str, ...
     """What is recorded at each cadence, in the order of `COSTS`; none is empty."""
     names = {"dense": tuple(op.HEALTH)}
     for cost in op.COSTS[1:]:
-        members = [n for n in order_parameters if op.ORDER_PARAMETERS[n].cost == cost]
-        names |= {cost: tuple(members)} if members else {}
+        subset = [n for n in order_parameters if op.ORDER_PARAMETERS[n].cost == cost]
+        names |= {cost: tuple(subset)} if subset else {}
     return names
 
 

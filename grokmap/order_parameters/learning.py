@@ -40,9 +40,9 @@ def _correct(snapshot: Snapshot) -> jax.Array:
         return right if tolerance else jnp.full_like(right, jnp.nan)
     scores = _scores(snapshot)
     target = jnp.arange(scores.shape[-1])[None, :] == snapshot.label[:, None]
-    of_label = jnp.max(jnp.where(target, scores, -jnp.inf), axis=-1)
+    target_score = jnp.max(jnp.where(target, scores, -jnp.inf), axis=-1)
     others = jnp.max(jnp.where(target, -jnp.inf, scores), axis=-1)
-    return (of_label > others).astype(jnp.float32)
+    return (target_score > others).astype(jnp.float32)
 
 
 def train_loss(snapshot: Snapshot) -> jax.Array:
@@ -101,8 +101,8 @@ def weight_norm_readout(snapshot: Snapshot) -> jax.Array:
 
 
 def _norm_of(snapshot: Snapshot, name: str) -> jax.Array:
-    known = name in snapshot.params
-    return norm(snapshot.params[name]) if known else undefined()
+    present = name in snapshot.params
+    return norm(snapshot.params[name]) if present else undefined()
 
 
 def weight_motion(snapshot: Snapshot) -> jax.Array:

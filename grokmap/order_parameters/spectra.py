@@ -122,13 +122,13 @@ def ipr(snapshot: Snapshot) -> jax.Array:
 def quadruples(order: int) -> npt.NDArray[np.int64]:
     """[256, 4] fixed random residues with a + b = c + d mod m, {a, b} != {c, d}."""
     rng = np.random.default_rng(order)
-    parts: list[npt.NDArray[np.int64]] = []
-    while sum(map(len, parts)) < N_QUADRUPLES:
+    batches: list[npt.NDArray[np.int64]] = []
+    while sum(map(len, batches)) < N_QUADRUPLES:
         a, b, c = rng.integers(0, order, (3, 16 * N_QUADRUPLES))
         d = (a + b - c) % order
         trivial = (c == a) | (c == b)
-        parts.append(np.stack([a, b, c, d], axis=1)[~trivial])
-    return np.concatenate(parts)[:N_QUADRUPLES]
+        batches.append(np.stack([a, b, c, d], axis=1)[~trivial])
+    return np.concatenate(batches)[:N_QUADRUPLES]
 
 
 def rqi(snapshot: Snapshot) -> jax.Array:

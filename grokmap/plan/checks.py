@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from grokmap import plugins
 from grokmap.errors import short
@@ -95,9 +95,9 @@ def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterato
     if bad & {"horizon", "n_steps", *RAMP_CONTROLS} or _wants_ramp(sweep):
         return
     if (sweep.horizon is None) == (sweep.n_steps is None):
-        how = "both" if sweep.horizon else "neither"
+        which = "both" if sweep.horizon else "neither"
         way_out = "; -s horizon=none takes one out" if sweep.horizon else ""
-        yield f"give horizon (decay times) or n_steps (fixed); {how} found{way_out}"
+        yield f"give horizon (decay times) or n_steps (fixed); {which} found{way_out}"
     if sweep.n_steps is not None:
         for key in sorted(given & {"min_steps", "max_steps"}):
             yield f"{key}: goes with horizon, not with n_steps; -s {key}=none"
@@ -174,8 +174,7 @@ def _check_optimizer(sweep: Sweep) -> Iterator[str]:
 
 def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
     """A control that no combination reads is an error, not a flat axis."""
-    combinations = sweep.combinations()
-    read = dict.fromkeys(key for each in combinations for key in controls_chosen(each))
+    read = _read_by_any(sweep, controls_chosen)
     for key in CHOSEN_CONTROLS:
         if key in given and key not in read:
             yield (
@@ -188,14 +187,22 @@ def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
 
 def _check_sizes(sweep: Sweep, given: set[str]) -> Iterator[str]:
     """A size that no combination reads, likewise."""
-    combinations = sweep.combinations()
-    read = dict.fromkeys(key for each in combinations for key in _sizes_of(each))
+    read = _read_by_any(sweep, _sizes_of)
     for key in SYSTEM_SIZES:
         if key in given and key not in read:
             yield (
                 f"{key}: ignored by task {_quoted(sweep, 'task')} and model "
                 f"{_quoted(sweep, 'model')} (they read {', '.join(read)})"
             )
+
+
+def _read_by_any(
+    sweep: Sweep, keys_read: Callable[[Combination], Iterable[str]]
+) -> dict[str, None]:
+    """The keys that some combination of the choices reads, each once, in order."""
+    return dict.fromkeys(
+        k for chosen in sweep.combinations() for k in keys_read(chosen)
+    )
 
 
 def _quoted(sweep: Sweep, key: str) -> str:
@@ -211,12 +218,12 @@ def _check_combinations(
 ) -> Iterator[str]:
     """Problems of single combinations of the choices, which are named where some have
     the problem and others do not."""
-    by_problem: dict[str, list[Combination]] = {}
+    affected: dict[str, list[Combination]] = {}
     for chosen in known:
         part = part_of(sweep, chosen)
         for problem in dict.fromkeys(_check_one(part, chosen, bad)):
-            by_problem.setdefault(problem, []).append(chosen)
-    for problem, where in by_problem.items():
+            affected.setdefault(problem, []).append(chosen)
+    for problem, where in affected.items():
         yield problem if len(where) == len(known) else problem + _named(sweep, where)
 
 

@@ -50,10 +50,10 @@ def gather(
     table = pd.DataFrame(
         [_cell(group, x, y, shade, grokked) for _, group in runs.groupby(keys)]
     )
-    # Rows with places of their own, as `refine` makes them, have own neighbours.
+    # Rows differ in x on a decay rate axis, and where `refine` added runs.
     ragged = len(table) < table["x"].nunique() * table["y"].nunique()
-    own_rows = x == "decay_rate" or (ragged and y != "decay_rate")
-    table = _edges(table, "x", x_log, by="y" if own_rows else None)
+    by_row = x == "decay_rate" or (ragged and y != "decay_rate")
+    table = _edges(table, "x", x_log, by="y" if by_row else None)
     table = _edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
     return Cells(table, x_log, y_log)
 

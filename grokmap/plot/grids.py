@@ -63,7 +63,7 @@ def _draw_phases(panel: Any, phases: Names) -> None:
 
 
 def _initial(name: str) -> str:
-    """First letter; X for confusion, which shares its own with comprehension."""
+    """First letter; X for confusion, since comprehension has the same one."""
     return "X" if name == "confusion" else name[:1].upper()
 
 

@@ -52,12 +52,10 @@ def hysteresis_loops(
         grid = top.subplots(
             len(groups), len(steps), squeeze=False, sharey=True, sharex="row"
         )
-        for i, (key, members) in enumerate(groups):
+        for i, (key, group) in enumerate(groups):
             for j, ramp in enumerate(steps):
                 axes = grid[i, j]
-                _draw_loops(
-                    axes, members[members["ramp_steps"] == ramp]["run_id"], loops
-                )
+                _draw_loops(axes, group[group["ramp_steps"] == ramp]["run_id"], loops)
                 if i == 0:
                     axes.set_title(f"{ramp:g} steps up", fontsize=7, pad=3)
             name = _name(dict(zip(family, key, strict=True)))
@@ -94,14 +92,14 @@ def _draw_areas(
     figure: Any, rates: pd.DataFrame, family: Sequence[str], label: str
 ) -> None:
     axes = figure.subplots()
-    for i, (key, members) in enumerate(rates.groupby(list(family), dropna=False)):
-        members = members.sort_values("ramp_rate").dropna(subset="area")
-        if members.empty:  # all of them diverged
+    for i, (key, group) in enumerate(rates.groupby(list(family), dropna=False)):
+        group = group.sort_values("ramp_rate").dropna(subset="area")
+        if group.empty:  # all of them diverged
             continue
-        middle = members["area"].to_numpy()
-        spread = np.abs(members[["area_q25", "area_q75"]].to_numpy().T - middle)
+        middle = group["area"].to_numpy()
+        spread = np.abs(group[["area_q25", "area_q75"]].to_numpy().T - middle)
         axes.errorbar(
-            members["ramp_rate"],
+            group["ramp_rate"],
             middle,
             spread,
             color=LINES[i % len(LINES)],

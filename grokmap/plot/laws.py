@@ -35,8 +35,8 @@ def law_residuals(table: pd.DataFrame) -> Figure:
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
         for axes, name in zip(grid.ravel(), names, strict=False):
-            of_law = table[table["law"] == name]
-            _residual_panel(axes, of_law, dict(zip(alphas, shades, strict=True)))
+            part = table[table["law"] == name]
+            _residual_panel(axes, part, dict(zip(alphas, shades, strict=True)))
         for axes in grid.ravel()[len(names) :]:
             axes.set_visible(False)
         for axes in grid.ravel()[max(0, len(names) - COLUMNS) : len(names)]:
@@ -48,9 +48,9 @@ def law_residuals(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _residual_panel(axes: Any, of_law: pd.DataFrame, shades: dict[float, Any]) -> None:
+def _residual_panel(axes: Any, table: pd.DataFrame, shades: dict[float, Any]) -> None:
     axes.axhline(0, color="black", linewidth=0.6)
-    for alpha, runs in of_law.groupby("alpha"):
+    for alpha, runs in table.groupby("alpha"):
         for grokked, face in ((False, "none"), (True, shades[alpha])):
             part = runs[runs["grokked"] == grokked]
             part = part[part["residual"].abs() <= LIMIT]
@@ -75,7 +75,7 @@ def _residual_panel(axes: Any, of_law: pd.DataFrame, shades: dict[float, Any]) -
     axes.set_xscale("log")
     label_log(axes.xaxis)
     axes.set_ylim(-LIMIT - 0.2, LIMIT + 0.2)
-    first = of_law.iloc[0]
+    first = table.iloc[0]
     clock = r"$t_{\mathrm{mem}}$ + " if first["clock"] == "t_mem" else ""
     title = f"{clock}{first['law']}, $\\Delta$AIC {first['delta_aic']:.0f}"
     axes.set_title(title, fontsize=6.5, pad=3)
@@ -128,16 +128,16 @@ def _by_number(system: str) -> tuple[float, str]:
         return 0.0, system
 
 
-def _master_panel(axes: Any, points: pd.DataFrame, systems: list[str]) -> None:
-    alphas = np.sort(points["alpha"].unique())
+def _master_panel(axes: Any, table: pd.DataFrame, systems: list[str]) -> None:
+    alphas = np.sort(table["alpha"].unique())
     gap = np.diff(alphas).min() if len(alphas) > 1 else 0.1
     for i, system in enumerate(systems):
-        runs = points[points["system"] == system]
+        runs = table[table["system"] == system]
         # Side by side, so that systems do not hide each other.
         shift = (i - (len(systems) - 1) / 2) * gap * 0.18
         axes.scatter(
             runs["alpha"] + shift,
-            runs["value"] / points["value"].median(),
+            runs["value"] / table["value"].median(),
             s=9,
             marker=MARKERS[i % len(MARKERS)],
             color=SYSTEMS[i % len(SYSTEMS)],
@@ -145,11 +145,11 @@ def _master_panel(axes: Any, points: pd.DataFrame, systems: list[str]) -> None:
             linewidths=0,
             label=system.replace("width=", "N = "),
         )
-    low, high = points["value"].min(), points["value"].max()
+    low, high = table["value"].min(), table["value"].max()
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter("{x:.3g}")
     axes.set_xlabel(r"$\alpha$")
     axes.set_title(
-        f"{points['panel'].iloc[0]}\nlargest / smallest {high / low:.3g}", fontsize=7
+        f"{table['panel'].iloc[0]}\nlargest / smallest {high / low:.3g}", fontsize=7
     )
     axes.axhline(1, color=COLOURS["no-learning"], linewidth=0.7)

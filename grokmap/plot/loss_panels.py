@@ -29,7 +29,7 @@ def loss_curves(trajectories: pd.DataFrame, runs: pd.DataFrame, by: str) -> Figu
         for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
             for (_, run), shade in zip(runs.iterrows(), shades, strict=True):
                 records = by_run[run["run_id"]]
-                # Step 0 has no place on a log axis: it stands at 1/2, before step 1.
+                # A log axis has no 0: step 0 is drawn at 1/2, before step 1.
                 time = records["step"].to_numpy(float).clip(0.5)
                 label = f"{SYMBOLS.get(by, by)} = {run[by]:g}"
                 axes.plot(time, records[name], color=shade, linewidth=1, label=label)

@@ -127,8 +127,8 @@ def _draw_curves(
     low, high = cells["x"].min(), cells["x"].max()
     fine = (np.geomspace if scales.log else np.linspace)(low, high, 800)
     for size, look in looks.items():
-        rows = _rows(table, "p_grok", size)
-        _points(axes, rows["x"], rows, look)
+        shares = _rows(table, "p_grok", size)
+        _points(axes, shares["x"], shares, look)
         half, slope = (_value(table, name, size) for name in ("half", "slope"))
         if np.isfinite(half):
             fit = expit(slope * (place(fine) - place(half)))
@@ -150,10 +150,10 @@ def _draw_cumulants(
 ) -> None:
     is_lower = False
     for size, look in looks.items():
-        rows = _rows(table, "binder", size)
-        axes.plot(rows["x"], rows["value"], color=look["color"], linewidth=0.9)
-        _points(axes, rows["x"], rows, look)
-        lower = rows.loc[rows["value"] < LOWEST, "x"]
+        cells = _rows(table, "binder", size)
+        axes.plot(cells["x"], cells["value"], color=look["color"], linewidth=0.9)
+        _points(axes, cells["x"], cells, look)
+        lower = cells.loc[cells["value"] < LOWEST, "x"]
         axes.plot(lower, np.full(len(lower), LOWEST), **BELOW, color=look["color"])
         is_lower |= len(lower) > 0
     crossings = _rows(table, "binder_crossing").dropna(subset="value")
@@ -183,11 +183,11 @@ def _draw_collapse(
     exponent = _value(table, "collapse_inverse_nu")
     collapses = bool(np.isfinite(x_c))
     for size, look in looks.items():
-        rows = _rows(table, "p_grok", size)
+        shares = _rows(table, "p_grok", size)
         centre = x_c if collapses else _value(table, "half", size)
         if np.isfinite(centre):
             stretch = size**exponent if collapses else 1.0
-            _points(axes, (place(rows["x"]) - place(centre)) * stretch, rows, look)
+            _points(axes, (place(shares["x"]) - place(centre)) * stretch, shares, look)
     symbol, letter = scales.symbol, scales.letter
     zero = rf"{symbol}_c" if collapses else rf"{symbol}_{{1/2}}({letter})"
     distance = rf"\ln({symbol} / {zero})" if scales.log else rf"{symbol} - {zero}"
@@ -225,9 +225,9 @@ def _draw_times(
     largest = factors["size"].max() if len(factors) else np.nan
     scale = 1 + c / largest if np.isfinite(c) else 1.0
     for size, look in looks.items():
-        rows = factors[factors["size"] == size]
-        bounds = rows.assign(**{k: rows[k] * scale for k in ("value", "low", "high")})
-        _points(axes, 1 / rows["size"], bounds, look)
+        part = factors[factors["size"] == size]
+        bounds = part.assign(**{k: part[k] * scale for k in ("value", "low", "high")})
+        _points(axes, 1 / part["size"], bounds, look)
     below = r"t_\infty" if np.isfinite(c) else rf"t_{{{largest:g}}}"
     unit = r"t_{\mathrm{grok}}" + (r"\, r" if scales.clock == "decay" else "")
     if np.isfinite(c):
@@ -238,9 +238,9 @@ def _draw_times(
         axes.plot(inverse, line, color="black", linewidth=0.9, label=text)
         top = axes.get_ylim()
         label = f"the same, each ${scales.symbol}$ alone"
-        for amplitude in total["value"][total["x"].notna()].dropna():
+        for c_at_x in total["value"][total["x"].notna()].dropna():
             look = {"color": "0.7", "linewidth": 0.5, "zorder": 0, "label": label}
-            axes.plot(inverse, 1 + amplitude * inverse, **look)
+            axes.plot(inverse, 1 + c_at_x * inverse, **look)
             label = ""
         axes.set_ylim(top)  # the lines of single x may leave the panel
         handles, labels = axes.get_legend_handles_labels()

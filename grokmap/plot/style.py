@@ -32,7 +32,7 @@ STYLE: Any = {
     "hatch.linewidth": 0.5,
     "pdf.fonttype": 42,  # text stays text in the PDF
     "svg.fonttype": "none",
-    "svg.hashsalt": "grokmap",  # ids of an SVG are random else
+    "svg.hashsalt": "grokmap",  # ids of an SVG are random otherwise
     "figure.dpi": 150,
 }
 # No dates: the same table gives the same bytes.

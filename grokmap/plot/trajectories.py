@@ -60,12 +60,9 @@ CURVES = (*_PAIRS[0], *_PAIRS[1], "weight_norm")
 
 
 def _draw_run(
-    column: Any,
-    records: pd.DataFrame,
-    run: pd.Series,
-    order_parameters: Mapping[str, bool],
+    column: Any, records: pd.DataFrame, run: pd.Series, logs: Mapping[str, bool]
 ) -> None:
-    # Step 0 has no place on a log axis: it stands at 1/2, ahead of step 1.
+    # A log axis has no 0: step 0 is drawn at 1/2, before step 1.
     time = records["step"].to_numpy(float).clip(0.5)
     for axes, pair in zip(column, _PAIRS, strict=False):
         for name, colour in zip(pair, ("#000000", "#D55E00"), strict=True):
@@ -77,7 +74,7 @@ def _draw_run(
     column[1].set_yscale("log")
     label_log(column[1].yaxis)
     column[2].plot(time, records["weight_norm"], color="#000000", linewidth=1.1)
-    for axes, (name, log) in zip(column[3:], order_parameters.items(), strict=True):
+    for axes, (name, log) in zip(column[3:], logs.items(), strict=True):
         known = records[records[name].notna()]
         steps = known["step"].to_numpy(float).clip(0.5)
         axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)

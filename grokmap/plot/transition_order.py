@@ -39,10 +39,10 @@ def order_panels(
             layout="constrained",
         )
         grid = figure.subplots(len(values), columns, squeeze=False, width_ratios=ratios)
-        for i, (name, by_x) in enumerate(values.items()):
+        for i, (name, samples) in enumerate(values.items()):
             cells = table[table["quantity"] == name]
             last = i == len(values) - 1
-            _histograms(grid[i, :-2], by_x, cells, x, labels[name], widths)
+            _histograms(grid[i, :-2], samples, cells, x, labels[name], widths)
             _lines(grid[i, -2], cells, x, "mean", labels[name])
             _lines(grid[i, -1], cells, x, "binder", "Binder cumulant $U$")
             if cells["binder"].isna().all():
@@ -61,17 +61,17 @@ def _histograms(
     label: str,
     widths: Sequence[int],
 ) -> None:
-    every = np.concatenate(list(values.values())) if values else np.zeros(1)
-    low, high = every.min(), every.max()
+    pooled = np.concatenate(list(values.values())) if values else np.zeros(1)
+    low, high = pooled.min(), pooled.max()
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    at = cells[cells["at_boundary"]].set_index("width")
+    boundary = cells[cells["at_boundary"]].set_index("width")
     for axes, width in zip(row, widths, strict=True):
         axes.hist(values.get(width, []), edges, color=COLOURS["grok"])
         axes.set_xlabel(label, fontsize=7)
         axes.tick_params(labelsize=6)
         axes.yaxis.get_major_locator().set_params(integer=True)
-        if width in at.index:
-            cell = at.loc[width]
+        if width in boundary.index:
+            cell = boundary.loc[width]
             where = rf"$N$ = {width}, $\lambda$ = {cell[x]:.3g}"
             where = where if x == "weight_decay" else f"$N$ = {width}, {cell[x]:.3g}"
             known = pd.notna(cell["p_dip"])  # too few seeds have none
@@ -81,15 +81,15 @@ def _histograms(
 
 
 def _lines(axes: Any, cells: pd.DataFrame, x: str, column: str, label: str) -> None:
-    for i, (width, of_width) in enumerate(cells.groupby("width")):
-        of_width = of_width.sort_values(x)
+    for i, (width, rows) in enumerate(cells.groupby("width")):
+        rows = rows.sort_values(x)
         style = {
             "color": LINES[i % len(LINES)],
             "marker": MARKERS[i % len(MARKERS)],
             "markersize": 3,
             "linewidth": 0.9,
         }
-        axes.plot(of_width[x], of_width[column], label=f"{width}", **style)
+        axes.plot(rows[x], rows[column], label=f"{width}", **style)
     if cells[x].min() > 0:
         axes.set_xscale("log")
         label_log(axes.xaxis)

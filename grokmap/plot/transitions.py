@@ -99,8 +99,8 @@ def transition_table(panels: Mapping[str, Panel], times: Floats) -> pd.DataFrame
     parts = []
     for name, panel in panels.items():
         for system, values in panel.values.items():
-            at, (low, middle, high) = _quartiles(values, times)
-            columns = {"time": at, "q25": low, "median": middle, "q75": high}
+            drawn, (low, middle, high) = _quartiles(values, times)
+            columns = {"time": drawn, "q25": low, "median": middle, "q75": high}
             part = pd.DataFrame(columns)
             if several:
                 part.insert(0, "system", system)

@@ -91,10 +91,10 @@ def _norms(tables: Sequence[pd.DataFrame]) -> dict[str, Normalize]:
 def _draw_row(axes: Any, row: Map, plane: Plane, norms: dict[str, Normalize]) -> None:
     # Only the edges of the cells and what is censored are drawn of these.
     cells = gather(row.runs.assign(none=np.nan), plane, "none", ())
-    named = row.cells.assign(spread=row.cells["p_grok_high"] - row.cells["p_grok_low"])
-    named = named.rename(columns={plane.x: "x", plane.y: "y"})
+    values = row.cells.assign(spread=row.cells["p_grok_high"] - row.cells["p_grok_low"])
+    values = values.rename(columns={plane.x: "x", plane.y: "y"})
     table = cells.table[["x", "y", "x_low", "x_high", "y_low", "y_high", "censored"]]
-    table = table.merge(named, on=["x", "y"])
+    table = table.merge(values, on=["x", "y"])
     for name, place in zip(COLUMNS, axes, strict=True):
         place.set_facecolor("#EEEEEE")
         shade(place, table[np.isfinite(table[name])], name, norms[name])

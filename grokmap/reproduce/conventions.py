@@ -30,8 +30,8 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     for sweep, (convention, exponent) in EXPONENTS.items():
         runs, trajectories = trained[sweep]
         motion = runs.join(motion_at(trajectories, FALL).rename("motion"), on="run_id")
-        for alpha, of_alpha in motion.groupby("alpha"):
-            slopes = np.array([slope(one) for _, one in of_alpha.groupby("seed")])
+        for alpha, runs_at_alpha in motion.groupby("alpha"):
+            slopes = np.array([slope(one) for _, one in runs_at_alpha.groupby("seed")])
             quantity = f"exponent of N, {convention}, alpha = {alpha:g}"
             published = exponent(alpha) + 0.0
             findings.append(near(quantity, published, TOLERANCE, slopes, ""))
@@ -42,20 +42,20 @@ def motion_at(trajectories: pd.DataFrame, fall: float) -> pd.Series:
     """|theta - theta_0| / |theta_0| where the training loss has fallen to a share of
     its first value, linear in the loss between records; by run_id, NaN if it has not.
     """
-    by_run = {}
+    motion_of = {}
     for run_id, records in trajectories.sort_values("step").groupby("run_id"):
         loss = records["train_loss"].to_numpy() / records["train_loss"].iloc[0]
         motion = records["weight_motion"].to_numpy()
         after = int(np.argmax(loss <= fall))
-        by_run[run_id] = np.nan
+        motion_of[run_id] = np.nan
         if after > 0:
             pair = slice(after - 1, after + 1)
-            by_run[run_id] = np.interp(-fall, -loss[pair], motion[pair])
-    return pd.Series(by_run, dtype=float)
+            motion_of[run_id] = np.interp(-fall, -loss[pair], motion[pair])
+    return pd.Series(motion_of, dtype=float)
 
 
 def slope(runs: pd.DataFrame) -> float:
-    """Of log motion over log width, by least squares; NaN if a run has no motion."""
+    """Slope of log motion over log width, least squares; NaN if a run has no motion."""
     return float(np.polyfit(np.log(runs["width"]), np.log(runs["motion"]), 1)[0])
 
 

@@ -62,5 +62,5 @@ def spread(values: pd.Series) -> str:
 
 
 def median(values: pd.Series) -> float:
-    """NaN of no value; of a frame, since pandas 2 then warns of a column's."""
+    """NaN without values. Taken of a frame: pandas 2 warns where a series is empty."""
     return float(values.astype(float).to_frame().median().iloc[0])

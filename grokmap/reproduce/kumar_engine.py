@@ -70,7 +70,7 @@ class Engine(NamedTuple):
 
 
 def engine_of(setting: Setting) -> Engine:
-    """Of Fig. 3a's system in these sizes."""
+    """The engine's functions for Fig. 3a's system in these sizes."""
     system = System(
         task="squared_teacher",
         model="committee",
@@ -88,7 +88,7 @@ def engine_of(setting: Setting) -> Engine:
 
 
 def engine_run(engine: Engine, alpha: float, steps: tuple[int, ...]) -> Run:
-    """Seed 0 trained by the engine, looked at after some steps, in rising order."""
+    """Seed 0 trained by the engine, measured after some steps, in rising order."""
     n_inputs, n_train, n_test, _ = engine.setting
     control = Control(
         alpha=alpha,
@@ -116,13 +116,13 @@ def _places(
         slots = Slots(jnp.array([step - before]), never, never, jnp.int32(1))
         lane, records = engine.chunk(lane, slots)
         row = np.asarray(records[0], np.float64)
-        by_name = dict(zip(engine.names, row, strict=True))
+        losses = dict(zip(engine.names, row, strict=True))
         moved = moments_of(lane, width) - start
-        yield Place(step, moved, by_name["train_loss"], by_name["test_loss"])
+        yield Place(step, moved, losses["train_loss"], losses["test_loss"])
 
 
 def moments_of(lane: train.Lane, width: int) -> kumar.Moments:
-    """Of the N neurons for which those of a lane stand, stored times a factor."""
+    """Moments of the network of N neurons; a lane stores fewer, times a factor."""
     first = np.asarray(lane.params["first"], np.float64).T
     return kumar.network_moments(first / np.sqrt(width / len(first)))
 
@@ -157,10 +157,10 @@ def _relative_losses(run: Run, path: kumar.Path, alpha: float) -> list[Finding]:
             f"float64, less 1, alpha = {alpha:g}",
             0.0,
             1e-3,
-            ours / exact[-1] - 1,
+            engine_loss / exact[-1] - 1,
             "",
         )
-        for name, ours, exact in losses
+        for name, engine_loss, exact in losses
     ]
 
 

@@ -27,7 +27,7 @@ FEWEST = 4  # cells of a line of Fig. 3e that give a rank correlation
 
 
 class Times(NamedTuple):
-    """Of Fig. 3a at one alpha: a value for each draw, inf where never.
+    """Times of Fig. 3a at one alpha: a value for each draw, inf where never.
 
     Steps to a train loss of 0.1 and 0.01 and a test loss of 0.5, last test loss; all
     losses over their first value.
@@ -85,15 +85,15 @@ def compare_3a(trained: Mapping[str, Trained]) -> list[Finding]:
 def times_3a(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.DataFrame:
     """One row a run, sorted by seed and alpha: the fields of `Times`, test_tenth, and
     lowest, the least test loss; losses over their first value."""
-    relative = relative_to_start(trajectories, *LOSSES)
-    tests = relative.groupby("run_id")["test_loss"]
-    columns = {
-        "train_tenth": first_below(relative, "train_loss", 0.1),
-        "train_hundredth": first_below(relative, "train_loss", 0.01),
-        "test_half": first_below(relative, "test_loss", 0.5),
-        "test_tenth": first_below(relative, "test_loss", 0.1),
+    losses = relative_to_start(trajectories, *LOSSES)
+    tests = losses.groupby("run_id")["test_loss"]
+    crossings = {
+        "train_tenth": first_below(losses, "train_loss", 0.1),
+        "train_hundredth": first_below(losses, "train_loss", 0.01),
+        "test_half": first_below(losses, "test_loss", 0.5),
+        "test_tenth": first_below(losses, "test_loss", 0.1),
     }
-    times = pd.DataFrame(columns).fillna(NEVER)
+    times = pd.DataFrame(crossings).fillna(NEVER)
     times = times.assign(last=tests.last(), lowest=tests.min())
     table = runs[["run_id", "alpha", "seed"]].join(times, on="run_id")
     return table.sort_values(["seed", "alpha"], ignore_index=True)
@@ -101,10 +101,7 @@ def times_3a(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.DataFrame:
 
 def _ranks(table: pd.DataFrame) -> Finding:
     ranks = pd.Series(
-        [
-            rank(of_seed["alpha"], of_seed["last"])
-            for _, of_seed in table.groupby("seed")
-        ]
+        [rank(runs["alpha"], runs["last"]) for _, runs in table.groupby("seed")]
     )
     return _verdict(
         f"rank correlation of alpha and test loss at step {STEPS_3A}, 9 alphas",
@@ -117,14 +114,10 @@ def _ranks(table: pd.DataFrame) -> Finding:
 
 def _delays(table: pd.DataFrame) -> Finding:
     """Over runs that cross; those that do not count as later than any that does."""
-    delay = (table["test_tenth"] - table["train_tenth"]).groupby(table["seed"])
-    grows = pd.Series(
-        [bool((np.diff(delays[delays < NEVER]) > 0).all()) for _, delays in delay]
-    )
-    last = pd.Series(
-        [bool((np.diff(np.isinf(delays)) >= 0).all()) for _, delays in delay]
-    )
-    crossing = [int((delays < NEVER).sum()) for _, delays in delay]
+    delays = (table["test_tenth"] - table["train_tenth"]).groupby(table["seed"])
+    grows = pd.Series([bool((np.diff(d[d < NEVER]) > 0).all()) for _, d in delays])
+    last = pd.Series([bool((np.diff(np.isinf(d)) >= 0).all()) for _, d in delays])
+    crossing = [int((d < NEVER).sum()) for _, d in delays]
     holds = bool((grows & last).all()) and min(crossing) > 1
     return Finding(
         "steps from 0.1 of the train loss to 0.1 of the test loss, over alpha",
@@ -163,9 +156,7 @@ def _recomputed(table: pd.DataFrame, name: str) -> Finding:
     """By how much our medians lie outside the few recomputed values, at most."""
     medians = table.groupby("alpha")[name].median()
     known = {alpha: getattr(times, name) for alpha, times in RECOMPUTED.items()}
-    factors = pd.Series(
-        {a: factor(medians[a], published) for a, published in known.items()}
-    )
+    factors = pd.Series({a: factor(medians[a], value) for a, value in known.items()})
     words = {
         "train_tenth": "steps to 0.1 of the train loss",
         "train_hundredth": "steps to 0.01 of the train loss",
@@ -292,15 +283,15 @@ def _along(
 
 
 def figure_3a(trained: Mapping[str, Trained]) -> Figure:
-    """One seed at each alpha, losses over their first value."""
+    """Loss curves of one seed at each alpha, over their first value."""
     runs, trajectories = trained["kumar-fig3a"]
     one = runs[runs["seed"] == runs["seed"].min()].sort_values("alpha")
-    relative = relative_to_start(trajectories, *LOSSES)
-    return plot.loss_curves(relative, one, "alpha")
+    losses = relative_to_start(trajectories, *LOSSES)
+    return plot.loss_curves(losses, one, "alpha")
 
 
 def figure_1(trained: Mapping[str, Trained]) -> Figure:
-    """Every seed."""
+    """Loss curves of every seed."""
     runs, trajectories = trained["kumar-fig1"]
     return plot.loss_curves(trajectories, runs.sort_values("seed"), "seed")
 

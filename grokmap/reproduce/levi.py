@@ -69,8 +69,8 @@ def _times(ratio: float, records: pd.DataFrame) -> list[Finding]:
             " (the paper's integrals)",
         ),
         *(
-            near(f"{name} {at}", exact, TIME_WITHIN * exact, ours, " (own, discrete)")
-            for name, exact, ours in zip(
+            near(f"{name} {at}", exact, TIME_WITHIN * exact, steps, " (own, discrete)")
+            for name, exact, steps in zip(
                 ("t_train", "t_test"), descent, (train, test), strict=True
             )
         ),
@@ -82,11 +82,10 @@ def _accuracy(records: pd.DataFrame) -> Floats:
     """Test accuracy of each run where its test loss falls to `LEVEL`."""
     at = steps_at(records, "test_loss", LEVEL)
     ordered = records.sort_values("step").groupby("run_id")
-    accuracy = [
-        np.interp(at[name], of_run["step"], of_run["test_accuracy"])
-        for name, of_run in ordered
+    accuracies = [
+        np.interp(at[name], run["step"], run["test_accuracy"]) for name, run in ordered
     ]
-    return np.array(accuracy)
+    return np.array(accuracies)
 
 
 def _last(records: pd.DataFrame) -> Floats:

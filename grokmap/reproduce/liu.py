@@ -32,7 +32,7 @@ TOY_DRAWN, GRID_DRAWN = "liu-published", "liu-grid-published"
 AS_CODED: Criteria = dataclasses.replace(
     CRITERIA["liu2022"], name="liu2022-code", strict=False, last_step=10_000
 )
-# Of their one run: what is reached, at which step.
+# The step at which their one run reaches each bar.
 PUBLISHED_STEPS = {
     "parallelogram_share": 800,
     "train_accuracy": 1130,
@@ -105,14 +105,14 @@ def compare_toy(trained: Mapping[str, Trained]) -> list[Finding]:
 def crossings(trajectories: pd.DataFrame) -> pd.DataFrame:
     """First step at which each quantity passes its bar, by run; inf: never."""
     by_run = trajectories.set_index("run_id")
-    at_level = {}
+    first_steps = {}
     for name, bar in BARS.items():
         # Accuracies are stored in float32, and compared so.
         values, limit = by_run[name].astype(np.float32), np.float32(bar)
         passed = values > limit if name == "parallelogram_share" else values >= limit
         steps = by_run["step"].astype(float).where(passed, np.inf)
-        at_level[name] = steps.groupby(level=0).min()
-    return pd.DataFrame(at_level)
+        first_steps[name] = steps.groupby(level=0).min()
+    return pd.DataFrame(first_steps)
 
 
 def as_published(steps: pd.DataFrame) -> pd.Series:
@@ -153,7 +153,7 @@ def compare_flow(trained: Mapping[str, Trained]) -> list[Finding]:
     losses = np.array([flow_losses(seed, 1000) for seed in range(100)])
     known = ((0, 398.0), (1000, 0.032))
     return [
-        _among(f"effective loss at step {step}", published, ours)
+        _within_draws(f"effective loss at step {step}", published, ours)
         for (step, published), ours in zip(known, losses.T, strict=True)
     ]
 
@@ -173,7 +173,7 @@ def flow_losses(seed: int, n_steps: int) -> tuple[float, float]:
     return first, float(np.sum((rows @ e) ** 2))
 
 
-def _among(quantity: str, published: float, values: Floats) -> Finding:
+def _within_draws(quantity: str, published: float, values: Floats) -> Finding:
     low, high = np.quantile(values, [0.05, 0.95])
     return Finding(
         quantity,
@@ -220,8 +220,8 @@ def published_phases() -> Names:
 def phases_by_seed(runs: pd.DataFrame) -> list[Names]:
     """[10, 10] phases of each seed, in the order of `PUBLISHED_GRID`."""
     grids = []
-    for _, of_seed in runs.groupby("seed"):
-        table = of_seed.pivot(
+    for _, seed_runs in runs.groupby("seed"):
+        table = seed_runs.pivot(
             index="learning_rate", columns="embedding_learning_rate", values="phase"
         )
         table = table.sort_index(ascending=False).sort_index(axis=1)

@@ -44,8 +44,8 @@ def compare_norm(trained: Mapping[str, Trained]) -> list[Finding]:
     """The slope of ln |theta| over the step."""
     records = trained[NORM].trajectories.sort_values("step")
     slopes = [
-        norm_slope(run_records["step"], run_records["weight_norm"])
-        for _, run_records in records.groupby("run_id")
+        norm_slope(run["step"], run["weight_norm"])
+        for _, run in records.groupby("run_id")
     ]
     quantity = "slope of ln |theta| over the step, 1000 to 19000"
     note = " (-eta lambda)"
@@ -53,13 +53,13 @@ def compare_norm(trained: Mapping[str, Trained]) -> list[Finding]:
 
 
 def figure_norm(trained: Mapping[str, Trained]) -> Figure:
-    """All seeds."""
+    """The norm of every seed."""
     runs, records = trained[NORM]
     return plot.curves(records, runs)
 
 
 def norm_slope(steps: pd.Series, norms: pd.Series) -> float:
-    """Of a line through ln |theta| at every 100th step between records."""
+    """Slope of a line through ln |theta| at every 100th step between records."""
     log_norm = np.interp(FITTED, steps, np.log(norms.astype(float)))
     return float(np.polynomial.polynomial.polyfit(FITTED, log_norm, 1)[1])
 
@@ -77,9 +77,9 @@ def _slope(runs: pd.DataFrame, threshold: float) -> Finding:
     if known["weight_decay"].nunique() < 2:
         return Finding(quantity, "-1", "± 0.15", "never", "", False)
     slopes = [
-        power(of_seed["weight_decay"], of_seed["t"])
-        for _, of_seed in known.groupby("seed")
-        if of_seed["weight_decay"].nunique() > 1
+        power(seed_runs["weight_decay"], seed_runs["t"])
+        for _, seed_runs in known.groupby("seed")
+        if seed_runs["weight_decay"].nunique() > 1
     ]
     finding = near(quantity, -1, 0.15, power(known["weight_decay"], known["t"]), "")
     seeds = spread(pd.Series(slopes)) + (f"; {never} runs never" if never else "")

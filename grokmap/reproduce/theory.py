@@ -24,12 +24,10 @@ def levi_integrals() -> list[Finding]:
     known = {0.1: (272, 295), 0.3: (437, 557), 0.5: (718, 1147)}
     findings = []
     for ratio, times in known.items():
-        crossings = levi.crossing_times(ratio, 0.01, level)
-        for name, time, ours in zip(
-            ("t_train", "t_test"), times, crossings, strict=True
-        ):
+        solved = levi.crossing_times(ratio, 0.01, level)
+        for name, time, steps in zip(("t_train", "t_test"), times, solved, strict=True):
             quantity = f"{name} at d/N = {ratio}, steps"
-            findings.append(near(quantity, time, 0.005 * time, ours, SOLVED))
+            findings.append(near(quantity, time, 0.005 * time, steps, SOLVED))
     floor = levi.test_loss(1.5, 0.01, 1e6)
     return [*findings, near("test loss at rest, d/N = 1.5", 1 / 3, 0.03, floor, "")]
 
@@ -105,8 +103,8 @@ def gaussian_baselines() -> list[Finding]:
         ("Gini of |rfft| of Gaussian rows", 0.287, gini, " (sampled before)"),
     )
     return [
-        near(f"{name}, p = 97", published, 0.05 * published, float(ours), note)
-        for name, published, ours, note in known
+        near(f"{name}, p = 97", published, 0.05 * published, float(computed), note)
+        for name, published, computed, note in known
     ]
 
 
@@ -131,15 +129,15 @@ def muon_singular_values() -> list[Finding]:
 def optax_range(shape: tuple[int, int]) -> Finding:
     """Singular values of optax's update on a matrix of spread singular values."""
     values = muon.spectrum(min(shape), 0.005)
-    singular = muon.optax_singular_values(muon.matrix_with(values, shape, seed=0))
+    outputs = muon.optax_singular_values(muon.matrix_with(values, shape, seed=0))
     return Finding(
         f"singular values of optax's update, {shape[0]} x {shape[1]}, "
         f"inputs {values[0]:.3f} to {values[-1]:.3f}",
         "within 0.68 to 1.15",
         "± 0.01",
-        f"{singular.min():.4f} to {singular.max():.4f}",
+        f"{outputs.min():.4f} to {outputs.max():.4f}",
         "",
-        bool(singular.min() >= 0.67 and singular.max() <= 1.16),
+        bool(outputs.min() >= 0.67 and outputs.max() <= 1.16),
     )
 
 
@@ -182,10 +180,10 @@ def softmax_collapse() -> list[Finding]:
         quantity = f"margin of exactly zero loss, {dtype}"
         note = f" ({softmax.BITS[dtype]} ln 2)"
         findings.append(near(quantity, published, 0.1, margin, note))
-    ours = softmax.vanishing_margin(softmax.own_loss)
+    margin = softmax.vanishing_margin(softmax.own_loss)
     quantity = "margin of exactly zero loss, float32, own cross_entropy"
     published = softmax.collapse_margin("float32")
-    return [*findings, near(quantity, published, 0.1, ours, " (24 ln 2)")]
+    return [*findings, near(quantity, published, 0.1, margin, " (24 ln 2)")]
 
 
 def lyu_diagonal() -> list[Finding]:
@@ -200,7 +198,7 @@ def lyu_diagonal() -> list[Finding]:
             [[lyu_place(a, lambda_, s) for a in np.exp(log_alpha)] for s in range(5)]
         )
         known = places[np.isfinite(places).all(axis=1)]
-        slopes = np.array([lyu.slope(log_alpha, values)[0] for values in known])
+        slopes = np.array([lyu.slope(log_alpha, draw)[0] for draw in known])
         quantity = (
             f"slope of lambda t_grok over ln alpha, alpha = 1e2 to 1e6, "
             f"lambda = {lambda_:g}; {len(known)} of 5 draws reach 95%"

@@ -56,24 +56,24 @@ def find(
     """
     rules = rules_of(criteria)
     runs = result.labelled(rules)
-    panels, by = groups.panels(runs, result.axes, x, y, at)
+    places, by = groups.panels(runs, result.axes, x, y, at)
     plane = result.plane(x, y, runs)
     half = at_half_budget(result, rules) if budget else None
-    parts = [_of_group(group, plane, rules, half) for group in panels]
+    parts = [_group_tables(group, plane, rules, half) for group in places]
     edges, critical, moved = (
         pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)
     )
     if edges.empty:
         raise ResultError(f"{result.path}: no row has two values of {x}")
-    n_seeds = pd.concat([group.runs for group in panels])["seed"].nunique()
+    n_seeds = pd.concat([group.runs for group in places])["seed"].nunique()
     log = plane.x_log
     return Boundaries(edges, critical, summary(moved, log), by, log, n_seeds)
 
 
-def _of_group(
+def _group_tables(
     group: groups.Group, plane: plot.Plane, rules: Criteria, half: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, ...]:
-    """Of one place on the other axes: edges with shifts, critical points, shifts."""
+    """For one place on the other axes: edges with shifts, critical points, shifts."""
     x, y, log, y_log = plane
     runs, grokked = group.runs, rules.generalised
     edges = wedge.boundaries(runs, x, y, (), grokked, log=log)

@@ -99,8 +99,8 @@ def best_warnings(warned: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(against="censored runs" if tail else "decided runs")
 
 
-def draw(stopping: EarlyStopping) -> Drawing:
+def draw(costs: EarlyStopping) -> Drawing:
     """Accuracy lost, share of grokking runs missed, and what would have warned."""
-    figure = plot.early_stopping(stopping.losses, stopping.best)
-    drawn = pd.concat([stopping.losses, stopping.best], ignore_index=True)
+    figure = plot.early_stopping(costs.losses, costs.best)
+    drawn = pd.concat([costs.losses, costs.best], ignore_index=True)
     return Drawing(figure, drawn)

@@ -48,8 +48,8 @@ def find(result: Result, criteria: str | Criteria = "default") -> Forecast:
     return Forecast(ahead, known, score, varying(runs, beside=()))
 
 
-def draw(outcome: Forecast) -> Drawing:
+def draw(forecasts: Forecast) -> Drawing:
     """Forecasts and their intervals against the answer."""
-    known = outcome.hindcasts
-    systems = places(known, [key for key in outcome.axes if key not in VARIABLES])
+    known = forecasts.hindcasts
+    systems = places(known, [key for key in forecasts.axes if key not in VARIABLES])
     return Drawing(plot.forecast_panels(known, systems), known)

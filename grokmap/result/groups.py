@@ -1,7 +1,7 @@
 """The swept axes beside those that an analysis reads: groups of runs, or a refusal.
 
 Runs that differ in their seeds alone are replicas. Those that differ in any other axis
-are not, so that every analysis asks here which axes it leaves.
+are not, so that every analysis asks here which axes it does not read.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ def split(
     if not rest:
         return [Group("", {}, runs)]
     keys = pd.DataFrame({axis.name: _ranks(runs, axis) for axis in rest})
-    parts = [
+    groups = [
         _group(runs.iloc[rows], rest)
         for _, rows in sorted(keys.groupby(list(keys)).indices.items())
     ]
-    if most is not None and len(parts) > most:
+    if most is not None and len(groups) > most:
         raise SpecError(
-            f"{_names(rest)}: swept here too, {len(parts)} panels; at most {most}. "
+            f"{_names(rest)}: swept here too, {len(groups)} panels; at most {most}. "
             f"Keep one value of some: {_way_out(rest)}"
         )
-    return parts
+    return groups
 
 
 def panels(
@@ -92,8 +92,8 @@ def panels(
     runs, axes = select(runs, axes, at)
     _check_plane(axes, x, y)
     rest = others(axes, (x, y))
-    parts = split(runs, rest, most)
-    for group in parts:
+    groups = split(runs, rest, most)
+    for group in groups:
         for name in (x, y):
             if not is_read(group.runs, name).all():
                 here = [axis for axis in rest if group.place[axis.name] is not None]
@@ -101,7 +101,7 @@ def panels(
                     f"{group.title or 'some runs'}: {name} is not read there; choose "
                     f"other axes, or runs that read it: {_way_out(here)}"
                 )
-    return parts, [axis.name for axis in rest]
+    return groups, [axis.name for axis in rest]
 
 
 def _check_plane(axes: Sequence[Axis], x: str, y: str) -> None:
@@ -127,13 +127,13 @@ def _check_plane(axes: Sequence[Axis], x: str, y: str) -> None:
         raise SpecError(f"--x {x} and --y {y} are one axis; choose two different ones")
 
 
-def n_columns(parts: Sequence[Group], rest: Sequence[str]) -> int:
+def n_columns(groups: Sequence[Group], rest: Sequence[str]) -> int:
     """Panels in a row: the values of the last axis, or about as many as there are rows
     where those are too many or not all there."""
-    last = len({group.place[rest[-1]] for group in parts}) if rest else 1
-    if last <= MOST_IN_A_ROW and len(parts) % last == 0:
+    last = len({group.place[rest[-1]] for group in groups}) if rest else 1
+    if last <= MOST_IN_A_ROW and len(groups) % last == 0:
         return last
-    return min(MOST_IN_A_ROW, math.isqrt(len(parts) - 1) + 1)
+    return min(MOST_IN_A_ROW, math.isqrt(len(groups) - 1) + 1)
 
 
 def with_place(table: pd.DataFrame, group: Group) -> pd.DataFrame:
@@ -147,7 +147,7 @@ def select(
 ) -> tuple[pd.DataFrame, tuple[Axis, ...]]:
     """The runs at a place, and the axes that are still swept there.
 
-    at: values by axis; a number counts as the axis's own to four digits.
+    at: values by axis; numbers are matched to four digits.
 
     Raises:
       SpecError: an axis that is not swept, or not at that value.
@@ -205,12 +205,12 @@ def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Serie
     Raises:
       SpecError: the axis has no such value.
     """
-    here = [swept for swept in axis.values if _is_same(axis, swept, value)]
-    if not here:
+    matches = [v for v in axis.values if _is_same(axis, v, value)]
+    if not matches:
         known = ", ".join(map(rounded, axis.values))
         given = short(str(value))
         raise SpecError(f"at {axis.name}={given}: no such value; known: {known}")
-    return runs[axis.name] == here[0]
+    return runs[axis.name] == matches[0]
 
 
 def is_read(runs: pd.DataFrame, name: str) -> pd.Series:
@@ -245,13 +245,13 @@ def _group(runs: pd.DataFrame, rest: Sequence[Axis]) -> Group:
     return Group(title(place), place, runs)
 
 
-def _is_same(axis: Axis, swept: Any, value: Any) -> bool:
+def _is_same(axis: Axis, swept: Any, given: Any) -> bool:
     if axis.name in CHOICES:
-        return str(swept).casefold() == str(value).casefold()
+        return str(swept).casefold() == str(given).casefold()
     try:
-        wanted = float(value)
+        wanted = float(given)
     except (TypeError, ValueError):
-        return False  # what is no number is none of its values
+        return False  # not a number, so none of the axis' values
     return bool(np.isclose(float(swept), wanted, rtol=5e-4, atol=0))
 
 

@@ -77,12 +77,10 @@ def check_quantity(result: Result, quantity: str) -> None:
         raise SpecError(f"--quantity {short(quantity)!r}: not recorded; {near}")
 
 
-def draw(measured: Hysteresis) -> Drawing:
+def draw(ramps: Hysteresis) -> Drawing:
     """The loops of each family and rate, and their areas against the rate."""
-    branches = {k: plot.Branches(*loop) for k, loop in measured.loops.items()}
-    label = f"${quantities([measured.quantity])[measured.quantity].symbol}$"
-    family = measured.family
-    figure = plot.hysteresis_loops(
-        measured.table, branches, measured.rates, family, label
-    )
-    return Drawing(figure, plot.loop_table(measured.table, branches, family))
+    branches = {k: plot.Branches(*loop) for k, loop in ramps.loops.items()}
+    label = f"${quantities([ramps.quantity])[ramps.quantity].symbol}$"
+    family = ramps.family
+    figure = plot.hysteresis_loops(ramps.table, branches, ramps.rates, family, label)
+    return Drawing(figure, plot.loop_table(ramps.table, branches, family))

@@ -76,7 +76,7 @@ def find(result: Result, criteria: str | Criteria = "default") -> Movers:
     logs = compared(result.quantities)
     parts = []
     for name, rows in runs.groupby("system"):
-        moves = leads.summary(_of(records, rows), rows, logs)
+        moves = leads.summary(_select(records, rows), rows, logs)
         parts.append(moves.assign(system=name) if apart else moves)
     return Movers(pd.concat(parts, ignore_index=True), runs, records, pooled)
 
@@ -89,7 +89,7 @@ def draw(movers: Movers) -> Drawing:
     return Drawing(figure, plot.transition_table(panels, TIMES))
 
 
-def _of(records: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def _select(records: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return records[records["run_id"].isin(runs["run_id"])]
 
 
@@ -98,7 +98,7 @@ def _panels(movers: Movers) -> dict[str, plot.Panel]:
     for name in dict.fromkeys(["test_accuracy", *movers.table["quantity"]]):
         values = {}
         for system, rows in movers.runs.groupby("system"):
-            aligned = leads.aligned(_of(movers.records, rows), rows, name, TIMES)
+            aligned = leads.aligned(_select(movers.records, rows), rows, name, TIMES)
             if np.isfinite(aligned).any():
                 values[str(system)] = aligned
         if values:

@@ -50,18 +50,18 @@ def draw(
     shading = plot.DELAY
     if colour != DELAY_RATIO:
         runs, shading = _shaded(result, runs, colour, when)
-    parts, rest = groups.panels(runs, result.axes, x, y, at, groups.MOST)
+    places, rest = groups.panels(runs, result.axes, x, y, at, groups.MOST)
     plane = result.plane(x, y, runs)
     phases = plot.phases_of(rules.phases, rules.generalised)
     panels = [
         plot.PhasePanel(group.title, group.runs, _edges(group, plane, phases))
-        for group in parts
+        for group in places
     ]
-    shown = groups.n_columns(parts, rest)
+    shown = groups.n_columns(places, rest)
     figure = plot.phase_diagram(panels, plane, phases, shading, shown)
     cells = (
         groups.with_place(plot.diagram_cells(g.runs, plane, phases, shading), g)
-        for g in parts
+        for g in places
     )
     return Drawing(figure, pd.concat(cells, ignore_index=True))
 

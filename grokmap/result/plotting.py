@@ -48,8 +48,8 @@ class Plots:
         see `grokmap.result.uncertainty.find`."""
         from grokmap.result import uncertainty
 
-        maps = uncertainty.find(self._result, x, y, criteria, at)
-        return uncertainty.draw(maps).figure
+        cells = uncertainty.find(self._result, x, y, criteria, at)
+        return uncertainty.draw(cells).figure
 
     def curves(
         self,
@@ -90,8 +90,8 @@ class Plots:
         """What a stop would have cost, and what would have warned of it."""
         from grokmap.result import early_stopping
 
-        stopping = early_stopping.find(self._result, patience, unit, criteria)
-        return early_stopping.draw(stopping).figure
+        costs = early_stopping.find(self._result, patience, unit, criteria)
+        return early_stopping.draw(costs).figure
 
     def scaling(
         self,

@@ -73,11 +73,11 @@ def next_points(result: Result, wanted: Wanted) -> pd.DataFrame:
     sweep = result.spec
     # What `at` leaves of an axis is one value, which its runs are to be trained at.
     chosen, _ = groups.select(runs, result.axes, wanted.at)
-    panels, _ = groups.panels(chosen, result.axes, wanted.x, wanted.y)
+    places, _ = groups.panels(chosen, result.axes, wanted.x, wanted.y)
     aim = _aim(result, chosen, wanted)
     fixed = {axis: getattr(sweep, axis)[0] for axis in AXES}
     rows: list[dict[str, Any]] = []
-    for group in panels:
+    for group in places:
         place = fixed | {k: v for k, v in group.place.items() if v is not None}
         for x, y, seed in choice.choose(group.runs, sweep.seed, aim):
             rows.append(place | {wanted.x: x, wanted.y: y, "seed": seed})

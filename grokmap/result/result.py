@@ -158,7 +158,7 @@ class Result:
         Raises:
           SpecError: no run begins so, or several do.
         """
-        # Not by pandas: its text holds no prefix with bytes that are no UTF-8.
+        # Not by pandas, whose strings hold no prefix that is not valid UTF-8.
         ids = [run_id for run_id in self.plan["run_id"] if run_id.startswith(text)]
         if len(ids) == 1:
             return str(ids[0])
@@ -177,21 +177,21 @@ class Result:
     def weights(
         self, run: str, at: int | str = "t_grok"
     ) -> dict[str, npt.NDArray[Any]]:
-        """The kept weights of a run, arrays by name ("first", "readout", ...).
+        """The saved weights of a run, arrays by name ("first", "readout", ...).
 
         Args:
           run: the run's id or its beginning. at: "t_mem", "t_grok", "end" or a step.
 
         Raises:
           SpecError: no such run, or a time that it has not. ResultError: not done, not
-            kept (`grokmap.save_weights` keeps them), or a damaged file.
+            saved (`grokmap.save_weights` saves them), or a damaged file.
         """
         run_id = self.find(run)
         step = step_at(self.path, run_id, at)
         return store.read_weights(self.path, run_id, step).leaves
 
     def network(self, run: str, at: int | str = "t_grok") -> Network:
-        """A run's network with kept weights: params, module, a function of inputs, and
+        """A run's network with saved weights: params, module, a function of inputs, and
         its examples; see `grokmap.engine.restored.Network`. Arguments and errors as of
         `weights`."""
         from grokmap.engine.restored import network_of

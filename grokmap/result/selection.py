@@ -115,7 +115,7 @@ def _in_spans(
 ) -> npt.NDArray[np.float64]:
     finite = places[np.isfinite(places)]
     low, high = float(finite.min()), float(finite.max())
-    # Beyond its ends an axis' own end is nearest, however far away.
+    # Beyond the ends of an axis its outermost run is nearest, however far away.
     return np.abs(places - min(max(wanted, low), high)) / ((high - low) or 1.0)
 
 

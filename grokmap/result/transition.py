@@ -113,14 +113,14 @@ def _measured(
 
 def _loop_rows(loops: Result, quantity: str, falls: bool) -> list[order.Evidence]:
     """Of the ramps that cross the boundary in the direction that the cells show."""
-    hysteresis_found = hysteresis.find(loops, quantity)
+    measured = hysteresis.find(loops, quantity)
     kind = "falls" if falls else "rises"
-    crossing = hysteresis_found.trends[hysteresis_found.trends[kind] > 0.5]
+    crossing = measured.trends[measured.trends[kind] > 0.5]
     if crossing.empty:
         why = f"no ramp of {loops.path} crosses this boundary"
         return [order.Evidence(quantity, "hysteresis", order.UNDECIDED, why)]
     return [
-        order.loop_evidence(row, quantity, ramps.place_of(row, hysteresis_found.family))
+        order.loop_evidence(row, quantity, ramps.place_of(row, measured.family))
         for row in crossing.to_dict("records")
     ]
 

@@ -50,19 +50,19 @@ def find(
     rules = rules_of(criteria)
     labels = {name: result.labelled(other) for name, other in others(rules).items()}
     runs = labels[rules.name]
-    panels, _ = groups.panels(runs, result.axes, x, y, at, groups.MOST)
-    tables = [_cells(group, labels, [y, x], rules) for group in panels]
+    places, _ = groups.panels(runs, result.axes, x, y, at, groups.MOST)
+    tables = [_cells(group, labels, [y, x], rules) for group in places]
     maps = [
         plot.Map(group.title, group.runs, cells)
-        for group, cells in zip(panels, tables, strict=True)
+        for group, cells in zip(places, tables, strict=True)
     ]
     table = pd.concat(tables, ignore_index=True)
     return Uncertainty(table, maps, result.plane(x, y, runs))
 
 
-def draw(maps: Uncertainty) -> Drawing:
+def draw(cells: Uncertainty) -> Drawing:
     """A row of four maps for each place on the other axes."""
-    return Drawing(plot.uncertainty_maps(maps.maps, maps.plane), maps.table)
+    return Drawing(plot.uncertainty_maps(cells.maps, cells.plane), cells.table)
 
 
 def _cells(

@@ -1,4 +1,4 @@
-"""Runs as they stood, so that a stopped or an extended sweep goes on from there.
+"""States of unfinished runs, from which a stopped or an extended sweep goes on.
 
     checkpoints/latest.npz, previous.npz   the runs in training, every few minutes
     checkpoints/ends/*.npz                 runs that their budgets cut short
@@ -244,7 +244,7 @@ def _kept(members: zipfile.ZipFile, at: int, facts: Mapping[str, Any]) -> Kept:
     """The run at a place of a file.
 
     Raises:
-      ValueError: it is not as it was written, or cannot have stood so.
+      ValueError: it is not as it was written, or cannot be the state of a run.
     """
     kept = Kept(
         run_id=facts["run_id"],
@@ -291,15 +291,15 @@ def _write(path: Path, name: str, kept: Sequence[Kept]) -> None:
     disk.write_file(path, name, packed)
 
 
-def _zipped(arrays: Mapping[str, Array], of_records: int) -> bytes:
-    """An npz; of_records: how records are packed. Weights hardly shrink: as is."""
+def _zipped(arrays: Mapping[str, Array], compression: int) -> bytes:
+    """Bytes of an npz; compression: of the records. Weights hardly shrink: stored."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", compresslevel=1) as file:
         for name, array in arrays.items():
             content = io.BytesIO()
             whole = np.asanyarray(array)
             np.lib.format.write_array(content, whole, (1, 0), allow_pickle=False)
-            packing = zipfile.ZIP_STORED if "/state/" in name else of_records
+            packing = zipfile.ZIP_STORED if "/state/" in name else compression
             file.writestr(f"{name}.npy", content.getvalue(), packing)
     return sink.getvalue()
 

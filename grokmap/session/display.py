@@ -70,7 +70,7 @@ class Counts(Listener):
             return math.nan
         seconds = time.monotonic() - self.started
         rate = self.steps_done / seconds if seconds > 0 else math.nan
-        return rate if math.isfinite(rate) else math.nan  # a clock that all but stands
+        return rate if math.isfinite(rate) else math.nan  # a clock that hardly advances
 
     @property
     def eta(self) -> float:

@@ -133,11 +133,11 @@ def _differences(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
         elif gone:
             yield f"{key} had {', '.join(map(str, gone))}, which is gone"
     yield from _differences_of_plugins(old.plugins, new.plugins)
-    lines: dict[str, None] = {}
+    differences: dict[str, None] = {}
     for chosen in () if lost else old.combinations():
         parts = plan.part_of(old, chosen), plan.part_of(new, chosen)
-        lines |= dict.fromkeys(_differences_of_parts(*parts, extend))
-    yield from lines
+        differences |= dict.fromkeys(_differences_of_parts(*parts, extend))
+    yield from differences
 
 
 def _differences_of_plugins(

@@ -61,7 +61,7 @@ def refine(
 
 
 class Told(Counts):
-    """Counts that a function is told of after each chunk, and at the end."""
+    """Counts that are passed to a function after each chunk, and at the end."""
 
     def __init__(self, on_progress: Callable[[Counts], None]) -> None:
         super().__init__()

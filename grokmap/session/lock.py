@@ -3,7 +3,7 @@
 On one machine the lock dies with its process (`flock`). A folder that several machines
 share may not tell them of each other's locks, and some file systems know none, so the
 file also says who holds it, and its time of change is renewed; a holder elsewhere that
-has not beaten for STALE_SECONDS is taken to be gone.
+has not renewed it for STALE_SECONDS is taken to be gone.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ def _token_of(before: dict[str, Any]) -> str:
 def _holder(handle: int) -> dict[str, Any]:
     """What the file says: the folder's token, and its holder unless it was let go."""
     with suppress(ValueError, RecursionError):
-        holder = json.loads(os.pread(handle, _MOST_BYTES, 0) or b"{}")
-        return holder if isinstance(holder, dict) else {}
+        content = json.loads(os.pread(handle, _MOST_BYTES, 0) or b"{}")
+        return content if isinstance(content, dict) else {}
     return {"pid": "unknown"}
 
 

@@ -20,11 +20,11 @@ def moments(value: Any) -> tuple[int | str, ...]:
     if isinstance(value, str):
         value = [part for part in map(str.strip, value.split(",")) if part]
     values = value if isinstance(value, (list, tuple)) else [value]
-    given = tuple(map(moment, values))
-    for place, each in enumerate(given):
-        if each in given[:place]:
+    parsed = tuple(map(moment, values))
+    for place, each in enumerate(parsed):
+        if each in parsed[:place]:
             raise ValueError(f"{each} is given twice")
-    return given
+    return parsed
 
 
 def moment(value: Any) -> int | str:

@@ -40,11 +40,11 @@ def find(name: str) -> Shipped:
       SpecError: there is none.
     """
     known = shipped()
-    file = known.get(name.removesuffix(".toml"))
-    if file is None:
+    entry = known.get(name.removesuffix(".toml"))
+    if entry is None:
         problem = f"no shipped sweep {short(repr(name))}"
         raise SpecError(f"{problem}; {nearest(name, known)}")
-    return file
+    return entry
 
 
 def sweep_file(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The only door to results/: what is written, where, and how it is read back.
+"""All access to results/: what is written, where, and how it is read back.
 
     sweep.toml              the resolved spec
     provenance.json         versions, device, command and times of every session

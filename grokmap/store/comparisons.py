@@ -45,9 +45,9 @@ def read_comparison(folder: Path) -> dict[str, Any] | None:
     if not disk.exists(file):
         return None
     try:
-        content = json.loads(disk.read_bytes(file, MAX_BYTES))
-        if content["findings"] and all(map(_is_finding, content["findings"])):
-            return dict(content)
+        comparison = json.loads(disk.read_bytes(file, MAX_BYTES))
+        if comparison["findings"] and all(map(_is_finding, comparison["findings"])):
+            return dict(comparison)
         why = "no findings in it"
     except UNREADABLE as error:
         why = reason(error)

@@ -1,4 +1,4 @@
-"""Whether what stands in a table can be what grokmap writes there.
+"""Checks that a table holds what grokmap could have written.
 
 Tables are checked as strictly as a sweep file: a width of 1.5 in one would be trained.
 """
@@ -62,7 +62,7 @@ def _wrong_in_plan(plan: pd.DataFrame, sweep: Sweep) -> Iterator[str]:
 
 
 def _words(sweep: Sweep) -> dict[str, tuple[object, ...]]:
-    """Of every run's system, what a sweep chooses, as it is written in a table."""
+    """The choices of every run's system, as they are written in a table."""
     words = {
         STORED_AS.get(name, name): sweep.points(name)
         for name in SYSTEM_FIELDS

@@ -108,12 +108,12 @@ class Writer:
         values: npt.NDArray[np.float32],
         metadata: dict[str, Any],
     ) -> None:
-        """`write_batch`, later: nothing that is handed over may change any more."""
+        """Hands `write_batch` to the thread: no argument may be modified afterwards."""
         batch = (self._path, run_ids, run, step, columns, values, metadata)
         self.submit(write_batch, *batch)
 
     def submit(self, write: Callable[..., object], *arguments: Any) -> None:
-        """Calls write(*arguments) after all that was handed over before."""
+        """Calls write(*arguments) in the thread, after all earlier calls."""
         while self._waiting and (
             len(self._waiting) >= WAITING or self._waiting[0].done()
         ):
@@ -225,18 +225,18 @@ class Stored(NamedTuple):
 
 def stored(path: Path) -> Stored:
     """Reads every trajectory file whole: what cannot be read is not done."""
-    known = Stored({}, {}, set())
+    content = Stored({}, {}, set())
     for file in batch_files(path):
         try:
-            steps = _last_steps(_read_batch(file, whole=True))
+            last_steps = _last_steps(_read_batch(file, whole=True))
         except UNREADABLE as error:
-            known.damaged[file] = reason(error)
+            content.damaged[file] = reason(error)
             continue
-        known.twice.update(steps.keys() & known.steps.keys())
-        for run_id, step in steps.items():
-            known.steps[run_id] = max(step, known.steps.get(run_id, step))
-        _refuse_crowd(path, len(known.steps))
-    return known
+        content.twice.update(last_steps.keys() & content.steps.keys())
+        for run_id, step in last_steps.items():
+            content.steps[run_id] = max(step, content.steps.get(run_id, step))
+        _refuse_crowd(path, len(content.steps))
+    return content
 
 
 def _refuse_crowd(path: Path, n_runs: int) -> None:
@@ -256,26 +256,26 @@ def _last_steps(table: pa.Table) -> dict[str, int]:
 
 
 def keep_longest(path: Path) -> None:
-    """Takes runs out of the files where others of them go further, or as far.
+    """Leaves each run only in the file where it goes furthest.
 
-    So that every run stands once, also for those who read the files themselves. The
+    So that every run is there once, also for those who read the files directly. The
     longer trajectory is on disk before the shorter one goes. Files of other programs
     stay as they are.
     """
     best: dict[str, tuple[int, Path]] = {}
     held: dict[Path, dict[str, int]] = {}
     for file, table in _read_batches(path, [], []):
-        steps = _last_steps(table)
+        last_steps = _last_steps(table)
         if "schema_version" in metadata_of(table.schema):
-            held[file] = steps
-        for run_id, step in steps.items():
+            held[file] = last_steps
+        for run_id, step in last_steps.items():
             if run_id not in best or step > best[run_id][0]:
                 best[run_id] = (step, file)
     for file, runs in held.items():
-        longest = [run_id for run_id in runs if best[run_id][1] == file]
-        if len(longest) < len(runs):
-            if longest:
-                _write_part(path, file, longest)
+        kept = [run_id for run_id in runs if best[run_id][1] == file]
+        if len(kept) < len(runs):
+            if kept:
+                _write_part(path, file, kept)
             disk.remove(path, f"{TRAJECTORIES}/{file.name}")
 
 

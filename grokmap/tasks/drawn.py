@@ -30,9 +30,9 @@ def of_direction(
     """
 
     def data(system: System, key: Any) -> Data:
-        of_direction_key, of_x = jax.random.split(key)
-        beta = jax.random.normal(of_direction_key, (system.n_inputs,))
-        x = jax.random.normal(of_x, (system.n_examples, system.n_inputs))
+        beta_key, x_key = jax.random.split(key)
+        beta = jax.random.normal(beta_key, (system.n_inputs,))
+        x = jax.random.normal(x_key, (system.n_examples, system.n_inputs))
         root = np.sqrt(system.n_inputs)
         y = target(x @ (beta / root), jnp.mean(jnp.square(beta)))
         return Data(x, target=y[:, None], teacher=beta)
@@ -80,11 +80,11 @@ def of_signs(
         return Data(x, label, y[:, None], signs, relevant.astype(jnp.float32))
 
     def problem(system: System) -> str:
-        n = k or system.n_relevant
-        if n > system.n_inputs:
-            return f"n_inputs = {system.n_inputs}: below the {n} that y depends on"
-        if odd and n % 2 == 0:
-            return f"n_relevant = {n}: the sum of an even number may be 0; odd only"
+        count = k or system.n_relevant
+        if count > system.n_inputs:
+            return f"n_inputs = {system.n_inputs}: below the {count} that y depends on"
+        if odd and count % 2 == 0:
+            return f"n_relevant = {count}: the sum of an even number may be 0; odd only"
         return ""
 
     return Task(

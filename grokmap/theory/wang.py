@@ -131,8 +131,8 @@ def bootstrap_dimension(
     drawn = rng.integers(len(logs), size=(n_resamples, *logs.shape))
     means = np.take_along_axis(logs[None], drawn, axis=1).mean(axis=1)
     low, high = np.percentile(dimension(sizes, np.exp(means)), [2.5, 97.5])
-    whole = dimension(sizes, np.exp(logs.mean(axis=0)))
-    return float(whole), float(low), float(high)
+    estimate = dimension(sizes, np.exp(logs.mean(axis=0)))
+    return float(estimate), float(low), float(high)
 
 
 def null_avalanches(
@@ -146,10 +146,10 @@ def null_avalanches(
     more, and large avalanches more than small ones.)
     """
     out = np.empty((n_seeds, len(sizes)))
-    for i in range(n_seeds):
+    for draw in range(n_seeds):
         for k, n in enumerate(sizes.tolist()):
-            rng = np.random.default_rng([seed, i, n])
+            rng = np.random.default_rng([seed, draw, n])
             share = passing(GRAPHS[graph](n, rng), n, kept)
             gradients = rng.standard_normal((n_snapshots, n))
-            out[i, k] = np.log(avalanche_sizes(gradients, share)).mean()
+            out[draw, k] = np.log(avalanche_sizes(gradients, share)).mean()
     return np.exp(out)

@@ -54,7 +54,7 @@ def compare(table: pd.DataFrame, known: Mapping[str, Law] = LAWS) -> pd.DataFram
     systems = sorted(table["system"].unique())
     enough = fitted_alone(table)
     scopes = {ALL: table} | {name: table[table["system"] == name] for name in enough}
-    parts = [_scope(scope, members, known) for scope, members in scopes.items()]
+    parts = [_scope(scope, rows, known) for scope, rows in scopes.items()]
     if enough and enough == systems:
         parts.append(_each(pd.concat(parts[1:]), table, systems))
     ranked = pd.concat([_ranked(part) for part in parts], ignore_index=True)
@@ -83,27 +83,27 @@ def _scope(scope: str, table: pd.DataFrame, known: Mapping[str, Law]) -> pd.Data
         for name, law in known.items():
             if not applies(law, data):
                 continue
-            fitted = fit(law, data)
+            best = fit(law, data)
             row = {"scope": scope, "law": name, "clock": clock, "formula": law.formula}
-            rows.append(row | _measures(law, fitted, data, cell, table))
+            rows.append(row | _measures(law, best, data, cell, table))
     return pd.DataFrame(rows)
 
 
 def _measures(
-    law: Law, fitted: Fit, data: Data, cell: Floats, table: pd.DataFrame
+    law: Law, best: Fit, data: Data, cell: Floats, table: pd.DataFrame
 ) -> dict[str, object]:
-    k, grokked = len(fitted.p), data["grokked"]
-    ratios = ratios_of(law, fitted, data)
-    constants, errors = constants_of(law, fitted, data)
+    k, grokked = len(best.p), data["grokked"]
+    ratios = ratios_of(law, best, data)
+    constants, errors = constants_of(law, best, data)
     return {
         "source": law.source,
         "n_runs": len(grokked),
         "n_grokked": int(grokked.sum()),
         "n_parameters": k,
-        "log_likelihood": fitted.log_likelihood,
-        "aic": 2 * k - 2 * fitted.log_likelihood,
-        "held_out": float(held_out(law, fitted, data, cell).mean()),
-        "sigma": float(np.exp(fitted.p[-1])),
+        "log_likelihood": best.log_likelihood,
+        "aic": 2 * k - 2 * best.log_likelihood,
+        "held_out": float(held_out(law, best, data, cell).mean()),
+        "sigma": float(np.exp(best.p[-1])),
         "constants": json.dumps(constants),
         "errors": json.dumps(errors),
         **spreads(ratios, table[grokked]),
@@ -111,18 +111,18 @@ def _measures(
     }
 
 
-def ratios_of(law: Law, fitted: Fit, data: Data) -> Floats:
+def ratios_of(law: Law, best: Fit, data: Data) -> Floats:
     """[grokked runs] measured over fitted delay; infinite where none was predicted."""
-    time = law.time(fitted.p[:-1], data)
+    time = law.time(best.p[:-1], data)
     predicted = np.where(time * data["r"] > FLOOR, time, 0.0)
     with np.errstate(divide="ignore"):
         return ((data["time"] - data["t_0"]) / predicted)[data["grokked"]]
 
 
-def held_out(law: Law, fitted: Fit, data: Data, cell: Floats) -> Floats:
+def held_out(law: Law, best: Fit, data: Data, cell: Floats) -> Floats:
     """[runs] log-likelihoods, each from a fit without the run's fold of cells.
 
-    Cells are dealt to FOLDS folds in turn; fits begin at the fit to all.
+    Cells are assigned to FOLDS folds in turn; each fit starts from the fit to all.
     """
     values = np.zeros(len(cell))
     for k in range(FOLDS):
@@ -130,13 +130,13 @@ def held_out(law: Law, fitted: Fit, data: Data, cell: Floats) -> Floats:
         if not out.any():
             continue
         rest = part_of(data, ~out)
-        p = fit(law, rest, [fitted.p.tolist()]).p if rest["grokked"].any() else fitted.p
+        p = fit(law, rest, [best.p.tolist()]).p if rest["grokked"].any() else best.p
         values[out] = log_likelihoods(law, p, part_of(data, out))
     return values
 
 
 def constants_of(
-    law: Law, fitted: Fit, data: Data
+    law: Law, best: Fit, data: Data
 ) -> tuple[dict[str, float], dict[str, float | None]]:
     """A law's constants and their standard errors, by name and system."""
     names = []
@@ -146,15 +146,15 @@ def constants_of(
             names += [name[:-2] if one else f"{name[:-2]} {s}" for s in data["systems"]]
         else:
             names.append(name)
-    errors = standard_errors(law, fitted, data)
+    errors = standard_errors(law, best, data)
     values, bars = {}, {}
     for i, name in enumerate(names):
         plain = name in law.plain
-        value = fitted.p[i] if plain else np.exp(np.clip(fitted.p[i], -700, 700))
+        value = best.p[i] if plain else np.exp(np.clip(best.p[i], -700, 700))
         bar = errors[i] if plain else value * errors[i]
         values[name] = float(f"{value:.6g}")
-        # A constant that has run off to 0 or infinity has no error.
-        known = np.isfinite(bar) and (plain or abs(fitted.p[i]) < 20)
+        # A constant that diverged to 0 or infinity has no error.
+        known = np.isfinite(bar) and (plain or abs(best.p[i]) < 20)
         bars[name] = float(f"{bar:.3g}") if known else None
     return values, bars
 
@@ -171,34 +171,34 @@ def spreads(ratios: Floats, table: pd.DataFrame) -> dict[str, float]:
     """
     keys = ["system", "alpha", "weight_decay"]
     cells = table[keys].assign(ratio=ratios).groupby(keys)["ratio"].median()
-    by_law = {}
+    measures = {}
     for prefix, values in (("", ratios), ("cell_", cells.to_numpy())):
         known = np.isfinite(values).all() and values.min() > 0
         low, high = np.quantile(values, [0.1, 0.9]) if known else (0.0, np.inf)
-        by_law[f"{prefix}spread"] = values.max() / values.min() if known else np.inf
-        by_law[f"{prefix}spread_80"] = high / low if known else np.inf
-    return {k: float(v) for k, v in by_law.items()}
+        measures[f"{prefix}spread"] = values.max() / values.min() if known else np.inf
+        measures[f"{prefix}spread_80"] = high / low if known else np.inf
+    return {k: float(v) for k, v in measures.items()}
 
 
 def _each(rows: pd.DataFrame, table: pd.DataFrame, systems: list[str]) -> pd.DataFrame:
-    """The systems' own fits as one: likelihoods and parameters add up."""
+    """The separate fits of the systems as one: likelihoods and parameters add up."""
     grokked = table[table["grokked"]]
     runs = pd.concat([grokked[grokked["system"] == name] for name in systems])
-    parts = []
-    for (name, clock), of_law in rows.groupby(["law", "clock"], sort=False):
-        if len(of_law) < len(systems):
+    combined = []
+    for (name, clock), fits in rows.groupby(["law", "clock"], sort=False):
+        if len(fits) < len(systems):
             continue
-        first = of_law.iloc[0]
-        n_runs = of_law["n_runs"].sum()
+        first = fits.iloc[0]
+        n_runs = fits["n_runs"].sum()
         row = {"scope": EACH, "law": name, "clock": clock, "n_runs": n_runs}
         row |= {key: first[key] for key in ("formula", "source")}
         sums = ("n_grokked", "n_parameters", "log_likelihood", "aic")
-        row |= {key: of_law[key].sum() for key in sums}
-        row["held_out"] = (of_law["held_out"] * of_law["n_runs"]).sum() / n_runs
-        ratios = np.concatenate(of_law["ratios"].tolist())
+        row |= {key: fits[key].sum() for key in sums}
+        row["held_out"] = (fits["held_out"] * fits["n_runs"]).sum() / n_runs
+        ratios = np.concatenate(fits["ratios"].tolist())
         row |= {"sigma": np.nan, "constants": "{}", "errors": "{}", "ratios": ratios}
-        parts.append(row | spreads(ratios, runs))
-    return pd.DataFrame(parts)
+        combined.append(row | spreads(ratios, runs))
+    return pd.DataFrame(combined)
 
 
 def residuals(table: pd.DataFrame, laws: pd.DataFrame) -> pd.DataFrame:

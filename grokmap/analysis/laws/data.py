@@ -36,17 +36,17 @@ def memorised(trajectories: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     grokked = (runs["phase"] == GROK).to_numpy() & (runs["t_grok"] > 0)
     lost = runs["diverged"] | runs["dead"] | runs["stalled"]
     inside = (runs["t_mem"] > 0) & (grokked | ~lost) & (runs["decay_rate"] > 0)
-    chosen = runs[inside.fillna(False).to_numpy(bool)]
+    in_scope = runs[inside.fillna(False).to_numpy(bool)]
     keys = ["run_id", "alpha", "weight_decay", "width", "seed", "decay_rate"]
-    table = chosen[keys].assign(
-        t_mem=chosen["t_mem"].astype(float),
-        grokked=grokked.reindex(chosen.index).to_numpy(bool),
-        norm_mem=values_at(trajectories, chosen, "weight_norm", "t_mem"),
-        norm_grok=values_at(trajectories, chosen, "weight_norm", "t_grok"),
-        log_scale=log_scale(chosen),
-        system=system_of(chosen),
+    table = in_scope[keys].assign(
+        t_mem=in_scope["t_mem"].astype(float),
+        grokked=grokked.reindex(in_scope.index).to_numpy(bool),
+        norm_mem=values_at(trajectories, in_scope, "weight_norm", "t_mem"),
+        norm_grok=values_at(trajectories, in_scope, "weight_norm", "t_grok"),
+        log_scale=log_scale(in_scope),
+        system=system_of(in_scope),
     )
-    time = chosen["t_grok"].where(table["grokked"], chosen["n_steps"])
+    time = in_scope["t_grok"].where(table["grokked"], in_scope["n_steps"])
     return table.assign(time=time.astype(float)).reset_index(drop=True)
 
 
@@ -70,8 +70,8 @@ def outside(runs: pd.DataFrame) -> dict[str, int]:
 
 def log_scale(runs: pd.DataFrame) -> Floats:
     """[runs] ln(K) / L: log of the factor of the initial weights that makes a network
-    as lazy as its K does, f being a form of degree L in them; NaN where it is none, and
-    for networks of other degrees than the two-layer one."""
+    as lazy as its K does, f being a form of degree L in them; NaN where f is no form,
+    and for networks of other degrees than the two-layer one."""
     degree = runs["activation"].map(DEGREES).to_numpy(float)
     known = runs.get("model", "two_layer") == "two_layer"
     return np.where(known, np.log(laziness(runs)) / degree, np.nan)

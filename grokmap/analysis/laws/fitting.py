@@ -16,7 +16,7 @@ from grokmap.arrays import Floats
 def log_likelihoods(law: Law, p: Floats, data: Data) -> Floats:
     """[runs] log density of log t_grok, or log P(t > n_steps); the last of p is the
     log of sigma."""
-    # Parameters may run off: that such are unlikely is all there is to say.
+    # Parameters may diverge in the search: an overflow then is only a low likelihood.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         fitted = np.log(data["t_0"] + law.time(p[:-1], data))
         away = (np.log(data["time"]) - fitted) / np.exp(p[-1])
@@ -34,8 +34,8 @@ class Fit(NamedTuple):
 def fit(law: Law, data: Data, starts: list[list[float]] | None = None) -> Fit:
     """Most likely parameters, by Nelder and Mead's simplex from several starts.
 
-    A simplex may collapse early: from each of its ends another one sets out, and from
-    the best a third.
+    A simplex may collapse early: a second one starts from the end of each, and a third
+    from the best of those.
     """
 
     def loss(p: Floats) -> float:
@@ -55,15 +55,15 @@ def _descend(loss: Callable[[Floats], float], p: Floats, tolerance: float) -> Fl
     return np.asarray(minimum.x, np.float64)
 
 
-def standard_errors(law: Law, fitted: Fit, data: Data) -> Floats:
-    """[k] from the curvature of the log-likelihood; NaN where it does not curve.
+def standard_errors(law: Law, best: Fit, data: Data) -> Floats:
+    """[k] from the curvature of the log-likelihood; NaN where that gives no variance.
 
     Runs count as independent: seeds that share a split of the examples are not quite.
     """
-    k, h = len(fitted.p), 1e-3
+    k, h = len(best.p), 1e-3
 
     def value(*moves: tuple[int, float]) -> float:
-        p = fitted.p.copy()
+        p = best.p.copy()
         for i, move in moves:
             p[i] += move
         return float(log_likelihoods(law, p, data).sum())

@@ -42,7 +42,7 @@ def _typical(data: Data, x: Floats) -> float:
 
 
 def _exp(p: Any) -> Any:
-    """exp of a parameter that may have run off to where its law is a simpler one."""
+    """exp, clipped: a parameter diverges where its law reduces to a simpler one."""
     return np.exp(np.clip(p, -600, 600))
 
 
@@ -109,7 +109,7 @@ def _starts(x: str, guesses: Callable[[float, float], list[list[float]]]) -> Any
 
 
 def _power_guess(time: float, least: float) -> list[list[float]]:
-    # A time of C / x has C about time times a middling x.
+    # In C / x, C is about a typical time multiplied by a typical x.
     return [[time + least + 1, least + far, 0.0] for far in (-5.0, -0.2)]
 
 

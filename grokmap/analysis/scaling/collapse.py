@@ -22,7 +22,7 @@ from grokmap.arrays import Bools, Floats
 
 # Above this S the points miss the common curve by more than their errors.
 WORST_QUALITY = 2.0
-# Points and master curve both this near to a plateau, in errors, agree by necessity.
+# Points on a plateau within this many errors of the master curve agree by necessity.
 FLAT = 0.1
 
 
@@ -53,8 +53,8 @@ def points_of(ensemble: Ensemble, successes: Floats, trials: Floats) -> Points:
 
     y = arcsin sqrt((k + 3/8) / (n + 3/4)) has the error 1 / (2 sqrt(n + 1/2)) whatever
     P is (Anscombe, Biometrika 35, 246 (1948)). P collapses where a function of it does;
-    with errors taken from k/n instead, the points that happen to be near 0 or 1 draw
-    the master curve towards themselves, and 1/nu comes out too small.
+    with errors taken from k/n instead, the points that happen to be near 0 or 1 pull
+    the master curve towards them, and 1/nu comes out too small.
     """
     usable = trials > 0
     front = np.argsort(~usable, axis=1, kind="stable")
@@ -73,16 +73,16 @@ def points_of(ensemble: Ensemble, successes: Floats, trials: Floats) -> Points:
 def quality(points: Points, x_c: float, inverse_nu: float) -> float:
     """S of Houdayer and Hartmann, Phys. Rev. B 70, 014418 (2004), appendix.
 
-    Every point (u, y) of a curve, u = (x - x_c) L^(1/nu), is held against the master
+    Every point (u, y) of a curve, u = (x - x_c) L^(1/nu), is compared with the master
     curve Y(u) of the *other* curves: a straight line, by weighted least squares,
     through the two neighbours of u on each. S is the mean of
     (y - Y)^2 / (dy^2 + dY^2): about 1 for a collapse within errors, much larger for
     none. Melchert, arXiv 0910.5403, describes the same.
 
-    Two things are our own. A point on a plateau of the master curve, 0 or 1, agrees by
-    necessity and is left out: else S falls as the plateaus are stretched. And S is inf
-    where fewer than half of the points between 0 and 1 find neighbours: else curves
-    that no longer overlap would be the best.
+    Two things differ here. A point on a plateau of the master curve, 0 or 1, agrees by
+    necessity and is left out: otherwise S would fall as the plateaus are stretched.
+    And S is inf where fewer than half of the points between 0 and 1 have neighbours:
+    otherwise curves that no longer overlap would fit best.
     """
     u = (points.x - x_c) * (points.sizes[:, None] / points.sizes[0]) ** inverse_nu
     master, variance = _master_curve(u, points.y, points.error)
@@ -100,7 +100,7 @@ def _master_curve(u: Floats, y: Floats, error: Floats) -> tuple[Floats, Floats]:
     """(Y, dY^2), [S, K] each, at every u [S, K]; NaN without neighbours."""
     n_sizes, n_points = u.shape
     at, row = u.ravel(), np.arange(n_sizes)[:, None]
-    below = np.array([np.searchsorted(of_size, at, side="right") for of_size in u]) - 1
+    below = np.array([np.searchsorted(curve, at, side="right") for curve in u]) - 1
     left = np.clip(below, 0, n_points - 2) + row * n_points
     right = at[left + 1]
     others = row != np.repeat(np.arange(n_sizes), n_points)
@@ -128,14 +128,14 @@ def fit_collapse(ensemble: Ensemble, weights: Floats, curves: Curves) -> Collaps
     if not starts:
         return _none("P(grok) passes 1/2 at fewer than two sizes")
     successes, trials = counts(ensemble.grok, weights)
-    fits = np.full((len(weights), 3), np.nan)
-    fits[0] = best_collapse(points_of(ensemble, successes[0], trials[0]), starts)
-    if not np.isfinite(fits[0]).all():
+    optima = np.full((len(weights), 3), np.nan)
+    optima[0] = best_collapse(points_of(ensemble, successes[0], trials[0]), starts)
+    if not np.isfinite(optima[0]).all():
         return _none("the scaled curves never overlap")
     for b in range(1, len(weights)):
         points = points_of(ensemble, successes[b], trials[b])
-        fits[b] = best_collapse(points, [(fits[0, 0], fits[0, 1])])
-    best = judge(ensemble, *fits.T)
+        optima[b] = best_collapse(points, [(optima[0, 0], optima[0, 1])])
+    best = judge(ensemble, *optima.T)
     if ensemble.n_seeds >= FEWEST_OF_CURVES or not np.isfinite(best.inverse_nu.value):
         return best
     exponent = without_ends(best.inverse_nu)
@@ -163,7 +163,7 @@ def best_collapse(
 
     def cost(p: Floats) -> float:
         x_c, inverse_nu = p * unit
-        # Beyond the axis by more than its length there is nothing to learn.
+        # The data say nothing of an x_c further from the axis than its length.
         inside = 2 * low - high <= x_c <= 2 * high - low
         return quality(points, x_c, inverse_nu) if inside else np.inf
 
@@ -172,16 +172,16 @@ def best_collapse(
         simplex = np.array([[0, 0], [1, 0], [0, 1]]) + start / unit
         options = {"initial_simplex": simplex, "xatol": 0.03, "fatol": 0.003}
         with np.errstate(invalid="ignore"):
-            done = minimize(cost, simplex[0], method="Nelder-Mead", options=options)
-        if done.fun < best[2]:
-            x_c, inverse_nu = done.x * unit
-            best = (float(x_c), float(inverse_nu), float(done.fun))
+            result = minimize(cost, simplex[0], method="Nelder-Mead", options=options)
+        if result.fun < best[2]:
+            x_c, inverse_nu = result.x * unit
+            best = (float(x_c), float(inverse_nu), float(result.fun))
     return best if np.isfinite(best[2]) else (np.nan, np.nan, np.nan)
 
 
 def judge(ensemble: Ensemble, x_c: Floats, inverse_nu: Floats, s: Floats) -> Collapse:
     """Intervals of [1 + B] optima, or the reason why they mean nothing."""
-    # A resample has the noise of the runs twice over, so its S is no error of S.
+    # A resample has the noise of the runs twice, so its S gives no interval for S.
     quality_ = NONE._replace(value=float(s[0]))
     exponent = interval(inverse_nu, ensemble.n_seeds)
     if s[0] > WORST_QUALITY:

@@ -15,13 +15,13 @@ CLEAR = 2.0
 def binder(ensemble: Ensemble, weights: Floats, centred: bool = False) -> Floats:
     """[B, S, K] `binder_cumulant` over seeds, m the order parameter.
 
-    It is made for an order parameter whose distribution is symmetric about 0 in the
+    It is meant for an order parameter whose distribution is symmetric about 0 in the
     disordered phase. An accuracy is not: it is about 1/p without grokking and 1 with
     it, so U is 2/3 on *both* sides; between, with a share q of seeds at 1 and the rest
     near 0, U = 1 - 1/(3 q), which falls without bound as q -> 0. A dip, not a step,
     then marks the transition, as in the cumulant of the energy, which is not centred
     either, at first-order transitions (Challa, Landau and Binder, Phys. Rev. B 34, 1841
-    (1986)); a crossing of two dips may tell that they are shifted, no more.
+    (1986)); a crossing of two dips may show no more than that they are shifted.
 
     centred: 0 where m is Gaussian about any mean, so on both sides of a transition; 2/3
     where two values are equally common; below 0 where one is rare or tails are heavy.
@@ -40,16 +40,16 @@ def binder_crossings(
 
     Sizes cross between two x, next to each other among those where they differ by more
     than two bootstrap standard errors (low, high), if the sign of the difference
-    changes; place by linear interpolation. Where both are 2/3 but for noise, nothing
-    crosses.
+    changes; place by linear interpolation. Where both are 2/3 up to noise, there is no
+    crossing.
     """
     difference = cumulant[:, 1:] - cumulant[:, :-1]
     with np.errstate(invalid="ignore"):
         error = _deviation(difference[1:])
         clear = np.abs(difference[0]) > CLEAR * error
     return [
-        _sign_changes(ensemble.place[ok], gap[ok])
-        for gap, ok in zip(difference[0], clear, strict=True)
+        _sign_changes(ensemble.place[ok], values[ok])
+        for values, ok in zip(difference[0], clear, strict=True)
     ]
 
 

@@ -54,7 +54,7 @@ class Ensemble(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A number, its 95% bootstrap interval, and what stands against it, if anything."""
+    """A number, its 95% bootstrap interval, and what limits it, if anything does."""
 
     value: float
     low: float
@@ -160,15 +160,15 @@ def counts(grok: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 def interval_of_curves(values: Floats, n_seeds: int, note: str = "") -> Interval:
     """`interval`, from FEWEST_OF_CURVES seeds on."""
-    bounds = interval(values, n_seeds, note)
-    enough = n_seeds >= FEWEST_OF_CURVES or not np.isfinite(bounds.low)
-    return bounds if enough else without_ends(bounds)
+    estimate = interval(values, n_seeds, note)
+    enough = n_seeds >= FEWEST_OF_CURVES or not np.isfinite(estimate.low)
+    return estimate if enough else without_ends(estimate)
 
 
-def without_ends(bounds: Interval) -> Interval:
+def without_ends(estimate: Interval) -> Interval:
     few = f"no interval below {FEWEST_OF_CURVES} seeds"
-    note = "; ".join(filter(None, [bounds.note, few]))
-    return Interval(bounds.value, np.nan, np.nan, note)
+    note = "; ".join(filter(None, [estimate.note, few]))
+    return Interval(estimate.value, np.nan, np.nan, note)
 
 
 def not_a_point(bounds: Interval) -> Interval:
@@ -183,7 +183,7 @@ def not_a_point(bounds: Interval) -> Interval:
 def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:
     """`percentile_interval` of [1 + B] values, the data's first.
 
-    None where the data have no value, no bounds where too few resamples have one.
+    `NONE` where the data have no value, no bounds where too few resamples have one.
     """
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]):

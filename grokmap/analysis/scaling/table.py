@@ -44,7 +44,7 @@ BRACKET = "low and high bracket it, no 95%"
 
 
 class Found(NamedTuple):
-    """What `measure` found: the table and what the figure needs beyond it."""
+    """What `measure` returns: the table and what the figure needs beyond it."""
 
     ensemble: Ensemble
     table: pd.DataFrame
@@ -98,8 +98,8 @@ def measure(ensemble: Ensemble, n_resamples: int = RESAMPLES) -> Found:
     return Found(ensemble, table, curves, collapse)
 
 
-def _row(name: str, bounds: Interval, **place: Any) -> dict[str, Any]:
-    return {"name": name, **bounds._asdict(), **place}
+def _row(name: str, estimate: Interval, **place: Any) -> dict[str, Any]:
+    return {"name": name, **estimate._asdict(), **place}
 
 
 def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
@@ -111,28 +111,28 @@ def _cell_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     }
     rows = []
     for i, k in np.ndindex(successes.shape):
-        at = {"size": ensemble.sizes[i], "x": ensemble.x[k]}
+        cell = {"size": ensemble.sizes[i], "x": ensemble.x[k]}
         if ensemble.undecided[i, k]:
-            entry = NONE._replace(value=float(ensemble.undecided[i, k]))
-            rows.append(_row("undecided", entry, **at))
+            estimate = NONE._replace(value=float(ensemble.undecided[i, k]))
+            rows.append(_row("undecided", estimate, **cell))
         if trials[i, k] == 0:
             continue
         share = successes[i, k] / trials[i, k]
-        at["n"] = trials[i, k]
+        cell["n"] = trials[i, k]
         bounds = float(low[i, k]), float(high[i, k])
-        rows.append(_row("p_grok", Interval(float(share), *bounds), **at))
+        rows.append(_row("p_grok", Interval(float(share), *bounds), **cell))
         for name, values in cumulants.items():
-            entry = interval_of_curves(values[:, i, k], ensemble.n_seeds)
-            rows.append(_row(name, entry, **at))
+            estimate = interval_of_curves(values[:, i, k], ensemble.n_seeds)
+            rows.append(_row(name, estimate, **cell))
     return rows
 
 
-def _on_axis(ensemble: Ensemble, bounds: Interval) -> Interval:
+def _on_axis(ensemble: Ensemble, estimate: Interval) -> Interval:
     """An interval in `place` as one in x."""
     if not ensemble.log:
-        return bounds
-    value, low, high = (float(np.exp(v)) for v in bounds[:3])
-    return Interval(value, low, high, bounds.note)
+        return estimate
+    value, low, high = (float(np.exp(v)) for v in estimate[:3])
+    return Interval(value, low, high, estimate.note)
 
 
 def _curve_rows(ensemble: Ensemble, curves: Curves) -> list[dict[str, Any]]:
@@ -146,18 +146,18 @@ def _curve_rows(ensemble: Ensemble, curves: Curves) -> list[dict[str, Any]]:
         rows.append(_row("slope", slope, size=size))
     for i, column in enumerate(crossings(ensemble, curves).T):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
-        bounds = interval_of_curves(column, ensemble.n_seeds)
-        if not np.isfinite(bounds.value):
+        crossing = interval_of_curves(column, ensemble.n_seeds)
+        if not np.isfinite(crossing.value):
             either = twice[i : i + 2].any()
             note = TWO_BOUNDARIES if either else "the curves do not cross"
-            bounds = bounds._replace(note=note)
-        rows.append(_row("p_crossing", _on_axis(ensemble, bounds), **pair))
+            crossing = crossing._replace(note=note)
+        rows.append(_row("p_crossing", _on_axis(ensemble, crossing), **pair))
     return [*rows, *_exponent_rows(ensemble, curves, halves)]
 
 
 def _halves(ensemble: Ensemble, curves: Curves) -> list[Interval]:
     """x of P = 1/2 of each size."""
-    rows = []
+    halves = []
     steep, twice = too_steep(ensemble), two_boundaries(ensemble)
     for i in range(len(ensemble.sizes)):
         if np.isfinite(curves.half[0, i]):
@@ -166,8 +166,8 @@ def _halves(ensemble: Ensemble, curves: Curves) -> list[Interval]:
             half = Interval(*edge[1:], note=TOO_STEEP if steep[i] else "")
         else:
             half = NONE._replace(note=TWO_BOUNDARIES if twice[i] else NO_HALF)
-        rows.append(_on_axis(ensemble, half))
-    return rows
+        halves.append(_on_axis(ensemble, half))
+    return halves
 
 
 def _exponent_rows(
@@ -241,14 +241,14 @@ def _one_boundary(ensemble: Ensemble, curves: Curves) -> Curves:
 
 
 def _binder_crossing_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
-    places = binder_crossings(ensemble, binder(ensemble, weights))
+    by_pair = binder_crossings(ensemble, binder(ensemble, weights))
     rows = []
-    for i, at_pair in enumerate(places):
+    for i, brackets in enumerate(by_pair):
         pair = {"size": ensemble.sizes[i], "next_size": ensemble.sizes[i + 1]}
-        bounds = [Interval(*crossing, note=BRACKET) for crossing in at_pair]
+        estimates = [Interval(*bracket, note=BRACKET) for bracket in brackets]
         none = [NONE._replace(note="the cumulants do not cross")]
-        for one in bounds or none:
-            rows.append(_row("binder_crossing", _on_axis(ensemble, one), **pair))
+        for estimate in estimates or none:
+            rows.append(_row("binder_crossing", _on_axis(ensemble, estimate), **pair))
     return rows
 
 
@@ -269,22 +269,22 @@ def _time_rows(ensemble: Ensemble, weights: Floats) -> list[dict[str, Any]]:
     time = comparable_times(ensemble)
     n = np.isfinite(time).sum(axis=2)
     rows = []
-    for i, (size, bounds) in enumerate(
+    for i, (size, factor) in enumerate(
         zip(ensemble.sizes, factor_intervals(time), strict=True)
     ):
         if n[i].any():
-            rows.append(_row("t_factor", bounds, size=size, n=n[i].sum()))
+            rows.append(_row("t_factor", factor, size=size, n=n[i].sum()))
     total = _correction(ensemble, time, weights)
-    own_rows = []
+    rows_by_x = []
     for k in np.flatnonzero((n > 0).sum(axis=0) >= 2):
         at_x = np.where(np.arange(len(ensemble.x))[:, None] == k, time, np.nan)
-        own_rows.append(_correction(ensemble, at_x, weights) | {"x": ensemble.x[k]})
+        rows_by_x.append(_correction(ensemble, at_x, weights) | {"x": ensemble.x[k]})
     value = total["value"]
-    far = [value < row["low"] or value > row["high"] for row in own_rows]
+    far = [value < row["low"] or value > row["high"] for row in rows_by_x]
     if np.isfinite(total["value"]) and np.mean(far) > MOST_FAR:
         where = f"{sum(far)} of {len(far)} {ensemble.axis}"
         total["note"] = f"no one c: outside of the interval at {where}"
-    return [*rows, total, *own_rows]
+    return [*rows, total, *rows_by_x]
 
 
 def _rescaled_rows(
@@ -299,8 +299,8 @@ def _rescaled_rows(
     rows = []
     for i in np.flatnonzero(np.isfinite(factors[0])):
         note = "half is known to the spacing of x only" if steep[i] else ""
-        bounds = interval(factors[:, i], ensemble.n_seeds, note)
-        rows.append(_row("t_rescaled", bounds, size=ensemble.sizes[i]))
+        factor = interval(factors[:, i], ensemble.n_seeds, note)
+        rows.append(_row("t_rescaled", factor, size=ensemble.sizes[i]))
     return rows
 
 
@@ -312,15 +312,15 @@ def _correction(ensemble: Ensemble, time: Floats, weights: Floats) -> dict[str, 
         note = f"at no {axis} do all runs of two {size}s grok"
         return _row("t_correction", NONE._replace(note=note), n=0)
     c = fit_width_correction(ensemble.sizes, time, weights)
-    bounds = interval_of_curves(c, ensemble.n_seeds)
-    if not np.isfinite(bounds.value):
+    estimate = interval_of_curves(c, ensemble.n_seeds)
+    if not np.isfinite(estimate.value):
         note = "no finite c: t falls as 1/N or faster"
         return _row("t_correction", NONE._replace(note=note), n=n)
-    missed = _missed_sizes(ensemble, factor_intervals(time), bounds.value)
+    missed = _missed_sizes(ensemble, factor_intervals(time), estimate.value)
     if missed:
         note = f"1 + c/N misses {ensemble.size} {', '.join(missed)}"
-        bounds = bounds._replace(note=note if not bounds.note else bounds.note)
-    return _row("t_correction", bounds, n=n)
+        estimate = estimate._replace(note=note if not estimate.note else estimate.note)
+    return _row("t_correction", estimate, n=n)
 
 
 def _missed_sizes(ensemble: Ensemble, factors: list[Interval], c: float) -> list[str]:

@@ -102,10 +102,8 @@ def rescaled_factors(x: Floats, half: Floats, time: Floats, weights: Floats) -> 
     factors = np.full(half.shape, np.nan)
     for s in np.flatnonzero(enough):
         largest = np.flatnonzero(enough)[-1]
-        for b, columns in enumerate(usable):
-            one, two = (
-                (place[b, i, columns[i]], mean[b, i, columns[i]]) for i in (s, largest)
-            )
+        for b, ok in enumerate(usable):
+            one, two = ((place[b, i, ok[i]], mean[b, i, ok[i]]) for i in (s, largest))
             factors[b, s] = _mean_ratio(*one, *two)
     return factors
 
@@ -117,8 +115,8 @@ def _mean_ratio(x1: Floats, y1: Floats, x2: Floats, y2: Floats) -> float:
     low, high = max(x1[0], x2[0]), min(x1[-1], x2[-1])
     if low >= high:
         return float("nan")
-    at = np.linspace(low, high, OVERLAP)
-    return float(np.exp(np.mean(np.interp(at, x1, y1) - np.interp(at, x2, y2))))
+    shared = np.linspace(low, high, OVERLAP)
+    return float(np.exp(np.mean(np.interp(shared, x1, y1) - np.interp(shared, x2, y2))))
 
 
 def fit_width_correction(sizes: Floats, time: Floats, weights: Floats) -> Floats:
@@ -131,16 +129,16 @@ def fit_width_correction(sizes: Floats, time: Floats, weights: Floats) -> Floats
     of c above minus the smallest size. NaN where no two sizes share an x, or the best
     c is at an end of its range (t falls as 1/N, or vanishes at the smallest size).
     The form is a survey's guess, which gives no source for it (the cited arXiv
-    2508.11522 has nothing on times): it is measured here, not assumed; hold it against
+    2508.11522 has nothing on times): it is measured here, not assumed; compare it with
     `size_factors`.
     """
     compared = _Comparison(time, weights)
     smallest = sizes[np.isfinite(time).any(axis=(1, 2))].min(initial=sizes[-1])
-    slopes = np.full(len(weights), np.nan)
+    best = np.full(len(weights), np.nan)
     for b, (rhs, matrix) in enumerate(zip(compared.rhs, compared.matrix, strict=True)):
         if np.trace(matrix) > 1e-9:
-            slopes[b] = _best_correction(sizes, smallest, rhs, matrix)
-    return slopes
+            best[b] = _best_correction(sizes, smallest, rhs, matrix)
+    return best
 
 
 def _best_correction(
@@ -153,6 +151,6 @@ def _best_correction(
         g = np.log1p(correction(s) / np.maximum(sizes, smallest))
         return float(g @ matrix @ g - 2 * rhs @ g)
 
-    done = minimize_scalar(cost, bounds=(LOWEST, HIGHEST), method="bounded")
-    at_an_end = min(done.x - LOWEST, HIGHEST - done.x) < 1e-2
-    return float("nan") if at_an_end else correction(done.x)
+    result = minimize_scalar(cost, bounds=(LOWEST, HIGHEST), method="bounded")
+    at_an_end = min(result.x - LOWEST, HIGHEST - result.x) < 1e-2
+    return float("nan") if at_an_end else correction(result.x)

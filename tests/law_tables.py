@@ -230,31 +230,16 @@ def decay_times(run: Any) -> float:
     return float(np.sum(run.decay_rate * decay / run.weight_decay))
 
 
-SEEDS_ALONE = ("snr", "ipr", "function_snr", "rqi", "test_loss", "weight_norm")
-
-
-def warnings_by_seed() -> str:
-    """AUC with Hanley and McNeil's standard error (Radiology 143, 29 (1982))."""
-    path = ROOT / "results/early-stopping/early-stopping-warnings.parquet"
-    table = pd.read_parquet(path)
-    table = table[(table["measure"] == "value")].set_index(["quantity", "patience"])
-    rows = []
-    for quantity in (*SEEDS_ALONE, "test_accuracy"):
-        cells = []
-        for k in (0.5, 2.0, 8.0, 32.0):
-            row = table.loc[(quantity, k)]
-            error = auc_error(row["auc"], row["n_later"], row["n_decided"])
-            cells.append(f"{row['auc']:.2f} ± {error:.2f}")
-        rows.append([f"`{quantity}`", *cells])
-    sides = f"{row['n_later']} grok, {row['n_decided']} do not"
-    return markdown([sides, "k = 0.5", "k = 2", "k = 8", "k = 32"], rows)
-
-
-def auc_error(auc: float, n_one: int, n_other: int) -> float:
-    own = auc / (2 - auc) - auc**2
-    other = 2 * auc**2 / (1 + auc) - auc**2
-    variance = auc * (1 - auc) + (n_one - 1) * own + (n_other - 1) * other
-    return math.sqrt(variance / (n_one * n_other))
+def late_groks() -> str:
+    """How many of the seeds of one cell have grokked by when."""
+    runs = pd.read_parquet(ROOT / "results/early-stopping/runs.parquet")
+    at = (runs["t_grok"] * runs["decay_rate"]).astype(float)
+    times = (6.0, 12.0, 18.0, 24.0, 36.0, 60.0)
+    counts = [str(int((at <= time).sum())) for time in times]
+    return markdown(
+        ["decay times", *(f"{time:g}" for time in times)],
+        [[f"grokked, of {len(runs)}", *counts]],
+    )
 
 
 LAW_TABLES = {
@@ -267,6 +252,6 @@ LAW_TABLES = {
     ("docs/laws.md", "early stopping"): early_stopping_losses,
     ("docs/laws.md", "decay times"): patience_in_decay_times,
     ("docs/laws.md", "warnings"): early_stopping_warnings,
-    ("docs/laws.md", "seeds alone"): warnings_by_seed,
+    ("docs/laws.md", "late groks"): late_groks,
     ("docs/laws.md", "ramps in decay times"): ramps_in_decay_times,
 }

@@ -30,7 +30,7 @@ from grokmap.spec import is_log
 
 MIN, MAX = "min", "max"  # the edges of a row
 PLACES, WIDTHS = 240, 24  # points of the posterior's grid
-# The narrowest width that is considered, over the smallest distance between cells.
+# Smallest width of the posterior's grid, over the smallest distance between cells.
 SHARPEST = 1 / 500
 
 MEASURED = "measured"

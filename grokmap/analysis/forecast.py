@@ -34,7 +34,7 @@ from grokmap.errors import ResultError
 FRACTIONS = (0.25, 0.5, 0.75)
 BUDGET = 0.25  # of the longest run, at which the whole sweep is cut
 COVERAGE = 0.8
-NEAREST = 15  # analogues a forecast
+NEAREST = 15  # analogues for each forecast
 FEWEST_CELLS = 6  # with grokked runs, from which a forecast is calibrated
 LOOKS = 4.0  # states of a calibrating run each time its step doubles
 ALIKE = 0.5  # standard deviation, in the target, of the weights of calibrating states

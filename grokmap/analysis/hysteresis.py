@@ -28,14 +28,14 @@ from grokmap.spec.axis import word
 POINTS = 257  # of a loop, evenly spaced in ln(weight decay)
 FEWEST_RATES, FEWEST_SEEDS = 3, 2
 ROUNDING = 1e-9  # of relative residuals
-HALF_LEVEL = 1 - (1 - LEVEL) / 2  # of each of two that are to hold together
+HALF_LEVEL = 1 - (1 - LEVEL) / 2  # of each of two intervals, so that both hold at LEVEL
 # An exponent below this cannot be told from 0 over the two decades a sweep can afford.
 FLAT = 0.1
 # k of area = A0 + c rate^k: 1 for a lag of one relaxation time, less for others.
 EXPONENTS = np.linspace(FLAT, 1.0, 46)
 # An offset is ruled out where at most this share of the slowest ramp's area can be one.
 LARGEST_OFFSET = 0.5
-# Loops smaller than this, in quantity times e-folds of weight decay, count as this.
+# Smaller areas, in quantity times e-folds of weight decay, are raised to this one.
 SMALLEST = 1e-3
 
 JUMPS = ("up_rise", "up_fall", "down_rise", "down_fall")

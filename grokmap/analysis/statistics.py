@@ -23,7 +23,7 @@ FEWEST = 6
 # With fewer, a rare phase may occur in no seed, and so in no resample; and intervals
 # from whole curves of several sizes cover 80% to 91% instead of 95%.
 FEWEST_OF_CURVES = 12
-LEAST_P = 1e-6  # of a million samples
+LEAST_P = 1e-6  # resolution of the million samples of `diptest`
 LEAST_VARIANCE = 1e-12  # over the mean square; smaller ones are rounding
 
 

@@ -29,7 +29,7 @@ def varying(runs: pd.DataFrame, beside: Collection[str] = VARIABLES) -> list[str
 def coordinate(runs: pd.DataFrame, key: str) -> pd.Series:
     """[runs] a key's values, null where it is not read."""
     values = runs[key]
-    if key in RAMP_CONTROLS:  # no ramp is another system than a ramp
+    if key in RAMP_CONTROLS:  # runs without a ramp differ from those with one
         return values.astype(float).fillna(0.0)
     return values.where(values != 0) if key in SYSTEM_SIZES else values
 

@@ -63,7 +63,7 @@ def _cell(
 ) -> dict[str, Any]:
     phases = runs["phase"].value_counts()
     generalised = [name for name in phases.index if name in grokked]
-    # Of a frame: where no value is known, pandas 2 warns of a column's median.
+    # The median of a frame, since pandas 2 warns of that of a column without values.
     shades = runs[[shade]].astype(float).median()
     return {
         "x": float(runs[x].iloc[0]),

@@ -16,7 +16,7 @@ from grokmap.plot.ticks import label_log
 from grokmap.spec.axis import word
 
 UP, DOWN = COLOURS["grok"], COLOURS["memorize-only"]
-# Of families: Okabe and Ito's, each with a marker of its own.
+# Of families: Okabe and Ito's colours, each with a marker of its own.
 LINES = ("#000000", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#0072B2")
 MARKERS = "osD^vP"
 

@@ -15,7 +15,7 @@ from grokmap.plot.ticks import label_log
 
 COLUMNS = 4
 MARKERS = "osD^vP*X"
-# Okabe and Ito's, in the order in which systems are drawn.
+# Okabe and Ito's colours, in the order in which systems are drawn.
 SYSTEMS = ("#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 LIMIT = 3.0  # largest residual drawn, either way: a factor 20
 BEYOND = "x"

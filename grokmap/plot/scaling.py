@@ -19,7 +19,7 @@ from grokmap.plot.ticks import label_log
 MARKERS = "osD^vP*X"
 LOWEST = -1.0  # cumulants drawn; below, a mark says that the point is lower
 BELOW: Any = {"linestyle": "none", "marker": 7, "markersize": 6}  # 7: a caret down
-# Beside no curve, wherever these go.
+# Legends stand above their panel, where they cover no curve.
 ABOVE: Any = {
     "loc": "lower right",
     "bbox_to_anchor": (1.0, 1.0),

@@ -39,7 +39,7 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
             _draw_missed(row[1], part)
             row[1].set_title(name, fontsize=7)
         _draw_warnings(grid[0, 2], warned)
-        for axes in grid[1:, 2]:  # warnings are told within systems, of all at once
+        for axes in grid[1:, 2]:  # one panel of warnings covers all systems
             axes.remove()
         least, most = lost["patience"].min() / 1.2, lost["patience"].max() * 1.2
         for axes in figure.axes:

@@ -55,7 +55,7 @@ def curves(
 
 
 _PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
-# What is drawn of every run.
+# The quantities drawn for every run.
 CURVES = (*_PAIRS[0], *_PAIRS[1], "weight_norm")
 
 

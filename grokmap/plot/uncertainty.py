@@ -89,7 +89,7 @@ def _norms(tables: Sequence[pd.DataFrame]) -> dict[str, Normalize]:
 
 
 def _draw_row(axes: Any, row: Map, plane: Plane, norms: dict[str, Normalize]) -> None:
-    # Only the edges of the cells and what is censored are drawn of these.
+    # Of these only the edges of the cells and their censored shares are drawn.
     cells = gather(row.runs.assign(none=np.nan), plane, "none", ())
     values = row.cells.assign(spread=row.cells["p_grok_high"] - row.cells["p_grok_low"])
     values = values.rename(columns={plane.x: "x", plane.y: "y"})

@@ -89,7 +89,7 @@ def criteria_with(criteria: str | Criteria, phases: Sequence[str]) -> Criteria:
 
 def refuse_ramps(path: Path, runs: pd.DataFrame) -> None:
     """Raises ResultError where weight decay was ramped: then a run has no one rate."""
-    # Plans of before there were ramps have no such column.
+    # Plans written before ramps existed have no such column.
     if "ramp_steps" in runs and runs["ramp_steps"].notna().any():
         raise ResultError(
             f"{path}: weight decay was ramped along the runs, so that they have no one "

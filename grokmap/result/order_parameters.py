@@ -19,7 +19,7 @@ from grokmap.result.result import Result
 
 # Times of the figure, in units of t_grok.
 TIMES = np.geomspace(1e-2, 10, 121)
-# By definition at its bar at t_mem, or a sign of trouble: neither moves with grokking.
+# The first is at its bar at t_mem by definition, the second is a sign of trouble.
 NOT_COMPARED = ("train_accuracy", "zero_loss_fraction")
 
 

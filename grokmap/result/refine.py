@@ -71,7 +71,7 @@ def next_points(result: Result, wanted: Wanted) -> pd.DataFrame:
     """The next round: one row a run, one column a swept choice or an axis."""
     runs = result.labelled(rules_of(wanted.criteria))
     sweep = result.spec
-    # What `at` leaves of an axis is one value, which its runs are to be trained at.
+    # `at` leaves one value of an axis, and the new runs are to be trained at it.
     chosen, _ = groups.select(runs, result.axes, wanted.at)
     places, _ = groups.panels(chosen, result.axes, wanted.x, wanted.y)
     aim = _aim(result, chosen, wanted)

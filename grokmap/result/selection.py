@@ -47,7 +47,7 @@ def _number(text: str) -> float | None:
 def axes_of(plan: pd.DataFrame) -> list[str]:
     """The axes that the planned runs read, swept or not, and their decay rate."""
     known = [k for k in (*AXES, "decay_rate") if k in plan and plan[k].notna().all()]
-    # A size of 0 is read by nothing.
+    # A size of 0 marks an axis that the run does not read.
     return [k for k in known if k not in SYSTEM_SIZES or (plan[k] > 0).any()]
 
 

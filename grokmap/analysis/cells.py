@@ -29,9 +29,10 @@ def probabilities(
 
     Returns:
       The axes; n_runs; n_undecided (censored: they may still grok); for each phase P
-      p_P with p_P_low, p_P_high (Wilson; of what the runs show so far); p_grok with
-      p_grok_low, p_grok_high, which hold whatever the undecided runs would do: the low
-      end counts them as not grokking, the high end as grokking; t_grok with t_grok_low,
+      p_P with p_P_low, p_P_high (Wilson; of what the runs show so far); p_grok, of the
+      decided runs (NaN: there is none), with p_grok_low, p_grok_high, which hold
+      whatever the undecided runs would do: the low end counts them as not grokking, the
+      high end as grokking; t_grok with t_grok_low,
       t_grok_high (Kaplan-Meier median in steps; inf: half the runs or more have not
       grokked, or never will; no interval of fewer than FEWEST runs).
     """
@@ -45,7 +46,7 @@ def probabilities(
         for phase in phases:
             row |= _share(f"p_{phase}", int((cell["phase"] == phase).sum()), n, level)
         row |= {
-            "p_grok": k / n,
+            "p_grok": k / (n - open_) if n > open_ else np.nan,
             "p_grok_low": float(wilson(k, n, level)[0]),
             "p_grok_high": float(wilson(k + open_, n, level)[1]),
         }

@@ -18,6 +18,7 @@ from grokmap.result.boundaries import find
 from grokmap.result.groups import rounded
 
 NAME = "boundaries"
+OPEN = (wedge.UNDECIDED, wedge.NOT_BRACKETED)
 
 
 def find_boundaries(
@@ -93,8 +94,14 @@ def _shown(edge: dict[str, Any]) -> str:
     elif np.isfinite(low):
         text = f"> {low:.3g} ({status})"
     else:
-        text = status
+        text = f"{status}{_why(edge)}"
     return f"{edge['edge']} {text}"
+
+
+def _why(edge: dict[str, Any]) -> str:
+    """How many of a row's runs are censored, where these leave an edge open."""
+    n, n_runs = edge["n_undecided"], edge["n_runs"]
+    return f" ({n} of {n_runs} censored)" if n and edge["status"] in OPEN else ""
 
 
 def _print_shifts(shifts: pd.DataFrame, x: str, log: bool) -> None:

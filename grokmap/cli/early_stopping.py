@@ -66,6 +66,10 @@ def _multiples(text: str | None) -> list[float]:
 
 def _print_losses(lost: pd.DataFrame) -> None:
     unit = lost["unit"].iloc[0]
+    if not lost["n_stopped"].any():
+        least = lost["patience"].min()
+        print(f"nothing is stopped: every run is over by {least:g} {unit} after t_mem")
+        return
     print(f"stopped k after t_mem, in {unit}: test accuracy lost, median [quartiles]")
     if "system" not in lost:
         _print_rows(lost)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+from grokmap.classify import Criteria
 from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.display import display_of
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import extend_command
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
+from grokmap.result import Result
 from grokmap.result.refine import Wanted, check, made, next_points
-from grokmap.session.refine import Refined, refine
+from grokmap.session.refine import REACHED, refine
 
 NOTHING = "no run is left to choose"
 
@@ -29,7 +30,9 @@ def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
     listener = display_of(given.as_json)
     refined = refine(path, sweep, wanted, given.options, listener)
     if refined.why:
-        say(_reason(path, refined))
+        reached = refined.why == REACHED
+        more = _to_extend(open_result(path), wanted.criteria) if reached else ""
+        say(f"{refined.why}{more}")
     code = refined.session.code
     x, y, rules, at = wanted.x, wanted.y, str(wanted.criteria), wanted.at
     try:
@@ -42,12 +45,12 @@ def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
     return code
 
 
-def _reason(path: Path, refined: Refined) -> str:
-    if not refined.n_censored:
-        return refined.why
-    runs = open_result(path).labelled(refined.criteria)
-    extend = extend_command(path, refined.session.sweep, runs)
-    return f"{refined.why}; {refined.n_censored} runs are censored: `{extend}`"
+def _to_extend(result: Result, criteria: str | Criteria) -> str:
+    """What would decide the censored runs, if there are any."""
+    runs = result.labelled(criteria)
+    n = int(runs["censored"].sum())
+    extend = extend_command(result.path, result.spec, runs) if n else ""
+    return f"; {n} runs are censored: `{extend}`" if n else ""
 
 
 def _say_next(given: Given, wanted: Wanted) -> None:
@@ -64,4 +67,5 @@ def _say_next(given: Given, wanted: Wanted) -> None:
     elif not left:
         print(f"--max-runs {wanted.max_runs} are made; a larger number goes on")
     else:
-        print(points.to_string(index=False) if len(points) else NOTHING)
+        nothing = f"{NOTHING}{_to_extend(result, wanted.criteria)}"
+        print(points.to_string(index=False) if len(points) else nothing)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from grokmap.analysis.statistics import wilson
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import table_name
 from grokmap.cli.opened import open_result
@@ -15,6 +16,7 @@ from grokmap.result import groups
 from grokmap.result.uncertainty import draw, find
 
 NAME = "uncertainty"
+ENOUGH = next(n for n in range(1, 100) if wilson(n, n)[0] > 0.5)
 
 
 def map_uncertainty(
@@ -47,6 +49,9 @@ def _print(cells: pd.DataFrame) -> None:
     open_ = (cells["p_grok_low"] < 0.5) & (cells["p_grok_high"] > 0.5)
     print(f"{len(cells)} cells, {n_runs} runs, {n_undecided} of them undecided")
     print(f"P(grok) may lie on either side of 1/2 in {int(open_.sum())} cells")
+    most = int(cells["n_runs"].max())
+    if most < ENOUGH:
+        print(f"({most} seeds that agree cannot tell on which side; {ENOUGH} can)")
     print("share of runs that other rules label otherwise:")
     for name in cells.columns:
         if name.startswith("changed_"):

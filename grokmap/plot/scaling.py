@@ -23,11 +23,12 @@ BELOW: Any = {"linestyle": "none", "marker": 7, "markersize": 6}  # 7: a caret d
 ABOVE: Any = {
     "loc": "lower right",
     "bbox_to_anchor": (1.0, 1.0),
-    "ncols": 4,
+    "ncols": 5,
     "frameon": False,
-    "fontsize": 6.5,
-    "columnspacing": 0.8,
-    "handletextpad": 0.3,
+    "fontsize": 6,
+    "columnspacing": 0.6,
+    "handletextpad": 0.1,
+    "handlelength": 1.2,
 }
 SYMBOLS = {"width": "N", "modulus": "p"}
 AXIS_SYMBOLS = {
@@ -137,7 +138,7 @@ def _draw_curves(
     if len(undecided):
         axes.plot(
             undecided["x"], np.full(len(undecided), 0.5), "|", color="0.5",
-            label="undecided, left out",
+            label="undecided",
         )  # fmt: skip
     _axis(axes, scales)
     axes.set_ylim(-0.05, 1.05)

@@ -52,22 +52,26 @@ def early_stopping(lost: pd.DataFrame, warned: pd.DataFrame) -> Figure:
 
 
 def _draw_losses(axes: Any, lost: pd.DataFrame) -> None:
+    axes.set_ylabel("test accuracy lost (quartiles)")
+    if not lost["n_stopped"].any():
+        say_nothing(axes, "nothing is stopped:\nevery run ends before")
+        return
     for phase, rows in lost.groupby("phase"):
         colour = COLOURS.get(str(phase), "#000000")
         band = (rows["lost_final_q25"], rows["lost_final_q75"])
         axes.fill_between(rows["patience"], *band, color=colour, alpha=0.25, lw=0)
         _line(axes, rows, "lost_final", colour, str(phase))
-    axes.set_ylabel("test accuracy lost (quartiles)")
     above: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
     axes.legend(fontsize=6, frameon=False, **above)
 
 
 def _draw_missed(axes: Any, lost: pd.DataFrame) -> None:
-    grok = lost[lost["missed"].notna()]
+    grok = lost[lost["missed"].notna() & (lost["n_stopped"].sum() > 0)]
     _line(axes, grok, "missed", COLOURS["grok"], None)
     axes.set_ylabel("share stopped before they grok")
     if grok.empty:
-        say_nothing(axes, "no run groks")
+        ends = lost["missed"].notna().any()
+        say_nothing(axes, "nothing is stopped" if ends else "no run groks")
 
 
 def _draw_warnings(axes: Any, warned: pd.DataFrame) -> None:

@@ -8,25 +8,23 @@ from typing import NamedTuple
 import pandas as pd
 
 from grokmap import store
-from grokmap.classify import Criteria
 from grokmap.result import Result
 from grokmap.result.refine import Wanted, check, made, next_points
 from grokmap.session.listener import Listener
 from grokmap.session.session import Options, Session, open_session, train_missing
 from grokmap.spec import Sweep
 
+REACHED = "precision reached, or nothing further that runs could tell"
+
 
 class Refined(NamedTuple):
     """How it ended.
 
-    why: why no further round was made, empty if it was stopped before that; n_censored:
-    runs that only a larger budget could decide, by these criteria.
+    why: why no further round was made, empty if it was stopped before that.
     """
 
     session: Session
     why: str = ""
-    n_censored: int = 0
-    criteria: str | Criteria = "default"
 
 
 def refine(
@@ -72,6 +70,6 @@ def _reason(session: Session, result: Result, wanted: Wanted) -> Refined:
     if not next_points(result, wanted).empty:
         why = f"--max-runs {wanted.max_runs} are made; a larger number goes on"
         return Refined(session, why)
-    runs = result.labelled(wanted.criteria)
-    why = "precision reached, or nothing further that runs could tell"
-    return Refined(session, why, int(runs["censored"].sum()), wanted.criteria)
+    return Refined(
+        session, "precision reached, or nothing further that runs could tell"
+    )

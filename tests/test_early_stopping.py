@@ -203,6 +203,14 @@ def test_options_that_cannot_be_meant(
     assert code == 2 and message in err
 
 
+def test_where_nothing_is_stopped_it_says_so(command_line: Any, tmp_path: Any) -> None:
+    path = tmp_path / "result"
+    shutil.copytree(ROOT / "results/quickstart-reference", path)
+    code, out, _ = command_line("early-stopping", str(path), "--patience", "1000")
+    assert code == 0 and "nothing is stopped: every run is over by 1000" in out
+    assert "would have missed" not in out
+
+
 def test_panels_with_nothing_to_show_say_so() -> None:
     trajectories, runs = tables(run("m", None, hint=1.0))
     runs = early_stopping.memorised(runs)

@@ -220,6 +220,19 @@ def test_the_sweep_knows_the_points_beside_its_grid(grokmap: Any) -> None:
     assert len(both) == 2 and set(both["round"]) <= {1, 2}
 
 
+def test_where_only_a_larger_budget_decides_the_dry_run_says_so(
+    command_line: Any,
+) -> None:
+    text = SWEEP.replace("n_steps = 1200", "n_steps = 60")
+    Path("tiny.toml").write_text(text)
+    assert command_line("sweep", "tiny.toml")[0] == 0
+    code, out, _ = command_line("refine", str(RESULT), "--dry-run")
+    assert code == 0 and "no run is left to choose" in out
+    assert "runs are censored: `grokmap sweep results/tiny --extend -s n_steps=" in out
+    code, out, _ = command_line("boundaries", str(RESULT))
+    assert code == 0 and "undecided (10 of 10 censored)" in out
+
+
 def test_an_interrupted_round_is_finished_first(grokmap: Any) -> None:
     """What was chosen is on disk before it is trained."""
     code, _, _ = grokmap("refine", str(RESULT), *WITHIN, "--time-budget", "0s")

@@ -102,10 +102,27 @@ def cell(phases: str, **changes: object) -> pd.DataFrame:
     )
 
 
+def test_nothing_decided_is_no_share() -> None:
+    axes = ["alpha", "weight_decay"]
+    (row,) = probabilities(cell("CC"), axes, ["grok"]).to_dict("records")
+    assert (
+        np.isnan(row["p_grok"]) and row["p_grok_low"] == 0 and row["p_grok_high"] == 1
+    )
+
+
+def test_how_many_seeds_can_tell_is_said_once(command_line: Any, tmp_path: Any) -> None:
+    path = tmp_path / "result"
+    shutil.copytree(ROOT / "results/quickstart-reference", path)
+    code, out, _ = command_line("uncertainty", str(path))
+    assert code == 0 and out.count("2 seeds that agree cannot tell") == 1
+    assert "4 can" in out and wilson(4, 4)[0] > 0.5 > wilson(3, 3)[0]
+
+
 def test_undecided_runs_widen_p_grok_on_one_side() -> None:
     axes = ["alpha", "weight_decay"]
     (row,) = probabilities(cell("ggnC"), axes, ["grok"]).to_dict("records")
-    assert (row["n_runs"], row["n_undecided"], row["p_grok"]) == (4, 1, 0.5)
+    assert (row["n_runs"], row["n_undecided"]) == (4, 1)
+    assert row["p_grok"] == pytest.approx(2 / 3)  # of the decided
     assert row["p_grok_low"] == pytest.approx(float(wilson(2, 4)[0]))
     assert row["p_grok_high"] == pytest.approx(float(wilson(3, 4)[1]))
     assert row["p_no-learning"] == 0.25 and row["t_grok"] == np.inf

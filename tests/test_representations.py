@@ -19,7 +19,7 @@ PAIRS = liu.all_pairs(10)
 SHARE, PREDICTED = (
     jax.jit(
         lambda e, train, f=ORDER_PARAMETERS[name].function: f(
-            SimpleNamespace(params={"embedding": e}, train=train)
+            SimpleNamespace(params={"embedding": e}, train=train, inputs=PAIRS)
         )
     )
     for name in ("parallelogram_share", "predicted_accuracy")
@@ -67,6 +67,26 @@ def test_prediction_is_that_of_the_theory() -> None:
     assert value(PREDICTED, np.arange(10.0), 10) == pytest.approx(
         np.mean(PAIRS.sum(axis=1) <= 9)
     )
+
+
+def test_prediction_is_of_the_pairs_as_they_are_ordered() -> None:
+    """A published split shuffles the table, its training examples first."""
+    system = System(
+        task="plain_addition",
+        model="embedding_mlp",
+        modulus=10,
+        published_seed=58,
+        order_parameters=("predicted_accuracy",),
+    )
+    pairs = np.asarray(TASKS["plain_addition"].data(system, None).inputs)
+    assert (pairs != PAIRS).any()
+    e, train = np.arange(10.0)[:, None], np.arange(55) < 20
+    snapshot = SimpleNamespace(params={"embedding": e}, train=train, inputs=pairs)
+    predicted = ORDER_PARAMETERS["predicted_accuracy"].function(snapshot)
+    assert float(predicted) == pytest.approx(liu.predicted_accuracy(e, pairs[:20]))
+    # On a line, what counts is which sums are known.
+    known = np.isin(pairs.sum(axis=1), pairs[:20].sum(axis=1))
+    assert float(predicted) == pytest.approx(known.mean())
 
 
 def test_equal_embeddings_and_other_tasks_are_undefined() -> None:

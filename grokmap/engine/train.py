@@ -288,6 +288,7 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         initial_kernel=lane.initial_kernel,
         initial_params=lane.initial_params,
         teacher=data.teacher,
+        inputs=data.inputs,
     )
 
 

@@ -51,6 +51,7 @@ class Snapshot:
     initial_kernel: [m, m] `network.ntk` at step 0, where it was asked for.
     initial_params: params at step 0, where they were asked for.
     teacher: [d] direction, for tasks that have a known one.
+    inputs: [n, 2] tokens or [n, d] reals of the examples, in their order here.
 
     What several order parameters need is computed once a snapshot.
     """
@@ -69,6 +70,7 @@ class Snapshot:
     initial_kernel: jax.Array | None = None
     initial_params: Any = None
     teacher: jax.Array | None = None
+    inputs: jax.Array | None = None
 
     @cached_property
     def loss_and_gradient(self) -> tuple[jax.Array, Any]:

@@ -33,7 +33,8 @@ def laws_of_widths() -> str:
     for law in laws.LAWS:
         cells = []
         for scope in scopes:
-            own = table[(table["scope"] == scope) & (table["law"] == law)].iloc[0]
+            both = table[(table["scope"] == scope) & (table["law"] == law)]
+            own = both.loc[both["aic"].idxmin()]
             mark = "" if own["clock"] == laws.T_MEM else " (start)"
             cells.append(f"{own['delta_aic']:.0f}{mark}")
         rows.append([law, f"`{own['formula']}`", *cells])

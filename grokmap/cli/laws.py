@@ -47,7 +47,7 @@ def _print(laws: Laws) -> None:
     for scope, rows in laws.table.groupby("scope", sort=False):
         _print_scope(str(scope), rows)
     print("each law by the better of its clocks, from the start or from t_mem")
-    print("a run: log-likelihood of cells left out; k counts sigma")
+    print("a run: log-likelihood of cells left out, best first; k counts sigma")
     print("spread: largest over smallest (t_grok - t_0) / law; 80%: between quantiles")
     if laws.few:
         few = "; ".join(laws.few)
@@ -71,6 +71,12 @@ def _print_scope(scope: str, rows: pd.DataFrame) -> None:
         print(
             f"  {law:<28} {row['n_parameters']:<2} {row['delta_aic']:>9.1f}  "
             f"{row['held_out']:>6.2f}  {sigma:>6}   {spread}"
+        )
+    likeliest = rows.loc[rows["delta_aic"].idxmin(), "law"]
+    if likeliest != first["law"]:
+        print(
+            f"  {likeliest} fits best, but {first['law']} predicts cells left out "
+            "best: the data do not decide between them"
         )
 
 

@@ -40,8 +40,8 @@ def compare(table: pd.DataFrame, known: Mapping[str, Law] = LAWS) -> pd.DataFram
       cells (alpha, lambda) left out, in FOLDS folds), sigma (of log time); constants
       and errors (JSON; errors from the curvature of the likelihood, null where it has
       none); spread and spread_80 of (t_grok - t_0) over the law, by run and by cell
-      (see `spreads`). Best of each scope first. Laws that do not apply to all runs of
-      a scope have no row there.
+      (see `spreads`). Those that predict cells left out best come first. Laws that do
+      not apply to all runs of a scope have no row there.
 
     Raises:
       ResultError: fewer than FEWEST runs grokked.
@@ -70,9 +70,9 @@ def fitted_alone(table: pd.DataFrame) -> list[str]:
 
 
 def _ranked(rows: pd.DataFrame) -> pd.DataFrame:
-    """With delta_aic, best first."""
+    """With delta_aic, in the order of held_out."""
     rows = rows.assign(delta_aic=rows["aic"] - rows["aic"].min())
-    return rows.sort_values("aic", kind="stable")
+    return rows.sort_values("held_out", ascending=False, kind="stable")
 
 
 def _scope(scope: str, table: pd.DataFrame, known: Mapping[str, Law]) -> pd.DataFrame:

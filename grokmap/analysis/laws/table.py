@@ -65,6 +65,15 @@ def _log_scale(p: Floats, data: Data) -> Floats:
     return np.maximum(p[0] + slope * data["log_scale"], FLOOR) / data["r"]
 
 
+def _log_rate(p: Floats, data: Data) -> Floats:
+    return np.maximum(p[0] - p[1] * np.log(data["r"]), FLOOR) / data["r"]
+
+
+def _log_rate_start(data: Data) -> list[list[float]]:
+    typical, log_rate = _typical(data, data["r"]), np.log(np.median(data["r"]))
+    return [[typical + b * log_rate, b] for b in (0.0, 1.0)]
+
+
 def _two_rates(p: Floats, data: Data) -> Floats:
     rate = data["r"] / _exp(p[0]) + _exp(p[1:])[data["group"]] * data["clock"]
     return 1 / rate
@@ -176,6 +185,14 @@ LAWS: dict[str, Law] = {
         lambda data: [[_typical(data, data["r"]), k] for k in (0.0, 1.0)],
         plain=("c", "k"),
         needs="log_scale",
+    ),
+    "log-rate": Law(
+        "(a + b ln(1/r)) / r",
+        "Kim 2607.23967: ln(.) / r, linear in ln(1/r)",
+        ("a", "b"),
+        _log_rate,
+        _log_rate_start,
+        plain=("a", "b"),
     ),
     "power-lambda": _POWER[0],
     "power-rate": _POWER[1],

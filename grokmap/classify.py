@@ -525,14 +525,14 @@ def _censor(runs: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         # n_steps is a whole number at or above horizon / rate: allow for rounding.
         followed = steps * runs["decay_rate"].to_numpy(np.float64) * (1 + 1e-9)
         fraction = np.minimum(1.0, followed / horizon)
-    waits = fraction < 1
+    waits, settled = fraction < 1, runs["settled"].to_numpy(bool)
     if criteria.last_step is None:
-        waits |= ~runs["settled"].to_numpy(bool)
+        waits |= ~settled
     grokked = runs.pop("grokked").to_numpy(bool)
     lost = runs["diverged"].to_numpy(bool) | runs["dead"].to_numpy(bool)
     halfway = runs.pop("progress").to_numpy() >= criteria.partial_from
     undecided = ~grokked & ~lost
-    partial = undecided & ~waits & halfway
+    partial = undecided & ~waits & settled & halfway
     if criteria.last_step is None:
         waits |= partial
     return runs.assign(

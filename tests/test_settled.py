@@ -96,7 +96,12 @@ def test_rules_may_be_changed_and_published_ones_stand() -> None:
     assert labelled(**falling)["censored"]
     assert not labelled(Criteria(name="mine", settled_loss=0.5), **falling)["censored"]
     # A fixed last step decides by itself, as it is published.
-    assert not labelled(Criteria(name="mine", last_step=4000), **falling)["censored"]
+    fixed = Criteria(name="mine", last_step=4000)
+    run = labelled(fixed, **falling, test_accuracy=np.where(STEPS == 1, 0.1, 0.5))
+    assert not run["censored"] and not run["partial"]
+    # What rests halfway is so named there, too, and decided.
+    run = labelled(fixed, test_accuracy=np.where(STEPS == 1, 0.1, 0.5))
+    assert not run["censored"] and run["partial"]
 
 
 def test_too_few_records_tell_no_trend() -> None:

@@ -28,6 +28,19 @@ NO_DECAY = {
     "no-decay-perp": "perpendicular gradient",
     "no-decay-perp-stablemax": "perpendicular gradient, StableMax",
 }
+# Of noise in place of weight decay: words, folder, the key that says how strong it is.
+NOISES = (
+    ("dropout", "noise-dropout", "dropout"),
+    ("dropout, cross-entropy", "noise-dropout-cross-entropy", "dropout"),
+    ("gradient noise", "noise-gradient", "gradient_noise"),
+    ("wrong labels", "noise-labels", "label_noise"),
+)
+BATCHES = {
+    "8": "noise-batch-8",
+    "32": "noise-batch",
+    "128": "noise-batch-128",
+    "all of them": "noise-batch-none",
+}
 
 
 def runs_of(name: str) -> pd.DataFrame:
@@ -138,6 +151,63 @@ def no_decay() -> str:
     return markdown([*head, "loss exactly 0", "largest logit"], rows)
 
 
+def within(runs: pd.DataFrame) -> str:
+    """Median t_grok; where half of the runs are censored, after how many steps."""
+    median = median_of(runs, "t_grok")
+    if np.isfinite(median) or runs["diverged"].all():
+        return shown(median)
+    return f"not within {runs['n_steps'].max():,} steps"
+
+
+def extremes(runs: pd.DataFrame) -> str:
+    """From the first run that grokked to the last, those that did not beyond it."""
+    times = runs["t_grok"].dropna()
+    if times.empty:
+        return "-"
+    last = shown(times.max()) if len(times) == len(runs) else "beyond"
+    return f"{shown(times.min())} to {last}"
+
+
+def flags(runs: pd.DataFrame) -> str:
+    counts = {name: int(runs[name].sum()) for name in ("diverged", "stalled")}
+    return ", ".join(f"{n} {name}" for name, n in counts.items() if n) or "-"
+
+
+def noise() -> str:
+    rows = []
+    for words, name, key in NOISES:
+        for strength, own in runs_of(name).groupby(key):
+            cells = [words, f"{strength:g}", share(own), shown(middle(own["t_mem"]))]
+            cells += [within(own), extremes(own)]
+            cells += [f"{own['peak_test_accuracy'].mean():.2f}"]
+            cells += [f"{own['final_test_accuracy'].mean():.2f}"]
+            cells += [number(own["final_weight_norm"].median()), flags(own)]
+            rows.append(cells)
+    head = ["", "strength", "grok (95%)", "t_mem", "t_grok", "all runs"]
+    head += ["peak test accuracy", "at the end", "norm", "flags"]
+    return markdown(head, rows)
+
+
+def noise_batches() -> str:
+    tables = {words: runs_of(name) for words, name in BATCHES.items()}
+    rates = sorted(pd.concat(tables.values())["learning_rate"].unique())
+    rows = []
+    for words, runs in tables.items():
+        cells = []
+        for rate in rates:
+            own = runs[runs["learning_rate"] == rate]
+            if own.empty:
+                cells.append("-")
+                continue
+            median, flag = median_of(own, "t_grok"), flags(own)
+            found = f"{own['t_grok'].notna().sum()} of {len(own)}; "
+            peak = f"peak {own['peak_test_accuracy'].mean():.2f}"
+            found += shown(median) if np.isfinite(median) else peak
+            cells.append(found if flag == "-" else f"{found}; {flag}")
+        rows.append([words, *cells])
+    return markdown(["batch", *(f"eta {rate:g}" for rate in rates)], rows)
+
+
 def formulas(text: str) -> str:
     """The sentences of a docstring that say how weights move."""
     sentences = re.split(r"\.\s", " ".join(text.split()) + " ")
@@ -168,6 +238,8 @@ COMPARISON_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/comparisons.md", "muon"): held_out,
     ("docs/comparisons.md", "depths"): depths,
     ("docs/comparisons.md", "no decay"): no_decay,
+    ("docs/comparisons.md", "noise"): noise,
+    ("docs/comparisons.md", "noise batches"): noise_batches,
     ("docs/optimizers.md", "optimizers"): optimizers,
     ("docs/optimizers.md", "modifiers"): modifiers,
 }

@@ -303,6 +303,35 @@ def quickstart_edges() -> str:
     return markdown(["alpha", "lambda_min", "lambda_max"], rows)
 
 
+def alpha_beyond() -> str:
+    """Far into the lazy regime: how many grok, after how many decay times."""
+    runs = pd.read_parquet(ROOT / "results/alpha-beyond" / store.RUNS)
+    decays = sorted(runs["weight_decay"].unique())
+    rows = []
+    for alpha, of_alpha in runs.groupby("alpha"):
+        cells = []
+        for decay in decays:
+            own = of_alpha[of_alpha["weight_decay"] == decay]
+            times = (own["t_grok"].astype(float) * own["decay_rate"]).dropna()
+            after = f"; {number(times.median())} ({spread(times)})" * bool(len(times))
+            open_ = int((own["censored"] & own["t_grok"].isna()).sum())
+            left = f"; {open_} undecided" * bool(open_)
+            cells.append(f"{len(times)} of {len(own)}{after}{left}")
+        rows.append([f"{alpha:g}", *cells])
+    return markdown(["alpha", *(f"lambda {decay:g}" for decay in decays)], rows)
+
+
+def alpha_beyond_edges() -> str:
+    runs = pd.read_parquet(ROOT / "results/alpha-beyond" / store.RUNS)
+    rows = [
+        [f"{alpha:g}", *map(shown, own.to_dict("records"))]
+        for alpha, own in wedge.boundaries(runs).groupby("alpha")
+    ]
+    closing = wedge.critical(runs).set_index("edge").loc[wedge.MAX].to_dict()
+    rows.append(["alpha_c", "", shown(closing)])
+    return markdown(["alpha", "lambda_min", "lambda_max"], rows)
+
+
 def label_sensitivity() -> str:
     cells = pd.read_parquet(ROOT / "results/quickstart-reference/uncertainty.parquet")
     names = [n for n in cells if n.startswith("changed_")]
@@ -364,6 +393,8 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/statistics.md", "interval coverage"): interval_coverage,
     ("docs/boundaries.md", "half of the budget"): half_budget,
     ("docs/boundaries.md", "quickstart edges"): quickstart_edges,
+    ("docs/boundaries.md", "alpha beyond"): alpha_beyond,
+    ("docs/boundaries.md", "alpha beyond edges"): alpha_beyond_edges,
     ("docs/boundaries.md", "sensitivity"): label_sensitivity,
     ("docs/boundaries.md", "refined"): refined_against_dense,
     ("docs/scaling.md", "finite-size scaling"): finite_size_scaling,

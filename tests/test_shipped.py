@@ -71,7 +71,7 @@ def test_a_sweep_is_found_by_name_and_what_is_here_comes_first(
     [
         (("sweeps", "quickstrat"), "did you mean 'quickstart'?"),
         (("sweeps", "Quick-Start"), "did you mean 'quickstart'?"),
-        (("sweeps", "\x1b[2J"), "known: adamw, alpha-lambda"),
+        (("sweeps", "\x1b[2J"), "known: adamw, alpha-beyond"),
         (("sweep", "quickstrat"), "did you mean 'quickstart'?"),
         (("sweep", "quickstart.toml"), "`grokmap sweep quickstart`"),
         (("sweep", "sweeps/quickstart.toml"), "`grokmap sweep quickstart`"),

@@ -2,7 +2,7 @@
 
     python benchmarks/coverage.py > benchmarks/results/coverage.json
 
-200 synthetic diagrams of five rows a setting (`tests/diagrams.py`), with and without
+100 synthetic diagrams of five rows a setting (`tests/diagrams.py`), with and without
 censoring; and, for comparison, intervals from resampled runs. Some minutes; no timing.
 """
 
@@ -21,10 +21,11 @@ from diagrams import Planted, bootstrap, coverage, found
 
 from grokmap.analysis.boundaries import MEASURED, MIN, NOT_BRACKETED
 
-REPETITIONS = 200
+REPETITIONS = 100
 RESAMPLED = 20  # each of its edges takes 50 fits
 WIDTHS = (0.05, 0.3, 0.6, 1.0)
 GRIDS = ((8, 2), (16, 1), (16, 2), (16, 4), (24, 1), (24, 2))
+HEIGHTS = (0.9, 0.8, 0.7)
 BUDGETS = (300.0, 3000.0, 30_000.0)
 
 
@@ -37,6 +38,18 @@ def complete() -> list[dict[str, Any]]:
             rows.append(
                 {**planted._asdict(), "covered": coverage(planted, REPETITIONS)}
             )
+            print(rows[-1], file=sys.stderr)
+    return rows
+
+
+def plateaus() -> list[dict[str, Any]]:
+    """Coverage where P(grok) is below 1 inside the wedge, by its height."""
+    rows = []
+    for cells, seeds in ((16, 2), (16, 4), (24, 2)):
+        for height in HEIGHTS:
+            planted = Planted(cells, seeds, 0.3, None, height)
+            covered = coverage(planted, REPETITIONS)
+            rows.append({**planted._asdict(), "covered": covered})
             print(rows[-1], file=sys.stderr)
     return rows
 
@@ -76,6 +89,7 @@ if __name__ == "__main__":
     document = {
         "repetitions": REPETITIONS,
         "complete": complete(),
+        "plateaus": plateaus(),
         "censored": censored(),
         "resampled": resampled(),
     }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from grokmap.analysis.boundaries import MAX, MEASURED, MIN, Edge, Row, edges
 from grokmap.arrays import Bools, Floats, Ints
@@ -20,13 +20,15 @@ class Planted(NamedTuple):
     """Settings of synthetic diagrams.
 
     cells: places along x; seeds: runs in each; width: of the logistic edges, in units
-    of the distance of cells; budget: steps after which runs are cut (None: never).
+    of the distance of cells; budget: steps after which runs are cut (None: never);
+    height: P(grok) inside the wedge. An edge is where P(grok) is 1/2.
     """
 
     cells: int
     seeds: int
     width: float
     budget: float | None = None
+    height: float = 1.0
 
 
 def diagram(
@@ -40,7 +42,9 @@ def diagram(
         low = SPAN[0] + length * rng.uniform(0.15, 0.35)
         high = SPAN[0] + length * rng.uniform(0.65, 0.85)
         width = planted.width * gap
-        p = expit((x - low) / width) * expit((high - x) / width)
+        at_half = logit(0.5 / planted.height)
+        p = expit((x - low) / width + at_half) * expit((high - x) / width + at_half)
+        p = planted.height * p
         groks = rng.random((planted.seeds, planted.cells)) < p
         yes, no, undecided = _cut(groks, x, planted.budget, rng)
         rows.append(Row(x, yes, no, undecided))

@@ -191,6 +191,17 @@ def coverage() -> str:
     return markdown(["", *(f"width {w:g}" for w in widths)], rows)
 
 
+def plateau_coverage() -> str:
+    table = pd.DataFrame(found_coverage()["plateaus"])
+    heights = sorted(table["height"].unique(), reverse=True)
+    rows = []
+    for (cells, seeds), group in table.groupby(["cells", "seeds"]):
+        shares = group.set_index("height")["covered"]
+        shown = [f"{shares[h]:.1%}" for h in heights]
+        rows.append([f"{cells} cells, seeds: {seeds}", *shown])
+    return markdown(["", *(f"plateau {h:g}" for h in heights)], rows)
+
+
 def censored_coverage() -> str:
     rows = [
         [
@@ -388,6 +399,7 @@ def distance(table: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
 
 EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "coverage"): coverage,
+    ("docs/boundaries.md", "plateau coverage"): plateau_coverage,
     ("docs/boundaries.md", "censored coverage"): censored_coverage,
     ("docs/labels.md", "settled"): settled,
     ("docs/statistics.md", "interval coverage"): interval_coverage,

@@ -1,4 +1,4 @@
-"""Do decided labels last? Six systems, labelled at a horizon and at five times it.
+"""Do decided labels last? Seven systems, labelled at a horizon and at five times it.
 
     python benchmarks/settled.py FOLDER > benchmarks/results/settled.json
 

@@ -196,12 +196,11 @@ def _draw_edges(axes: Axes, edges: pd.DataFrame | None, y: str) -> None:
     if edges is None:
         return
     edges = edges.rename(columns={y: "y"})
-    known = edges[edges["estimate"].notna()]
-    ends = [known["estimate"] - known["low"], known["high"] - known["estimate"]]
+    measured = edges.loc[edges["estimate"].notna(), ["estimate", "low", "high", "y"]]
+    place, low, high, row = measured.to_numpy(float).T
     style: Any = {"color": "black", "markeredgecolor": "white", "markeredgewidth": 0.5}
-    axes.errorbar(
-        known["estimate"], known["y"], xerr=ends, fmt="o", ms=3, elinewidth=0.9, **style
-    )
+    ends = np.array([place - low, high - place])
+    axes.errorbar(place, row, xerr=ends, fmt="o", ms=3, elinewidth=0.9, **style)
     for end, marker in (("high", 8), ("low", 9)):  # 8, 9: carets to the left, right
         bound = edges[edges["estimate"].isna() & np.isfinite(edges[end])]
         axes.plot(

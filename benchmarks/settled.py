@@ -25,14 +25,14 @@ import numpy as np
 import pandas as pd
 
 import grokmap
+from grokmap import store
 from grokmap.classify import CRITERIA, GROK, classify
+from grokmap.spec.sweep import default_tail
 
 SWEEPS = Path(__file__).parent / "settled"
 HORIZONS = (3.0, 6.0, 12.0)
 LONGER = 5.0
-TAIL = 1.0  # the default of a sweep with a horizon
 RULES = CRITERIA["default"]
-COLUMNS = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "weight_norm")
 
 
 def labels_at(
@@ -56,8 +56,8 @@ def compare(
 ) -> dict[str, Any]:
     """How many labels at `horizon` are others at `LONGER` times it."""
     runs = labels_at(records, plan, horizon)
-    # A sweep follows what has grokked at t to (1 + TAIL) t.
-    ends = runs.set_index("run_id")["t_grok"].astype(float) * (1 + TAIL)
+    # A sweep follows what has grokked at t to (1 + tail) t.
+    ends = runs.set_index("run_id")["t_grok"].astype(float) * (1 + default_tail(1.0))
     changes, lost = (
         runs["phase"] != runs["run_id"].map(later.set_index("run_id")["phase"])
         for later in (
@@ -87,7 +87,7 @@ def main() -> None:
     rows = []
     for spec in sorted(SWEEPS.glob("*.toml")):
         result = grokmap.sweep(spec, out=Path(sys.argv[1]) / spec.stem)
-        records, plan = result.records(("zero_loss_fraction", *COLUMNS)), result.plan
+        records, plan = result.records(store.LABELS_READ), result.plan
         rows += [{"system": spec.stem, **compare(records, plan, h)} for h in HORIZONS]
     print(json.dumps({"longer": LONGER, "rows": rows}))
 

@@ -7,6 +7,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,7 @@ class _Runs:
             row = np.minimum.reduceat(late, self.start)
         return np.where(row < self.end, row, -1)
 
+    @cached_property
     def in_last_octave(self) -> Bools:
         """[rows] records from half of their run's last step on; step 0 is in none."""
         last = self.step[self.end - 1][self.segment]
@@ -229,7 +231,7 @@ class _Runs:
     def trend(self, values: Floats) -> Floats:
         """[runs] change of [rows] `values` per octave, by least squares against
         log2(step) over the last octave; NaN with fewer than three records or a NaN."""
-        inside = self.in_last_octave()
+        inside = self.in_last_octave
         x = np.log2(np.where(inside, self.step, 1.0))
         y = np.where(inside, values, 0.0)
         n, sx, sy, sxx, sxy = (
@@ -244,7 +246,7 @@ class _Runs:
 
     def turns(self, holds: Bools) -> Bools:
         """[runs] whether `holds` changes within the last octave."""
-        inside = self.in_last_octave()
+        inside = self.in_last_octave
         ever = np.logical_or.reduceat(inside & holds, self.start)
         always = np.logical_and.reduceat(~inside | holds, self.start)
         return ever & ~always

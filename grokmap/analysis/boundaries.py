@@ -262,7 +262,11 @@ def _residuals(by_seed: Floats) -> Floats:
 
 def _likelihood(side: Side, width: Floats, height: Floats) -> tuple[Floats, Floats]:
     """Places [PLACES] from one cell below the first to half a cell above the middle,
-    and the log likelihood [PLACES, len(width)] of the edge being there."""
+    and the log likelihood [PLACES, len(width)] of the edge being there.
+
+    P = height / (1 + exp(-z)), z = (x - place) / width + logit(1 / (2 height)), so that
+    P is 1/2 at the place; width, in units of x, and height go together point by point.
+    """
     gaps = np.diff(side.x)
     places = np.linspace(side.x[0] - gaps[0], side.middle + gaps[-1] / 2, PLACES)
     at_half = logit(0.5 / height)

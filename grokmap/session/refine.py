@@ -70,6 +70,4 @@ def _reason(session: Session, result: Result, wanted: Wanted) -> Refined:
     if not next_points(result, wanted).empty:
         why = f"--max-runs {wanted.max_runs} are made; a larger number goes on"
         return Refined(session, why)
-    return Refined(
-        session, "precision reached, or nothing further that runs could tell"
-    )
+    return Refined(session, REACHED)

@@ -22,6 +22,7 @@ CLOCKS = ("decay", "steps")
 LOG_SPAN = 20  # largest over smallest value above which an axis is drawn in log
 RESAMPLES = 400
 ALIKE = "no interval: the resamples do not differ"
+FEW = f"no interval below {FEWEST_OF_CURVES} seeds"
 FEWEST_DEFINED = 0.95  # share of resamples in which a quantity must exist
 
 
@@ -165,19 +166,16 @@ def interval_of_curves(values: Floats, n_seeds: int, note: str = "") -> Interval
     return estimate if enough else without_ends(estimate)
 
 
-def without_ends(estimate: Interval) -> Interval:
-    few = f"no interval below {FEWEST_OF_CURVES} seeds"
-    note = "; ".join(filter(None, [estimate.note, few]))
+def without_ends(estimate: Interval, why: str = FEW) -> Interval:
+    note = "; ".join(filter(None, [estimate.note, why]))
     return Interval(estimate.value, np.nan, np.nan, note)
 
 
-def not_a_point(bounds: Interval) -> Interval:
+def not_a_point(estimate: Interval) -> Interval:
     """Without ends where they are one: resamples that do not differ, because cells are
     coarse or left out, do not tell how well a value is known."""
-    if bounds.low < bounds.high or not np.isfinite(bounds.low):
-        return bounds
-    note = "; ".join(filter(None, [bounds.note, ALIKE]))
-    return Interval(bounds.value, np.nan, np.nan, note)
+    one = bool(estimate.low == estimate.high)
+    return without_ends(estimate, ALIKE) if one else estimate
 
 
 def interval(values: Floats, n_seeds: int, note: str = "") -> Interval:

@@ -32,8 +32,9 @@ def probabilities(
       p_P with p_P_low, p_P_high (Wilson; of what the runs show so far); p_grok, of the
       decided runs (NaN: there is none), with p_grok_low, p_grok_high, which hold
       whatever the undecided runs would do: the low end counts them as not grokking, the
-      high end as grokking; t_grok with t_grok_low, t_grok_high (Kaplan-Meier median in steps; inf: half the runs or more have not
-      grokked, or never will; no interval of fewer than FEWEST runs).
+      high end as grokking; t_grok with t_grok_low, t_grok_high
+      (Kaplan-Meier median in steps; inf: half the runs or more have not grokked, or
+      never will; no interval of fewer than FEWEST runs).
     """
     phases = list(dict.fromkeys(runs["phase"])) if phases is None else phases
     rows = []

@@ -23,7 +23,7 @@ from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.plan import read_sweep
 from grokmap.reproduce import kumar, table
 from grokmap.reproduce.budget import within
-from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.finding import NUMBER, OWN, WORDS, Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.table import REPRODUCTIONS
 from grokmap.reproduce.trained import Trained
@@ -37,7 +37,7 @@ axes.seed = [0, 1]
 
 
 def finding(measured: str, holds: bool) -> Finding:
-    return Finding("sum of 1/k^2", "pi^2/6", "1%", measured, "", holds)
+    return Finding("sum of 1/k^2", "pi^2/6", NUMBER, "1%", measured, "", holds)
 
 
 def closed(trained: Mapping[str, Trained]) -> list[Finding]:
@@ -54,8 +54,8 @@ def steps(trained: Mapping[str, Trained]) -> list[Finding]:
     last = trajectories.groupby("run_id")["step"].max()
     held = len(runs) == 2 and set(last.index) == set(runs["run_id"])
     return [
-        Finding("last step", "60", "exact", f"{last.max()}", "", bool(held)),
-        Finding("seeds", "3", "exact", f"{len(runs)}", "", len(runs) == 3),
+        Finding("last step", "60", OWN, "exact", f"{last.max()}", "", bool(held)),
+        Finding("seeds", "3", WORDS, "exact", f"{len(runs)}", "", len(runs) == 3),
     ]
 
 
@@ -167,7 +167,7 @@ def test_the_list_has_cost_and_last_verdict(grokmap: Any) -> None:
     assert "1h06m on two CPU cores, GPU: about 20s; needs a GPU" in out
     assert grokmap("reproduce", "closed-form", "--out", "mine")[0] == 0
     assert grokmap("reproduce")[1] == out
-    assert "holds, 1 of 1 findings" in grokmap("reproduce", "--out", "mine")[1]
+    assert "holds; 1 of 1 published" in grokmap("reproduce", "--out", "mine")[1]
     rows = json.loads(grokmap("reproduce", "--out", "mine", "--json")[1])
     by_name = {row["name"]: row for row in rows["reproductions"]}
     assert list(by_name) == list(DOUBLES) and by_name["tiny-steps"]["last"] is None
@@ -191,16 +191,33 @@ def test_the_verdict_says_why_it_misses() -> None:
     text = comparisons.verdict_text("basel", DOUBLES["closed-form"], both)
     assert text.endswith(f"why it misses: {comparisons.UNEXPLAINED}")
     page = comparisons.verdict_markdown("basel", DOUBLES["closed-form"], both[:1])
-    assert "| pi^2/6 | 1% | 1.64 | holds |" in page and "misses" not in page
+    assert "| pi^2/6 | number | 1% | 1.64 | holds |" in page and "misses" not in page
     counts = comparisons.totals({"a": both, "b": both[:1]})
-    assert tuple(counts.values()) == (2, 1, 3, 2)
+    assert (counts["reproductions"], counts["reproductions_hold"]) == (2, 1)
+    assert (counts["number"], counts["number_hold"]) == (3, 2)
+
+
+def test_what_nobody_published_is_no_reproduction() -> None:
+    own = [finding("1.64", True)._replace(source=OWN)]
+    counts = comparisons.totals({"a": own})
+    assert (counts["reproductions"], counts["number"], counts["own_hold"]) == (0, 0, 1)
+    assert comparisons.verdict(own).startswith(
+        "nothing published to compare with; 1 of"
+    )
+    missed = [finding("1.64", True), finding("2", False)._replace(source=OWN)]
+    assert comparisons.verdict(missed) == (
+        "holds; 1 of 1 published within tolerance; 0 of 1 recomputed or own within "
+        "tolerance"
+    )
 
 
 def test_what_is_kept_reads_back(grokmap: Any) -> None:
     code, out, _ = grokmap("reproduce", "closed-form")
     assert code == 0
     assert out.splitlines()[-1] == (
-        "1 of 1 reproductions hold; 1 findings of 1 within tolerance"
+        "1 of 1 reproductions hold, in all that their authors publish: 1 of 1 numbers "
+        "and 0 of 0 statements within tolerance; beside them 0 of 0 values recomputed "
+        "here and 0 of 0 of this package"
     )
     folder = Path("results/reproduce/closed-form")
     kept = store.read_comparison(folder)
@@ -210,7 +227,9 @@ def test_what_is_kept_reads_back(grokmap: Any) -> None:
     assert row["measured"] == 1.6439 and row["holds"]
     assert "| 1.6439 | holds |" in (folder / "comparison.md").read_text()
     (folder / "comparison.json").write_text('{"findings": [{"quantity": "x"}]}')
-    with pytest.raises(ResultError, match="no findings in it; the same"):
+    with pytest.raises(
+        ResultError, match="no findings in it, or of an earlier version; the same"
+    ):
         store.read_comparison(folder)
 
 
@@ -229,7 +248,8 @@ def test_trains_once_and_goes_on_where_it_was(grokmap: Any) -> None:
     code, out, err = grokmap("reproduce", "tiny-steps")
     assert code == 0 and "2/2 runs" in err and "about 30s" in err
     assert "why it misses: two seeds only" in out
-    assert "0 of 1 reproductions hold; 1 findings of 2 within tolerance" in out
+    assert "0 of 1 reproductions hold, " in out
+    assert "0 of 0 numbers and 0 of 1 statements" in out and "1 of 1 of this" in out
     assert Path("results/reproduce/tiny-steps/figures/tiny-steps.png").is_file()
     before = trained_files()
     assert before and grokmap("reproduce", "tiny-steps")[0] == 0
@@ -288,8 +308,14 @@ def test_json_is_a_line_an_event(grokmap: Any) -> None:
         "event": "result",
         "reproductions": 2,
         "reproductions_hold": 1,
-        "findings": 3,
-        "findings_hold": 2,
+        "number": 1,
+        "number_hold": 1,
+        "words": 1,
+        "words_hold": 0,
+        "recomputed": 0,
+        "recomputed_hold": 0,
+        "own": 1,
+        "own_hold": 1,
         "unfinished": ["broken-form"],
         "exit_code": 3,
     }

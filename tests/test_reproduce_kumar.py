@@ -85,7 +85,7 @@ def fig_3a(change: Callable[[float], dict[str, float]]) -> Mapping[str, Trained]
     rows, parts = [], []
     for seed in (0, 1, 2):
         for alpha in ALPHAS:
-            known = kumar.RECOMPUTED.get(alpha, kumar.RECOMPUTED[16])
+            known = kumar.KNOWN_TIMES.get(alpha, kumar.KNOWN_TIMES[16])
             own = {"tenth": np.median(known.train_tenth)}
             own |= {"hundredth": np.median(known.train_hundredth)}
             own |= {"half": min(known.test_half), "last": np.median(known.last)}

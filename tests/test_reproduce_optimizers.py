@@ -36,18 +36,20 @@ def of_muon(muon: list[float | None], adamw: list[float | None]) -> list[bool]:
 TIMES = [float(x) for x in range(100, 112)]
 
 
-def test_either_sign_of_the_difference_holds_and_none_is_missed() -> None:
+def test_only_the_published_side_of_the_difference_holds() -> None:
     slower = [2 * x for x in TIMES]
-    assert of_muon(slower, TIMES) == of_muon(TIMES, slower) == [True] * 4
-    assert of_muon(TIMES, TIMES) == [True, True, False, False]
+    assert of_muon(TIMES, slower) == [True, True, True]
+    assert of_muon(slower, TIMES) == [True, True, False]
+    assert of_muon(TIMES, TIMES) == [True, True, False]
     mixed = [x * (1.5 if i % 2 else 1 / 1.5) for i, x in enumerate(TIMES)]
-    assert of_muon(mixed, TIMES) == [True, True, False, False]
+    assert of_muon(mixed, TIMES) == [True, True, False]
 
 
 def test_censored_runs_are_missed_and_never_a_time() -> None:
     never: list[float | None] = [None] * 12
-    assert of_muon(never, TIMES) == [False, True, True, True]
-    assert of_muon(never, never) == [False, False, False, False]
+    assert of_muon(never, TIMES) == [False, True, False]
+    assert of_muon(TIMES, never) == [True, False, True]
+    assert of_muon(never, never) == [False, False, False]
     times, happened = optimizers.survival(runs_like([50.0, None]), "delay_ratio")
     assert times.tolist() == [5, 100] and happened.tolist() == [True, False]
     times, _ = optimizers.survival(runs_like([None], None), "delay_ratio")

@@ -12,10 +12,25 @@ from grokmap import store
 from grokmap.durations import human_time
 from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.reproduce import table
-from grokmap.reproduce.finding import Finding
+from grokmap.reproduce.finding import (
+    NUMBER,
+    OWN,
+    PUBLISHED,
+    RECOMPUTED,
+    SOURCES,
+    WORDS,
+    Finding,
+)
 from grokmap.reproduce.reproduction import Reproduction
 
-HEAD = ("quantity", "published", "tolerance", "measured (spread)", "verdict")
+HEAD = (
+    "quantity",
+    "published",
+    "source",
+    "tolerance",
+    "measured (spread)",
+    "verdict",
+)
 UNEXPLAINED = "not explained yet"
 
 
@@ -24,11 +39,16 @@ def cells(finding: Finding) -> list[str]:
     spread = f" ({finding.spread})" if finding.spread else ""
     verdict = "holds" if finding.holds else "MISSED"
     measured = f"{finding.measured}{spread}"
-    return [*finding[:3], measured, verdict]
+    return [*finding[:4], measured, verdict]
 
 
 def all_hold(findings: Sequence[Finding]) -> bool:
     return all(finding.holds for finding in findings)
+
+
+def published_only(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings that compare with what the authors themselves published."""
+    return [finding for finding in findings if finding.source in PUBLISHED]
 
 
 def explanation(entry: Reproduction, findings: Sequence[Finding]) -> str:
@@ -61,22 +81,29 @@ def verdict_markdown(
 
 
 def totals(compared: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
-    """How many reproductions and findings hold, of how many."""
-    findings = list(itertools.chain.from_iterable(compared.values()))
-    return {
-        "reproductions": len(compared),
-        "reproductions_hold": sum(map(all_hold, compared.values())),
-        "findings": len(findings),
-        "findings_hold": sum(finding.holds for finding in findings),
+    """How many hold, of how many: reproductions with values that somebody published,
+    by those values alone; and findings, by the source of what they compare with."""
+    published = [own for own in map(published_only, compared.values()) if own]
+    counts = {
+        "reproductions": len(published),
+        "reproductions_hold": sum(map(all_hold, published)),
     }
+    findings = list(itertools.chain.from_iterable(compared.values()))
+    for source in SOURCES:
+        own = [finding for finding in findings if finding.source == source]
+        counts |= {source: len(own), f"{source}_hold": sum(f.holds for f in own)}
+    return counts
 
 
 def totals_text(compared: Mapping[str, Sequence[Finding]]) -> str:
     counts = totals(compared)
+    of = {
+        k: f"{counts[f'{k}_hold']} of {counts[k]}" for k in ("reproductions", *SOURCES)
+    }
     return (
-        f"{counts['reproductions_hold']} of {counts['reproductions']} reproductions "
-        f"hold; {counts['findings_hold']} findings of {counts['findings']} within "
-        "tolerance"
+        f"{of['reproductions']} reproductions hold, in all that their authors publish: "
+        f"{of[NUMBER]} numbers and {of[WORDS]} statements within tolerance; beside "
+        f"them {of[RECOMPUTED]} values recomputed here and {of[OWN]} of this package"
     )
 
 
@@ -84,9 +111,16 @@ def verdict(findings: Sequence[Finding] | None) -> str:
     """How many findings hold, in a few words; None: the reproduction was not run."""
     if findings is None:
         return "not run"
-    held = sum(finding.holds for finding in findings)
-    word = "holds" if held == len(findings) else "MISSED"
-    return f"{word}, {held} of {len(findings)} findings within tolerance"
+    published = published_only(findings)
+    others = [finding for finding in findings if finding not in published]
+    parts = [
+        f"{sum(f.holds for f in part)} of {len(part)} {what} within tolerance"
+        for part, what in ((published, "published"), (others, "recomputed or own"))
+        if part
+    ]
+    if not published:
+        return f"nothing published to compare with; {parts[0]}"
+    return "; ".join(["holds" if all_hold(published) else "MISSED", *parts])
 
 
 def list_reproductions(out: Path, budget: str | None, as_json: bool) -> None:
@@ -129,7 +163,7 @@ def _last(folder: Path) -> dict[str, Any] | None:
         return {"problem": str(error)}
     if kept is None:
         return None
-    findings = [Finding(*(row[k] for k in Finding._fields)) for row in kept["findings"]]
+    findings = [Finding(**row) for row in kept["findings"]]
     facts = {key: kept.get(key) for key in ("ended", "commit", "device", "seconds")}
     return {"verdict": verdict(findings), "holds": all_hold(findings), **facts}
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from grokmap.reproduce.finding import Finding, near
+from grokmap.reproduce.finding import RECOMPUTED, Finding, near
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -34,7 +34,9 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
             slopes = np.array([slope(one) for _, one in runs_at_alpha.groupby("seed")])
             quantity = f"exponent of N, {convention}, alpha = {alpha:g}"
             published = exponent(alpha) + 0.0
-            findings.append(near(quantity, published, TOLERANCE, slopes, ""))
+            findings.append(
+                near(quantity, published, TOLERANCE, slopes, "", RECOMPUTED)
+            )
     return findings
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from grokmap import plot
 from grokmap.classify import Criteria
-from grokmap.reproduce.finding import Finding, median, spread
+from grokmap.reproduce.finding import WORDS, Finding, median, spread
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -38,6 +38,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             f"weight norm at step {STEPS} over the initial one, s = 1",
             "grows, without weight decay",
+            WORDS,
             "> 2 in every run",
             f"{median(norm):.3g}",
             spread(norm),
@@ -67,6 +68,7 @@ def _order(runs: pd.DataFrame) -> Finding:
     return Finding(
         "100% train before 95% test accuracy",
         "train first",
+        WORDS,
         "in every run that groks",
         f"{first} of {len(both)} runs",
         "",
@@ -79,6 +81,7 @@ def _time(runs: pd.DataFrame, column: str, what: str) -> Finding:
     return Finding(
         f"steps to {what}",
         f"within {STEPS}",
+        WORDS,
         f"10000 to {STEPS} in every run",
         f"{median(steps):.0f}",
         spread(steps),
@@ -95,6 +98,7 @@ def _earlier(runs: pd.DataFrame) -> Finding:
     return Finding(
         "steps to 95% test accuracy, s = 1 over s = 0.5",
         "later at larger s",
+        WORDS,
         ">= 3 for any two runs",
         f"{ratio:.3g}",
         spread(pd.Series([low, high])),
@@ -109,6 +113,7 @@ def _never(trajectories: pd.DataFrame, runs: pd.DataFrame) -> Finding:
     return Finding(
         f"highest test accuracy by step {STEPS}, s = 1.5 and 2",
         "no grokking yet",
+        WORDS,
         "< 0.95 in every run",
         f"{highest.max():.3g}",
         spread(highest),

@@ -16,7 +16,7 @@ import numpy as np
 from grokmap.arrays import Floats
 from grokmap.engine import train
 from grokmap.engine.records import Slots
-from grokmap.reproduce.finding import Finding, near
+from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding, near
 from grokmap.spec import Control, System
 from grokmap.theory import kumar
 
@@ -159,6 +159,7 @@ def _relative_losses(run: Run, path: kumar.Path, alpha: float) -> list[Finding]:
             1e-3,
             engine_loss / exact[-1] - 1,
             "",
+            OWN,
         )
         for name, engine_loss, exact in losses
     ]
@@ -167,4 +168,4 @@ def _relative_losses(run: Run, path: kumar.Path, alpha: float) -> list[Finding]:
 def _identity(run: Run, place: Place, alpha: float) -> Finding:
     exact = kumar.population_loss(place.moved, run.t, alpha, EPSILON)
     quantity = f"loss over fresh inputs over the closed form, step {place.step}"
-    return near(quantity, 1.0, 0.03, place.test_loss / exact, " (Eq. 6)")
+    return near(quantity, 1.0, 0.03, place.test_loss / exact, " (Eq. 6)", RECOMPUTED)

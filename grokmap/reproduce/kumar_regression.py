@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 
 from grokmap import plot
 from grokmap.reproduce.crossing import first_below, relative_to_start
-from grokmap.reproduce.finding import Finding, spread
+from grokmap.reproduce.finding import RECOMPUTED, WORDS, Finding, spread
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -41,7 +41,7 @@ class Times(NamedTuple):
 
 # The same recursion in numpy, of one or two other draws.
 NEVER = np.inf
-RECOMPUTED: dict[float, Times] = {
+KNOWN_TIMES: dict[float, Times] = {
     1 / 32: Times((20,), (112,), (15,), (4e-4,)),
     0.25: Times((210,), (1042,), (468,), (0.018,)),
     0.5: Times((376, 262), (1759, 1132), (933, 386), (0.047, 0.025)),
@@ -122,6 +122,7 @@ def _delays(table: pd.DataFrame) -> Finding:
     return Finding(
         "steps from 0.1 of the train loss to 0.1 of the test loss, over alpha",
         "grows with alpha",
+        WORDS,
         "grows in every seed, until never",
         f"{int((grows & last).sum())} of {len(grows)} seeds",
         f"{min(crossing)} to {max(crossing)} of 9 alphas cross",
@@ -149,13 +150,14 @@ def _slower(table: pd.DataFrame) -> Finding:
         "within a factor 2 in every seed",
         ratio,
         ratio.between(90, 360),
+        RECOMPUTED,
     )
 
 
 def _recomputed(table: pd.DataFrame, name: str) -> Finding:
     """By how much our medians lie outside the few recomputed values, at most."""
     medians = table.groupby("alpha")[name].median()
-    known = {alpha: getattr(times, name) for alpha, times in RECOMPUTED.items()}
+    known = {alpha: getattr(times, name) for alpha, times in KNOWN_TIMES.items()}
     factors = pd.Series({a: factor(medians[a], value) for a, value in known.items()})
     words = {
         "train_tenth": "steps to 0.1 of the train loss",
@@ -166,6 +168,7 @@ def _recomputed(table: pd.DataFrame, name: str) -> Finding:
     return Finding(
         f"{words}, medians of 3 seeds over recomputed values, alpha = 1/32 to 16",
         "1 or 2 other draws at each alpha (recomputed)",
+        RECOMPUTED,
         "within a factor 2 at each alpha",
         f"{factors.max():.3g}, at alpha = {factors.idxmax():g}",
         f"{int((factors <= 2).sum())} of {len(factors)} alphas",
@@ -188,7 +191,12 @@ def rank(x: pd.Series, y: pd.Series) -> float:
 
 
 def _verdict(
-    quantity: str, published: str, tolerance: str, values: pd.Series, right: pd.Series
+    quantity: str,
+    published: str,
+    tolerance: str,
+    values: pd.Series,
+    right: pd.Series,
+    source: str = WORDS,
 ) -> Finding:
     """Whether every value is right; the median is what was measured."""
     shown = values.replace(NEVER, np.nan)
@@ -196,6 +204,7 @@ def _verdict(
     return Finding(
         quantity,
         published,
+        source,
         tolerance,
         never if shown.isna().all() else f"{shown.median():.3g}",
         "" if shown.isna().all() else spread(shown),
@@ -227,6 +236,7 @@ def compare_1(trained: Mapping[str, Trained]) -> list[Finding]:
             "within a factor 2 in every seed",
             values,
             values.between(published / 2, published * 2),
+            RECOMPUTED,
         )
         for quantity, published, values in known
     ]
@@ -246,6 +256,7 @@ def compare_3e(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "cells whose test loss falls below 0.1 within 110000 steps",
             "most; those that do not were drawn as delay 0",
+            WORDS,
             "at least half",
             f"{int(crossed.sum())} of {len(cells)}",
             "",
@@ -275,6 +286,7 @@ def _along(
     return Finding(
         f"mean rank correlation of {name} and delay, censored cells left out",
         published,
+        WORDS,
         "> 0.6" if sign > 0 else "< -0.6",
         f"{ranks.mean():.3f} over {len(ranks)} lines",
         spread(ranks) if len(ranks) else "",

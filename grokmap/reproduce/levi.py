@@ -15,7 +15,7 @@ from grokmap import plot
 from grokmap.arrays import Floats
 from grokmap.classify import Criteria
 from grokmap.reproduce.crossing import steps_at
-from grokmap.reproduce.finding import Finding, near
+from grokmap.reproduce.finding import NUMBER, OWN, RECOMPUTED, Finding, near
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.theory import levi
@@ -39,7 +39,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     left = _last(trained[f"levi-{BEYOND}"].trajectories)
     return [
         *findings,
-        near(f"test loss at rest, d/N = {BEYOND}", 1 / 3, 0.03, left, ""),
+        near(f"test loss at rest, d/N = {BEYOND}", 1 / 3, 0.03, left, "", NUMBER),
     ]
 
 
@@ -66,15 +66,23 @@ def _times(ratio: float, records: pd.DataFrame) -> list[Finding]:
             delay,
             DELAY_WITHIN * delay,
             test - train,
-            " (the paper's integrals)",
+            " (the paper's integrals, solved here)",
+            RECOMPUTED,
         ),
         *(
-            near(f"{name} {at}", exact, TIME_WITHIN * exact, steps, " (own, discrete)")
+            near(
+                f"{name} {at}",
+                exact,
+                TIME_WITHIN * exact,
+                steps,
+                " (own, discrete)",
+                OWN,
+            )
             for name, exact, steps in zip(
                 ("t_train", "t_test"), descent, (train, test), strict=True
             )
         ),
-        near(f"test accuracy at t_test, d/N = {ratio}", 0.95, 0.01, accuracy, ""),
+        near(f"test accuracy at t_test, d/N = {ratio}", 0.95, 0.01, accuracy, "", OWN),
     ]
 
 

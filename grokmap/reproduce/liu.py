@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from grokmap import plot
 from grokmap.arrays import Floats
 from grokmap.classify import CRITERIA, Criteria
-from grokmap.reproduce.finding import Finding, near
+from grokmap.reproduce.finding import NUMBER, OWN, WORDS, Finding, near
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.theory import liu
@@ -86,6 +86,7 @@ def compare_toy(trained: Mapping[str, Trained]) -> list[Finding]:
                 0.02 * PUBLISHED_STEPS[name],
                 float(drawn[name]),
                 "",
+                NUMBER,
             )
             for name in BARS
         ),
@@ -93,6 +94,7 @@ def compare_toy(trained: Mapping[str, Trained]) -> list[Finding]:
             "runs with RQI > 0.95, then training accuracy 0.9, then test accuracy 0.9, "
             f"all within steps {EARLIEST} to {LATEST}, and all three 1 at the end",
             "so is the one published run",
+            WORDS,
             ">= 8 of 10",
             f"{int(good.sum())} of {len(good)}",
             "",
@@ -132,6 +134,7 @@ def _median(steps: pd.Series, name: str) -> Finding:
     return Finding(
         f"median step of {STATED[name]}",
         f"{published} (one run)",
+        NUMBER,
         f"{published / 2:.0f} to {2 * published}",
         f"{median:.0f}" if np.isfinite(median) else "never",
         spread,
@@ -178,6 +181,7 @@ def _within_draws(quantity: str, published: float, values: Floats) -> Finding:
     return Finding(
         quantity,
         f"{published:g} (one draw)",
+        NUMBER,
         "within 90% of ours",
         f"{np.median(values):.3g}",
         f"{low:.3g} to {high:.3g}",
@@ -196,6 +200,7 @@ def compare_grid(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "cells of 100 with the published phase, the authors' draw",
             "one run a cell, one seed",
+            NUMBER,
             ">= 70%",
             f"{agreed:.0%}",
             "",
@@ -205,6 +210,7 @@ def compare_grid(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "cells with the published phase, one of our seeds",
             f"{between:.0%} between two of our seeds",
+            OWN,
             "not below that by more than 10 points",
             f"{np.mean(each):.0%}",
             f"{min(each):.0%} to {max(each):.0%}",
@@ -246,6 +252,7 @@ def _grokking_rows(common: Names) -> Finding:
     return Finding(
         "rows with grokking, from the top, the authors' draw",
         "8 and 9 (decoder learning rates 4.6e-5, 2.2e-5)",
+        NUMBER,
         f"some, and only within {low} to {high}",
         ", ".join(map(str, rows)) or "none",
         "",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from grokmap.reproduce.finding import Finding, median, spread
+from grokmap.reproduce.finding import NUMBER, WORDS, Finding, median, spread
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -35,6 +35,7 @@ def _within(
     return Finding(
         f"{name}, steps, median over seeds",
         published,
+        NUMBER,
         f"{low:.0f} to {high:.0f}",
         f"{middle:.0f}",
         spread(values),
@@ -61,6 +62,7 @@ def doshi_noise(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "training accuracy less 1 - xi, where test accuracy >= 0.95 and decay > 0",
             "0 (full inversion)",
+            NUMBER,
             "median ± 0.03",
             f"{full.median():.3f}" if len(full) else "nowhere",
             spread(full),
@@ -69,6 +71,7 @@ def doshi_noise(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "share inverted of what generalises, at decay 0, 5, 15",
             "grows with decay",
+            WORDS,
             "no fall, and more at 15 than at 0",
             shares,
             "",
@@ -77,6 +80,7 @@ def doshi_noise(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "runs that generalise and forget at decay 20",
             "some (forgetting)",
+            WORDS,
             "more than at decay 0",
             f"{int(forgot[runs['weight_decay'] == 20].sum())} against "
             f"{int(forgot[runs['weight_decay'] == 0].sum())}",
@@ -100,6 +104,7 @@ def nanda_transformer(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "t_grok / t_mem",
             "three phases: memorisation, circuit formation, clean-up (by eye)",
+            WORDS,
             ">= 3 in every run",
             f"{median(ratio):.3g}",
             spread(ratio),
@@ -108,6 +113,7 @@ def nanda_transformer(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "restricted loss at the end (uniform: ln 113 = 4.73)",
             "small: key frequencies are enough",
+            WORDS,
             "< 0.1 in every run",
             f"{median(restricted):.3g}",
             spread(restricted),
@@ -116,6 +122,7 @@ def nanda_transformer(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "excluded loss at the end",
             "large: nothing is left without them",
+            WORDS,
             f"> {uniform / 2:.2f} in every run",
             f"{median(excluded):.3g}",
             spread(excluded),
@@ -140,6 +147,7 @@ def power_s5(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "longer median t_grok with one percent fewer examples",
             "40 to 50%",
+            NUMBER,
             "20 to 80%",
             f"{100 * longer:.0f}%" if np.isfinite(longer) else "too few cells grok",
             f"{len(known)} of {len(medians)} fractions",
@@ -155,6 +163,7 @@ def lyu_modular(trained: Mapping[str, Trained]) -> list[Finding]:
         Finding(
             "t_grok / t_mem",
             "about 10",
+            NUMBER,
             "3 to 30 in every run",
             f"{median(ratio):.3g}",
             spread(ratio),

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from grokmap import plot
 from grokmap.classify import Criteria
-from grokmap.reproduce.finding import Finding, near, spread
+from grokmap.reproduce.finding import NUMBER, WORDS, Finding, near, spread
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 
@@ -49,7 +49,7 @@ def compare_norm(trained: Mapping[str, Trained]) -> list[Finding]:
     ]
     quantity = "slope of ln |theta| over the step, 1000 to 19000"
     note = " (-eta lambda)"
-    return [near(quantity, -SHRINKAGE, 0.1 * SHRINKAGE, np.array(slopes), note)]
+    return [near(quantity, -SHRINKAGE, 0.1 * SHRINKAGE, np.array(slopes), note, NUMBER)]
 
 
 def figure_norm(trained: Mapping[str, Trained]) -> Figure:
@@ -75,13 +75,15 @@ def _slope(runs: pd.DataFrame, threshold: float) -> Finding:
     never = int(runs["t_grok"].isna().sum())
     known = runs[runs["t_grok"].notna()].assign(t=lambda x: x["t_grok"].astype(float))
     if known["weight_decay"].nunique() < 2:
-        return Finding(quantity, "-1", "± 0.15", "never", "", False)
+        return Finding(quantity, "-1", NUMBER, "± 0.15", "never", "", False)
     slopes = [
         power(seed_runs["weight_decay"], seed_runs["t"])
         for _, seed_runs in known.groupby("seed")
         if seed_runs["weight_decay"].nunique() > 1
     ]
-    finding = near(quantity, -1, 0.15, power(known["weight_decay"], known["t"]), "")
+    finding = near(
+        quantity, -1, 0.15, power(known["weight_decay"], known["t"]), "", NUMBER
+    )
     seeds = spread(pd.Series(slopes)) + (f"; {never} runs never" if never else "")
     return finding._replace(spread=seeds, holds=finding.holds and not never)
 
@@ -95,6 +97,7 @@ def _train_spread(runs: pd.DataFrame, threshold: float) -> Finding:
         "spread over lambda of the steps to 95% training accuracy, "
         f"theta = {threshold}",
         "independent of lambda",
+        WORDS,
         "(largest - least) / mean < 0.3, each the mean of the seeds",
         f"{width:.3g}",
         f"steps {spread(means)}",

@@ -11,11 +11,19 @@ from functools import partial
 import numpy as np
 
 from grokmap.arrays import Floats, Ints
-from grokmap.reproduce.finding import Finding, near, rising
+from grokmap.reproduce.finding import (
+    NUMBER,
+    OWN,
+    RECOMPUTED,
+    WORDS,
+    Finding,
+    near,
+    rising,
+)
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.theory import gromov, levi, liu, lyu, muon, rubin, softmax, wang
 
-SOLVED = " (the paper's integrals)"
+SOLVED = " (the paper's integrals, solved here)"
 
 
 def levi_integrals() -> list[Finding]:
@@ -27,9 +35,14 @@ def levi_integrals() -> list[Finding]:
         solved = levi.crossing_times(ratio, 0.01, level)
         for name, time, steps in zip(("t_train", "t_test"), times, solved, strict=True):
             quantity = f"{name} at d/N = {ratio}, steps"
-            findings.append(near(quantity, time, 0.005 * time, steps, SOLVED))
+            findings.append(
+                near(quantity, time, 0.005 * time, steps, SOLVED, RECOMPUTED)
+            )
     floor = levi.test_loss(1.5, 0.01, 1e6)
-    return [*findings, near("test loss at rest, d/N = 1.5", 1 / 3, 0.03, floor, "")]
+    return [
+        *findings,
+        near("test loss at rest, d/N = 1.5", 1 / 3, 0.03, floor, "", NUMBER),
+    ]
 
 
 def liu_unique() -> list[Finding]:
@@ -45,6 +58,7 @@ def liu_unique() -> list[Finding]:
         Finding(
             "P(unique linear solution) over the share n/55 of pairs, 1000 splits each",
             "rises from 0 to 1 around the critical training set size (no number)",
+            WORDS,
             "<= 0.01 at n <= 10, >= 0.99 at n >= 45, no fall by 0.03 between",
             measured,
             "",
@@ -60,11 +74,13 @@ def rubin_modular() -> list[Finding]:
     closed = rubin.modular_transition_formula(gamma)
     setting = "P = 401, N = 1000"
     note = " (own closed form)"
-    findings = [near("u a^2 at equal wells", closed, 0.01 * closed, coupling, note)]
+    findings = [
+        near("u a^2 at equal wells", closed, 0.01 * closed, coupling, note, OWN)
+    ]
     for name, residual, published in (("I", -1.0, 0.227), ("II", -0.7, 0.175)):
         noise = rubin.modular_noise(coupling, residual, 401, 1000, 0.002 / 1000)
         quantity = f"sigma^2 at equal wells, a = {residual}: GMFL-{name}, {setting}"
-        findings.append(near(quantity, published, 0.06 * published, noise, ""))
+        findings.append(near(quantity, published, 0.06 * published, noise, "", NUMBER))
     return findings
 
 
@@ -79,6 +95,7 @@ def gromov_accuracies() -> list[Finding]:
         Finding(
             f"accuracy of analytic weights, p = 97, N = {n}",
             "1 as N grows; " + ("1" if n == 500 else "no number at this N"),
+            NUMBER if n == 500 else RECOMPUTED,
             f"{low} to {high}",
             f"{np.mean(accuracies[n]):.4f}",
             f"{min(accuracies[n]):.4f} to {max(accuracies[n]):.4f}",
@@ -96,15 +113,17 @@ def gaussian_baselines() -> list[Finding]:
     half, full = np.fft.rfft(rows), np.fft.fft(rows)
     noise_half, noise_full, gini = gromov.gaussian_baselines(97, 10_000, 0)
     known = (
-        ("IPR (rfft) of cosines", 1.0, gromov.inverse_participation(half).mean(), ""),
-        ("IPR (fft) of cosines", 0.5, gromov.inverse_participation(full).mean(), ""),
-        ("IPR (rfft) of Gaussian rows", 0.0405, noise_half, " (sampled before)"),
-        ("IPR (fft) of Gaussian rows", 0.0203, noise_full, " (sampled before)"),
-        ("Gini of |rfft| of Gaussian rows", 0.287, gini, " (sampled before)"),
+        ("IPR (rfft) of cosines", 1.0, gromov.inverse_participation(half).mean(), OWN),
+        ("IPR (fft) of cosines", 0.5, gromov.inverse_participation(full).mean(), OWN),
+        ("IPR (rfft) of Gaussian rows", 0.0405, noise_half, RECOMPUTED),
+        ("IPR (fft) of Gaussian rows", 0.0203, noise_full, RECOMPUTED),
+        ("Gini of |rfft| of Gaussian rows", 0.287, gini, RECOMPUTED),
     )
     return [
-        near(f"{name}, p = 97", published, 0.05 * published, float(computed), note)
-        for name, published, computed, note in known
+        near(
+            f"{name}, p = 97", published, 0.05 * published, float(computed), "", source
+        )
+        for name, published, computed, source in known
     ]
 
 
@@ -113,14 +132,24 @@ def muon_singular_values() -> list[Finding]:
     note = " (polynomial, scanned before)"
     low, high = muon.bounds(0.005)
     findings = [
-        near("least singular value, inputs >= 0.005", 0.682, 0.01, low, note),
-        near("largest singular value, inputs >= 0.005", 1.154, 0.01, high, note),
+        near(
+            "least singular value, inputs >= 0.005", 0.682, 0.01, low, note, RECOMPUTED
+        ),
+        near(
+            "largest singular value, inputs >= 0.005",
+            1.154,
+            0.01,
+            high,
+            note,
+            RECOMPUTED,
+        ),
         near(
             "largest singular value, inputs >= 0.01",
             1.134,
             0.01,
             muon.bounds(0.01)[1],
             note,
+            RECOMPUTED,
         ),
     ]
     return findings + [optax_range(shape) for shape in ((64, 256), (256, 64))]
@@ -134,6 +163,7 @@ def optax_range(shape: tuple[int, int]) -> Finding:
         f"singular values of optax's update, {shape[0]} x {shape[1]}, "
         f"inputs {values[0]:.3f} to {values[-1]:.3f}",
         "within 0.68 to 1.15",
+        RECOMPUTED,
         "± 0.01",
         f"{outputs.min():.4f} to {outputs.max():.4f}",
         "",
@@ -155,7 +185,7 @@ def null_dimensions(sizes: Ints, kept: float) -> list[Finding]:
         d, low, high = wang.bootstrap_dimension(sizes, sample, 10_000, 0)
         dimensions.append(d)
         quantity = f"D of Gaussian gradients, {graph}, alpha_diff {kept} (ours)"
-        finding = near(quantity, 1.0, 0.03, d, " (0.99 to 1)")
+        finding = near(quantity, 1.0, 0.03, d, " (0.99 to 1)", NUMBER)
         findings.append(finding._replace(spread=f"{low:.4f} to {high:.4f} (95%)"))
     variation = float(np.std(dimensions, ddof=1) / np.mean(dimensions))
     return [
@@ -163,6 +193,7 @@ def null_dimensions(sizes: Ints, kept: float) -> list[Finding]:
         Finding(
             f"D over five graphs, standard deviation over mean, alpha_diff {kept}",
             "< 0.3%",
+            NUMBER,
             "< 1%",
             f"{variation:.2%}",
             "",
@@ -179,11 +210,11 @@ def softmax_collapse() -> list[Finding]:
         published = softmax.collapse_margin(dtype)
         quantity = f"margin of exactly zero loss, {dtype}"
         note = f" ({softmax.BITS[dtype]} ln 2)"
-        findings.append(near(quantity, published, 0.1, margin, note))
+        findings.append(near(quantity, published, 0.1, margin, note, RECOMPUTED))
     margin = softmax.vanishing_margin(softmax.own_loss)
     quantity = "margin of exactly zero loss, float32, own cross_entropy"
     published = softmax.collapse_margin("float32")
-    return [*findings, near(quantity, published, 0.1, margin, " (24 ln 2)")]
+    return [*findings, near(quantity, published, 0.1, margin, " (24 ln 2)", OWN)]
 
 
 def lyu_diagonal() -> list[Finding]:
@@ -204,7 +235,7 @@ def lyu_diagonal() -> list[Finding]:
             f"lambda = {lambda_:g}; {len(known)} of 5 draws reach 95%"
         )
         findings += [
-            near(quantity, 1.0, 0.1, slopes, ""),
+            near(quantity, 1.0, 0.1, slopes, "", NUMBER),
             falling_to_one(
                 f"lambda t_grok / ln alpha at alpha = 1e2, 1e3, 1e4, 1e6, "
                 f"lambda = {lambda_:g}",
@@ -227,6 +258,7 @@ def falling_to_one(quantity: str, values: Floats) -> Finding:
     return Finding(
         quantity,
         "within 1 ± c as alpha grows",
+        WORDS,
         "falls, above 1",
         ", ".join(f"{v:.3f}" for v in values),
         "",

@@ -17,7 +17,15 @@ from grokmap.store.tables import write_export
 
 COMPARISON = "comparison.json"
 MAX_BYTES = 1 << 22
-FINDING = ("quantity", "published", "tolerance", "measured", "spread", "holds")
+FINDING = (
+    "quantity",
+    "published",
+    "source",
+    "tolerance",
+    "measured",
+    "spread",
+    "holds",
+)
 
 
 def write_comparison(folder: Path, facts: dict[str, Any], text: str) -> Path:
@@ -48,7 +56,7 @@ def read_comparison(folder: Path) -> dict[str, Any] | None:
         comparison = json.loads(disk.read_bytes(file, MAX_BYTES))
         if comparison["findings"] and all(map(_is_finding, comparison["findings"])):
             return dict(comparison)
-        why = "no findings in it"
+        why = "no findings in it, or of an earlier version"
     except UNREADABLE as error:
         why = reason(error)
     raise ResultError(

@@ -98,6 +98,10 @@ def _power(p: Floats, x: Floats) -> Floats:
     return _exp(p[0] - _exp(p[2]) * np.log(away))
 
 
+def _exponent(p: Floats, x: Floats) -> Floats:
+    return _exp(p[0] - _exp(p[1]) * np.log(x))
+
+
 def _exponential(p: Floats, x: Floats) -> Floats:
     return _exp(p[0] + np.minimum(_exp(p[1]) / x, 300.0))
 
@@ -120,6 +124,10 @@ def _starts(x: str, guesses: Callable[[float, float], list[list[float]]]) -> Any
 def _power_guess(time: float, least: float) -> list[list[float]]:
     # In C / x, C is about a typical time multiplied by a typical x.
     return [[time + least + 1, least + far, 0.0] for far in (-5.0, -0.2)]
+
+
+def _exponent_guess(time: float, least: float) -> list[list[float]]:
+    return [[time + least + 1, 0.0]]
 
 
 def _exponential_guess(time: float, least: float) -> list[list[float]]:
@@ -147,6 +155,13 @@ def _pair(formula: str, source: str, names: str, shape: Any, guess: Any) -> list
 _POWER = _pair(
     "C ({x} - {x}_c)^-nu", "Verma 2605.20441", "C {x}_c nu", _power, _power_guess
 )
+_EXPONENT = _pair(
+    "C {x}^-nu",
+    "Pracher 2609.26679: eta lambda^1.07 at fixed t",
+    "C nu",
+    _exponent,
+    _exponent_guess,
+)
 _EXPONENTIAL = _pair(
     "C exp(c / {x})", "ln t linear in 1/lambda", "C c", _exponential, _exponential_guess
 )
@@ -156,7 +171,7 @@ _PLATEAU = _pair(
 LAWS: dict[str, Law] = {
     "kinetic": Law(
         "C / r",
-        "C N^(2 alpha) / (eta lambda)",
+        "1/(eta lambda): Boursier 2505.20172; Kim 2607.23967, logarithm constant",
         ("C",),
         _kinetic,
         lambda data: [[np.log(_typical(data, data["r"]))]],
@@ -194,6 +209,8 @@ LAWS: dict[str, Law] = {
         _log_rate_start,
         plain=("a", "b"),
     ),
+    "exponent-lambda": _EXPONENT[0],
+    "exponent-rate": _EXPONENT[1],
     "power-lambda": _POWER[0],
     "power-rate": _POWER[1],
     "exponential-lambda": _EXPONENTIAL[0],

@@ -30,6 +30,7 @@ TEACHER |= {"n_inputs": 8, "n_examples": 60, "n_relevant": 2}
 ADAM = {"optimizer": "adamw", "momentum": None}
 EMBEDDED = {"model": "embedding_mlp", "depth": 1, "embedding": 8}
 EMBEDDED |= {"activation": "relu", "alpha_convention": "standard", "optimizer": "adamw"}
+PUBLISHED = {**EMBEDDED, "task": "plain_addition"}
 # Two values of each key, and what else a sweep over it needs.
 SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "task": (["modular_addition", "modular_subtraction"], {}),
@@ -42,6 +43,9 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "center": ([False, True], {}),
     "bias": ([False, True], {}),
     "perp_grad": ([False, True], {}),
+    "batch_size": ([8, 16], {}),
+    "batch_replacement": ([True, False], {"batch_size": 8}),
+    "published_seed": ([0, 58], PUBLISHED),
     "modulus": ([7, 11], {}),
     "width": ([8, 16], {}),
     "depth": ([1, 2], MLP),

@@ -413,6 +413,43 @@ def test_weight_motion() -> None:
     assert value("weight_motion", halved) == pytest.approx(0.5, abs=1e-6)
 
 
+def test_spectrum_of_the_motion() -> None:
+    """A rank-one motion on top of noise is one outlier; without noise it has rank 1."""
+    first, readout = gaussian(11, 64)
+    snap = snapshot(first, readout)
+    assert np.isnan(value("motion_rank", snap))
+    rng = np.random.default_rng(0)
+    spike = np.outer(rng.normal(size=22), rng.normal(size=64)).astype(np.float32)
+    noise = 0.3 * rng.normal(size=first.shape).astype(np.float32)
+
+    def moved_by(motion: np.ndarray) -> Any:
+        start = {**snap.params, "first": snap.params["first"] - motion}
+        return replace(snap, initial_params=start)
+
+    assert value("motion_rank", moved_by(spike)) == pytest.approx(1, abs=1e-3)
+    assert value("motion_outliers", moved_by(noise)) == 0
+    assert value("motion_outliers", moved_by(spike + noise)) == 1
+    assert value("motion_rank", moved_by(noise)) > 15
+
+
+def test_energies_add_up_to_the_squared_norm() -> None:
+    first, readout = gromov(11, 40)
+    snap = snapshot(0.3 * first, readout)
+    parts = value("signal_energy", snap), value("noise_energy", snap)
+    rows = 0.3 * first.reshape(2, 11, 40)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    assert sum(parts) == pytest.approx(float(np.sum(rows**2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_both_effective_ranks_of_equal_singular_values(k: int) -> None:
+    unitary = np.linalg.qr(np.random.default_rng(1).normal(size=(22, 22)))[0]
+    first = (unitary[:, :k] @ np.eye(k, 40)).astype(np.float32)
+    for name in ("effective_rank", "effective_rank_roy_vetterli"):
+        rel = 1e-4 if name == "effective_rank" else 0.02  # of rounding, square roots
+        assert value(name, with_first(first)) == pytest.approx(k, rel=rel)
+
+
 # ---- the neural tangent kernel
 
 
@@ -579,6 +616,7 @@ def reference(snap: Snapshot) -> dict[str, float]:
     rows = np.concatenate([w / w.sum(axis=0) for w in power], axis=1)
     singular = np.linalg.svd(first, compute_uv=False)
     q = singular**2 / np.sum(singular**2)
+    root_q = singular / np.sum(singular)
     covariance = np.cov((h**2).T, bias=True)
     size = np.sort(np.abs(np.concatenate([first.ravel(), readout.ravel()])))
     n = len(size)
@@ -639,6 +677,11 @@ def reference(snap: Snapshot) -> dict[str, float]:
         "gini": np.sum((2 * np.arange(1, n + 1) - n - 1) * size) / n / np.sum(size),
         "teacher_overlap": float("nan"),  # test_teacher_overlap
         "weight_motion": float("nan"),  # test_weight_motion
+        "effective_rank_roy_vetterli": np.exp(-np.sum(root_q * np.log(root_q))),
+        "signal_energy": 2 * best.sum() / p,
+        "noise_energy": 2 * (both.sum(axis=0) - best).sum() / p,
+        "motion_rank": float("nan"),  # test_spectrum_of_the_motion
+        "motion_outliers": float("nan"),
         "parallelogram_share": float("nan"),  # tests of representations
         "predicted_accuracy": float("nan"),
         "gradient_norm": size_g,
@@ -661,7 +704,7 @@ def test_float32_agrees_with_float64_numpy(weights: Any) -> None:
 # ---- invariances
 
 # Of a network on its own, or of a task with embeddings.
-ABSENT = {"teacher_overlap", "weight_motion"}
+ABSENT = {"teacher_overlap", "weight_motion", "motion_rank", "motion_outliers"}
 ABSENT |= {"parallelogram_share", "predicted_accuracy"}
 RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, *ABSENT}]
 SCALE_FREE = [
@@ -730,6 +773,8 @@ OF_ZEROS = {
     "excluded_loss": 1.0,
     "gradient_norm": 0.0,
     "hessian_top": 0.0,
+    "signal_energy": 0.0,
+    "noise_energy": 0.0,
 }
 
 

@@ -10,11 +10,13 @@ from test_spec import GOOD, problems
 from grokmap.plan import expand
 from grokmap.spec import Sweep
 from grokmap.spec.axis import MAX_POINTS, expand_axis
+from grokmap.spec.words import SYSTEM_NUMBERS
 
 ADAMW = GOOD.replace("horizon = 6", 'optimizer = "adamw"\nHERE')
 # Key, a whole number that it takes; the line that stands in the good file, if any.
 WHOLE = {
     "n_steps": 100_000,
+    "n_epochs": 500,
     "min_steps": 1000,
     "max_steps": 100_000,
     "batch_size": 100,
@@ -43,13 +45,14 @@ def test_every_key_of_a_whole_number_is_tried() -> None:
         kinds = [kind.get("type") for kind in (entry, *entry.get("anyOf", ()))]
         if "integer" in kinds and "array" not in kinds:
             assert key in WHOLE
+    assert set(SYSTEM_NUMBERS) <= set(WHOLE)
 
 
 @pytest.mark.parametrize(("key", "number"), WHOLE.items())
 def test_a_whole_number_may_be_written_as_a_real_one(
     read: Any, key: str, number: int
 ) -> None:
-    budget = [] if key == "n_steps" else ["horizon=6"]
+    budget = [] if key in ("n_steps", "n_epochs") else ["horizon=6"]
     text = ADAMW.replace("HERE", "")
     for name in ("modulus = 17", "width = 64", 'seed = "range:0:2:1"'):
         text = text.replace(name, "" if name.startswith(f"{key} ") else name)
@@ -96,8 +99,8 @@ def test_none_leaves_a_setting_out(read: Any) -> None:
     text = GOOD.replace("horizon = 6", budget)
     fixed = ("horizon=none", "max_steps=None", "batch_size=NONE", "n_steps=500")
     sweep = read(text, *fixed)
-    assert (sweep.horizon, sweep.n_steps, sweep.batch_size) == (None, 500, 0)
-    assert any("neither found" in line for line in problems(read, GOOD, "horizon=none"))
+    assert (sweep.horizon, sweep.n_steps, sweep.batch_size) == (None, 500, (0,))
+    assert any("none found" in line for line in problems(read, GOOD, "horizon=none"))
     # A name or an axis called none is no name and no axis, not the default.
     for key in ("activation", "optimizer", "task", "weight_decay", "momentum"):
         assert any(key in line for line in problems(read, GOOD, f"{key}=none"))

@@ -52,8 +52,9 @@ class Functions(NamedTuple):
 
     init: (key, scale) -> params.
     on_table: (params, training) -> activity on all examples, before centring.
-    step_gradient: (params, training, key) -> the gradient that a step follows: of a
-      batch where there is one, with neurons silenced where there is dropout.
+    step_gradient: (params, training, key) -> the gradient that a step follows: of the
+      rows of its batch where there are batches, with neurons silenced where there is
+      dropout.
     network: what order parameters look at.
     """
 
@@ -88,7 +89,7 @@ def build_network(
         on_table=partial(
             _on_table, model, _has_token_layer(system) and _is_grid(system)
         ),
-        step_gradient=partial(_step_gradient, of_batch, batch),
+        step_gradient=lambda params, now, key: of_batch(params, now, key)[1],
         network=network,
     )
 
@@ -117,16 +118,6 @@ def _on_table(model: Any, is_grid: bool, params: Any, now: Training) -> Activity
         embedded = {"embedded": KERNELS["grid"].embed(first_table(params), a, b)}
     activity: Activity = model.apply({"params": params}, inputs, now.scale, **embedded)
     return activity
-
-
-def _step_gradient(
-    gradient: Gradient, batch: int, params: Any, now: Training, key: jax.Array
-) -> Any:
-    if batch:
-        # Drawn with repetition: no state, so a run that resumes draws the same.
-        places = jax.random.randint(key, (batch,), 0, now.n_train)
-        now = now._replace(rows=now.rows[places], n_train=jnp.int32(batch))
-    return gradient(params, now, key)[1]
 
 
 def module_of(system: System) -> Any:

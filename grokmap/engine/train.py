@@ -24,12 +24,12 @@ from grokmap.optimizers import (
     noise_like,
     without_own_direction,
 )
-from grokmap.plan import effective_precision, scale_at
+from grokmap.plan import effective_precision, scale_at, steps_of_epoch
 from grokmap.spec import Control, System, weight_decay_at
 from grokmap.tasks import TASKS, Data
 
 # Purposes folded into a run's own key.
-SPLIT, INIT, EXAMPLES, LABELS, STEPS = range(5)
+SPLIT, INIT, EXAMPLES, LABELS, STEPS, EPOCHS = range(6)
 
 
 class Lane(NamedTuple):
@@ -43,6 +43,8 @@ class Lane(NamedTuple):
     offset: [n, C] initial outputs by example, if the system is centred.
     initial_kernel: [k, k] tangent kernel at step 0, if an order parameter needs it.
     initial_params: the weights at step 0, likewise.
+    epoch: [m] the training examples in the order of this epoch, which batches without
+      replacement go through; what stands behind them is not used.
     diverged_step: first step whose gradient is not finite, else NEVER.
     """
 
@@ -58,6 +60,7 @@ class Lane(NamedTuple):
     offset: jax.Array | None
     initial_kernel: jax.Array | None
     initial_params: Any
+    epoch: jax.Array | None
 
 
 class Program(NamedTuple):
@@ -164,6 +167,7 @@ def _init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) -
         offset=None,
         initial_kernel=None,
         initial_params=None,
+        epoch=None if system.batch_replacement else jnp.zeros(setup.n_rows, jnp.int32),
     )
     if system.center:
         now = _training(system, lane)
@@ -171,7 +175,7 @@ def _init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) -
     if "ntk_drift" in system.order_parameters:
         kernel = functions.network.ntk(params, _training(system, lane))
         lane = lane._replace(initial_kernel=kernel)
-    if "weight_motion" in system.order_parameters:
+    if any(op.ORDER_PARAMETERS[n].from_start for n in system.order_parameters):
         lane = lane._replace(initial_params=params)
     return lane
 
@@ -225,6 +229,8 @@ def _step(
     system = setup.system
     # Not used, and so not computed, where nothing in the step is random.
     step_key = jax.random.fold_in(key, lane.step)
+    if system.batch_size:
+        lane, now = _with_batch(system.batch_size, lane, now, step_key)
     grads = setup.functions.step_gradient(lane.params, now, step_key)
     grads = _modified(system, grads, lane, step_key)
     rates = _ramped_rates(system, now.scale, lane) if system.ramped else constant
@@ -239,6 +245,33 @@ def _step(
         step=following,
         diverged_step=jnp.where(first, lane.step, lane.diverged_step),
     )
+
+
+def _with_batch(
+    size: int, lane: Lane, now: Training, key: jax.Array
+) -> tuple[Lane, Training]:
+    """What a step trains on in the place of all training examples.
+
+    With replacement each batch is drawn by itself. Without, an epoch goes through all
+    training examples in an order of its own; its last batch may be smaller.
+    """
+    if lane.epoch is None:
+        places = jax.random.randint(key, (size,), 0, now.n_train)
+        return lane, now._replace(rows=now.rows[places], n_train=jnp.int32(size))
+    of_epoch = steps_of_epoch(lane.n_train, size)
+    number, batch = jnp.divmod(lane.step, of_epoch)
+    epoch = lax.cond(batch == 0, lambda: _shuffled(lane, number), lambda: lane.epoch)
+    places = jnp.minimum(batch * size + jnp.arange(size), lane.n_train - 1)
+    n_left = jnp.minimum(lane.n_train - batch * size, size)
+    return lane._replace(epoch=epoch), now._replace(rows=epoch[places], n_train=n_left)
+
+
+def _shuffled(lane: Lane, epoch: jax.Array) -> jax.Array:
+    """[m] the rows of a run, its n_train training examples first, in random order."""
+    key = jax.random.fold_in(jax.random.key(lane.seed), EPOCHS)
+    draws = jax.random.uniform(jax.random.fold_in(key, epoch), lane.rows.shape)
+    in_train = jnp.arange(len(draws)) < lane.n_train
+    return lane.rows[jnp.argsort(jnp.where(in_train, draws, 2.0))]
 
 
 def _measured_if_due(

@@ -18,12 +18,39 @@ EDGE_MARGIN = 4.0
 def effective_rank(snapshot: Snapshot) -> jax.Array:
     """exp of the entropy of q_i = sigma_i^2 / sum_k sigma_k^2 of W = first [2p, N].
 
-    Roy and Vetterli (2007), with squared singular values. k equal singular values
-    give k; rank one gives 1. Range [1, min(2p, N)]; NaN for W = 0. Stays high in a
-    network that generalises with all its frequencies.
+    After Roy and Vetterli (2007), who do not square the singular values; see
+    `effective_rank_roy_vetterli`. k equal singular values give k; rank one gives 1.
+    Range [1, min(2p, N)]; NaN for W = 0. Stays high in a network that generalises with
+    all its frequencies.
     """
-    powers = snapshot.first_powers
-    q = ratio(powers, jnp.sum(powers))
+    return _entropy_rank(snapshot.first_powers)
+
+
+def effective_rank_roy_vetterli(snapshot: Snapshot) -> jax.Array:
+    """exp of the entropy of q_i = sigma_i / sum_k sigma_k of W = first [2p, N].
+
+    The effective rank as Roy and Vetterli (2007) define it; at least as large as
+    `effective_rank`, which squares the singular values. Small ones count for more: in
+    float32 those below about 3e-4 of the largest are rounding. Range [1, min(2p, N)];
+    NaN for W = 0.
+    """
+    return _entropy_rank(jnp.sqrt(snapshot.first_powers))
+
+
+def motion_rank(snapshot: Snapshot) -> jax.Array:
+    """`effective_rank` of W_t - W_0, W = first [2p, N]: of what training has added.
+
+    Range [1, min(2p, N)]; NaN at step 0. Where weights decay, the part of W_0 that is
+    gone is in it too, of high rank: compare with training without weight decay.
+    """
+    if snapshot.initial_params is None:
+        return undefined()
+    return _entropy_rank(snapshot.motion_powers)
+
+
+def _entropy_rank(weights: jax.Array) -> jax.Array:
+    """exp of the entropy of weights [n] over their sum; NaN where all are 0."""
+    q = ratio(weights, jnp.sum(weights))
     return jnp.exp(jnp.sum(jax.scipy.special.entr(q)))
 
 
@@ -54,8 +81,24 @@ def bulk_outliers(snapshot: Snapshot) -> jax.Array:
     more: the bulk it compares with is then structure too. Where W has no noise, it
     counts the singular values that float32 resolves: k for rank k.
     """
-    powers = snapshot.first_powers
-    m, n = sorted(snapshot.params["first"].shape)
+    return _outliers(snapshot.first_powers, snapshot.params["first"].shape)
+
+
+def motion_outliers(snapshot: Snapshot) -> jax.Array:
+    """`bulk_outliers` of W_t - W_0, W = first [2p, N]: of what training has added.
+
+    Range [0, min(2p, N)]; NaN at step 0. Where weights decay, the part of W_0 that is
+    gone is a bulk beside it: compare with training without weight decay.
+    """
+    if snapshot.initial_params is None:
+        return undefined()
+    return _outliers(snapshot.motion_powers, snapshot.params["first"].shape)
+
+
+def _outliers(powers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """How many of the squared singular values of a matrix of this shape, ascending, lie
+    beyond the edge of their noise bulk; NaN where all are 0."""
+    m, n = sorted(shape)
     level = jnp.median(powers) / marchenko_pastur_median(m / n) / n
     sides = np.sqrt(n - 1) + np.sqrt(m)
     width = sides * (1 / np.sqrt(max(n - 1, 1)) + 1 / np.sqrt(m)) ** (1 / 3)

@@ -84,14 +84,24 @@ class Snapshot:
 
     @cached_property
     def first_powers(self) -> jax.Array:
-        """[min(2p, N)] squared singular values of W = first, ascending.
+        """[min(2p, N)] `powers` of W = first."""
+        return powers(self.params["first"])
 
-        Of W over its largest entry, so that they neither over- nor underflow.
-        """
-        first = unit(self.params["first"])
-        rows, columns = first.shape
-        gram = first @ first.T if rows <= columns else first.T @ first
-        return jnp.maximum(eigenvalues(gram), 0.0)
+    @cached_property
+    def motion_powers(self) -> jax.Array:
+        """[min(2p, N)] `powers` of W - W_0, W_0 = first at step 0."""
+        return powers(self.params["first"] - self.initial_params["first"])
+
+
+def powers(matrix: jax.Array) -> jax.Array:
+    """[min(m, n)] squared singular values of a matrix [m, n], ascending.
+
+    Of the matrix over its largest entry, so that they neither over- nor underflow.
+    """
+    matrix = unit(matrix)
+    rows, columns = matrix.shape
+    gram = matrix @ matrix.T if rows <= columns else matrix.T @ matrix
+    return jnp.maximum(eigenvalues(gram), 0.0)
 
 
 def mean_over(values: jax.Array, mask: jax.Array) -> jax.Array:

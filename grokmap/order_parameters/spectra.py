@@ -79,6 +79,33 @@ def snr(snapshot: Snapshot) -> jax.Array:
     return jnp.where(signal > 0, signal / noise, jnp.nan)
 
 
+def signal_energy(snapshot: Snapshot) -> jax.Array:
+    """E_S: energy of u and v at each neuron's strongest frequency, over all neurons.
+
+    The numerator of `snr`, in the units of the squared weights: with DC and
+    `noise_energy` it adds up to the squared norm of the first layer's rows. Range
+    [0, inf); NaN for m < 4 (one frequency).
+    """
+    return _energies(snapshot)[0]
+
+
+def noise_energy(snapshot: Snapshot) -> jax.Array:
+    """E_N: energy of u and v at all other frequencies, over all neurons, DC removed.
+
+    The denominator of `snr`; see `signal_energy`. Range [0, inf); NaN for m < 4.
+    """
+    return _energies(snapshot)[1]
+
+
+def _energies(snapshot: Snapshot) -> tuple[jax.Array, jax.Array]:
+    if len(snapshot.network.cycle) < 4:
+        return undefined(), undefined()
+    largest = jnp.max(jnp.abs(snapshot.params["first"]))
+    signal, noise = _strongest(jnp.sum(_spectra(snapshot), axis=0))
+    scale = jnp.square(largest) / len(snapshot.network.cycle)  # Parseval
+    return scale * jnp.sum(signal), scale * jnp.sum(noise)
+
+
 def _strongest(power: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[N] power at the strongest frequency and [N] at all others, of power [K, N]."""
     frequencies = jnp.arange(power.shape[0])[:, None]

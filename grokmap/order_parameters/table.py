@@ -67,7 +67,8 @@ class OrderParameter(NamedTuple):
 
     symbol: for plot labels; bounds: closed range; log: whether plots and half-way
     points are on a log scale; tasks, models: where it is defined (None: everywhere).
-    on_request: recorded only where a sweep names it.
+    on_request: recorded only where a sweep names it. from_start: needs the weights at
+    step 0.
     """
 
     function: Callable[[Snapshot], jax.Array]
@@ -79,6 +80,7 @@ class OrderParameter(NamedTuple):
     tasks: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
     on_request: bool = False
+    from_start: bool = False
     reference: str = ""
     known: Known | None = None
 
@@ -245,10 +247,10 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
     "effective_rank": OrderParameter(
         matrices.effective_rank,
         r"R_{\mathrm{eff}}",
-        "entropy rank of the first layer",
+        "entropy rank of the first layer, of squared singular values",
         (1.0, INFINITY),
         models=WITH_FIRST,
-        reference="Roy, Vetterli 2007",
+        reference="after Roy, Vetterli 2007",
         known=Known((37, 39), (37, 41), (34, 37), (1, 38)),
     ),
     "participation_ratio": OrderParameter(
@@ -302,7 +304,59 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         (0.0, INFINITY),
         log=True,
         on_request=True,
+        from_start=True,
         reference="Chizat 1812.07956",
+    ),
+    "effective_rank_roy_vetterli": OrderParameter(
+        matrices.effective_rank_roy_vetterli,
+        r"R_{\mathrm{RV}}",
+        "entropy rank of the first layer, of singular values as they are",
+        (1.0, INFINITY),
+        models=WITH_FIRST,
+        on_request=True,
+        reference="Roy, Vetterli 2007",
+    ),
+    "signal_energy": OrderParameter(
+        spectra.signal_energy,
+        r"E_S",
+        "energy of the first layer at each neuron's strongest frequency",
+        (0.0, INFINITY),
+        log=True,
+        tasks=GROUP,
+        models=ON_TOKENS,
+        on_request=True,
+        reference="after Nanda 2301.05217",
+    ),
+    "noise_energy": OrderParameter(
+        spectra.noise_energy,
+        r"E_N",
+        "energy of the first layer at all other frequencies",
+        (0.0, INFINITY),
+        log=True,
+        tasks=GROUP,
+        models=ON_TOKENS,
+        on_request=True,
+        reference="after Nanda 2301.05217",
+    ),
+    "motion_rank": OrderParameter(
+        matrices.motion_rank,
+        r"R_{\mathrm{eff}}(\Delta W)",
+        "entropy rank of the first layer's motion since step 0",
+        (1.0, INFINITY),
+        models=WITH_FIRST,
+        on_request=True,
+        from_start=True,
+        reference="after Roy, Vetterli 2007",
+    ),
+    "motion_outliers": OrderParameter(
+        matrices.motion_outliers,
+        r"n_{\mathrm{out}}(\Delta W)",
+        "singular values of the first layer's motion beyond the noise bulk",
+        (0.0, INFINITY),
+        models=WITH_FIRST,
+        on_request=True,
+        from_start=True,
+        reference="after Gavish, Donoho 1305.5870",
     ),
     "parallelogram_share": OrderParameter(
         representations.parallelogram_share,

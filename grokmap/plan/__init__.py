@@ -12,6 +12,7 @@ from grokmap.plan.budgets import (
     plan_runs,
     plan_table,
     scale_at,
+    steps_of_epoch,
 )
 from grokmap.plan.choices import NAMES, PRECISIONS, effective_precision
 from grokmap.plan.expansion import controls_read, count_runs, expand, part_of, run_at
@@ -35,5 +36,6 @@ __all__ = [
     "read_sweep",
     "run_at",
     "scale_at",
+    "steps_of_epoch",
     "sweep_schema",
 ]

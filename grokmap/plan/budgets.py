@@ -26,6 +26,7 @@ from grokmap.spec.words import (
     NOISES,
     RAMP_CONTROLS,
     STORED_AS,
+    SYSTEM_LISTS,
 )
 from grokmap.tasks import TASKS
 
@@ -60,8 +61,9 @@ def plan_runs(sweep: Sweep, more: Sequence[Run] = ()) -> list[Planned]:
             for control, seeds in groupby(runs, attrgetter("control")):
                 # Nothing decays by the train fraction: NaN would show if it did.
                 rate = rate_of(control._replace(train_fraction=math.nan))
-                n_steps = _n_steps(sweep, control, rate)
                 n_train = n_train_of(control.train_fraction, n_examples)
+                of_epoch = steps_of_epoch(n_train, system.batch_size)
+                n_steps = _n_steps(sweep, control, rate, of_epoch)
                 planned += [Planned(run, rate, n_steps, n_train, tail) for run in seeds]
     return planned
 
@@ -81,9 +83,17 @@ def _all_is_kept() -> Iterator[None]:
             gc.enable()
 
 
-def _n_steps(sweep: Sweep, control: Control, rate: float) -> int:
+def steps_of_epoch(n_train: Any, batch_size: int) -> Any:
+    """Steps of one pass through the training examples, the last batch may be smaller.
+    Numbers of the host or traced."""
+    return -(-n_train // batch_size) if batch_size else 1
+
+
+def _n_steps(sweep: Sweep, control: Control, rate: float, of_epoch: int) -> int:
     if sweep.ramped:
         return 2 * int(control.ramp_steps)
+    if sweep.n_epochs is not None:
+        return sweep.n_epochs * of_epoch
     if sweep.horizon is None:
         assert sweep.n_steps is not None  # the reader lets no other sweep through
         return sweep.n_steps
@@ -136,14 +146,11 @@ def _only_value(sweep: Sweep, field: str) -> float | None:
     return float(values[0]) if len(values) == 1 else None
 
 
-_LISTS = ("order_parameters", "noisy", "plugins")
-
-
 def _system_table(systems: Sequence[tuple[System, int]]) -> pd.DataFrame:
     """The fields of each run's system: one row a system, repeated for its runs."""
     rows, lengths = [], []
     for system, length in systems:
-        words = {k: ",".join(getattr(system, k)) for k in _LISTS}
+        words = {k: ",".join(getattr(system, k)) for k in SYSTEM_LISTS}
         values = {**vars(system), **words}
         rows.append({STORED_AS.get(k, k): v for k, v in values.items()})
         lengths.append(length)

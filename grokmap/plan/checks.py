@@ -26,6 +26,7 @@ from grokmap.spec.words import (
 from grokmap.tasks import TASKS
 
 MAX_COMBINATIONS = 1000
+BUDGETS = ("horizon", "n_steps", "n_epochs")
 
 
 def check(
@@ -92,15 +93,19 @@ def _check_names(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
 
 
 def _check_budget(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
-    if bad & {"horizon", "n_steps", *RAMP_CONTROLS} or _wants_ramp(sweep):
+    if bad & {*BUDGETS, *RAMP_CONTROLS} or _wants_ramp(sweep):
         return
-    if (sweep.horizon is None) == (sweep.n_steps is None):
-        which = "both" if sweep.horizon else "neither"
-        way_out = "; -s horizon=none takes one out" if sweep.horizon else ""
-        yield f"give horizon (decay times) or n_steps (fixed); {which} found{way_out}"
-    if sweep.n_steps is not None:
+    budgets = [key for key in BUDGETS if getattr(sweep, key) is not None]
+    if len(budgets) != 1:
+        both = " and ".join(budgets) or "none"
+        way_out = f"; -s {budgets[0]}=none takes one out" if budgets else ""
+        yield (
+            "give one of horizon (decay times), n_steps (fixed) and n_epochs (passes "
+            f"through the training examples); {both} found{way_out}"
+        )
+    if budgets and sweep.horizon is None:
         for key in sorted(given & {"min_steps", "max_steps"}):
-            yield f"{key}: goes with horizon, not with n_steps; -s {key}=none"
+            yield f"{key}: goes with horizon, not with {budgets[0]}; -s {key}=none"
     elif "min_steps" in given and sweep.min_steps > sweep.max_steps:
         yield f"min_steps = {sweep.min_steps}: above max_steps = {sweep.max_steps}"
 
@@ -128,7 +133,7 @@ def _check_ramp(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[
             f"weight_decay = {min(sweep.weight_decay):g}: a ramp multiplies it; give "
             "its smallest value, above 0"
         )
-    budgets = {key for key in ("horizon", "n_steps") if getattr(sweep, key) is not None}
+    budgets = {key for key in BUDGETS if getattr(sweep, key) is not None}
     for key in sorted(budgets | given & {"min_steps", "max_steps", "tail"}):
         yield f"{key}: not with a ramp, which always takes 2 ramp_steps; leave it out"
 
@@ -268,10 +273,16 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             f"alpha_convention = {chosen.alpha_convention!r}: model {chosen.model!r} "
             f"knows {', '.join(known)}"
         )
-    if part.published_seed >= 0 and not (task.published and model.published):
+    seed = max(part.published_seed)
+    if seed >= 0 and not (task.published and model.published):
         yield (
-            f"published_seed = {part.published_seed}: only for task 'plain_addition' "
+            f"published_seed = {seed}: only for task 'plain_addition' "
             "with model 'embedding_mlp'; leave it out"
+        )
+    if not chosen.batch_replacement and min(part.batch_size) == 0:
+        yield (
+            "batch_replacement = false: batches without replacement need a batch_size "
+            "of 1 or more"
         )
     flat = "depth" in model.sizes and min(part.depth) < 2
     needs_hidden = OPTIMIZERS[chosen.optimizer].needs_hidden
@@ -303,8 +314,8 @@ def _check_systems(
         n_examples = task.shape(system).n_examples
         where = ", ".join(f"{k} = {sizes[k]}" for k in task.sizes) or "the task"
         yield from _check_split(part, n_examples, where)
-        if part.batch_size > n_examples:
-            yield f"batch_size = {part.batch_size}: more than {where} has examples"
+        if max(part.batch_size) > n_examples:
+            yield f"batch_size = {max(part.batch_size)}: more than {where} has examples"
 
 
 def _check_split(part: Sweep, n_examples: int, where: str) -> Iterator[str]:

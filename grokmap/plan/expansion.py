@@ -25,6 +25,7 @@ from grokmap.spec.words import (
     CHOSEN_CONTROLS,
     NOISES,
     RAMP_CONTROLS,
+    SYSTEM_NUMBERS,
     SYSTEM_SIZES,
     Combination,
     control_identity,
@@ -33,7 +34,8 @@ from grokmap.spec.words import (
 )
 from grokmap.tasks import TASKS
 
-_MADE = (*CHOICES, *SYSTEM_SIZES, "noisy", "plugins")
+_OF_SYSTEM = (*SYSTEM_SIZES, *SYSTEM_NUMBERS)
+_MADE = (*CHOICES, *_OF_SYSTEM, "noisy", "plugins")
 _OTHERS = tuple(k for k in SYSTEM_FIELDS if k not in _MADE)
 
 
@@ -49,10 +51,10 @@ def _expand_one(part: Sweep, chosen: Combination) -> Iterator[Run]:
     controls = [Control(*point) for point in itertools.product(*axes)]
     # Sorting is stable: runs of one system stay together, in the order of the axes.
     controls.sort(key=_noisy)
-    for point in itertools.product(*(getattr(part, k) for k in SYSTEM_SIZES)):
-        sizes = dict(zip(SYSTEM_SIZES, point, strict=True))
+    for point in itertools.product(*(getattr(part, k) for k in _OF_SYSTEM)):
+        numbers = dict(zip(_OF_SYSTEM, point, strict=True))
         for noisy, group in itertools.groupby(controls, key=_noisy):
-            system = _system(part, chosen, sizes, noisy)
+            system = _system(part, chosen, numbers, noisy)
             system_text = system_identity(system)
             reads = controls_read(system)
             for control in group:
@@ -84,8 +86,8 @@ def run_at(sweep: Sweep, point: Mapping[str, Any]) -> Run:
     fixed = set(unread(chosen)) | (set(AXES) - point.keys())
     values = {k: getattr(part, k)[0] if k in fixed else point[k] for k in AXES}
     control = Control(**{k: float(values[k]) for k in CONTROL_FIELDS})
-    sizes = {k: int(values[k]) for k in SYSTEM_SIZES}
-    system = _system(part, chosen, sizes, _noisy(control))
+    numbers = {k: int(values[k]) for k in _OF_SYSTEM}
+    system = _system(part, chosen, numbers, _noisy(control))
     seed = int(values["seed"])
     identity = control_identity(control, controls_read(system))
     return Run(run_id(system_identity(system), identity, seed), system, control, seed)
@@ -145,9 +147,12 @@ def _noisy(control: Control) -> tuple[str, ...]:
 
 
 def _system(
-    part: Sweep, chosen: Combination, sizes: Mapping[str, int], noisy: tuple[str, ...]
+    part: Sweep,
+    chosen: Combination,
+    numbers: Mapping[str, int],
+    noisy: tuple[str, ...],
 ) -> System:
     others: dict[str, Any] = {k: getattr(part, k) for k in _OTHERS}
     of_plugins = plugins.of_training(chosen)
-    values = others | chosen._asdict() | dict(sizes)
+    values = others | chosen._asdict() | dict(numbers)
     return System(**values, noisy=noisy, plugins=of_plugins)

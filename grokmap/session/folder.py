@@ -26,7 +26,7 @@ from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
 # Compared elsewhere, or of no run.
 NO_PART_OF_RUNS = ("name", "plugins", "axis_kinds", *HANDLING)
-BUDGETS = ("horizon", "max_steps", "n_steps")  # what `extend` may raise
+BUDGETS = ("horizon", "max_steps", "n_steps", "n_epochs")  # what `extend` may raise
 
 
 def resolve(
@@ -94,6 +94,8 @@ def larger_budget(sweep: Sweep, runs: pd.DataFrame) -> str:
     """
     if sweep.n_steps is not None:
         return f"n_steps={2 * sweep.n_steps}"
+    if sweep.n_epochs is not None:
+        return f"n_epochs={2 * sweep.n_epochs}"
     capped = runs["budget_steps"][runs["censored"].to_numpy(bool)] >= sweep.max_steps
     if capped.mean() >= 0.5:
         return f"max_steps={2 * sweep.max_steps}"

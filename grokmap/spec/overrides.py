@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from grokmap.errors import short
 from grokmap.spec.sweep import SWEEPABLE, Sweep
-from grokmap.spec.words import CHOICES, RENAMED, Combination
+from grokmap.spec.words import CHOICES, RENAMED, SYSTEM_NUMBERS, Combination
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 NONE = "none"
@@ -23,7 +23,7 @@ _NAMES = {*CHOICES} - _SWITCHES
 _SETTINGS = {
     key
     for key, field in _FIELDS.items()
-    if key not in {*SWEEPABLE, "name", "order_parameters"}
+    if key in SYSTEM_NUMBERS or key not in {*SWEEPABLE, "name", "order_parameters"}
 }
 
 

@@ -18,6 +18,7 @@ from grokmap.spec.words import (
     CONTROL_FIELDS,
     LATER_CONTROLS,
     RAMP_CONTROLS,
+    SYSTEM_NUMBERS,
     SYSTEM_SIZES,
     Combination,
     with_new_names,
@@ -25,7 +26,7 @@ from grokmap.spec.words import (
 
 MAX_RUNS = 1_000_000
 AUTO = "auto"
-AXES = (*SYSTEM_SIZES, *CONTROL_FIELDS, "seed")  # numbers
+AXES = (*SYSTEM_SIZES, *SYSTEM_NUMBERS, *CONTROL_FIELDS, "seed")  # numbers
 SWEEPABLE = (*CHOICES, *AXES)
 Name = Annotated[str | tuple[str, ...], BeforeValidator(choices.names)]
 Switch = Annotated[bool | tuple[bool, ...], BeforeValidator(choices.switches)]
@@ -145,8 +146,13 @@ class Sweep(BaseModel):
     nonlinearity: Annotated[tuple[float, ...], Points()] = _key(
         "epsilon of the polynomial activation h + (epsilon/2) h^2", default=(0.0,)
     )
-    batch_size: Annotated[int, Field(ge=0, le=2**22), _WHOLE] = _key(
-        "training examples drawn again in each step; 0: all of them", default=0
+    batch_size: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**22)] = _key(
+        "training examples drawn again in each step; 0: all of them", default=(0,)
+    )
+    batch_replacement: Switch = _key(
+        "draw each batch with replacement; false: pass through all training examples "
+        "in a new order, epoch after epoch",
+        default=True,
     )
     tolerance: Annotated[float, Field(ge=0)] = _key(
         "squared error (mean over outputs) below which an example with real targets "
@@ -157,10 +163,12 @@ class Sweep(BaseModel):
         "take the part along the weights out of the gradient of each array, size kept",
         default=False,
     )
-    published_seed: Annotated[int, Field(ge=-1, le=2**32 - 1), _WHOLE] = _key(
+    published_seed: Annotated[
+        tuple[int, ...], Points(whole=True, ge=-1, le=2**32 - 1)
+    ] = _key(
         "draw examples, split and initial weights as the authors' code does at this "
         "seed (plain_addition with embedding_mlp); -1: by the run's own seed",
-        default=-1,
+        default=(-1,),
     )
     model: Name = _key("network", default="two_layer")
     activation: Name = _key("sigma of the hidden layer", default="quadratic")
@@ -192,6 +200,11 @@ class Sweep(BaseModel):
     )
     n_steps: Annotated[int, Field(ge=1, le=10**9), _WHOLE] | None = _key(
         "fixed length of every run, instead of horizon", default=None
+    )
+    n_epochs: Annotated[int, Field(ge=1, le=10**9), _WHOLE] | None = _key(
+        "the same in epochs: passes through the training examples, each of n_train / "
+        "batch_size steps, rounded up",
+        default=None,
     )
     min_steps: Annotated[int, Field(ge=1, le=10**9), _WHOLE] = _key(
         "shortest run under a horizon: memorisation gets its chance", default=1000
@@ -309,7 +322,7 @@ class Sweep(BaseModel):
         swept = {*AXES, *self.swept}
         axes = {k: list(values.pop(k)) for k in SWEEPABLE if k in values and k in swept}
         fixed = {k: v[0] for k, v in axes.items() if len(v) == 1}
-        if self.n_steps is not None or self.ramped:
+        if self.horizon is None:
             del values["min_steps"], values["max_steps"]
         document = {**values, **fixed, "axes": {k: axes[k] for k in self.swept}}
         kinds = self._kinds()
@@ -360,6 +373,7 @@ def _guess(value: Any) -> str | None:
 _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
     *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
+    "batch_replacement",
 )
 
 

@@ -57,6 +57,7 @@ class System:
     noisy: tuple[str, ...] = ()
     published_seed: int = -1
     plugins: tuple[str, ...] = ()
+    batch_replacement: bool = True
 
 
 class Combination(NamedTuple):
@@ -72,6 +73,7 @@ class Combination(NamedTuple):
     center: bool
     bias: bool
     perp_grad: bool
+    batch_replacement: bool
 
 
 class Control(NamedTuple):
@@ -123,6 +125,10 @@ SYSTEM_SIZES = (
     "n_examples",
     "n_relevant",
 )
+# Numbers that every system reads, and where 0 or -1 has a meaning.
+SYSTEM_NUMBERS = ("batch_size", "published_seed")
+# Several words in one field.
+SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
 # Read by every run in which they are not 0, where they change the program.
 NOISES = ("label_noise", "dropout", "gradient_noise")

@@ -19,6 +19,8 @@ from grokmap.spec.words import (
     CHOICES,
     STORED_AS,
     SYSTEM_FIELDS,
+    SYSTEM_LISTS,
+    SYSTEM_NUMBERS,
     SYSTEM_SIZES,
 )
 
@@ -66,7 +68,7 @@ def _words(sweep: Sweep) -> dict[str, tuple[object, ...]]:
     words = {
         STORED_AS.get(name, name): sweep.points(name)
         for name in SYSTEM_FIELDS
-        if name not in (*SYSTEM_SIZES, "noisy", "order_parameters", "plugins")
+        if name not in (*SYSTEM_SIZES, *SYSTEM_NUMBERS, *SYSTEM_LISTS)
     }
     if len(words["task"]) * len(words["model"]) > 1:
         return words  # each has its own order parameters

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from conftest import ROOT
+from scipy.stats import linregress
 from table_format import markdown, number
 
 from grokmap import store
@@ -35,6 +36,7 @@ NOISES = (
     ("gradient noise", "noise-gradient", "gradient_noise"),
     ("wrong labels", "noise-labels", "label_noise"),
 )
+LANGEVIN = {"0": "noise-langevin", "0.001": "noise-langevin-decay"}
 BATCHES = {
     "8": "noise-batch-8",
     "32": "noise-batch",
@@ -186,6 +188,42 @@ def noise() -> str:
     head = ["", "strength", "grok (95%)", "t_mem", "t_grok", "all runs"]
     head += ["peak test accuracy", "at the end", "norm", "flags"]
     return markdown(head, rows)
+
+
+def langevin() -> str:
+    rows = []
+    for words, name in LANGEVIN.items():
+        for heat, own in runs_of(name).groupby("temperature"):
+            median = median_of(own, "t_grok")
+            product = number(heat * median) if heat and np.isfinite(median) else "-"
+            cells = [words, f"{heat:g}", share(own), shown(middle(own["t_mem"]))]
+            cells += [within(own), extremes(own), product]
+            rows.append([*cells, f"{own['peak_test_accuracy'].mean():.2f}"])
+    head = ["weight decay", "T", "grok (95%)", "t_mem", "t_grok", "all runs"]
+    return markdown([*head, "T t_grok", "peak test accuracy"], rows)
+
+
+def escapes() -> str:
+    """Both laws by least squares of ln t_grok, over the temperatures at which every
+    run groks; and each law's forecast for the coldest of them from the others."""
+    runs = runs_of("noise-langevin")
+    heats = runs.groupby("temperature")["t_grok"]
+    known = runs[heats.transform(lambda t: t.notna().all())].astype({"t_grok": float})
+    coldest = known["temperature"] == known["temperature"].min()
+    rows = []
+    for law, of in {
+        "ln t = a + b / T (Arrhenius)": lambda heat: 1 / heat,
+        "ln t = a - k ln T": lambda heat: -np.log(heat),
+    }.items():
+        x, y = of(known["temperature"]), np.log(known["t_grok"])
+        fit, warm = linregress(x, y), linregress(x[~coldest], y[~coldest])
+        left = y - fit.intercept - fit.slope * x
+        forecast = np.exp(warm.intercept + warm.slope * x[coldest].iloc[0])
+        cells = [law, f"{number(fit.slope)} ± {number(fit.stderr)}"]
+        cells += [f"{left.std(ddof=2):.2f}", f"{forecast:.0f}"]
+        rows.append([*cells, f"{known['t_grok'][coldest].median():.0f}"])
+    head = ["law", "slope ± standard error", "scatter of ln t"]
+    return markdown([*head, "forecast of the coldest", "measured there"], rows)
 
 
 def noise_batches() -> str:

@@ -158,6 +158,44 @@ def survey_claims() -> str:
     return markdown(head, rows)
 
 
+RANKS = {
+    "effective_rank": "effective rank",
+    "effective_rank_roy_vetterli": "Roy and Vetterli's",
+    "bulk_outliers": "outliers",
+    "motion_rank": "rank of W - W_0",
+    "motion_outliers": "outliers of W - W_0",
+    "participation_ratio": "participation ratio",
+}
+# Folders of results/ and what their networks are called, by depth where it is read.
+ARCHITECTURES = {
+    ("ranks-quadratic", 0): "one layer, quadratic",
+    ("ranks", 1): "one layer, relu",
+    ("ranks", 3): "three layers, relu",
+    ("ranks", 0): "transformer",
+}
+
+
+def ranks() -> str:
+    """Medians over seeds at the start, t_mem, t_grok and the end, network by network."""
+    rows = []
+    for (folder, depth), name in ARCHITECTURES.items():
+        runs, trajectories = stored(folder)
+        runs = runs.assign(start=2, depth=runs.get("depth", 0))
+        for decay, own in runs[runs["depth"] == depth].groupby("weight_decay"):
+            if (own["phase"] == "no-learning").all():
+                continue
+            grokked = int((own["phase"] == "grok").sum())
+            cells = [name, number(decay), f"{grokked} of {len(own)}"]
+            rows.append([*cells, *(_path(trajectories, own, each) for each in RANKS)])
+    return markdown(["", "lambda", "grok", *RANKS.values()], rows)
+
+
+def _path(trajectories: pd.DataFrame, runs: pd.DataFrame, name: str) -> str:
+    moments = ("start", "t_mem", "t_grok", "n_steps")
+    medians = [values_at(trajectories, runs, name, when).median() for when in moments]
+    return ", ".join("-" if np.isnan(x) else f"{x:.0f}" for x in medians)
+
+
 def keys() -> str:
     properties = sweep_schema()["properties"]
     rows = []
@@ -243,6 +281,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,
     ("docs/order-parameters.md", "rqi"): rqi_of_memorising,
+    ("docs/order-parameters.md", "ranks"): ranks,
     ("docs/order-parameters.md", "laziness"): laziness,
     ("docs/order-parameters.md", "survey"): survey_claims,
     **EDGE_TABLES,

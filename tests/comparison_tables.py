@@ -17,6 +17,7 @@ from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan import sweep_schema
 from grokmap.reproduce.optimizers import survival
 
+FIRST_CROSSINGS = "runs-first-crossing.parquet"
 POINT = ["learning_rate", "weight_decay"]
 # In the order of the page: folder of results/, words.
 NO_DECAY = {
@@ -95,12 +96,17 @@ def best_point(runs: pd.DataFrame) -> pd.Series:
     return table.sort_values(order, ascending=[True, False, False]).iloc[0]
 
 
+def is_inside(runs: pd.DataFrame, best: pd.Series) -> bool:
+    return all(runs[k].min() < best[k] < runs[k].max() for k in POINT)
+
+
 def tuning() -> str:
     """Of each optimizer and learning rate the best weight decay; the best of all."""
     rows = []
     for name in ("adamw", "muon"):
-        runs = runs_of(name)
+        runs = pd.read_parquet(ROOT / "results" / name / FIRST_CROSSINGS)
         best = best_point(runs)
+        assert is_inside(runs, best), f"{name}: the best point is at the grid's edge"
         for rate, own in runs.groupby("learning_rate"):
             row = best_point(own)
             chosen = rate == best["learning_rate"]
@@ -278,6 +284,8 @@ COMPARISON_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/comparisons.md", "no decay"): no_decay,
     ("docs/comparisons.md", "noise"): noise,
     ("docs/comparisons.md", "noise batches"): noise_batches,
+    ("docs/comparisons.md", "langevin"): langevin,
+    ("docs/comparisons.md", "escapes"): escapes,
     ("docs/optimizers.md", "optimizers"): optimizers,
     ("docs/optimizers.md", "modifiers"): modifiers,
 }

@@ -117,20 +117,66 @@ def finite_size(name: str) -> pd.DataFrame:
 
 
 def boundary_cells() -> str:
-    cells = finite_size("transition")
+    return _boundary_cells(
+        finite_size("transition"),
+        ("test_accuracy", "train_accuracy", "rqi"),
+        ("weight_decay", "lambda half-way"),
+    )
+
+
+def fraction_cells() -> str:
+    return _boundary_cells(
+        fractions("transition-train_fraction"),
+        ("test_accuracy", "test_loss", "function_snr"),
+        ("train_fraction", "fraction half-way"),
+    )
+
+
+def fractions(name: str) -> pd.DataFrame:
+    return pd.read_parquet(ROOT / f"results/fractions/{name}.parquet")
+
+
+def fraction_phases() -> str:
+    """Runs that grok, and how many more are undecided, by train fraction and width."""
+    runs = pd.read_parquet(ROOT / "results/fractions/runs.parquet")
+    widths = sorted(runs["width"].unique())
     rows = []
-    for name in ("test_accuracy", "train_accuracy", "rqi"):
+    for fraction, own in runs.groupby("train_fraction"):
+        cells = []
+        for width in widths:
+            seeds = own[own["width"] == width]
+            grokked = int((seeds["phase"] == "grok").sum())
+            middle = seeds["final_test_accuracy"].median()
+            open_ = int(seeds["censored"].sum())
+            cells.append(f"{grokked}, {open_} undecided; {middle:.2f}")
+        rows.append([f"{fraction:g}", *cells])
+    return markdown(["train fraction", *(f"N = {n}" for n in widths)], rows)
+
+
+def fraction_evidence() -> str:
+    found = fractions("transition-evidence-train_fraction")
+    return _evidence(found, ("test_accuracy", "test_loss", "function_snr"))
+
+
+def _boundary_cells(
+    cells: pd.DataFrame, quantities: tuple[str, ...], axis: tuple[str, str]
+) -> str:
+    x, words = axis
+    rows = []
+    for name in quantities:
         own = cells[cells["quantity"] == name]
         for width, of_width in own.groupby("width"):
+            if not of_width["at_boundary"].any():
+                continue
             row = of_width[of_width["at_boundary"]].iloc[0]
             inside = of_width[
                 of_width["progress"].between(*transition_order.TRANSITION)
             ]
-            values = [f"{row['weight_decay']:.3g}", f"{row['mean']:.2f}"]
+            values = [f"{row[x]:.3g}", f"{row['mean']:.2f}"]
             values += [f"{row['dip']:.3f}", f"{row['p_dip']:.2g}", f"{row['gap']:.2f}"]
             values.append(f"{inside['binder'].min():.2f}")
             rows.append([f"`{name}`", str(width), *values])
-    head = ["", "N", "lambda half-way", "mean", "dip", "p", "gap", "lowest U"]
+    head = ["", "N", words, "mean", "dip", "p", "gap", "lowest U"]
     return markdown(head, rows)
 
 
@@ -155,7 +201,11 @@ def rqi_modes() -> str:
 
 def order_evidence() -> str:
     found = finite_size("transition-evidence-hysteresis")
-    own = found[found["quantity"].isin(["test_accuracy", "rqi"])]
+    return _evidence(found, ("test_accuracy", "rqi"))
+
+
+def _evidence(found: pd.DataFrame, quantities: tuple[str, ...]) -> str:
+    own = found[found["quantity"].isin(quantities)]
     rows = [
         [f"`{r.quantity}`", r.evidence, r.supports, r.why] for r in own.itertuples()
     ]
@@ -416,5 +466,8 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/transition.md", "boundary cells"): boundary_cells,
     ("docs/transition.md", "evidence"): order_evidence,
     ("docs/transition.md", "rqi modes"): rqi_modes,
+    ("docs/transition.md", "fraction phases"): fraction_phases,
+    ("docs/transition.md", "fraction cells"): fraction_cells,
+    ("docs/transition.md", "fraction evidence"): fraction_evidence,
     ("docs/transition.md", "verdicts"): order_verdicts,
 }

@@ -176,7 +176,7 @@ ARCHITECTURES = {
 
 
 def ranks() -> str:
-    """Medians over seeds at the start, t_mem, t_grok and the end, network by network."""
+    """Medians over seeds at step 2, t_mem, t_grok and the end, network by network."""
     rows = []
     for (folder, depth), name in ARCHITECTURES.items():
         runs, trajectories = stored(folder)

@@ -345,3 +345,12 @@ def test_constants_that_run_off_are_no_warning(name: str, far: float) -> None:
     data = laws.data_of(planted(lambda rate, *_: 2 / rate), laws.T_MEM)
     n = sum(data["groups"] if key.endswith("_N") else 1 for key in law.names)
     assert not np.isnan(law.time(np.full(n, far), data)).any()
+
+
+@pytest.mark.parametrize("name", ["widths", "quickstart-reference"])
+def test_runs_that_grok_are_within_the_range_of_kims_law(name: str) -> None:
+    """eta lambda < (1 - sqrt(beta))^2 (Kim, arXiv 2607.23967), as docs/laws.md says."""
+    runs = pd.read_parquet(ROOT / "results" / name / "runs.parquet")
+    runs = runs[runs["phase"] == "grok"]
+    coupled = runs["decay_rate"] * (1 - runs["momentum"])
+    assert (coupled < (1 - np.sqrt(runs["momentum"])) ** 2).all()

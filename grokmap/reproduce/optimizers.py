@@ -27,7 +27,7 @@ FIRST = Criteria(name="first-crossing", sustained=False)
 
 
 def compare_muon(trained: Mapping[str, Trained]) -> list[Finding]:
-    """Shares that grok, and t_grok of Muon over that of AdamW."""
+    """Shares that grok, and t_grok of Muon over that of AdamW, by first crossings."""
     muon, adamw = (
         trained[name].runs.set_index("seed").sort_index() for name in (MUON, ADAMW)
     )
@@ -164,15 +164,15 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         reference="Tveit et al. (arXiv 2504.16041)",
         claim="Muon and AdamW, each tuned, grok at different times; they find Muon "
         "the faster, others no clear advantage.",
-        setting="ours, small: p = 23, 80% of the pairs, two hidden layers of 64, "
-        "cross-entropy, 12 seeds that tuning has not seen",
+        setting="ours, small: p = 23, 70% of the pairs, one-layer transformer (d = 32, "
+        "64 neurons; Muon on its five hidden matrices), cross-entropy, first "
+        "crossings, 24 seeds that tuning has not seen",
         compare=compare_muon,
-        cpu_s=19,
+        cpu_s=90,
         sweeps=(ADAMW, MUON),
-        explained="AdamW loses what it has learned and finds it again in 5 of 12 "
-        "seeds, so the times from which accuracy holds spread by a factor 17. By first "
-        "crossings Muon takes 3.9 times as long (95%: 2.6 to 5.5); looked at after the "
-        "fact, so no verdict.",
+        explained="the rule takes the fastest point of the grid, by four seeds; there "
+        "4 of 24 others do not cross the bar under AdamW in 3,000 steps.",
+        criteria=FIRST,
     ),
     "prieto-perp": Reproduction(
         reference=f"{PRIETO}, Fig. 1",

@@ -1,9 +1,11 @@
 """Do decided labels last? Seven systems, labelled at a horizon and at five times it.
 
     python benchmarks/settled.py FOLDER > benchmarks/results/settled.json
+    python benchmarks/settled.py results/fractions > benchmarks/results/settled-fractions.json
 
 Trains the sweeps of `benchmarks/settled/` into FOLDER, each for 60 decay times (what is
-trained already stays; some twelve minutes on two cores), cuts the trajectories at each
+trained already stays; some twelve minutes on two cores), or takes a result folder as it
+is: that of `sweeps/fractions.toml`, whose runs had no part in choosing the bars. Cuts the trajectories at each
 horizon and at `LONGER` times it, and labels both. One row a system and horizon: runs;
 those that had grokked; of the others, those that were followed for the horizon (and
 neither diverged nor died), those that are decided because they have settled as well,
@@ -31,6 +33,7 @@ from grokmap.spec.sweep import default_tail
 
 SWEEPS = Path(__file__).parent / "settled"
 HORIZONS = (3.0, 6.0, 12.0)
+OTHER_HORIZONS = (6.0, 12.0, 24.0)
 LONGER = 5.0
 RULES = CRITERIA["default"]
 
@@ -43,7 +46,8 @@ def labels_at(
     ends: by run id, the step at which a run is over before that.
     """
     # The last record before the budget's end lies up to one spacing before it.
-    rules = dataclasses.replace(RULES, name="at-horizon", horizon=0.9 * horizon)
+    reached = horizon / (1 + 1 / plan["records_per_octave"].iloc[0])
+    rules = dataclasses.replace(RULES, name="at-horizon", horizon=0.999 * reached)
     rate = records["run_id"].map(plan.set_index("run_id")["decay_rate"])
     inside = records["step"] * rate <= horizon * (1 + 1e-9)
     if ends is not None:
@@ -84,12 +88,22 @@ def compare(
 
 
 def main() -> None:
+    folder = Path(sys.argv[1])
     rows = []
-    for spec in sorted(SWEEPS.glob("*.toml")):
-        result = grokmap.sweep(spec, out=Path(sys.argv[1]) / spec.stem)
-        records, plan = result.records(store.LABELS_READ), result.plan
-        rows += [{"system": spec.stem, **compare(records, plan, h)} for h in HORIZONS]
+    if (folder / store.SPEC).exists():
+        rows += _rows(folder.name, grokmap.open(folder), OTHER_HORIZONS)
+    else:
+        for spec in sorted(SWEEPS.glob("*.toml")):
+            result = grokmap.sweep(spec, out=folder / spec.stem)
+            rows += _rows(spec.stem, result, HORIZONS)
     print(json.dumps({"longer": LONGER, "rows": rows}))
+
+
+def _rows(
+    name: str, result: grokmap.Result, horizons: tuple[float, ...]
+) -> list[dict[str, Any]]:
+    records, plan = result.records(store.LABELS_READ), result.plan
+    return [{"system": name, **compare(records, plan, h)} for h in horizons]
 
 
 if __name__ == "__main__":

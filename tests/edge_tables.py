@@ -174,7 +174,8 @@ def _boundary_cells(
             ]
             values = [f"{row[x]:.3g}", f"{row['mean']:.2f}"]
             values += [f"{row['dip']:.3f}", f"{row['p_dip']:.2g}", f"{row['gap']:.2f}"]
-            values.append(f"{inside['binder'].min():.2f}")
+            lowest = inside["binder"].min()
+            values.append("-" if np.isnan(lowest) else f"{lowest:.2f}")
             rows.append([f"`{name}`", str(width), *values])
     head = ["", "N", words, "mean", "dip", "p", "gap", "lowest U"]
     return markdown(head, rows)
@@ -277,10 +278,21 @@ def interval_coverage() -> str:
 
 
 def settled() -> str:
-    rows = json.loads((ROOT / "benchmarks/results/settled.json").read_text())["rows"]
-    table = pd.DataFrame(rows)
+    table = _settled("settled")
     whole = table.groupby("horizon", as_index=False).sum(numeric_only=True)
-    table = pd.concat([table, whole.assign(system="all")])
+    return _settled_table(pd.concat([table, whole.assign(system="all")]))
+
+
+def settled_elsewhere() -> str:
+    return _settled_table(_settled("settled-fractions"))
+
+
+def _settled(name: str) -> pd.DataFrame:
+    document = json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+    return pd.DataFrame(document["rows"])
+
+
+def _settled_table(table: pd.DataFrame) -> str:
     cells = []
     for row in table.sort_values("horizon", kind="stable").to_dict("records"):
         judged = row["grokked"] + row["decided"]
@@ -289,7 +301,7 @@ def settled() -> str:
             [
                 *(str(row[k]) if k == "system" else f"{row[k]:g}" for k in OF_LABELS),
                 f"{row['followed_changed'] / row['runs']:.1%}",
-                f"{wrong / judged:.1%}" if judged else "-",
+                f"{wrong / judged:.2%}" if judged else "-",
             ]
         )
     return markdown(
@@ -452,6 +464,7 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "plateau coverage"): plateau_coverage,
     ("docs/boundaries.md", "censored coverage"): censored_coverage,
     ("docs/labels.md", "settled"): settled,
+    ("docs/labels.md", "settled elsewhere"): settled_elsewhere,
     ("docs/statistics.md", "interval coverage"): interval_coverage,
     ("docs/boundaries.md", "half of the budget"): half_budget,
     ("docs/boundaries.md", "quickstart edges"): quickstart_edges,

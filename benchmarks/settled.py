@@ -1,18 +1,19 @@
 """Do decided labels last? Seven systems, labelled at a horizon and at five times it.
 
     python benchmarks/settled.py FOLDER > benchmarks/results/settled.json
-    python benchmarks/settled.py results/fractions > benchmarks/results/settled-fractions.json
+    python benchmarks/settled.py results/fractions \\
+      > benchmarks/results/settled-fractions.json
 
 Trains the sweeps of `benchmarks/settled/` into FOLDER, each for 60 decay times (what is
 trained already stays; some twelve minutes on two cores), or takes a result folder as it
-is: that of `sweeps/fractions.toml`, whose runs had no part in choosing the bars. Cuts the trajectories at each
-horizon and at `LONGER` times it, and labels both. One row a system and horizon: runs;
-those that had grokked; of the others, those that were followed for the horizon (and
-neither diverged nor died), those that are decided because they have settled as well,
-and those that are partial. Of each, `_changed` counts the labels that the longer budget
-changes; runs that had grokked are followed to twice t_grok, as sweeps do, and
-grokked_lost counts those that have unlearned at the end of the longer budget. No
-timing.
+is: that of `sweeps/fractions.toml`, whose runs had no part in choosing the bars. Cuts
+the trajectories at each horizon and at `LONGER` times it, and labels both. One row a
+system and horizon: runs; those that had grokked; of the others, those that were
+followed for the horizon (and neither diverged nor died), those that are decided because
+they have settled as well, and those that are partial. Of each, `_changed` counts the
+labels that the longer budget changes; runs that had grokked are followed to twice
+t_grok, as sweeps do, and grokked_lost counts those that have unlearned at the end of
+the longer budget. No timing.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def control_of(**changes: float) -> Control:
     [
         pytest.param({}, marks=pytest.mark.slow),
         {"weight_decay": 0.3},
-        {"momentum": 0.5},
+        pytest.param({"momentum": 0.5}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, labelled, small_sweep, trajectories
+from conftest import ROOT, labelled, mostly_slow, small_sweep, trajectories
 
 from grokmap import plan
 from grokmap.engine import devices, execute
@@ -169,7 +169,7 @@ def test_a_diverged_run_is_an_outcome_and_harms_no_neighbour() -> None:
     assert kept.equals(alone)
 
 
-@pytest.mark.parametrize("extra", [1, 60])
+@pytest.mark.parametrize("extra", mostly_slow([1, 60], [60]))
 def test_divergence_at_the_last_step_does_not_depend_on_companions(extra: int) -> None:
     step = int(labelled(small_sweep(learning_rate=30.0))["diverged_step"].iloc[0])
     own = small_sweep(learning_rate=30.0, n_steps=step)
@@ -265,6 +265,7 @@ def test_runs_that_were_being_seated_are_not_lost(
     assert sorted(run for o in outcomes for run in o.runs) == sorted(planned)
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = execute._run_chunk, []
 

@@ -308,6 +308,7 @@ def test_time_budget_stops_and_the_same_command_goes_on(
     assert_same(Path("results/s"), whole)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_sweep_and_the_next_goes_on(
     tmp_path: Path, whole: Path
 ) -> None:

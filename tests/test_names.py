@@ -57,7 +57,7 @@ ROOMS = {**NAMES, "key": KEYS, "recorded": HEALTH}
             ("N=8", "width"),
         ),
         *(
-            ("epochs=9", "n_steps"),
+            ("epochs=9", "n_epochs"),
             ("hidden=8", "width"),
             ("Weight-Decay=1", "weight_decay"),
         ),

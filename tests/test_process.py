@@ -196,7 +196,7 @@ def test_output_that_is_lost_makes_the_exit_code(
     assert (done.stderr != b"") == (said != "")
 
 
-@pytest.mark.parametrize("lost", mostly_slow(LOST, ["left", "neither"]))
+@pytest.mark.parametrize("lost", mostly_slow(LOST, ["neither"]))
 def test_a_sweep_is_trained_and_saved_without_its_streams(
     folder: Path, lost: str, expected: pd.DataFrame
 ) -> None:

@@ -102,7 +102,7 @@ def test_what_is_compared_is_what_was_tuned_on_other_seeds(name: str) -> None:
     assert compared.learning_rate == (best["learning_rate"],)
     assert compared.weight_decay == (best["weight_decay"],)
     assert not set(compared.seed) & set(tuned["seed"])
-    for key in ("task", "modulus", "model", "depth", "width", "loss", "activation"):
+    for key in ("task", "modulus", "model", "embedding", "width", "loss", "activation"):
         value = getattr(compared, key)
         value = value[0] if isinstance(value, tuple) else value
         assert {value} == set(tuned[key])

@@ -488,6 +488,7 @@ seed = "range:0:6:1"
 """
 
 
+@pytest.mark.slow
 def test_command_line_from_sweep_to_table_and_figure(command_line: Any) -> None:
     Path("sizes.toml").write_text(SWEEP)
     assert command_line("sweep", "sizes.toml")[0] == 0

@@ -37,8 +37,8 @@ CALLED = {
     "precision": "dtype",
     "alpha_convention": "convention parametrization parameterization",
     "order_parameters": "metrics observables orderparams",
-    "n_steps": "steps nstep numsteps trainsteps iterations iters niter niters updates "
-    "epochs nepochs numepochs",
+    "n_steps": "steps nstep numsteps trainsteps iterations iters niter niters updates",
+    "n_epochs": "epoch epochs nepochs numepochs passes",
     "max_steps": "maxiter maxiters maxepochs",
     "horizon": "budget decaytimes",
     # Losses.

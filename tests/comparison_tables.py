@@ -210,26 +210,53 @@ def langevin() -> str:
 
 
 def escapes() -> str:
-    """Both laws by least squares of ln t_grok, over the temperatures at which every
-    run groks; and each law's forecast for the coldest of them from the others."""
+    """Laws of t_grok over T by least squares, where every run groks without decay; and
+    what the first two, fitted without the coldest T, forecast for it."""
     runs = runs_of("noise-langevin")
     heats = runs.groupby("temperature")["t_grok"]
     known = runs[heats.transform(lambda t: t.notna().all())].astype({"t_grok": float})
-    coldest = known["temperature"] == known["temperature"].min()
-    rows = []
-    for law, of in {
-        "ln t = a + b / T (Arrhenius)": lambda heat: 1 / heat,
-        "ln t = a - k ln T": lambda heat: -np.log(heat),
-    }.items():
-        x, y = of(known["temperature"]), np.log(known["t_grok"])
-        fit, warm = linregress(x, y), linregress(x[~coldest], y[~coldest])
-        left = y - fit.intercept - fit.slope * x
-        forecast = np.exp(warm.intercept + warm.slope * x[coldest].iloc[0])
-        cells = [law, f"{number(fit.slope)} ± {number(fit.stderr)}"]
-        cells += [f"{left.std(ddof=2):.2f}", f"{forecast:.0f}"]
-        rows.append([*cells, f"{known['t_grok'][coldest].median():.0f}"])
-    head = ["law", "slope ± standard error", "scatter of ln t"]
-    return markdown([*head, "forecast of the coldest", "measured there"], rows)
+    cold = known[known["temperature"] < known["temperature"].max()]
+    rows = [
+        _escape("ln t = a + b / T (Arrhenius)", known, _inverse, _log_time),
+        _escape("ln t = a - k ln T", known, _log_cold, _log_time),
+        _escape("the same, the four coldest", cold, _log_cold, _log_time),
+        _escape("ln (T t) = a + b / T, the four coldest", cold, _inverse, _log_product),
+    ]
+    head = ["law", "slope ± standard error", "scatter", "forecast of the coldest"]
+    return markdown([*head, "measured there"], rows)
+
+
+def _inverse(runs: pd.DataFrame) -> pd.Series:
+    return 1 / runs["temperature"]
+
+
+def _log_cold(runs: pd.DataFrame) -> pd.Series:
+    return -np.log(runs["temperature"])
+
+
+def _log_time(runs: pd.DataFrame) -> pd.Series:
+    return np.log(runs["t_grok"])
+
+
+def _log_product(runs: pd.DataFrame) -> pd.Series:
+    return np.log(runs["temperature"] * runs["t_grok"])
+
+
+Column = Callable[[pd.DataFrame], pd.Series]
+
+
+def _escape(law: str, runs: pd.DataFrame, x: Column, y: Column) -> list[str]:
+    fit = linregress(x(runs), y(runs))
+    left = y(runs) - fit.intercept - fit.slope * x(runs)
+    cells = [law, f"{number(fit.slope)} ± {number(fit.stderr)}"]
+    cells.append(f"{left.std(ddof=2):.2f}")
+    if y is _log_product:
+        return [*cells, "-", "-"]
+    coldest = runs["temperature"] == runs["temperature"].min()
+    warm = linregress(x(runs[~coldest]), y(runs[~coldest]))
+    forecast = np.exp(warm.intercept + warm.slope * x(runs[coldest]).iloc[0])
+    measured = runs["t_grok"][coldest].median()
+    return [*cells, f"{forecast:.0f}", f"{measured:.0f}"]
 
 
 def noise_batches() -> str:
@@ -268,7 +295,14 @@ def optimizers() -> str:
     return markdown(["", "reads", "a step", "shrinkage of the weights"], rows)
 
 
-MODIFIERS = ("batch_size", "dropout", "label_noise", "gradient_noise", "perp_grad")
+MODIFIERS = (
+    "batch_size",
+    "batch_replacement",
+    "dropout",
+    "label_noise",
+    "gradient_noise",
+    "perp_grad",
+)
 
 
 def modifiers() -> str:

@@ -31,9 +31,12 @@ def order_parameter_names() -> str:
     tells = [f"`{n}`" for n, entry in ORDER_PARAMETERS.items() if entry.tells]
     rest = [f"`{n}`" for n in ORDER_PARAMETERS if f"`{n}`" not in tells]
     always = ", ".join(f"`{name}`" for name in HEALTH)
+    link = "docs/order-parameters.md#ranks-and-outliers-by-architecture"
     return (
-        f"Tell memorising from grokked networks: {', '.join(tells)}. Do not, or have "
-        f"no such task yet: {', '.join(rest)}.\nAlways recorded: {always}."
+        "In a network of one quadratic layer, tell memorising from grokked networks: "
+        f"{', '.join(tells)}. Do not there ([deeper ones]({link}) differ in ranks and "
+        f"outliers), or have no such task yet: {', '.join(rest)}.\n"
+        f"Always recorded: {always}."
     )
 
 
@@ -185,9 +188,11 @@ def ranks() -> str:
             if (own["phase"] == "no-learning").all():
                 continue
             grokked = int((own["phase"] == "grok").sum())
-            cells = [name, number(decay), f"{grokked} of {len(own)}"]
+            end = own["final_test_accuracy"].median()
+            cells = [name, number(decay), f"{grokked} of {len(own)}", f"{end:.2f}"]
             rows.append([*cells, *(_path(trajectories, own, each) for each in RANKS)])
-    return markdown(["", "lambda", "grok", *RANKS.values()], rows)
+    head = ["", "lambda", "grok", "test accuracy", *RANKS.values()]
+    return markdown(head, rows)
 
 
 def _path(trajectories: pd.DataFrame, runs: pd.DataFrame, name: str) -> str:

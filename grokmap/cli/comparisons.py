@@ -25,7 +25,7 @@ from grokmap.reproduce.reproduction import Reproduction
 
 HEAD = (
     "quantity",
-    "published",
+    "compared with",
     "source",
     "tolerance",
     "measured (spread)",

@@ -147,11 +147,12 @@ class Sweep(BaseModel):
         "epsilon of the polynomial activation h + (epsilon/2) h^2", default=(0.0,)
     )
     batch_size: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**22)] = _key(
-        "training examples drawn again in each step; 0: all of them", default=(0,)
+        "training examples of each step, a batch; 0: all of them", default=(0,)
     )
     batch_replacement: Switch = _key(
-        "draw each batch with replacement; false: pass through all training examples "
-        "in a new order, epoch after epoch",
+        "draw each batch by itself, with replacement; false: pass once through all "
+        "training examples in each epoch, in a new order, its last batch smaller where "
+        "they do not divide",
         default=True,
     )
     tolerance: Annotated[float, Field(ge=0)] = _key(
@@ -214,7 +215,7 @@ class Sweep(BaseModel):
     )
     tail: Annotated[float, Field(ge=0)] | None = _key(
         "a run that has grokked at step t is followed to (1 + tail) t; inf: to the end "
-        "of its budget (default: 1 under a horizon, inf for n_steps)",
+        "of its budget (default: 1 under a horizon, inf for n_steps and n_epochs)",
         default=None,
     )
     save_weights: Moments = _key(

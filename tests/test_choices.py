@@ -234,6 +234,7 @@ def grokmap(command_line: Any) -> Any:
     return command_line
 
 
+@pytest.mark.slow
 def test_two_optimizers_are_trained_grown_shown_and_made_again(grokmap: Any) -> None:
     code, out, _ = grokmap("sweep", "two.toml", "-s", "optimizer=gd")
     assert code == 0 and "2 of 2 runs" in out

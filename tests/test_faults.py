@@ -273,7 +273,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     [
         pytest.param([signal.SIGTERM], 75, marks=pytest.mark.slow),
         pytest.param([signal.SIGINT], 130, marks=pytest.mark.slow),
-        ([signal.SIGINT, signal.SIGINT], 130),
+        pytest.param([signal.SIGINT, signal.SIGINT], 130, marks=pytest.mark.slow),
     ],
 )
 def test_signals_stop_and_the_same_command_goes_on(

@@ -88,6 +88,7 @@ def test_every_form_of_a_sweep_trains_the_same_runs(
     same_records(result.path, out)
 
 
+@pytest.mark.slow
 def test_a_program_keeps_its_settings_of_jax_and_they_change_no_run(
     result: Any, folder: Path
 ) -> None:

@@ -268,7 +268,7 @@ def in_training(folder: Path, shell: str = "") -> subprocess.Popen[bytes]:
     return process
 
 
-@pytest.mark.parametrize("name", mostly_slow(ORDERLY, ["SIGUSR1", "SIGXCPU"]))
+@pytest.mark.parametrize("name", mostly_slow(ORDERLY, ["SIGUSR1"]))
 def test_every_ending_signal_stops_a_sweep_in_good_order(
     folder: Path, name: str
 ) -> None:

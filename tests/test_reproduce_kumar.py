@@ -228,6 +228,7 @@ def test_the_comparison_of_fig_3e_finds_what_is_wrong() -> None:
 # ---- the engine and the recursion
 
 
+@pytest.mark.slow
 def test_the_engine_follows_the_recursion_in_a_small_network() -> None:
     setting = kumar_engine.Setting(8, 40, 200_000, 50)
     found = kumar_engine.compare_recursion(setting, (0, 200, 1000))

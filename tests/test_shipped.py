@@ -46,6 +46,7 @@ def test_a_copy_is_the_file(command_line: Any, file: Path) -> None:
     assert json.loads(command_line("sweeps", file.stem, "--json")[1])["text"] == out
 
 
+@pytest.mark.slow
 def test_a_sweep_is_found_by_name_and_what_is_here_comes_first(
     command_line: Any,
 ) -> None:

@@ -54,7 +54,8 @@ def curvature(sweep: Sweep) -> float:
     return float(max(tops))
 
 
-@pytest.mark.parametrize("alpha", [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
 def test_the_limit_is_that_of_the_exact_curvature(
     alpha: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ import numpy as np
 from grokmap import plan
 from grokmap.engine import cost, devices, execute
 from grokmap.engine.records import Slots
+from grokmap.engine.target import local_target
 from grokmap.spec import Sweep
 
 HERE = Path(__file__).parent
@@ -225,8 +226,10 @@ def matmul_rate(shape: tuple[int, int, int]) -> Callable[[], float]:
 
         return jax.lax.fori_loop(0, repeats, again, jnp.zeros((m, n)))
 
-    run = jax.jit(devices.on_lanes(products, together=False))
-    run = run.lower(left, right).compile(devices.compiler_options())
+    target = local_target()
+    settings = devices.Settings(target, cores, 1, 1, "gather", False, "float32")
+    run = jax.jit(devices.on_lanes(products, settings))
+    run = run.lower(left, right).compile(devices.compiler_options(target))
     jax.block_until_ready(run(left, right))
 
     def rate() -> float:

@@ -18,7 +18,7 @@ from grokmap.engine.devices import SLOTS, Compiled, Settings, build_program, on_
 from grokmap.engine.execute import fill_lanes, refill
 from grokmap.engine.records import Slots
 from grokmap.engine.schedule import RunState
-from grokmap.engine.train import names_by_cost
+from grokmap.engine.train import build, names_by_cost
 from grokmap.plan import Planned
 from grokmap.spec import Control, System
 
@@ -82,7 +82,7 @@ def measured(
 def _measurements(system: System, settings: Settings) -> dict[str, Any]:
     """By cost class but the dense: the compiled function that measures all lanes."""
     return {
-        cost: jax.jit(on_lanes(function, settings.together))
+        cost: jax.jit(on_lanes(function, settings))
         for cost, function in build_program(system, settings).measure.items()
         if cost != "dense"
     }
@@ -111,9 +111,8 @@ def costs_of(system: System) -> tuple[str, ...]:
 def n_weights(system: System) -> int:
     """How many weights a network of the system has; nothing is computed for it."""
     bare = dataclasses.replace(system, order_parameters=())
-    any_settings = Settings(1, 1, 1, "gather", together=False, precision="float32")
     control = Control(*map(jnp.float32, [0.0] * len(Control._fields)))
-    init = build_program(bare, any_settings).init
+    init = build(bare, tile=1, max_tiles=1).init
     lane = jax.eval_shape(init, control, jnp.int32(1), jnp.uint32(0))
     return sum(math.prod(x.shape) for x in jax.tree.leaves(lane.params))
 

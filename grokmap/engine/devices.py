@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from grokmap import disk
 from grokmap.engine.records import Slots
+from grokmap.engine.target import Target, local_target
 from grokmap.engine.train import Program, build
 from grokmap.errors import SpecError, short
 from grokmap.plan import Planned, effective_precision
@@ -50,17 +51,24 @@ PINNED = {
 class Settings(NamedTuple):
     """How a system is executed; none of it is part of a run's identity.
 
-    lanes: runs in training at once; tile, max_tiles: rows per gradient tile, most
-    tiles of a run; kernel: of the first layer; together: whether a device's lanes step
+    target: the devices; lanes: runs in training at once; tile, max_tiles: rows per
+    gradient tile, most tiles of a run; kernel: of the first layer; together: whether a device's lanes step
     together; precision: what matrix products are computed in.
     """
 
+    target: Target
     lanes: int
     tile: int
     max_tiles: int
     kernel: str
     together: bool
     precision: str
+
+    def facts(self) -> dict[str, Any]:
+        """All but the target, as JSON can hold it."""
+        facts = self._asdict()
+        del facts["target"]
+        return facts
 
 
 class Compiled(NamedTuple):
@@ -170,8 +178,11 @@ def choose_settings(
     planned: Sequence[Planned],
     lanes: int | None = None,
     tile: int | None = None,
+    target: Target | None = None,
 ) -> Settings:
-    """Settings for a system on the local devices, `planned` all its runs of the sweep.
+    """Settings for a system, `planned` all its runs of the sweep.
+
+    target: where it is executed (default: on the local devices).
 
     All, done or not: tiles follow from the largest training set, and a sweep that is
     resumed has to compute the same sums.
@@ -179,35 +190,34 @@ def choose_settings(
     Raises:
       SpecError: the devices do not have the system's precision.
     """
-    precision = effective_precision(system.precision, platform())
+    target = target or local_target()
+    precision = effective_precision(system.precision, target.platform)
     n_train = max(run.n_train for run in planned)
-    if platform() == "cpu":
+    if target.platform == "cpu":
         # Independent examples are not gathered, so one tile reads them where they are.
         whole = n_train if not TASKS[system.task].shuffled else CPU_TILE
         tiles = -(-n_train // (tile or whole))
         tile = tile or -(-n_train // tiles)
-        cpu = Settings(1, tile, tiles, "gather", together=False, precision=precision)
-        return cpu._replace(lanes=whole_devices(lanes or 1))
+        cpu = Settings(target, 1, tile, tiles, "gather", False, precision)
+        return cpu._replace(lanes=whole_devices(target, lanes or 1))
     rows = tile or n_train
-    gpu = Settings(
-        1, rows, -(-n_train // rows), "one_hot", together=True, precision=precision
-    )
+    tiles = -(-n_train // rows)
+    gpu = Settings(target, 1, rows, tiles, "one_hot", True, precision)
     fitting = lanes or lanes_in_memory(system, gpu, len(planned))
-    return gpu._replace(lanes=whole_devices(min(fitting, len(planned))))
+    return gpu._replace(lanes=whole_devices(target, min(fitting, len(planned))))
 
 
 def made_by_of(settings: Settings) -> str:
     """All that a lane's bits depend on beside the run: settings, versions, device."""
-    same = settings._replace(lanes=0)._asdict()
-    device = jax.local_devices()[0].device_kind
+    same = settings._replace(lanes=0).facts()
+    device = settings.target.kind
     versions = {name: version(name) for name in ("grokmap", "jaxlib")}
     return json.dumps({**same, **versions, "device": device}, sort_keys=True)
 
 
-def whole_devices(lanes: int) -> int:
+def whole_devices(target: Target, lanes: int) -> int:
     """The next multiple of the number of devices."""
-    devices = jax.local_device_count()
-    return -(-lanes // devices) * devices
+    return -(-lanes // target.n_devices) * target.n_devices
 
 
 def lanes_in_memory(system: System, settings: Settings, wanted: int) -> int:
@@ -216,8 +226,8 @@ def lanes_in_memory(system: System, settings: Settings, wanted: int) -> int:
     By the compiler's own account of the chunk at two sizes, which is linear in lanes
     from a few on.
     """
-    device, devices = jax.local_devices()[0], jax.local_device_count()
-    limit = GPU_MEMORY_SHARE * (device.memory_stats() or {}).get("bytes_limit", 8 << 30)
+    devices = settings.target.n_devices
+    limit = GPU_MEMORY_SHARE * settings.target.memory
     one, two = (
         bytes_of_chunk(system, settings._replace(lanes=n))
         for n in (devices * FEW, 2 * devices * FEW)
@@ -241,17 +251,17 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     n = settings.lanes
     inputs = _shapes_of_inputs(n)
     lanes = jax.eval_shape(jax.vmap(program.init), *inputs[1:])
-    sharding = NamedSharding(_mesh(), PartitionSpec("run"))
+    sharding = NamedSharding(settings.target.mesh(), PartitionSpec("run"))
     lanes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), lanes
     )
-    refill = jax.jit(
-        on_lanes(_refilled(program), settings.together), donate_argnums=(0,)
-    ).lower(lanes, *inputs)
+    refill = jax.jit(on_lanes(_refilled(program), settings), donate_argnums=(0,)).lower(
+        lanes, *inputs
+    )
     chunk = jax.jit(
-        on_lanes(program.chunk, settings.together, shared=(1,)), donate_argnums=(0,)
+        on_lanes(program.chunk, settings, shared=(1,)), donate_argnums=(0,)
     ).lower(lanes, _shapes_of_slots(None if settings.together else n))
-    options = compiler_options()
+    options = compiler_options(settings.target)
     zeros = jax.jit(
         lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), lanes),
         out_shardings=sharding,
@@ -272,15 +282,15 @@ def build_program(system: System, settings: Settings) -> Program:
         tile=settings.tile,
         max_tiles=settings.max_tiles,
         kernel=settings.kernel,
-        platform=platform(),
+        platform=settings.target.platform,
     )
 
 
-def compiler_options() -> dict[str, Any]:
-    """Options of XLA for the local devices."""
+def compiler_options(target: Target) -> dict[str, Any]:
+    """Options of XLA for these devices."""
     # Each core trains its own lane: products split over cores would only wait for
     # each other (measured: up to 30 % at p = 97).
-    on_cpu = platform() == "cpu"
+    on_cpu = target.platform == "cpu"
     return {"xla_cpu_multi_thread_eigen": False} if on_cpu else {}
 
 
@@ -313,22 +323,18 @@ def _refilled(program: Program) -> Callable[..., Any]:
     return refilled
 
 
-def _mesh() -> Any:
-    devices = len(jax.local_devices())
-    return jax.make_mesh((devices,), ("run",), axis_types=(AxisType.Auto,))
-
-
 def on_lanes(
-    function: Callable[..., Any], together: bool, shared: tuple[int, ...] = ()
+    function: Callable[..., Any], settings: Settings, shared: tuple[int, ...] = ()
 ) -> Any:
     """`function` of one lane, on lanes split over the devices.
 
     Args:
-      together: a device's lanes step together; else one after the other, each at its
-        own pace.
+      settings: whose target the devices are; whether a device's lanes step together, or
+        one after the other, each at its own pace.
       shared: arguments that lanes which step together have in common.
     """
     lanes, common = PartitionSpec("run"), PartitionSpec()
+    together = settings.together
 
     def on_device(*arguments: Any) -> Any:
         if together:
@@ -340,7 +346,7 @@ def on_lanes(
         in_common = [together and i in shared for i in range(len(arguments))]
         return jax.shard_map(
             on_device,
-            mesh=_mesh(),
+            mesh=settings.target.mesh(),
             in_specs=tuple(common if c else lanes for c in in_common),
             out_specs=lanes,
             check_vma=False,

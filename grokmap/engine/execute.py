@@ -174,8 +174,9 @@ def _execute_system(
             trace = traceback.format_exc()
             if settings:
                 yield from queue.give_out(settings)
-                if _out_of_memory(error) and settings.lanes > jax.local_device_count():
-                    half = whole_devices(settings.lanes // 2)
+                target = settings.target
+                if _out_of_memory(error) and settings.lanes > target.n_devices:
+                    half = whole_devices(target, settings.lanes // 2)
                     settings = settings._replace(lanes=half)
                     queue.waiting.extendleft(reversed(queue.training))
                     continue

@@ -17,7 +17,6 @@ from grokmap.engine.devices import (
     SLOTS,
     Compiled,
     Settings,
-    build_program,
     choose_settings,
     compile_system,
     platform,
@@ -27,7 +26,7 @@ from grokmap.engine.execute import Tuning, fill_lanes, refill
 from grokmap.engine.network import build_network, module_of
 from grokmap.engine.records import Slots
 from grokmap.engine.schedule import RunState, slots_of, steps_alike
-from grokmap.engine.train import examples_of
+from grokmap.engine.train import build, examples_of
 from grokmap.errors import SpecError
 from grokmap.models import Scale
 from grokmap.plan import Planned, by_system, effective_precision, scale_at
@@ -246,7 +245,7 @@ def network_of(run: Run, leaves: Mapping[str, Array]) -> Network:
         run.control.train_fraction, TASKS[system.task].shape(system).n_examples
     )
     with prepared():
-        program = build_program(system, Settings(1, n_train, 1, "gather", False, ""))
+        program = build(system, tile=n_train, max_tiles=1, platform=platform())
         lane = jax.jit(program.init)(
             run.control, np.int32(n_train), np.uint32(run.seed)
         )

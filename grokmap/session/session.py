@@ -339,7 +339,7 @@ def _write_done(
     """
     ids = [run.run.run_id for run in done.runs]
     metadata = {"seconds": round(done.seconds, 3), "ended": now(), **origin}
-    metadata |= done.settings._asdict()
+    metadata |= done.settings.facts()
     run = np.repeat(np.arange(len(ids)), list(map(len, done.steps)))
     step, values = np.concatenate(done.steps), np.concatenate(done.values)
     writer.write(ids, run, step, done.columns, values, metadata)

@@ -56,7 +56,7 @@ class Meter:
     def _numbers(self) -> Iterator[None]:
         for rank, place in enumerate(costliest_first(self.works)):
             system, runs = self.systems[place]
-            print(f"grokmap: measuring {_named(system)}", file=sys.stderr)
+            print(f"grokmap: measuring {named(system)}", file=sys.stderr)
             settings = devices.choose_settings(system, runs, self.lanes)
             compiled = devices.compile_system(system, settings)
             self.settings[place] = settings
@@ -97,7 +97,7 @@ def run_within(steps: Iterator[None], seconds: float) -> bool:
     return not thread.is_alive()
 
 
-def _named(system: System) -> str:
+def named(system: System) -> str:
     sizes = [f"{k} {getattr(system, k)}" for k in SYSTEM_SIZES if getattr(system, k)]
     return ", ".join([system.task, *sizes])
 

@@ -30,6 +30,13 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="With --dry-run: a card that need not be here (a100, h100, h200, l4).",
+        ),
+    ] = None,
     time_budget: TimeBudget = None,
     checkpoint: Annotated[
         str,
@@ -58,7 +65,9 @@ def sweep(
 ) -> None:
     """Train every run of SPEC; run again to do what is missing."""
     from grokmap.cli.dry_run import dry_run_sweep
+    from grokmap.cli.on_card import dry_run_on
     from grokmap.cli.sweep import Given, options_of, run_sweep
+    from grokmap.errors import SpecError
     from grokmap.spec.shipped import sweep_file
 
     options = options_of(
@@ -70,6 +79,10 @@ def sweep(
         keep_going=keep_going,
     )
     given = Given(sweep_file(spec), tuple(override or ()), out, options, as_json)
+    if target:
+        if not dry_run:
+            raise SpecError("--target: goes with --dry-run: nothing runs on it")
+        raise typer.Exit(dry_run_on(given, target))
     raise typer.Exit(dry_run_sweep(given) if dry_run else run_sweep(given))
 
 

@@ -52,8 +52,8 @@ class Settings(NamedTuple):
     """How a system is executed; none of it is part of a run's identity.
 
     target: the devices; lanes: runs in training at once; tile, max_tiles: rows per
-    gradient tile, most tiles of a run; kernel: of the first layer; together: whether a device's lanes step
-    together; precision: what matrix products are computed in.
+    gradient tile, most tiles of a run; kernel: of the first layer; together: whether a
+    device's lanes step together; precision: what matrix products are computed in.
     """
 
     target: Target
@@ -249,7 +249,7 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     started = time.perf_counter()
     program = build_program(system, settings)
     n = settings.lanes
-    inputs = _shapes_of_inputs(n)
+    inputs = shapes_of_inputs(n)
     lanes = jax.eval_shape(jax.vmap(program.init), *inputs[1:])
     sharding = NamedSharding(settings.target.mesh(), PartitionSpec("run"))
     lanes = jax.tree.map(
@@ -294,7 +294,7 @@ def compiler_options(target: Target) -> dict[str, Any]:
     return {"xla_cpu_multi_thread_eigen": False} if on_cpu else {}
 
 
-def _shapes_of_inputs(n: int) -> tuple[Any, ...]:
+def shapes_of_inputs(n: int) -> tuple[Any, ...]:
     """Shapes of what `refill` takes after the lanes: fresh, control, n_train, seed."""
 
     def numbers(dtype: Any) -> Any:

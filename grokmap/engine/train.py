@@ -69,6 +69,7 @@ class Program(NamedTuple):
     init: (control, n_train, seed) -> lane
     chunk: (lane, slots) -> (lane, [R, M]); trains from record to record. Columns are
       those of `names`, cost class after cost class; NaN where not due.
+    step: lane -> lane, one step of training alone.
     snapshot: lane -> what order parameters look at.
     measure: for each cost class in use, lane -> its quantities now.
     names: for each cost class in use, what they are.
@@ -76,6 +77,7 @@ class Program(NamedTuple):
 
     init: Callable[..., Lane]
     chunk: Callable[..., tuple[Lane, jax.Array]]
+    step: Callable[..., Lane]
     snapshot: Callable[..., op.Snapshot]
     measure: dict[str, Callable[..., jax.Array]]
     names: dict[str, tuple[str, ...]]
@@ -133,6 +135,7 @@ def build(
     return Program(
         bound(_init),
         bound(_chunk),
+        bound(_one_step),
         bound(_snapshot),
         {cost: bound(_measure, cost) for cost in setup.names},
         setup.names,
@@ -220,6 +223,13 @@ def _chunk(setup: Setup, lane: Lane, slots: Slots) -> tuple[Lane, jax.Array]:
     names = setup.names
     shape = (slots.interval.shape[0], sum(map(len, names.values())))
     return lax.fori_loop(0, slots.n, record, (lane, jnp.full(shape, jnp.nan)))
+
+
+def _one_step(setup: Setup, lane: Lane) -> Lane:
+    now = _training(setup.system, lane)
+    constant = _rates(setup.system, lane.control, now.scale, lane)
+    key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
+    return _step(setup, lane, now, constant, key)
 
 
 def _step(

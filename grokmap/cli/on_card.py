@@ -1,0 +1,76 @@
+"""`grokmap sweep --dry-run --target`: what a sweep would take on a card that is not here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from grokmap import plan
+from grokmap.cli.events import human_bytes, print_event
+from grokmap.cli.meter import named
+from grokmap.cli.sweep import Given, resolved
+from grokmap.durations import human_time
+from grokmap.engine import devices
+from grokmap.engine.modelled import Modelled, modelled
+from grokmap.engine.target import CARDS, named_target
+from grokmap.session import planned_in
+
+
+def dry_run_on(given: Given, card: str) -> int:
+    """Compiles every system for the card and says what each takes; trains nothing."""
+    target = named_target(card)
+    path, sweep = resolved(given, quick=True)
+    rows = []
+    for system, runs in plan.by_system(planned_in(path, sweep)).items():
+        name = named(system)
+        print(f"grokmap: compiling {name} for {target.kind}", file=sys.stderr)
+        settings = devices.choose_settings(system, runs, lanes=1, target=target)
+        rows.append(_facts(name, len(runs), modelled(system, settings, runs, card)))
+    report = {"target": card, "device": target.kind, "systems": rows}
+    report["modelled_seconds"] = sum(row["modelled_seconds"] for row in rows)
+    if given.as_json:
+        print_event("target", **report)
+    else:
+        _print(report)
+    return 0
+
+
+def _facts(name: str, n_runs: int, found: Modelled) -> dict[str, Any]:
+    """compiled_: of the program that XLA makes; modelled_: of the model of its time."""
+    return {
+        "system": name,
+        "runs": n_runs,
+        "compiled_lanes": found.lanes,
+        "compiled_bytes_a_lane": found.bytes,
+        "compiled_flops_a_step": found.step.flops,
+        "compiled_bytes_a_step": found.step.bytes,
+        "modelled_seconds": found.seconds,
+        "modelled_record_share": found.record_share,
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    card = CARDS[report["target"]]
+    print(f"{report['device']}, {human_bytes(card.memory)}; nothing was run on it")
+    head = ("system", "runs", "lanes", "a lane", "GFLOP a step", "MiB", "hours", "records")
+    rows = [head, *map(_row, report["systems"])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [x.rjust(n) for x, n in zip(row, widths, strict=True)]
+        print("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+    print("compiled: lanes that fit, memory a lane, GFLOP and MiB moved a lane-step")
+    print("modelled: hours on one card, all lanes busy, and the share of records")
+    print(f"modelled time {human_time(report['modelled_seconds'])}, without compiling")
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["system"],
+        str(row["runs"]),
+        str(row["compiled_lanes"]),
+        human_bytes(row["compiled_bytes_a_lane"]),
+        f"{row['compiled_flops_a_step'] / 1e9:.3g}",
+        f"{row['compiled_bytes_a_step'] / 2**20:.3g}",
+        f"{row['modelled_seconds'] / 3600:.3g}",
+        f"{row['modelled_record_share']:.1%}",
+    )

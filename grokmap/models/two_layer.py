@@ -102,6 +102,11 @@ KERNELS: dict[str, Kernel] = {
         lambda first, a, b: _one_hots(first, a, b) @ first,
         lambda total, a, b, slope: total + _one_hots(total, a, b).T @ slope,
     ),
+    "gather_product": Kernel(
+        _gather,
+        lambda total, a, b, slope: total + _one_hots(total, a, b).T @ slope,
+        twice=True,
+    ),
     "grid": Kernel(_on_grid, _sum_grid, whole_table=True),
 }
 

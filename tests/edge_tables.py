@@ -321,6 +321,26 @@ OF_LABELS = (
 )
 
 
+def gpu_kernels() -> str:
+    document = json.loads((ROOT / "benchmarks/results/gpu_kernels.json").read_text())
+    rows = [
+        [
+            f"{row['fraction']:g}",
+            f"`{row['kernel']}`",
+            "no" if row["kernel"] == "gather" else "yes",
+            f"{row['flops_over_nNp']:.1f} n N p",
+            f"{row['flops'] / 1e9:.2f}",
+            f"{row['bytes'] / 2**20:.0f}",
+            f"{row['temporary_bytes'] / 2**20:.1f}",
+            f"{1e6 * row['modelled_seconds']:.0f}",
+        ]
+        for row in document["rows"]
+    ]
+    head = ["train fraction", "first layer", "deterministic", "flops (compiled)", "GFLOP"]
+    head += ["MiB moved (compiled)", "MiB of temporaries (compiled)", "us (modelled)"]
+    return markdown(head, rows)
+
+
 def labelled(name: str, criteria: str) -> pd.DataFrame:
     path = ROOT / "results" / name
     trajectories, _ = store.read_trajectories(path, store.LABELS_READ)
@@ -464,6 +484,7 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "plateau coverage"): plateau_coverage,
     ("docs/boundaries.md", "censored coverage"): censored_coverage,
     ("docs/labels.md", "settled"): settled,
+    ("docs/engine.md", "gpu kernels"): gpu_kernels,
     ("docs/labels.md", "settled elsewhere"): settled_elsewhere,
     ("docs/statistics.md", "interval coverage"): interval_coverage,
     ("docs/boundaries.md", "half of the budget"): half_budget,

@@ -1,4 +1,4 @@
-"""`grokmap sweep --dry-run --target`: what a sweep would take on a card that is not here."""
+"""`grokmap sweep --dry-run --target`: what a sweep would take on an absent card."""
 
 from __future__ import annotations
 
@@ -52,14 +52,25 @@ def _facts(name: str, n_runs: int, found: Modelled) -> dict[str, Any]:
 def _print(report: dict[str, Any]) -> None:
     card = CARDS[report["target"]]
     print(f"{report['device']}, {human_bytes(card.memory)}; nothing was run on it")
-    head = ("system", "runs", "lanes", "a lane", "GFLOP a step", "MiB", "hours", "records")
+    head = (
+        "system",
+        "runs",
+        "lanes",
+        "a lane",
+        "GFLOP a step",
+        "MiB",
+        "hours",
+        "records",
+    )
     rows = [head, *map(_row, report["systems"])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [x.rjust(n) for x, n in zip(row, widths, strict=True)]
         print("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
     print("compiled: lanes that fit, memory a lane, GFLOP and MiB moved a lane-step")
-    print("modelled: hours on one card, all lanes busy, and the share of records")
+    print("modelled: hours on one card, all lanes busy, and the share of records, each")
+    print("  lane measured when it is due (lanes that step together are all measured")
+    print("  when one of them is: the engine takes longer)")
     print(f"modelled time {human_time(report['modelled_seconds'])}, without compiling")
 
 

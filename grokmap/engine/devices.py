@@ -202,7 +202,7 @@ def choose_settings(
         return cpu._replace(lanes=whole_devices(target, lanes or 1))
     rows = tile or n_train
     tiles = -(-n_train // rows)
-    gpu = Settings(target, 1, rows, tiles, "one_hot", True, precision)
+    gpu = Settings(target, 1, rows, tiles, "gather_product", True, precision)
     fitting = lanes or lanes_in_memory(system, gpu, len(planned))
     return gpu._replace(lanes=whole_devices(target, min(fitting, len(planned))))
 

@@ -1,7 +1,7 @@
 """What a system costs on a card that is not here: compiled for it, its time modelled.
 
-Memory, arithmetic and bytes are those of the program that XLA compiles for the card. The
-time is a model of them, and marked so wherever it is shown: nothing has run.
+Memory, arithmetic and bytes are those of the program that XLA compiles for the card.
+The time is a model of them, and marked so wherever it is shown: nothing has run.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from grokmap.engine.target import CARDS, Card
 from grokmap.plan import Planned
 from grokmap.spec import System
 
-# Shares of a card's rates by its data sheet that large float32 products and copies reach
-# (an assumption, until they are measured on the card).
+# Shares of a card's rates by its data sheet that large float32 products and copies
+# reach (an assumption, until they are measured on the card).
 FLOPS_SHARE, BANDWIDTH_SHARE = 0.75, 0.9
 LANES = 64  # enough that a cost a lane does not depend on them
 
@@ -49,10 +49,10 @@ class Cost(NamedTuple):
 class Modelled(NamedTuple):
     """One system on a card: compiled, and what follows.
 
-    lanes: that fit its memory; bytes: a lane's; step: cost of a lane's step; records: of
-    a record of each cost class; seconds: of all runs to the end of their budgets, one
-    card, all lanes busy; record_share: of the seconds, where only lanes that are due are
-    measured.
+    lanes: that fit its memory; bytes: a lane's; step: cost of a lane's step; records:
+    of a record of each cost class; seconds: of all runs to the end of their budgets,
+    one card, all lanes busy; record_share: of the seconds, were only those lanes
+    measured that are due.
     """
 
     lanes: int
@@ -76,12 +76,12 @@ def modelled(
         name: cost_of(program.measure[name], program, settings)
         for name in costs_of(system)
     }
-    training, recording = _seconds(system, runs, step, records, CARDS[card])
+    training, recording = seconds(system, runs, step, records, CARDS[card])
     whole = training + recording
     return Modelled(most, each, step, records, whole, recording / whole)
 
 
-def _seconds(
+def seconds(
     system: System,
     runs: Sequence[Planned],
     step: Cost,

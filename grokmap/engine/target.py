@@ -94,7 +94,7 @@ def local_target() -> Target:
 
 
 def named_target(name: str, n_devices: int = 1) -> Target:
-    """Cards of one kind that need not be here: programs compile for them, and none runs.
+    """Cards of one kind that need not be here: programs compile for them, none runs.
 
     Raises:
       SpecError: no such card; or jax has no compiler for it here.

@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from grokmap.models.lookup import lookup
 from grokmap.models.published import embedding_mlp_weights
 from grokmap.models.scale import ALPHA_CONVENTIONS, Scalar, Scale, sigma_of
 from grokmap.models.two_layer import Activity, Drop
@@ -134,7 +135,7 @@ class EmbeddingMlp(nn.Module):
             return scale.first_std * (jax.random.uniform(key, shape) - 0.5)
 
         shape = (self.shape.n_tokens, self.system.embedding)
-        embedded = self.param("embedding", uniform, shape)[inputs]
+        embedded = lookup(self.param("embedding", uniform, shape), inputs)
         joined = (
             embedded.reshape(inputs.shape[0], -1)
             if self.concatenated

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from grokmap.models.lookup import lookup
 from grokmap.models.scale import Scale, sigma_of
 from grokmap.models.two_layer import Activity, Drop
 from grokmap.spec import System
@@ -49,7 +50,7 @@ class Transformer(nn.Module):
 
         equals = jnp.full((inputs.shape[0], 1), n_tokens, inputs.dtype)
         tokens = jnp.concatenate([inputs, equals], axis=1)
-        stream = weights("embedding", n_tokens + 1, d, d)[tokens]
+        stream = lookup(weights("embedding", n_tokens + 1, d, d), tokens)
         stream = stream + weights("position", places, d, d)[None]
         query, key, value = (
             (stream @ weights(f"hidden_{name}", d, d, d)).reshape(

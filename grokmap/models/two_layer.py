@@ -94,8 +94,9 @@ def _sum_grid(
     return total.at[modulus + b[: grid.shape[1]]].add(jnp.sum(grid, axis=0))
 
 
-# Which is fastest where is measured in benchmarks/: gather on a CPU; a GPU's
-# scatter-add is slow and rounds in any order, so one_hot there.
+# Which is fastest on a CPU is measured in benchmarks/: gather. A GPU's scatter-add
+# rounds in any order, so there gather_product: of the deterministic ones it takes the
+# least traffic by the programs compiled for a card (benchmarks/gpu_kernels.py).
 KERNELS: dict[str, Kernel] = {
     "gather": Kernel(_gather, _scatter, twice=True),
     "one_hot": Kernel(

@@ -1,0 +1,125 @@
+"""Targets that programs are compiled for, and the model of a card's time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import small_sweep
+
+from grokmap import plan
+from grokmap.engine import devices, modelled
+from grokmap.engine.modelled import Cost
+from grokmap.engine.target import CARDS, local_target, named_target
+from grokmap.errors import SpecError
+from grokmap.models.lookup import lookup
+
+
+def compiler_for_cards() -> str:
+    """Why jax cannot compile for a card here; empty if it can."""
+    try:
+        named_target("h100")
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+NO_COMPILER = compiler_for_cards()
+
+
+def test_the_local_target_is_what_jax_has() -> None:
+    target = local_target()
+    assert target.platform == jax.default_backend()
+    assert target.n_devices == jax.local_device_count() == target.mesh().size
+
+
+def test_a_card_that_is_not_known_is_one_line() -> None:
+    with pytest.raises(SpecError, match="--target 'h10': no such card; .*h100"):
+        named_target("h10")
+
+
+@pytest.mark.skipif(not NO_COMPILER, reason="jax compiles for cards here")
+def test_without_a_compiler_for_cards_the_way_out_is_said(command_line: Any) -> None:
+    code, out, err = command_line("sweep", "smoke", "--dry-run", "--target", "h100")
+    assert code == 2 and out == ""
+    assert "pip install 'grokmap[gpu]', which needs no GPU" in err
+
+
+def test_a_target_is_for_a_dry_run(command_line: Any) -> None:
+    code, _, err = command_line("sweep", "smoke", "--target", "h100")
+    assert code == 2 and "goes with --dry-run" in err
+
+
+def test_the_modelled_time_is_arithmetic_and_traffic() -> None:
+    card = CARDS["h100"]
+    arithmetic, traffic = Cost(card.flops, 0.0), Cost(0.0, card.bandwidth)
+    assert arithmetic.seconds(card) == pytest.approx(1 / 0.75)
+    assert traffic.seconds(card) == pytest.approx(1 / 0.9)
+
+
+def test_a_step_takes_the_products_that_it_needs() -> None:
+    """Counted by XLA on this machine: 6 n N p by gather, 14 n N p by one-hots."""
+    sweep = small_sweep(modulus=23, width=64)
+    runs = plan.plan_runs(sweep)
+    system, n = runs[0].run.system, runs[0].n_train
+    settings = devices.choose_settings(system, runs)
+    for kernel, products in (("gather", 6), ("gather_product", 10), ("one_hot", 14)):
+        chosen = settings._replace(kernel=kernel, together=True)
+        program = devices.build_program(system, chosen)
+        cost = modelled.cost_of(program.step, program, chosen)
+        # A CPU counts the [n, N] and [n, p] elementwise parts too.
+        assert cost.flops / (n * 64 * 23) == pytest.approx(products, rel=0.25), kernel
+        assert cost.bytes > 4 * n * 64
+
+
+def test_modelled_seconds_add_up() -> None:
+    sweep = small_sweep(seed=(0, 1, 2), n_steps=100)
+    runs = plan.plan_runs(sweep)
+    step, record = Cost(3e9, 0.0), {"dense": Cost(6e9, 0.0)}
+    card = CARDS["a100"]
+    found = modelled.seconds(runs[0].run.system, runs, step, record, card)
+    each = step.seconds(card)
+    n_records = len(set(range(1, 65)) | {*range(66, 101, 2)}) + 1
+    assert found[0] == pytest.approx(300 * each)
+    assert found[1] == pytest.approx(3 * n_records * 2 * each, rel=0.1)
+
+
+def test_a_lookup_is_a_gather_and_so_is_its_gradient() -> None:
+    rng = np.random.default_rng(0)
+    table = jnp.asarray(rng.normal(size=(7, 3)), jnp.float32)
+    tokens = jnp.asarray(rng.integers(0, 7, (20, 2)))
+    weight = jnp.asarray(rng.normal(size=(20, 2, 3)), jnp.float32)
+
+    def of(rows: Any) -> Any:
+        return lambda table: jnp.sum(jnp.sin(rows(table)) * weight)
+
+    ours, plain = of(lambda t: lookup(t, tokens)), of(lambda t: t[tokens])
+    np.testing.assert_array_equal(lookup(table, tokens), table[tokens])
+    for derivative in (jax.grad, jax.hessian):
+        np.testing.assert_allclose(
+            derivative(ours)(table), derivative(plain)(table), rtol=1e-5, atol=1e-6
+        )
+    batched = jax.vmap(jax.grad(ours))(jnp.stack([table, 2 * table]))
+    np.testing.assert_allclose(batched[0], jax.grad(plain)(table), rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
+@pytest.mark.parametrize("model", ["two_layer", "embedding_mlp", "transformer"])
+def test_no_step_scatters_on_a_card(model: str) -> None:
+    others: dict[str, Any] = {
+        "two_layer": {},
+        "embedding_mlp": {"depth": 2, "embedding": 8},
+        "transformer": {"embedding": 8},
+    }[model]
+    if model != "two_layer":
+        others |= {"alpha_convention": "standard", "alpha": 1.0, "activation": "relu"}
+    runs = plan.plan_runs(small_sweep(model=model, **others))
+    target = named_target("h100")
+    system = runs[0].run.system
+    settings = devices.choose_settings(system, runs, lanes=8, target=target)
+    text = devices.compile_system(system, settings).chunk.as_text()
+    assert " scatter(" not in text

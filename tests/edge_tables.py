@@ -336,7 +336,13 @@ def gpu_kernels() -> str:
         ]
         for row in document["rows"]
     ]
-    head = ["train fraction", "first layer", "deterministic", "flops (compiled)", "GFLOP"]
+    head = [
+        "train fraction",
+        "first layer",
+        "deterministic",
+        "flops (compiled)",
+        "GFLOP",
+    ]
     head += ["MiB moved (compiled)", "MiB of temporaries (compiled)", "us (modelled)"]
     return markdown(head, rows)
 

@@ -13,7 +13,9 @@ from grokmap.durations import human_time
 from grokmap.engine import devices
 from grokmap.engine.modelled import Modelled, modelled
 from grokmap.engine.target import CARDS, named_target
+from grokmap.errors import short
 from grokmap.session import planned_in
+from grokmap.session.session import EXIT_SOME_FAILED
 
 
 def dry_run_on(given: Given, card: str) -> int:
@@ -25,21 +27,24 @@ def dry_run_on(given: Given, card: str) -> int:
         name = named(system)
         print(f"grokmap: compiling {name} for {target.kind}", file=sys.stderr)
         settings = devices.choose_settings(system, runs, lanes=1, target=target)
-        rows.append(_facts(name, len(runs), modelled(system, settings, runs, card)))
+        try:
+            facts = _facts(modelled(system, settings, runs, card))
+        except Exception as error:  # whatever the compiler says
+            facts = {"problem": short(str(error).partition("\n")[0])}
+        rows.append({"system": name, "runs": len(runs), **facts})
     report = {"target": card, "device": target.kind, "systems": rows}
-    report["modelled_seconds"] = sum(row["modelled_seconds"] for row in rows)
+    known = [row["modelled_seconds"] for row in rows if "problem" not in row]
+    report["modelled_seconds"] = sum(known)
     if given.as_json:
         print_event("target", **report)
     else:
         _print(report)
-    return 0
+    return 0 if len(known) == len(rows) else EXIT_SOME_FAILED
 
 
-def _facts(name: str, n_runs: int, found: Modelled) -> dict[str, Any]:
+def _facts(found: Modelled) -> dict[str, Any]:
     """compiled_: of the program that XLA makes; modelled_: of the model of its time."""
     return {
-        "system": name,
-        "runs": n_runs,
         "compiled_lanes": found.lanes,
         "compiled_bytes_a_lane": found.bytes,
         "compiled_flops_a_step": found.step.flops,
@@ -62,11 +67,15 @@ def _print(report: dict[str, Any]) -> None:
         "hours",
         "records",
     )
-    rows = [head, *map(_row, report["systems"])]
+    compiled = [row for row in report["systems"] if "problem" not in row]
+    rows = [head, *map(_row, compiled)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [x.rjust(n) for x, n in zip(row, widths, strict=True)]
         print("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+    for row in report["systems"]:
+        if "problem" in row:
+            print(f"{row['system']}: does not compile: {row['problem']}")
     print("compiled: lanes that fit, memory a lane, GFLOP and MiB moved a lane-step")
     print("modelled: hours on one card, all lanes busy, and the share of records, each")
     print("  lane measured when it is due (lanes that step together are all measured")

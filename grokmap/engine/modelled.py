@@ -31,7 +31,7 @@ from grokmap.spec import System
 # Shares of a card's rates by its data sheet that large float32 products and copies
 # reach (an assumption, until they are measured on the card).
 FLOPS_SHARE, BANDWIDTH_SHARE = 0.75, 0.9
-LANES = 64  # enough that a cost a lane does not depend on them
+LANES = 64  # of a device: enough that a cost a lane does not depend on them
 
 
 class Cost(NamedTuple):
@@ -68,8 +68,11 @@ def modelled(
 ) -> Modelled:
     """Compiles a system for a named card. settings: with the card as target."""
     most = lanes_in_memory(system, settings, 10**9)
-    each = bytes_of_chunk(system, settings._replace(lanes=2 * LANES))
-    each = (each - bytes_of_chunk(system, settings._replace(lanes=LANES))) / LANES
+    few, many = (
+        bytes_of_chunk(system, settings._replace(lanes=n * settings.target.n_devices))
+        for n in (LANES, 2 * LANES)
+    )
+    each = (many - few) / LANES
     program = build_program(system, settings)
     step = cost_of(program.step, program, settings)
     records = {
@@ -101,9 +104,12 @@ def seconds(
 
 
 def cost_of(function: Any, program: Any, settings: Settings) -> Cost:
-    """Cost a lane of a function of one lane, by the program compiled for the target."""
-    settings = settings._replace(lanes=LANES)
-    inputs = shapes_of_inputs(LANES)
+    """Cost a lane of a function of one lane, by the program compiled for the target.
+
+    XLA counts what one device does.
+    """
+    settings = settings._replace(lanes=LANES * settings.target.n_devices)
+    inputs = shapes_of_inputs(settings.lanes)
     sharding = NamedSharding(settings.target.mesh(), PartitionSpec("run"))
     lanes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
@@ -122,9 +128,10 @@ def _analysis(compiled: Any) -> Mapping[str, float]:
     """Costs of a compiled program as XLA counts them, a loop's body once."""
     found = compiled.cost_analysis()
     if found is None:  # jax 0.10, of a device that is not here
-        from jax._src.lib import xla_client
+        from jax._src.lib import xla_client  # type: ignore[attr-defined]
 
         (module,) = compiled.runtime_executable().hlo_modules()
         client = jax.devices("cpu")[0].client
-        found = xla_client._xla.hlo_module_cost_analysis(client, module)
+        analysis: Any = xla_client
+        found = analysis._xla.hlo_module_cost_analysis(client, module)
     return found[0] if isinstance(found, list) else found

@@ -53,6 +53,7 @@ def test_lanes_order_companions_and_chunk_length_change_nothing() -> None:
         assert trajectories(sweep, lanes=n, tuning=tuning).equals(one)
 
 
+@pytest.mark.slow
 def test_lanes_that_step_together_train_the_same_runs() -> None:
     # A GPU's way: other sums, so only to rounding; records as exact as ever.
     sweep = small_sweep(
@@ -136,6 +137,7 @@ print(*(seen[f"/jax/compilation_cache/cache_{k}"] for k in ("hits", "misses")))
 """
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing(tmp_path: Any) -> None:
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     counts = []

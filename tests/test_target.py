@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import jax
@@ -35,6 +36,12 @@ def test_the_local_target_is_what_jax_has() -> None:
     target = local_target()
     assert target.platform == jax.default_backend()
     assert target.n_devices == jax.local_device_count() == target.mesh().size
+
+
+def test_the_environment_is_left_as_it_was() -> None:
+    before = dict(os.environ)
+    compiler_for_cards()
+    assert dict(os.environ) == before
 
 
 def test_a_card_that_is_not_known_is_one_line() -> None:

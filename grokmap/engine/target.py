@@ -130,6 +130,7 @@ def named_target(name: str, n_devices: int = 1) -> Target:
     if name not in CARDS:
         raise SpecError(f"--target {name!r}: no such card; {nearest(name, CARDS)}")
     card = CARDS[name]
+    before = dict(os.environ)
     # There is nothing to time candidates on.
     flags = os.environ.get("XLA_FLAGS", "")
     if "autotune_level" not in flags:
@@ -147,6 +148,11 @@ def named_target(name: str, n_devices: int = 1) -> Target:
             f"--target {name}: jax cannot compile for it here ({reason}); "
             "pip install 'grokmap[gpu]', which needs no GPU"
         ) from None
+    finally:  # what this process starts later must not see them
+        for key in ("XLA_FLAGS", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK"):
+            os.environ.pop(key, None)
+            if key in before:
+                os.environ[key] = before[key]
     return Target("gpu", card.kind, tuple(topology.devices), float(card.memory))
 
 

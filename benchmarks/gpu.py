@@ -23,6 +23,7 @@ from training import CASES, INTERVAL, Case, planned
 
 from grokmap.engine import cost, devices
 from grokmap.engine.records import Slots
+from grokmap.models import KERNELS
 from grokmap.plan import PRECISIONS
 
 LANES = tuple(2**k for k in range(0, 13))
@@ -103,10 +104,13 @@ def rows_of(case: Case, ceilings: dict[str, float]) -> list[dict[str, Any]]:
     """A row for each kernel, precision, chunk length and number of lanes that fits."""
     torch = pytorch_rate(case)
     rows = []
-    variants = [("one_hot", "float32", 1024), ("grid", "float32", 1024)]
-    variants += [("gather", "float32", 1024)]
-    variants += [("one_hot", name, 1024) for name in PRECISIONS if name != "float32"]
-    variants += [("one_hot", "float32", chunk) for chunk in CHUNKS if chunk != 1024]
+    variants = [(kernel, "float32", 1024) for kernel in KERNELS]
+    variants += [
+        ("gather_product", name, 1024) for name in PRECISIONS if name != "float32"
+    ]
+    variants += [
+        ("gather_product", "float32", chunk) for chunk in CHUNKS if chunk != 1024
+    ]
     bytes_a_step = 4 * 4 * case.n_train * case.width
     for kernel, precision, chunk in variants:
         for lanes in LANES:

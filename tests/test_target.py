@@ -13,6 +13,7 @@ import pytest
 from conftest import small_sweep
 
 from grokmap import plan
+from grokmap.cli.meter import work_of
 from grokmap.engine import devices, modelled
 from grokmap.engine.modelled import Cost
 from grokmap.engine.target import CARDS, local_target, named_target
@@ -88,7 +89,8 @@ def test_modelled_seconds_add_up() -> None:
     runs = plan.plan_runs(sweep)
     step, record = Cost(3e9, 0.0), {"dense": Cost(6e9, 0.0)}
     card = CARDS["a100"]
-    found = modelled.seconds(runs[0].run.system, runs, step, record, card)
+    work = work_of(runs[0].run.system, runs, weights=0)
+    found = modelled.seconds(work, step, record, card)
     each = step.seconds(card)
     assert found[0] == pytest.approx(300 * each)
     # With 64 records an octave every step below 128 is one, and step 0.

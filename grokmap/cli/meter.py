@@ -108,11 +108,11 @@ def _works(systems: list[tuple[System, list[Planned]]]) -> list[Work]:
     for place, (system, runs) in enumerate(systems):
         counted = place % beside == 0
         weights = cost.n_weights(system) if counted else works[-1].weights
-        works.append(_work(system, runs, weights))
+        works.append(work_of(system, runs, weights))
     return works
 
 
-def _work(system: System, runs: list[Planned], weights: int) -> Work:
+def work_of(system: System, runs: list[Planned], weights: int) -> Work:
     """Steps and records over all runs to the end of their budgets.
 
     A run on a small training set counts in parts of the costliest run's steps.

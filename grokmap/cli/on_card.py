@@ -7,7 +7,7 @@ from typing import Any
 
 from grokmap import plan
 from grokmap.cli.events import human_bytes, print_event
-from grokmap.cli.meter import named
+from grokmap.cli.meter import named, work_of
 from grokmap.cli.sweep import Given, resolved
 from grokmap.durations import human_time
 from grokmap.engine import devices
@@ -28,7 +28,8 @@ def dry_run_on(given: Given, card: str) -> int:
         print(f"grokmap: compiling {name} for {target.kind}", file=sys.stderr)
         settings = devices.choose_settings(system, runs, lanes=1, target=target)
         try:
-            facts = _facts(modelled(system, settings, runs, card))
+            work = work_of(system, runs, weights=0)  # which the model does not need
+            facts = _facts(modelled(system, settings, work, CARDS[card]))
         except Exception as error:  # whatever the compiler says
             facts = {"problem": short(str(error).partition("\n")[0])}
         rows.append({"system": name, "runs": len(runs), **facts})

@@ -65,7 +65,6 @@ def sweep(
 ) -> None:
     """Train every run of SPEC; run again to do what is missing."""
     from grokmap.cli.dry_run import dry_run_sweep
-    from grokmap.cli.on_card import dry_run_on
     from grokmap.cli.sweep import Given, options_of, run_sweep
     from grokmap.errors import SpecError
     from grokmap.spec.shipped import sweep_file
@@ -80,6 +79,8 @@ def sweep(
     )
     given = Given(sweep_file(spec), tuple(override or ()), out, options, as_json)
     if target:
+        from grokmap.cli.on_card import dry_run_on
+
         if not dry_run:
             raise SpecError("--target: goes with --dry-run: nothing runs on it")
         raise typer.Exit(dry_run_on(given, target))

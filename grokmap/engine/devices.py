@@ -221,20 +221,26 @@ def whole_devices(target: Target, lanes: int) -> int:
 
 
 def lanes_in_memory(system: System, settings: Settings, wanted: int) -> int:
-    """Most lanes whose training fits all devices' memory, `wanted` at most.
+    """Most lanes whose training fits all devices' memory, `wanted` at most."""
+    target = settings.target
+    fixed, each = memory_of_lanes(system, settings)
+    per_device = max(1, int((GPU_MEMORY_SHARE * target.memory - fixed) / each))
+    return min(wanted, per_device * target.n_devices)
+
+
+def memory_of_lanes(system: System, settings: Settings) -> tuple[float, float]:
+    """Bytes of one device that lanes do not change, and bytes of each lane.
 
     By the compiler's own account of the chunk at two sizes, which is linear in lanes
     from a few on.
     """
     devices = settings.target.n_devices
-    limit = GPU_MEMORY_SHARE * settings.target.memory
     one, two = (
         bytes_of_chunk(system, settings._replace(lanes=n))
         for n in (devices * FEW, 2 * devices * FEW)
     )
     each = max(1.0, (two - one) / FEW)
-    per_device = max(1, int((limit - (one - FEW * each)) / each))
-    return min(wanted, per_device * devices)
+    return one - FEW * each, each
 
 
 def bytes_of_chunk(system: System, settings: Settings) -> float:
@@ -249,12 +255,8 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     started = time.perf_counter()
     program = build_program(system, settings)
     n = settings.lanes
-    inputs = shapes_of_inputs(n)
-    lanes = jax.eval_shape(jax.vmap(program.init), *inputs[1:])
-    sharding = NamedSharding(settings.target.mesh(), PartitionSpec("run"))
-    lanes = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), lanes
-    )
+    inputs = _shapes_of_inputs(n)
+    lanes = shapes_of_lanes(program, settings)
     refill = jax.jit(on_lanes(_refilled(program), settings), donate_argnums=(0,)).lower(
         lanes, *inputs
     )
@@ -264,7 +266,7 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     options = compiler_options(settings.target)
     zeros = jax.jit(
         lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), lanes),
-        out_shardings=sharding,
+        out_shardings=_sharding(settings),
     )
     return Compiled(
         refill.compile(compiler_options=options),
@@ -294,7 +296,20 @@ def compiler_options(target: Target) -> dict[str, Any]:
     return {"xla_cpu_multi_thread_eigen": False} if on_cpu else {}
 
 
-def shapes_of_inputs(n: int) -> tuple[Any, ...]:
+def shapes_of_lanes(program: Program, settings: Settings) -> Any:
+    """Shapes of all lanes, split over the devices."""
+    inputs = _shapes_of_inputs(settings.lanes)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=_sharding(settings)),
+        jax.eval_shape(jax.vmap(program.init), *inputs[1:]),
+    )
+
+
+def _sharding(settings: Settings) -> NamedSharding:
+    return NamedSharding(settings.target.mesh(), PartitionSpec("run"))
+
+
+def _shapes_of_inputs(n: int) -> tuple[Any, ...]:
     """Shapes of what `refill` takes after the lanes: fresh, control, n_train, seed."""
 
     def numbers(dtype: Any) -> Any:

@@ -6,26 +6,23 @@ The time is a model of them, and marked so wherever it is shown: nothing has run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import NamedSharding, PartitionSpec
 
-from grokmap.engine.cost import costs_of
 from grokmap.engine.devices import (
+    GPU_MEMORY_SHARE,
     Settings,
     build_program,
-    bytes_of_chunk,
     compiler_options,
-    lanes_in_memory,
+    memory_of_lanes,
     on_lanes,
-    shapes_of_inputs,
+    shapes_of_lanes,
 )
-from grokmap.engine.records import n_records
-from grokmap.engine.target import CARDS, Card
-from grokmap.plan import Planned
+from grokmap.engine.estimate import Work
+from grokmap.engine.target import Card
+from grokmap.engine.train import Program
 from grokmap.spec import System
 
 # Shares of a card's rates by its data sheet that large float32 products and copies
@@ -63,61 +60,50 @@ class Modelled(NamedTuple):
     record_share: float
 
 
-def modelled(
-    system: System, settings: Settings, runs: Sequence[Planned], card: str
-) -> Modelled:
-    """Compiles a system for a named card. settings: with the card as target."""
-    most = lanes_in_memory(system, settings, 10**9)
-    few, many = (
-        bytes_of_chunk(system, settings._replace(lanes=n * settings.target.n_devices))
-        for n in (LANES, 2 * LANES)
-    )
-    each = (many - few) / LANES
+def modelled(system: System, settings: Settings, work: Work, card: Card) -> Modelled:
+    """Compiles a system for a card.
+
+    settings: with the card as target. work: of all runs of the system.
+    """
+    fixed, each = memory_of_lanes(system, settings)
     program = build_program(system, settings)
     step = cost_of(program.step, program, settings)
     records = {
-        name: cost_of(program.measure[name], program, settings)
-        for name in costs_of(system)
+        name: cost_of(measure, program, settings)
+        for name, measure in program.measure.items()
     }
-    training, recording = seconds(system, runs, step, records, CARDS[card])
+    training, recording = seconds(work, step, records, card)
     whole = training + recording
-    return Modelled(most, each, step, records, whole, recording / whole)
+    return Modelled(
+        lanes=int((GPU_MEMORY_SHARE * card.memory - fixed) / each),
+        bytes=each,
+        step=step,
+        records=records,
+        seconds=whole,
+        record_share=recording / whole,
+    )
 
 
 def seconds(
-    system: System,
-    runs: Sequence[Planned],
-    step: Cost,
-    records: Mapping[str, Cost],
-    card: Card,
+    work: Work, step: Cost, records: Mapping[str, Cost], card: Card
 ) -> tuple[float, float]:
-    """Modelled seconds of all steps, and of all records, of all runs of a system."""
-    largest = max(run.n_train for run in runs)
-    steps = sum(run.n_steps * run.n_train / largest for run in runs)
-    counts = dict.fromkeys(records, 0)
-    for run in runs:
-        for name, count in n_records(run.n_steps, system).items():
-            if name in counts:
-                counts[name] += count
-    recording = sum(records[k].seconds(card) * n for k, n in counts.items())
-    return steps * step.seconds(card), recording
+    """Modelled seconds of all steps, and of all records, of a system's work."""
+    recording = sum(work.times(k) * cost.seconds(card) for k, cost in records.items())
+    return work.steps * step.seconds(card), recording
 
 
-def cost_of(function: Any, program: Any, settings: Settings) -> Cost:
+def cost_of(
+    function: Callable[[Any], Any], program: Program, settings: Settings
+) -> Cost:
     """Cost a lane of a function of one lane, by the program compiled for the target.
 
     XLA counts what one device does.
     """
     settings = settings._replace(lanes=LANES * settings.target.n_devices)
-    inputs = shapes_of_inputs(settings.lanes)
-    sharding = NamedSharding(settings.target.mesh(), PartitionSpec("run"))
-    lanes = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(jax.vmap(program.init), *inputs[1:]),
-    )
-    compiled = jax.jit(on_lanes(partial(function), settings)).lower(lanes)
+    lanes = shapes_of_lanes(program, settings)
+    lowered = jax.jit(on_lanes(function, settings)).lower(lanes)
     options = compiler_options(settings.target)
-    found = _analysis(compiled.compile(compiler_options=options))
+    found = _analysis(lowered.compile(compiler_options=options))
     return Cost(
         float(found.get("flops", 0.0)) / LANES,
         float(found.get("bytes accessed", 0.0)) / LANES,

@@ -58,6 +58,13 @@ def sweep(
         bool,
         typer.Option(help="After a run fails, train the others (exit 3 at the end)."),
     ] = True,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="k/K",
+            help="Only part k of K, in shards/ of the result folder; see `merge`.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as lines of JSON.")
     ] = False,
@@ -67,6 +74,7 @@ def sweep(
     from grokmap.cli.dry_run import dry_run_sweep
     from grokmap.cli.sweep import Given, options_of, run_sweep
     from grokmap.errors import SpecError
+    from grokmap.spec.shard import read_shard
     from grokmap.spec.shipped import sweep_file
 
     options = options_of(
@@ -76,6 +84,7 @@ def sweep(
         tile=tile,
         extend=extend,
         keep_going=keep_going,
+        shard=None if shard is None else read_shard(shard),
     )
     given = Given(sweep_file(spec), tuple(override or ()), out, options, as_json)
     if target:

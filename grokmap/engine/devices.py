@@ -179,10 +179,12 @@ def choose_settings(
     lanes: int | None = None,
     tile: int | None = None,
     target: Target | None = None,
+    most_lanes: int | None = None,
 ) -> Settings:
     """Settings for a system, `planned` all its runs of the sweep.
 
     target: where it is executed (default: on the local devices).
+    most_lanes: of lanes that step together, if less than all runs are trained here.
 
     All, done or not: tiles follow from the largest training set, and a sweep that is
     resumed has to compute the same sums.
@@ -203,8 +205,9 @@ def choose_settings(
     rows = tile or n_train
     tiles = -(-n_train // rows)
     gpu = Settings(target, 1, rows, tiles, "gather_product", True, precision)
-    fitting = lanes or lanes_in_memory(system, gpu, len(planned))
-    return gpu._replace(lanes=whole_devices(target, min(fitting, len(planned))))
+    most = min(len(planned), most_lanes or len(planned))
+    fitting = lanes or lanes_in_memory(system, gpu, most)
+    return gpu._replace(lanes=whole_devices(target, min(fitting, most)))
 
 
 def made_by_of(settings: Settings) -> str:

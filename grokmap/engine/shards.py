@@ -1,8 +1,8 @@
 """Cuts a plan into shards of about equal predicted cost, few systems in each. No jax.
 
-Which shard a run is in follows from the plan and the number of shards alone: no random
-number, no clock, no file. All arithmetic is on whole numbers, so that every machine
-cuts alike.
+Which shard a run is in follows from the plan and the number of shards alone: no clock,
+no file, no chance but that of a fixed seed. All arithmetic is on whole numbers, so that
+every machine cuts alike.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import groupby, pairwise
+from itertools import compress, groupby, pairwise
 from operator import attrgetter
 
 import numpy as np
@@ -66,9 +66,9 @@ def shard_numbers(planned: Sequence[Planned], of: int) -> Ints:
 def _lines(planned: Sequence[Planned], of: int) -> list[list[list[int]]]:
     """Lines of systems, each the places of its runs in the plan.
 
-    As many lines as a shard may have systems: at most `MOST_LINES`, and so few that it
-    has `RUNS_OF_SYSTEM` runs of each. Every other line is turned round, so that no shard
-    has the smallest systems of all.
+    As many lines as a shard may have systems: at most `MOST_LINES`, and so few that
+    it has `RUNS_OF_SYSTEM` runs of each. Every other line is turned round, so that no
+    shard has the smallest systems of all.
     """
     systems = _places_of_systems(planned)
     n = max(1, min(MOST_LINES, len(systems), len(planned) // (of * RUNS_OF_SYSTEM)))
@@ -79,8 +79,8 @@ def _lines(planned: Sequence[Planned], of: int) -> list[list[list[int]]]:
 
 def part(planned: Sequence[Planned], number: int, of: int) -> list[Planned]:
     """The runs of shard `number` (1 to `of`), in the order of the plan."""
-    inside = np.flatnonzero(shard_numbers(planned, of) == number - 1)
-    return [planned[i] for i in inside]
+    inside = shard_numbers(planned, of) == number - 1
+    return list(compress(planned, inside))
 
 
 def costs_of(planned: Sequence[Planned]) -> list[int]:
@@ -196,7 +196,7 @@ def _none_empty(numbers: Ints, costs: Sequence[int], of: int) -> Ints:
         richest = int(np.argmax(counts))
         if counts[richest] < 2:
             break
-        inside = np.flatnonzero(numbers == richest)
+        inside = np.flatnonzero(numbers == richest).tolist()
         cheapest = min(inside, key=lambda i: (costs[i], i))
         numbers[cheapest] = k
         counts[richest], counts[k] = counts[richest] - 1, 1

@@ -81,6 +81,16 @@ def write_ends(path: Path, kept: Sequence[Kept]) -> None:
         _write(path, f"{ENDS}/{name}.npz", kept)
 
 
+def take_ends(path: Path, other: Path, own: bool) -> None:
+    """Takes how runs of another result folder stood at their budgets' ends, as long as
+    there is room; own: as of `store.take_files`."""
+    used = sum(file.lstat().st_size for file in _npz_in(path / ENDS))
+    for file in _npz_in(other / ENDS):
+        used += file.lstat().st_size
+        if not disk.exists(path / ENDS / file.name) and used <= MAX_ENDS_BYTES:
+            disk.take_file(path, f"{ENDS}/{file.name}", file, own)
+
+
 def places(path: Path) -> dict[str, Place]:
     """Of every run that is kept in a readable file, its furthest."""
     return CheckpointReader(path).places

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -223,12 +223,17 @@ class Stored(NamedTuple):
     twice: set[str]
 
 
-def stored(path: Path) -> Stored:
-    """Reads every trajectory file whole: what cannot be read is not done."""
+def stored(path: Path, whole: bool = True) -> Stored:
+    """Reads every trajectory file: what cannot be read is not done.
+
+    whole: every byte of it is checked; else only what says which runs it holds.
+    """
     content = Stored({}, {}, set())
     for file in batch_files(path):
         try:
-            last_steps = _last_steps(_read_batch(file, whole=True))
+            last_steps = last_steps_in(
+                read_batch(file, None if whole else [], None, whole)
+            )
         except UNREADABLE as error:
             content.damaged[file] = reason(error)
             continue
@@ -239,6 +244,22 @@ def stored(path: Path) -> Stored:
     return content
 
 
+def last_steps_of(files: Iterable[Path]) -> tuple[dict[str, int], dict[Path, str]]:
+    """The last step of every run in some trajectory files, and what is wrong with the
+    files that cannot be read. Reads no more than which runs they hold."""
+    steps: dict[str, int] = {}
+    damaged: dict[Path, str] = {}
+    for file in files:
+        try:
+            last_steps = last_steps_in(read_batch(file, []))
+        except UNREADABLE as error:
+            damaged[file] = reason(error)
+            continue
+        for run_id, step in last_steps.items():
+            steps[run_id] = max(step, steps.get(run_id, step))
+    return steps, damaged
+
+
 def _refuse_crowd(path: Path, n_runs: int) -> None:
     """Raises ResultError where there are more runs than sweeps may have."""
     if n_runs > MOST_RUNS:
@@ -246,7 +267,8 @@ def _refuse_crowd(path: Path, n_runs: int) -> None:
         raise ResultError(f"{folder}: over {MOST_RUNS} runs, more than any sweep has")
 
 
-def _last_steps(table: pa.Table) -> dict[str, int]:
+def last_steps_in(table: pa.Table) -> dict[str, int]:
+    """The last step of every run of a trajectory file."""
     ids = table["run_id"].cast(pa.string())
     plain = pa.table({"run_id": ids, "step": table["step"]})
     last = plain.group_by("run_id").aggregate([("step", "max")])
@@ -265,7 +287,7 @@ def keep_longest(path: Path) -> None:
     best: dict[str, tuple[int, Path]] = {}
     held: dict[Path, dict[str, int]] = {}
     for file, table in _read_batches(path, [], []):
-        last_steps = _last_steps(table)
+        last_steps = last_steps_in(table)
         if "schema_version" in metadata_of(table.schema):
             held[file] = last_steps
         for run_id, step in last_steps.items():
@@ -275,14 +297,14 @@ def keep_longest(path: Path) -> None:
         kept = [run_id for run_id in runs if best[run_id][1] == file]
         if len(kept) < len(runs):
             if kept:
-                _write_part(path, file, kept)
+                write_part(path, file, kept)
             disk.remove(path, f"{TRAJECTORIES}/{file.name}")
 
 
-def _write_part(path: Path, file: Path, run_ids: Sequence[str]) -> None:
-    """Some runs of a trajectory file as a file of their own, beside it."""
-    table = _read_batch(file, run_ids=run_ids)
-    _write_trajectories(path, run_ids, table, metadata_of(table.schema))
+def write_part(path: Path, file: Path, run_ids: Sequence[str]) -> Path:
+    """Some runs of a trajectory file as a file of their own in the folder."""
+    table = read_batch(file, run_ids=run_ids)
+    return _write_trajectories(path, run_ids, table, metadata_of(table.schema))
 
 
 def set_aside(path: Path, file: Path) -> Path:
@@ -304,14 +326,14 @@ def _read_batches(
     """Each readable trajectory file; into `unreadable`, a line for each other one."""
     for file in batch_files(path):
         try:
-            table = _read_batch(file, columns, run_ids)
+            table = read_batch(file, columns, run_ids)
         except UNREADABLE as error:
             unreadable.append(f"{file}: left out: {reason(error)}")
         else:
             yield file, table
 
 
-def _read_batch(
+def read_batch(
     file: Path,
     columns: Sequence[str] | None = None,
     run_ids: Sequence[str] | None = None,
@@ -374,11 +396,12 @@ def batch_files(path: Path) -> list[Path]:
       ResultError: no result folder, or its trajectories cannot be listed.
     """
     folder = result_dir(path) / TRAJECTORIES
-    return [
-        folder / name
-        for name in disk.names_in(folder)
-        if name.endswith(".parquet") and not name.startswith((".", "_"))
-    ]
+    return [folder / name for name in disk.names_in(folder) if is_batch_name(name)]
+
+
+def is_batch_name(name: str) -> bool:
+    """Whether a file of this name is one of trajectories, by its name."""
+    return name.endswith(".parquet") and not name.startswith((".", "_"))
 
 
 def aside_files(path: Path) -> list[Path]:

@@ -30,6 +30,7 @@ if os.name != "posix":
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 # Some network and user-space file systems know no such call for a file or a folder.
 _NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 MOST_TAKEN = 2**36  # bytes of a file that is taken whole
@@ -199,6 +200,22 @@ def take_file(root: Path, name: str, source: Path, link: bool) -> Path:
             return root / name
     with opened(source, MOST_TAKEN) as content:
         return write_file(root, name, content.read())
+
+
+def open_log(root: Path, name: str) -> int:
+    """A descriptor of root/name that what is written is added to. Close it.
+
+    Raises:
+      ResultError: it cannot be written, or is or lies behind a link.
+    """
+    *inside, last = PurePosixPath(name).parts
+    make_root(root)
+    try:
+        with folder(root, inside, make=True) as handle:
+            return os.open(last, _LOG, 0o666, dir_fd=handle)
+    except OSError as error:
+        why = reason(error)
+        raise ResultError(f"{root / name}: cannot be written: {why}") from None
 
 
 def _temporary(root: Path) -> str:

@@ -71,6 +71,7 @@ app = typer.Typer(
 )
 
 app.command(rich_help_panel=RUN)(training.sweep)
+app.command(rich_help_panel=RUN)(cluster.submit)
 app.command(rich_help_panel=RUN)(cluster.merge)
 
 

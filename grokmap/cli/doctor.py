@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from typing import Any
 
+from grokmap.errors import shown
 from grokmap.process import environment
 
 # Their float32 scatter-add on NVIDIA GPUs is hundreds of times too slow
@@ -46,6 +48,15 @@ def _say_ignored() -> None:
         print(f"grokmap: {line}", file=sys.stderr)
 
 
+def _why_there() -> str:
+    """Why compiled programs are kept where they are."""
+    from grokmap.engine.compile_cache import choose_cache
+
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return "JAX_COMPILATION_CACHE_DIR"
+    return choose_cache().why
+
+
 def print_report(as_json: bool) -> None:
     start_jax()
     import jax
@@ -54,7 +65,8 @@ def print_report(as_json: bool) -> None:
     from grokmap.session.provenance import versions
 
     facts = versions() | {
-        "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None)
+        "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None),
+        "compile_cache_why": _why_there(),
     }
     problems = warnings(facts)
     if as_json:
@@ -65,7 +77,9 @@ def print_report(as_json: bool) -> None:
     print(f"{'python':<12} {facts['python']}")
     print(f"{'device':<12} {facts['n_devices']} x {facts['device']}")
     print(f"{'precision':<12} float32 matrix products in true float32")
-    print(f"{'compiled':<12} kept in {facts['compile_cache']}")
+    where = facts["compile_cache"]
+    kept = f"kept in {where}" if where else "not kept"
+    print(shown(f"{'compiled':<12} {kept} ({facts['compile_cache_why']})"))
     for name, value in facts["settings"].items():
         print(f"{'fixed':<12} {name} = {value}")
     for name, value in facts["flags"].items():

@@ -36,7 +36,8 @@ def report(path: Path, merged: Merged, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts_of(merged, path) | counts))
         return
-    equal = f", {taken.equal} that it had already, equal" if taken.equal else ""
+    n_equal = len(taken.equal)
+    equal = f", {n_equal} that it had already, equal" if n_equal else ""
     print(
         shown(
             f"{path}: {merged.done} of {merged.planned} runs; {taken.runs} taken{equal}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from grokmap.classify import Criteria
 from grokmap.cli.boundaries import find_boundaries
@@ -13,22 +14,29 @@ from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
 from grokmap.result import Result
 from grokmap.result.refine import Wanted, check, made, next_points
+from grokmap.session import Session, train_missing
 from grokmap.session.refine import REACHED, refine
 
 NOTHING = "no run is left to choose"
 
 
-def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
-    """Refines until no run is left to choose, or max_runs are made; the exit code."""
+def refine_result(
+    given: Given, wanted: Wanted, dry_run: bool, on: str = "local", of: int = 0
+) -> int:
+    """Refines until no run is left to choose, or max_runs are made; the exit code.
+
+    on, of: the engine that trains each round in so many shards (0: this process does).
+    """
     result = open_result(given.spec)
     if dry_run:
         check(result, wanted)
         _say_next(given, wanted)
         return 0
+    train = _trainer(on, of)
     path, sweep = resolved(given)  # whether its runs can be trained here comes first
     check(result, wanted)
     listener = display_of(given.as_json)
-    refined = refine(path, sweep, wanted, given.options, listener)
+    refined = refine(path, sweep, wanted, given.options, listener, train)
     if refined.why:
         reached = refined.why == REACHED
         more = _to_extend(open_result(path), wanted.criteria) if reached else ""
@@ -43,6 +51,19 @@ def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
         # Stopped, or failed, before there was anything to place an edge by.
         say(str(error))
     return code
+
+
+def _trainer(on: str, of: int) -> Callable[[Session], object]:
+    """What trains each round: this process, or shards."""
+    if not of:
+        return train_missing
+    import jax
+
+    from grokmap.submit import engine_named, in_shards
+
+    # The devices are for the shards: this process only chooses runs.
+    jax.config.update("jax_platforms", "cpu")
+    return in_shards(engine_named(on), of, say)
 
 
 def _to_extend(result: Result, criteria: str | Criteria) -> str:

@@ -117,6 +117,10 @@ def refine(
         bool, typer.Option("--dry-run", help="Print the next round; train nothing.")
     ] = False,
     time_budget: TimeBudget = None,
+    shards: Annotated[
+        int, typer.Option(min=0, help="Train each round in so many shards [none].")
+    ] = 0,
+    on: Annotated[str, typer.Option(help="Where these run: local.")] = "local",
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
@@ -129,7 +133,7 @@ def refine(
     given = Given(result, (), result, options_of(time_budget), as_json)
     place = read_places(at or ())
     wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, place)
-    raise typer.Exit(refine_result(given, wanted, dry_run))
+    raise typer.Exit(refine_result(given, wanted, dry_run, on, shards))
 
 
 def weights(

@@ -134,8 +134,9 @@ def execute(
         queue = _Queue(deque(sorted(missing, key=plan.longest)))
         if not queue.waiting:
             continue
-        most = None if own is None else sum(run.run.run_id in own for run in runs)
-        choose = partial(choose_settings, system, runs, lanes, tile, most_lanes=most)
+        choose = partial(choose_settings, system, runs, lanes, tile)
+        if own is not None:
+            choose.keywords["most_lanes"] = sum(run.run.run_id in own for run in runs)
         if not (yield from _execute_system(system, choose, queue, hooks, tuning)):
             return
 

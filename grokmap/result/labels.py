@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from grokmap import disk, store
+from grokmap import store
 from grokmap.classify import FLAGS, Criteria, classify_parts, read_criteria
 from grokmap.errors import ResultError, SpecError
 from grokmap.plan import read_sweep
@@ -21,7 +21,8 @@ def spec_of(path: Path) -> Sweep:
     Raises:
       SpecError, ResultError: it is not sound, or no result.
     """
-    if not disk.exists(path / store.SPEC) and (waiting := store.waiting_runs(path)):
+    is_whole = store.shard_folders(path) == [] or (path / store.SPEC).is_file()
+    if not is_whole and (waiting := store.waiting_runs(path)):
         raise ResultError(f"{store.waiting_line(path, len(waiting))} first")
     return read_sweep(store.result_dir(path))
 

@@ -88,6 +88,11 @@ def unite(
     return Merged(len(table), len(runs), n_shards, taken, runs)
 
 
+def unite_shards(path: Path, say: Callable[[str], None]) -> Merged:
+    """`unite`s the shards of a folder in it."""
+    return unite(path, _shards(path), say)
+
+
 def _sources(path: Path, others: Sequence[Path]) -> list[Path]:
     """The shards of the folder, then other folders and their shards.
 
@@ -219,7 +224,7 @@ def facts_of(merged: Merged, path: Path) -> dict[str, Any]:
         "missing": merged.planned - merged.done,
         "shards": merged.shards,
         "taken": taken.runs,
-        "equal": taken.equal,
+        "equal": len(taken.equal),
         "unequal": [
             {**each._asdict(), "here": str(each.here), "there": str(each.there)}
             for each in taken.unequal

@@ -127,13 +127,16 @@ class Session:
             "ended": now(),
             "command": command(),
             "exit_code": self.code,
-            "host": socket.gethostname(),
-            **({"shard": str(self.options.shard)} if self.options.shard else {}),
+            **self._of_shard(),
             "runs_done": self.done,
             "runs_kept": self.kept if self.code else 0,
             "runs_failed": list(self.failed),
             **versions(),
         }
+
+    def _of_shard(self) -> dict[str, str]:
+        shard = self.options.shard
+        return {"shard": str(shard), "host": socket.gethostname()} if shard else {}
 
 
 def now() -> str:
@@ -159,7 +162,7 @@ def open_session(
     where = folder_of(path, options.shard)
     stop = Stop(time.monotonic() + options.time_budget, path=where)
     session = Session(where, path, sweep, options, listener, stop)
-    with _signals(stop), locked(where, listener.say), _while_there(where):
+    with stop_on_signals(stop), locked(where, listener.say), _while_there(where):
         # Again, now that no other process can change the folder.
         check_folder(path, sweep, options.extend)
         if options.shard:
@@ -192,7 +195,7 @@ def _while_there(path: Path) -> Iterator[None]:
         )
 
 
-def _signals(stop: Stop) -> Any:
+def stop_on_signals(stop: Stop) -> Any:
     """Signals that end a process stop at the next chunk; a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         return nullcontext()  # python hands signals to the main thread alone

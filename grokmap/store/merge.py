@@ -51,7 +51,7 @@ class Taken:
     """
 
     runs: int = 0
-    equal: int = 0
+    equal: set[str] = field(default_factory=set)
     unequal: list[Unequal] = field(default_factory=list)
     damaged: dict[Path, str] = field(default_factory=dict)
     makers: Counter[str] = field(default_factory=Counter)
@@ -130,7 +130,7 @@ def _take(
             taken.unequal.append(difference)
             refused.add(run_id)
         elif last_steps[run_id] <= known[run_id].step:
-            taken.equal += 1
+            taken.equal.add(run_id)
             refused.add(run_id)
     wanted = [run_id for run_id in last_steps if run_id not in refused]
     if not wanted:

@@ -61,11 +61,28 @@ def make_shard_folder(path: Path, shard: Shard) -> Path:
 def shard_folders(path: Path) -> list[Path]:
     """The folders of the shards that have begun, by number; links are left out."""
     inside = path / SHARDS
-    if inside.is_symlink():
+    if inside.is_symlink() or not inside.is_dir():
         return []
     names = [n for n in disk.names_in(inside) if n.isascii() and n.isdigit()]
     folders = [inside / name for name in sorted(names, key=int)]
     return [each for each in folders if each.is_dir() and not each.is_symlink()]
+
+
+def log_name(number: int) -> str:
+    """Where what a shard says is kept, in the folder of the whole sweep."""
+    return f"{SHARDS}/{number:04d}.log"
+
+
+def end_of_log(file: Path) -> str:
+    """The last line of a log; empty where there is none."""
+    try:
+        with disk.opened(file, 2**40) as content:
+            content.seek(max(0, os.fstat(content.fileno()).st_size - MOST_BYTES))
+            lines = content.read(MOST_BYTES).decode(errors="replace").split("\n")
+    except (OSError, ValueError):
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1] if said else ""
 
 
 def write_shard(path: Path, facts: ShardFacts) -> None:

@@ -1,0 +1,26 @@
+"""Trains in shards what is missing of a folder that a session holds: a refinement's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from grokmap.session.merge import unite_shards
+from grokmap.session.session import Session
+from grokmap.submit.driver import drive
+from grokmap.submit.job import Engine, Job
+
+
+def in_shards(
+    engine: Callable[[Job], Engine], of: int, say: Callable[[str], None]
+) -> Callable[[Session], None]:
+    """What trains a round in `of` shards by an engine, and unites them in the folder."""
+
+    def train(session: Session) -> None:
+        path = session.path.absolute()
+        job = Job(path, (str(path),), of)
+        code = drive(job, engine(job), say, session.stop)
+        unite_shards(session.path, say)
+        if session.stop.code is None and code:
+            session.stop.code = code
+
+    return train

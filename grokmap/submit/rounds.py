@@ -13,7 +13,7 @@ from grokmap.submit.job import Engine, Job
 def in_shards(
     engine: Callable[[Job], Engine], of: int, say: Callable[[str], None]
 ) -> Callable[[Session], None]:
-    """What trains a round in `of` shards by an engine, and unites them in the folder."""
+    """What trains a round in shards by an engine, and unites them in the folder."""
 
     def train(session: Session) -> None:
         path = session.path.absolute()

@@ -21,8 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from training import CASES, INTERVAL, Case, planned
 
-from grokmap.engine import cost, devices
+from grokmap.engine import cost
+from grokmap.engine.compiled import SLOTS, compile_system
 from grokmap.engine.records import Slots
+from grokmap.engine.settings import choose_settings
 from grokmap.models import KERNELS
 from grokmap.plan import PRECISIONS
 
@@ -57,12 +59,12 @@ def rate_of(case: Case, lanes: int, kernel: str, precision: str, chunk: int) -> 
     """(run-steps/s, seconds to compile) of chunks of so many steps."""
     runs = planned(case, lanes, precision=precision)
     system = runs[0].run.system
-    settings = devices.choose_settings(system, runs, lanes)._replace(kernel=kernel)
-    compiled = devices.compile_system(system, settings)
+    settings = choose_settings(system, runs, lanes)._replace(kernel=kernel)
+    compiled = compile_system(system, settings)
     state = cost.sample(compiled, settings, runs)
     records = max(1, chunk // INTERVAL)
-    never = np.zeros(devices.SLOTS, bool)
-    interval = np.full(devices.SLOTS, chunk // records, np.int32)
+    never = np.zeros(SLOTS, bool)
+    interval = np.full(SLOTS, chunk // records, np.int32)
     slots = Slots(interval, never, never, np.int32(records))
     steps, started, seconds = 0, 0.0, 0.0
     while seconds < SECONDS:

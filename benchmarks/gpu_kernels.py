@@ -17,7 +17,9 @@ from typing import Any
 import jax
 
 from grokmap import plan
-from grokmap.engine import devices, modelled
+from grokmap.engine import modelled
+from grokmap.engine.compiled import build_program, compile_system
+from grokmap.engine.settings import choose_settings
 from grokmap.engine.target import CARDS, Target, named_target
 from grokmap.models import KERNELS
 
@@ -30,12 +32,12 @@ def row(kernel: str, fraction: float, target: Target) -> dict[str, Any]:
     overrides = ["order_parameters=[]", f"train_fraction={fraction}"]
     runs = plan.plan_runs(plan.read_sweep("sweeps/alpha-lambda.toml", overrides))
     system, n_train = runs[0].run.system, runs[0].n_train
-    settings = devices.choose_settings(system, runs, lanes=1, target=target)
+    settings = choose_settings(system, runs, lanes=1, target=target)
     settings = settings._replace(kernel=kernel)
-    program = devices.build_program(system, settings)
+    program = build_program(system, settings)
     step = modelled.cost_of(program.step, program, settings)
     temporary = [
-        devices.compile_system(system, settings._replace(lanes=lanes))
+        compile_system(system, settings._replace(lanes=lanes))
         .chunk.memory_analysis()
         .temp_size_in_bytes
         for lanes in LANES

@@ -21,7 +21,9 @@ from training import SETTINGS
 
 from grokmap import plan
 from grokmap.engine import cost, devices
+from grokmap.engine.compiled import compile_system
 from grokmap.engine.records import n_records
+from grokmap.engine.settings import choose_settings
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.spec import Sweep
 
@@ -58,8 +60,8 @@ def shares(rate: cost.Rate, steps: int, runs: list[plan.Planned]) -> float:
 def measure(setting: str) -> dict[str, Any]:
     runs = planned(setting, all_names(), 1000)
     system = runs[0].run.system
-    settings = devices.choose_settings(system, runs)
-    compiled = devices.compile_system(system, settings)
+    settings = choose_settings(system, runs)
+    compiled = compile_system(system, settings)
     found = [cost.measure_rate(compiled, settings, runs) for _ in range(REPEATS)]
     rate = cost.Rate(
         float(np.median([r.step for r in found])),

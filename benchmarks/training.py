@@ -31,7 +31,9 @@ import numpy as np
 
 from grokmap import plan
 from grokmap.engine import cost, devices, execute
+from grokmap.engine.compiled import SLOTS, compile_system, compiler_options, on_lanes
 from grokmap.engine.records import Slots
+from grokmap.engine.settings import Settings, choose_settings
 from grokmap.engine.target import local_target
 from grokmap.spec import Sweep
 
@@ -102,12 +104,12 @@ def grokmap_rate(case: Case) -> Callable[[int], float]:
     """steps -> run-steps/s of the engine's own chunks."""
     runs = planned(case, jax.local_device_count())
     system = runs[0].run.system
-    settings = devices.choose_settings(system, runs)
-    compiled = devices.compile_system(system, settings)
+    settings = choose_settings(system, runs)
+    compiled = compile_system(system, settings)
     lanes = cost.sample(compiled, settings, runs)
 
     def chunk(lanes: Any, records: int, interval: int) -> Any:
-        shape = (settings.lanes, devices.SLOTS)
+        shape = (settings.lanes, SLOTS)
         never, n = np.zeros(shape, bool), np.full(settings.lanes, records, np.int32)
         slots = Slots(np.full(shape, interval, np.int32), never, never, n)
         lanes, rows = compiled.chunk(lanes, slots)
@@ -227,9 +229,9 @@ def matmul_rate(shape: tuple[int, int, int]) -> Callable[[], float]:
         return jax.lax.fori_loop(0, repeats, again, jnp.zeros((m, n)))
 
     target = local_target()
-    settings = devices.Settings(target, cores, 1, 1, "gather", False, "float32")
-    run = jax.jit(devices.on_lanes(products, settings))
-    run = run.lower(left, right).compile(devices.compiler_options(target))
+    settings = Settings(target, cores, 1, 1, "gather", False, "float32")
+    run = jax.jit(on_lanes(products, settings))
+    run = run.lower(left, right).compile(compiler_options(target))
     jax.block_until_ready(run(left, right))
 
     def rate() -> float:

@@ -22,7 +22,8 @@ from grokmap import plan
 from grokmap.classify import classify
 from grokmap.cli import main
 from grokmap.engine import devices, execute
-from grokmap.engine.train import Lane, Program, build
+from grokmap.engine.lane import Lane
+from grokmap.engine.train import Program, build
 from grokmap.order_parameters import Snapshot
 from grokmap.plan import read_sweep
 from grokmap.spec import Control, Sweep, System

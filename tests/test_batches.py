@@ -11,6 +11,7 @@ import pytest
 from conftest import SMALL, trajectories
 
 from grokmap.engine import train
+from grokmap.engine.lane import training_of
 from grokmap.errors import SpecError
 from grokmap.plan import expand, plan_runs, plan_table, read_sweep
 from grokmap.spec import Sweep
@@ -41,7 +42,7 @@ def rows_of_steps(n_steps: int, **keys: Any) -> tuple[np.ndarray, list[list[int]
     key, steps = jax.random.key(3), []
     for step in range(n_steps):
         lane = lane._replace(step=jnp.int32(step))
-        now = train._training(system, lane)
+        now = training_of(system, lane)
         step_key = jax.random.fold_in(key, step)
         lane, now = train._with_batch(system.batch_size, lane, now, step_key)
         steps.append(np.asarray(now.rows)[: int(now.n_train)].tolist())

@@ -14,6 +14,7 @@ from grokmap.engine import train
 from grokmap.models import one_layer
 from grokmap.order_parameters.learning import weight_norm
 from grokmap.spec import Control, System
+from grokmap.tasks import TASKS
 
 D, N, EXAMPLES, TRAIN = 6, 40, 60, 30
 
@@ -76,7 +77,7 @@ def test_fewer_neurons_are_the_whole_network(
 
 
 def test_fewer_neurons_only_where_that_is_exact() -> None:
-    shape = train.TASKS["quadratic_teacher"].shape(committee())
+    shape = TASKS["quadratic_teacher"].shape(committee())
     assert one_layer.is_compressed(committee(), shape)
     for changes in (
         {"optimizer": "adamw"},

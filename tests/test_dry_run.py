@@ -83,15 +83,15 @@ class Bench:
     def __init__(self, patch: pytest.MonkeyPatch, step: float) -> None:
         self.now, self.step, self.compiled = 0.0, step, list[int]()
         patch.setattr(meter, "time", SimpleNamespace(monotonic=lambda: self.now))
-        patch.setattr(meter.devices, "choose_settings", lambda *a: "settings")
-        patch.setattr(meter.devices, "compile_system", self.compile)
+        patch.setattr(meter, "choose_settings", lambda *a: "settings")
+        patch.setattr(meter, "fitting", self.compile)
         patch.setattr(meter.cost, "measured", self.measured)
         patch.setattr(meter.cost, "measured_alone", lambda *a: iter(()))
 
     def compile(self, system: System, settings: Any) -> Any:
         self.now += 5
         self.compiled.append(system.width)
-        return SimpleNamespace(seconds=5.0)
+        return SimpleNamespace(seconds=5.0), settings
 
     def measured(self, *arguments: Any) -> Iterator[tuple[str, float]]:
         for cost in ("step", "dense"):
@@ -122,7 +122,7 @@ def test_a_measurement_that_does_not_end_is_left_alone(
     ends, left = threading.Event(), []
     monkeypatch.setattr(dry_run, "LONGEST", 0.2)
     monkeypatch.setattr(dry_run, "_leave", lambda: left.append(True))
-    monkeypatch.setattr(meter.devices, "compile_system", lambda *a: ends.wait(60))
+    monkeypatch.setattr(meter, "fitting", lambda *a: ends.wait(60))
     started = time.monotonic()
     code, out, _ = command_line("sweep", "tiny.toml", "--dry-run")
     assert code == 0 and left == [True] and time.monotonic() - started < 30
@@ -139,7 +139,7 @@ def test_what_goes_wrong_in_measuring_is_told(
         raise SpecError("no such precision here")
 
     Path("tiny.toml").write_text(TINY)
-    monkeypatch.setattr(meter.devices, "choose_settings", refuses)
+    monkeypatch.setattr(meter, "choose_settings", refuses)
     code, out, err = command_line("sweep", "tiny.toml", "--dry-run")
     assert code == 2 and out == "" and "no such precision here" in err
 

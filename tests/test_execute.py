@@ -13,7 +13,8 @@ import pytest
 from conftest import ROOT, labelled, mostly_slow, small_sweep, trajectories
 
 from grokmap import plan
-from grokmap.engine import devices, execute
+from grokmap.engine import execute
+from grokmap.engine.settings import Settings, choose_settings
 from grokmap.errors import SpecError
 from grokmap.order_parameters import ORDER_PARAMETERS
 
@@ -27,9 +28,9 @@ def with_settings(
     sweep: Any, tuning: execute.Tuning = execute.Tuning(), **changes: Any
 ) -> pd.DataFrame:
     """Trajectories under settings that the platform would not choose itself."""
-    chosen = devices.choose_settings
+    chosen = choose_settings
 
-    def choose(*arguments: Any) -> devices.Settings:
+    def choose(*arguments: Any) -> Settings:
         return chosen(*arguments)._replace(**changes)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -53,26 +54,6 @@ def test_lanes_order_companions_and_chunk_length_change_nothing() -> None:
         assert trajectories(sweep, lanes=n, tuning=tuning).equals(one)
 
 
-@pytest.mark.slow
-def test_lanes_that_step_together_train_the_same_runs() -> None:
-    # A GPU's way: other sums, so only to rounding; records as exact as ever.
-    sweep = small_sweep(
-        **RUNS,
-        n_steps=None,
-        horizon=0.02,
-        min_steps=20,
-        max_steps=150,
-        seed="0,1,2",
-        order_parameters=("snr", "sharpness"),
-    )
-    apart = trajectories(sweep)
-    for lanes, steps in ((4, 7), (8, 2048)):
-        tuning = execute.Tuning(gpu_chunk_steps=steps)
-        how = {"together": True, "lanes": lanes, "kernel": "gather_product"}
-        together = with_settings(sweep, tuning, **how)
-        pd.testing.assert_frame_equal(together, apart, rtol=2e-3, atol=2e-4)
-
-
 @pytest.mark.parametrize(
     "kernel",
     mostly_slow(["one_hot", "gather_product", "grid"], ["gather_product", "grid"]),
@@ -94,9 +75,9 @@ from grokmap import plan
 sweep = small_sweep(alpha="0,0.3", seed="0,1,2", n_steps=60)
 trajectories(sweep, lanes=4).to_pickle(sys.argv[2])
 runs = plan.plan_runs(sweep)
-settings = devices.choose_settings(runs[0].run.system, runs, 4)
+settings = choose_settings(runs[0].run.system, runs, 4)
 for together in (False, True):
-    compiled = devices.compile_system(
+    compiled = compile_system(
         runs[0].run.system, settings._replace(together=together)
     )
     text = compiled.chunk.as_text() + compiled.refill.as_text()
@@ -293,29 +274,10 @@ def test_what_cannot_be_compiled_fails_once(monkeypatch: pytest.MonkeyPatch) -> 
     def fails(*arguments: Any) -> Any:
         raise RuntimeError("RESOURCE_EXHAUSTED: not even one lane")
 
-    monkeypatch.setattr(execute, "compile_system", fails)
+    monkeypatch.setattr(execute, "fitting", fails)
     planned = plan.plan_runs(small_sweep(seed="0,1,2"))
     (failed,) = execute.execute(planned)
     assert isinstance(failed, execute.Failed) and len(failed.runs) == 3
-
-
-@pytest.mark.slow
-def test_memory_is_linear_in_lanes() -> None:
-    # What `lanes_in_memory` extrapolates from two sizes.
-    run = plan.plan_runs(small_sweep(modulus=23, width=64))[0]
-    settings = devices.choose_settings(run.run.system, [run])
-    settings = settings._replace(together=True, kernel="one_hot", max_tiles=1)
-    cores = jax.local_device_count()
-    few = devices.FEW
-    sizes = (few, 2 * few, 3 * few, 6 * few)
-    used = [
-        devices.bytes_of_chunk(run.run.system, settings._replace(lanes=cores * n))
-        for n in sizes
-    ]
-    each = (used[1] - used[0]) / few
-    assert each > 23 * 23 * 64 * 4  # at least one activation of the whole table
-    for n, found in zip(sizes[2:], used[2:], strict=True):
-        assert found == pytest.approx(used[0] + (n - few) * each, rel=0.05)
 
 
 def test_progress_adds_up_to_the_run_steps() -> None:
@@ -350,11 +312,11 @@ def test_a_stop_keeps_the_runs_that_are_over() -> None:
 def test_settings_follow_from_all_runs_of_the_sweep() -> None:
     planned = plan.plan_runs(small_sweep(seed=tuple(range(9))))
     system = planned[0].run.system
-    settings = devices.choose_settings(system, planned)
+    settings = choose_settings(system, planned)
     assert settings.lanes == jax.local_device_count()
     assert settings.tile == 29 and settings.max_tiles == 1
     assert settings.kernel == "gather" and not settings.together
-    assert devices.choose_settings(system, planned, lanes=3).lanes % 2 == 0
+    assert choose_settings(system, planned, lanes=3).lanes % 2 == 0
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from grokmap.engine.lane import Lane, examples_of
 from grokmap.engine.records import Slots
-from grokmap.engine.train import Lane, Program, build, examples_of
+from grokmap.engine.train import Program, build
 from grokmap.spec import Control, System
 from grokmap.theory import lyu
 from grokmap.theory.ntk import kernel_regression

@@ -9,8 +9,9 @@ import pytest
 from conftest import mostly_slow, small_sweep, trajectories
 
 from grokmap import plan
+from grokmap.engine.lane import SPLIT
 from grokmap.engine.records import Slots
-from grokmap.engine.train import SPLIT, build
+from grokmap.engine.train import build
 from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Activation
 from grokmap.spec import System
 from grokmap.tasks.data import CLASSES

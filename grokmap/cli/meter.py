@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 
 from grokmap import plan
-from grokmap.engine import cost, devices
+from grokmap.engine import cost
+from grokmap.engine.compiled import fitting
 from grokmap.engine.estimate import Estimate, Measured, Work, costliest_first, estimate
 from grokmap.engine.records import n_records
+from grokmap.engine.settings import Settings, choose_settings
 from grokmap.plan import Planned
 from grokmap.spec import System
 from grokmap.spec.words import SYSTEM_SIZES
@@ -36,7 +38,7 @@ class Meter:
         self.systems = list(plan.by_system(missing).items())
         self.works = _works(self.systems)
         self.measured: dict[int, Measured] = {}
-        self.settings: dict[int, devices.Settings] = {}
+        self.settings: dict[int, Settings] = {}
         self.alone: tuple[int, dict[str, float]] = (0, {})
 
     def estimate(self) -> Estimate:
@@ -57,8 +59,8 @@ class Meter:
         for rank, place in enumerate(costliest_first(self.works)):
             system, runs = self.systems[place]
             print(f"grokmap: measuring {named(system)}", file=sys.stderr)
-            settings = devices.choose_settings(system, runs, self.lanes)
-            compiled = devices.compile_system(system, settings)
+            chosen = choose_settings(system, runs, self.lanes)
+            compiled, settings = fitting(system, chosen)
             self.settings[place] = settings
             each: dict[str, float] = {}
             for name, seconds in cost.measured(compiled, settings, runs):

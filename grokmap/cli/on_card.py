@@ -10,8 +10,8 @@ from grokmap.cli.events import human_bytes, print_event
 from grokmap.cli.meter import named, work_of
 from grokmap.cli.sweep import Given, resolved
 from grokmap.durations import human_time
-from grokmap.engine import devices
 from grokmap.engine.modelled import Modelled, modelled
+from grokmap.engine.settings import choose_settings
 from grokmap.engine.target import CARDS, named_target
 from grokmap.errors import short
 from grokmap.session import planned_in
@@ -26,7 +26,7 @@ def dry_run_on(given: Given, card: str) -> int:
     for system, runs in plan.by_system(planned_in(path, sweep)).items():
         name = named(system)
         print(f"grokmap: compiling {name} for {target.kind}", file=sys.stderr)
-        settings = devices.choose_settings(system, runs, lanes=1, target=target)
+        settings = choose_settings(system, runs, target=target)
         try:
             work = work_of(system, runs, weights=0)  # which the model does not need
             facts = _facts(modelled(system, settings, work, CARDS[card]))
@@ -78,9 +78,7 @@ def _print(report: dict[str, Any]) -> None:
         if "problem" in row:
             print(f"{row['system']}: does not compile: {row['problem']}")
     print("compiled: lanes that fit, memory a lane, GFLOP and MiB moved a lane-step")
-    print("modelled: hours on one card, all lanes busy, and the share of records, each")
-    print("  lane measured when it is due (lanes that step together are all measured")
-    print("  when one of them is: the engine takes longer)")
+    print("modelled: hours on one card, all lanes busy, and the share of records")
     print(f"modelled time {human_time(report['modelled_seconds'])}, without compiling")
 
 

@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokmap.engine.devices import SLOTS, Compiled, Settings, build_program, on_lanes
-from grokmap.engine.execute import fill_lanes, refill
-from grokmap.engine.records import Slots
+from grokmap.engine.compiled import GROUPS, SLOTS, Compiled, build_program, on_lanes
+from grokmap.engine.filling import fill_lanes, refill
+from grokmap.engine.records import Groups, Slots
 from grokmap.engine.schedule import RunState
+from grokmap.engine.settings import SHARE, Settings
 from grokmap.engine.train import build, names_by_cost
 from grokmap.plan import Planned
 from grokmap.spec import Control, System
@@ -64,7 +65,8 @@ def measured(
     def seconds_a_record(interval: int) -> float:
         few = seconds_of_chunk(interval, RECORDS)
         # Enough records that the overhead of a call does not show.
-        records = min(SLOTS, max(RECORDS, int(RECORDS * ENOUGH / few)))
+        most = GROUPS // (SHARE + 1) if settings.together else SLOTS
+        records = min(most, max(RECORDS, int(RECORDS * ENOUGH / few)))
         repeats = 3 if few < SLOW else 1
         times = [seconds_of_chunk(interval, records) for _ in range(repeats)]
         return min(times) / records / settings.lanes
@@ -82,7 +84,7 @@ def measured(
 def _measurements(system: System, settings: Settings) -> dict[str, Any]:
     """By cost class but the dense: the compiled function that measures all lanes."""
     return {
-        cost: jax.jit(on_lanes(function, settings))
+        cost: jax.jit(on_lanes(function, settings, at_once=settings.group))
         for cost, function in build_program(system, settings).measure.items()
         if cost != "dense"
     }
@@ -123,18 +125,29 @@ def sample(compiled: Compiled, settings: Settings, runs: Sequence[Planned]) -> A
     queue = deque(largest[i % len(runs)] for i in range(settings.lanes))
     states: list[RunState | None] = [None] * settings.lanes
     fresh = fill_lanes(compiled, states, queue)
-    return refill(compiled, compiled.empty(), states, fresh)
+    return refill(compiled, settings, compiled.empty(), states, fresh)
 
 
-def _slots(settings: Settings, interval: int, records: int) -> Slots:
-    lanes = () if settings.together else (settings.lanes,)
-    never = np.zeros((*lanes, SLOTS), bool)
-    return Slots(
-        interval=np.full((*lanes, SLOTS), interval, np.int32),
-        cheap=never,
-        expensive=never,
-        n=np.full(lanes, records, np.int32),
-    )
+def _slots(settings: Settings, interval: int, records: int) -> Slots | Groups:
+    """So many records of every lane, evenly spaced."""
+    if settings.together:
+        return _groups(settings, interval, records)
+    never = np.zeros((settings.lanes, SLOTS), bool)
+    steps = np.full((settings.lanes, SLOTS), interval, np.int32)
+    return Slots(steps, never, never, np.full(settings.lanes, records, np.int32))
+
+
+def _groups(settings: Settings, interval: int, records: int) -> Groups:
+    size, n_devices = settings.group, settings.target.n_devices
+    each = -(-settings.of_device // size)
+    steps = np.zeros(GROUPS, np.int32)
+    steps[::each] = interval
+    places = np.minimum(np.arange(each * size), settings.of_device - 1)
+    lanes = np.resize(places.reshape(each, size), (GROUPS, size)).astype(np.int32)
+    n = np.int32(each * min(records, GROUPS // each))
+    never = np.zeros(GROUPS, bool)
+    groups = Groups(steps, lanes, never, never, n)
+    return Groups(*(np.stack([part] * n_devices) for part in groups))
 
 
 def seconds_of(call: Callable[[], Any], repeats: int = 3) -> float:

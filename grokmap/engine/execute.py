@@ -18,23 +18,23 @@ import numpy as np
 import numpy.typing as npt
 
 from grokmap import plan
-from grokmap.engine.devices import (
-    SLOTS,
-    Compiled,
-    Settings,
-    choose_settings,
-    compile_system,
-    made_by_of,
-    whole_devices,
+from grokmap.engine.compiled import GROUPS, SLOTS, Compiled, fitting
+from grokmap.engine.filling import fill_lanes, keep, refill, resume
+from grokmap.engine.schedule import (
+    Due,
+    Kept,
+    RunState,
+    Trajectory,
+    aligned,
+    groups_of,
+    slots_of,
+    steps_alike,
 )
-from grokmap.engine.records import Slots
-from grokmap.engine.schedule import Kept, RunState, Trajectory, slots_of, steps_alike
+from grokmap.engine.settings import Settings, choose_settings, whole_devices
 from grokmap.errors import GrokmapError
 from grokmap.plan import Planned
-from grokmap.spec import Control, System
+from grokmap.spec import System
 
-# Fields of a `Lane` that steps change: only these are kept in a checkpoint.
-TRAINED = ("params", "opt_state", "step", "diverged_step")
 # Seconds between two checkpoints of the runs in training.
 KEEP_SECONDS = 120.0
 
@@ -171,8 +171,7 @@ def _execute_system(
     while queue.waiting:
         queue.training.clear()
         try:
-            settings = settings or choose()
-            compiled = compile_system(system, settings)
+            compiled, settings = fitting(system, settings or choose())
             return (yield from _train(compiled, settings, queue, hooks, tuning))
         except GrokmapError:
             raise  # such as a full disk: no outcome of these runs
@@ -212,8 +211,8 @@ def _train(
         fresh = fill_lanes(compiled, states, queue.waiting)
         # Before anything can fail: a run is waiting, in training or over at all times.
         queue.training[:] = [state.planned for state in states if state]
-        lanes = refill(compiled, lanes, states, fresh)
-        lanes = resume(settings, lanes, states, fresh, hooks)
+        lanes = refill(compiled, settings, lanes, states, fresh)
+        lanes = resume(settings, lanes, states, fresh, hooks.kept, hooks.refused)
         stop = not queue.training or hooks.should_stop()
         now = time.monotonic()
         due = stop or now - last_kept > hooks.keep_seconds
@@ -233,100 +232,6 @@ def _train(
         hooks.on_progress(progress)
 
 
-def fill_lanes(
-    compiled: Compiled, states: list[RunState | None], queue: deque[Planned]
-) -> list[int]:
-    """Gives the free lanes to the next runs of the queue; returns their places."""
-    fresh = [i for i, state in enumerate(states) if state is None][: len(queue)]
-    for i in fresh:
-        states[i] = RunState(queue.popleft(), compiled.names)
-    return fresh
-
-
-def refill(
-    compiled: Compiled, lanes: Any, states: Sequence[RunState | None], fresh: list[int]
-) -> Any:
-    """Initialises the lanes that were just given a run."""
-    return compiled.refill(lanes, *_inputs(states, fresh)) if fresh else lanes
-
-
-def keep(
-    settings: Settings, lanes: Any, states: Sequence[RunState | None]
-) -> list[Kept]:
-    """The runs of these lanes as they stand."""
-    if not any(states):
-        return []
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(_trained_part(lanes))]
-    made_by = made_by_of(settings)
-    return [
-        state.keep(tuple(leaf[i].copy() for leaf in leaves), made_by)
-        for i, state in enumerate(states)
-        if state and state.step
-    ]
-
-
-def _trained_part(lanes: Any) -> dict[str, Any]:
-    """The fields of lanes that a step changes; `init` computes the others again."""
-    return {name: getattr(lanes, name) for name in TRAINED}
-
-
-def resume(
-    settings: Settings,
-    lanes: Any,
-    states: Sequence[RunState | None],
-    fresh: list[int],
-    hooks: Hooks,
-) -> Any:
-    """`lanes`, with the kept state restored in those that were just given a run.
-
-    lanes: initialised, see `refill`: what no step changes is not kept.
-
-    Runs kept under other settings, by other versions or on another device start again:
-    continued, their numbers would be reproducible under neither.
-    """
-    leaves, tree = jax.tree.flatten(_trained_part(lanes))
-    shapes = [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-    restored: dict[int, tuple[npt.NDArray[Any], ...]] = {}
-    for i in fresh:
-        state = states[i]
-        kept = hooks.kept(state.planned.run.run_id) if state else None
-        if state is None or kept is None:
-            continue
-        same = [(leaf.shape, leaf.dtype) for leaf in kept.state] == shapes
-        if kept.made_by != made_by_of(settings):
-            hooks.refused("settings, versions or a device that differ from today's")
-        elif same and state.resume(kept):
-            restored[i] = kept.state
-        else:
-            hooks.refused("records or weights that do not fit")
-    if not restored:
-        return lanes
-    hosts = [np.array(leaf) for leaf in leaves]
-    for i, kept_leaves in restored.items():
-        for host, leaf in zip(hosts, kept_leaves, strict=True):
-            host[i] = leaf
-    put = [
-        jax.device_put(host, leaf.sharding)
-        for host, leaf in zip(hosts, leaves, strict=True)
-    ]
-    return lanes._replace(**jax.tree.unflatten(tree, put))
-
-
-def _inputs(states: Sequence[RunState | None], fresh: list[int]) -> tuple[Any, ...]:
-    """Arguments of `refill`; a lane without a run is given a run that never steps."""
-    some = next(state for state in states if state).planned
-    runs = [state.planned if state else some for state in states]
-    is_fresh = np.zeros(len(states), bool)
-    is_fresh[fresh] = True
-    controls: Any = np.array([run.run.control for run in runs], np.float32)
-    return (
-        is_fresh,
-        Control(*controls.T),
-        np.array([run.n_train for run in runs], np.int32),
-        np.array([run.run.seed for run in runs], np.uint32),
-    )
-
-
 def _run_chunk(
     compiled: Compiled,
     settings: Settings,
@@ -336,9 +241,8 @@ def _run_chunk(
 ) -> tuple[Any, list[tuple[RunState, Trajectory]], Progress]:
     """One chunk of all lanes; those whose run is over are free again."""
     started = time.perf_counter()
-    slots = _slots(settings, states, tuning)
-    stacked = slots[0] if settings.together else jax.tree.map(_stack, *slots)
-    lanes, records = compiled.chunk(lanes, stacked)
+    slots, due = plan_chunk(settings, states, budgets_of(settings, states, tuning))
+    lanes, records = compiled.chunk(lanes, slots)
     rows, diverged = np.asarray(records), np.asarray(lanes.diverged_step)
     seconds = time.perf_counter() - started
     over: list[tuple[RunState, Trajectory]] = []
@@ -348,10 +252,8 @@ def _run_chunk(
     for i, state in enumerate(states):
         if state is None:
             continue
-        lane_slots = slots[0 if settings.together else i]
         state.seconds += seconds / len(busy)
-        offsets = np.cumsum(lane_slots.interval[: lane_slots.n], dtype=np.int64)
-        run_steps += state.take(offsets, rows[i, : lane_slots.n])
+        run_steps += state.take(due[i], rows[row_of(settings, i)])
         trajectory = state.outcome(int(diverged[i]))
         if trajectory:
             over.append((state, trajectory))
@@ -364,25 +266,44 @@ def _run_chunk(
         filter(None, ended), keep(settings, lanes, ended), strict=True
     ):
         state.end = end
-    longest = max(int(lane_slots.interval.sum()) for lane_slots in slots)
+    longest = max(of_lane.length for of_lane in due)
     return lanes, over, Progress(run_steps, longest * len(states), spared)
+
+
+def budgets_of(
+    settings: Settings, states: Sequence[RunState | None], tuning: Tuning
+) -> list[int]:
+    """Steps of a chunk, for each lane."""
+    if not settings.together:
+        return steps_alike(states, tuning.cpu_chunk_flops, tuning.cpu_least_flops)
+    return [aligned(states, tuning.gpu_chunk_steps)] * len(states)
+
+
+def plan_chunk(
+    settings: Settings, states: Sequence[RunState | None], budgets: Sequence[int]
+) -> tuple[Any, list[Due]]:
+    """What a chunk of at most so many steps records, for the program and by lane."""
+    if not settings.together:
+        pairs = zip(states, budgets, strict=True)
+        slots, each = zip(*[slots_of(s, b, SLOTS) for s, b in pairs], strict=True)
+        return jax.tree.map(_stack, *slots), list(each)
+    least = min(b for b, state in zip(budgets, states, strict=True) if state)
+    groups, due = [], []
+    for start in range(0, settings.lanes, settings.of_device):
+        mine = states[start : start + settings.of_device]
+        of_device, of_lanes = groups_of(mine, least, GROUPS, settings.group)
+        groups.append(of_device)
+        due += of_lanes
+    return jax.tree.map(_stack, *groups), due
 
 
 def _stack(*parts: Any) -> Any:
     return np.stack(parts)
 
 
-def _slots(
-    settings: Settings, states: Sequence[RunState | None], tuning: Tuning
-) -> list[Slots]:
-    """One for all lanes if they step together, else one a lane."""
-    if settings.together:
-        return [slots_of([s for s in states if s], tuning.gpu_chunk_steps, SLOTS)]
-    budgets = steps_alike(states, tuning.cpu_chunk_flops, tuning.cpu_least_flops)
-    return [
-        slots_of([state] if state else [], budget, SLOTS)
-        for state, budget in zip(states, budgets, strict=True)
-    ]
+def row_of(settings: Settings, lane: int) -> int:
+    """Where a lane's records stand along the first axis of a chunk's."""
+    return lane // settings.of_device if settings.together else lane
 
 
 def _done(over: list[tuple[RunState, Trajectory]], settings: Settings) -> Done:

@@ -30,7 +30,7 @@ from grokmap.tasks import TASKS, Data, probe, similarity
 class Training(NamedTuple):
     """What a run's outputs and training loss are made of beside the weights.
 
-    rows, n_train, train, offset: as in `train.Lane`; data: the examples of the run;
+    rows, n_train, train, offset: as in `lane.Lane`; data: the examples of the run;
     dropout: share of hidden neurons that a step silences.
     """
 

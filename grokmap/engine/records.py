@@ -50,7 +50,7 @@ NEVER = -1  # `diverged_step` of a run that has not diverged
 
 
 class Slots(NamedTuple):
-    """When a chunk records: [R] arrays of which the first n count.
+    """When a chunk records one lane: [R] arrays of which the first n count.
 
     interval: steps from the record before; cheap, expensive: what is due beside the
     dense.
@@ -58,6 +58,22 @@ class Slots(NamedTuple):
     """
 
     interval: Any
+    cheap: Any
+    expensive: Any
+    n: Any
+
+
+class Groups(NamedTuple):
+    """When a chunk measures which of the lanes that step together, group by group.
+
+    Arrays of G groups of which the first n count. interval: [G] steps since the group
+    before, 0 where several stand at the same step; lanes: [G, K] the places of the
+    lanes that are measured; cheap, expensive: [G] what is due of one of them beside the
+    dense.
+    """
+
+    interval: Any
+    lanes: Any
     cheap: Any
     expensive: Any
     n: Any

@@ -13,20 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from grokmap.engine.devices import (
-    SLOTS,
-    Compiled,
-    Settings,
-    choose_settings,
-    compile_system,
-    platform,
-    prepared,
-)
-from grokmap.engine.execute import Tuning, fill_lanes, refill
+from grokmap.engine.compiled import Compiled, compile_system
+from grokmap.engine.devices import platform, prepared
+from grokmap.engine.execute import Tuning, budgets_of, plan_chunk, row_of
+from grokmap.engine.filling import fill_lanes, refill
+from grokmap.engine.lane import examples_of
 from grokmap.engine.network import build_network, module_of
-from grokmap.engine.records import Slots
-from grokmap.engine.schedule import RunState, slots_of, steps_alike
-from grokmap.engine.train import build, examples_of
+from grokmap.engine.schedule import RunState
+from grokmap.engine.settings import Settings, choose_settings
+from grokmap.engine.train import build
 from grokmap.errors import SpecError
 from grokmap.models import Scale
 from grokmap.plan import Planned, by_system, effective_precision, scale_at
@@ -107,7 +102,9 @@ def _train_group(
     """As many runs of the queue as there are lanes, side by side."""
     states: list[RunState | None] = [None] * settings.lanes
     lanes = compiled.empty()
-    lanes = refill(compiled, lanes, states, fill_lanes(compiled, states, queue))
+    lanes = refill(
+        compiled, settings, lanes, states, fill_lanes(compiled, states, queue)
+    )
     left = [
         deque(sorted(set(wanted[state.planned.run.run_id]))) if state else deque[int]()
         for state in states
@@ -117,21 +114,15 @@ def _train_group(
         busy = [state if left[i] else None for i, state in enumerate(states)]
         if not any(busy):
             return
-        slots = _slots_to(
+        budgets = _budgets_to(
             settings, busy, [steps[0] if steps else 0 for steps in left], tuning
         )
-        stacked = slots[0] if settings.together else jax.tree.map(_stack, *slots)
-        lanes, records = compiled.chunk(lanes, stacked)
+        slots, due = plan_chunk(settings, busy, budgets)
+        lanes, records = compiled.chunk(lanes, slots)
         rows = np.asarray(records)
         for i, state in enumerate(busy):
-            slot = slots[0 if settings.together else i]
             if state:
-                stops = np.cumsum(slot.interval[: slot.n], dtype=np.int64)
-                state.take(stops, rows[i, : slot.n])
-
-
-def _stack(*parts: Any) -> Any:
-    return np.stack(parts)
+                state.take(due[i], rows[row_of(settings, i)])
 
 
 def _reached(
@@ -152,22 +143,17 @@ def _reached(
             )
 
 
-def _slots_to(
+def _budgets_to(
     settings: Settings,
     busy: Sequence[RunState | None],
     targets: Sequence[int],
     tuning: Tuning,
-) -> list[Slots]:
-    """Slots that end no lane's chunk beyond the next step wanted of it."""
-    rest = [t - s.step if s else 0 for s, t in zip(busy, targets, strict=True)]
-    if settings.together:
-        steps = min(r for r, s in zip(rest, busy, strict=True) if s)
-        budget = min(steps, tuning.gpu_chunk_steps)
-        return [slots_of([s for s in busy if s], budget, SLOTS)]
-    alike = steps_alike(busy, tuning.cpu_chunk_flops, tuning.cpu_least_flops)
+) -> list[int]:
+    """Steps of a chunk that ends no lane's beyond the next step wanted of it."""
+    most = budgets_of(settings, busy, tuning)
     return [
-        slots_of([s] if s else [], min(a, r), SLOTS)
-        for s, a, r in zip(busy, alike, rest, strict=True)
+        min(steps, target - state.step) if state else 0
+        for steps, state, target in zip(most, busy, targets, strict=True)
     ]
 
 

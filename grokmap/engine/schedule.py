@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grokmap.classify import CRITERIA, over_at
-from grokmap.engine.records import NEVER, Slots, record_grid, recorded
+from grokmap.engine.records import NEVER, Groups, Slots, record_grid, recorded
 from grokmap.plan import Planned
 
 Floats = npt.NDArray[np.float32]
@@ -47,6 +47,18 @@ class Kept(NamedTuple):
     state: tuple[npt.NDArray[Any], ...]
     made_by: str
     seconds: float
+
+
+class Due(NamedTuple):
+    """What a chunk records of one lane.
+
+    offsets: [r] steps from the chunk's start, rising; rows: where the records of these
+    stand in the chunk's own, as indices; length: steps of the chunk.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    rows: tuple[Any, ...]
+    length: int
 
 
 @dataclass
@@ -119,18 +131,19 @@ class RunState:
         within = np.searchsorted(self.steps, self.step + budget, side="right")
         return np.arange(self.taken, within)
 
-    def take(self, stops: npt.NDArray[np.int64], rows: Floats) -> int:
+    def take(self, due: Due, records: Floats) -> int:
         """Appends this run's records of a chunk; returns the steps that it needed.
 
-        stops: [R] steps from the chunk's start; rows: [R, columns].
+        records: of the whole chunk.
         """
-        at = self.step + stops
-        end = min(int(at[-1]), self.planned.n_steps)
+        at = self.step + due.offsets
+        end = min(self.step + due.length, self.planned.n_steps)
         taken = self.taken + int(np.sum(self.steps[self.taken :] <= end))
         wanted = slice(self.taken, taken)
-        run_rows = rows[np.searchsorted(at, self.steps[wanted])]
+        run_rows = records[due.rows][np.searchsorted(at, self.steps[wanted])]
         self.values.append(self._only_due(run_rows, wanted))
-        trained, self.step, self.taken = end - self.step, int(at[-1]), taken
+        trained = end - self.step
+        self.step, self.taken = self.step + due.length, taken
         return trained
 
     def outcome(self, diverged_step: int) -> Trajectory | None:
@@ -171,27 +184,109 @@ def _cut_at_divergence(
     )
 
 
-def slots_of(states: Sequence[RunState], budget: int, n_slots: int) -> Slots:
-    """Slots of lanes that step together: wherever one of them is recorded.
-
-    The chunk lasts `budget` steps, or until `n_slots` records or the last run's end.
-    """
+def slots_of(state: RunState | None, budget: int, n_slots: int) -> tuple[Slots, Due]:
+    """Slots of one lane for `budget` steps, or until `n_slots` records or its end."""
     interval = np.zeros(n_slots, np.int32)
     due = np.zeros((2, n_slots), bool)
-    if not states:
-        return Slots(interval, due[0], due[1], np.int32(0))
-    left = max(state.planned.n_steps - state.step for state in states)
-    length = min(budget, left)
-    places = [state.stops(length) for state in states]
-    run_offsets = [s.steps[at] - s.step for s, at in zip(states, places, strict=True)]
-    offsets = np.unique(np.concatenate([*run_offsets, [length]]))[:n_slots]
-    for state, at, offset in zip(states, places, run_offsets, strict=True):
-        inside = offset <= offsets[-1]
-        slot = np.searchsorted(offsets, offset[inside])
-        due[0, slot] |= state.due.cheap[at[inside]]
-        due[1, slot] |= state.due.expensive[at[inside]]
+    if state is None:
+        return Slots(interval, due[0], due[1], np.int32(0)), NOTHING
+    length = min(budget, state.planned.n_steps - state.step)
+    places = state.stops(length)[:n_slots]
+    offsets = np.unique(np.append(state.steps[places] - state.step, length))[:n_slots]
+    due[:, : len(places)] = state.due.cheap[places], state.due.expensive[places]
     interval[: len(offsets)] = np.diff(offsets, prepend=0)
-    return Slots(interval, due[0], due[1], np.int32(len(offsets)))
+    rows = (slice(len(offsets)),)
+    due_of = Due(offsets.astype(np.int64), rows, int(offsets[-1]))
+    return Slots(interval, due[0], due[1], np.int32(len(offsets))), due_of
+
+
+NOTHING = Due(np.empty(0, np.int64), (slice(0),), 0)
+
+
+def aligned(states: Sequence[RunState | None], steps: int) -> int:
+    """Steps until the first run has done a multiple of `steps`.
+
+    Chunks that end there let runs start at multiples of `steps`; most of their records,
+    at powers of two from their start, then fall on the same steps.
+    """
+    return steps - next((state.step for state in states if state), 0) % steps
+
+
+def groups_of(
+    states: Sequence[RunState | None], budget: int, n_groups: int, size: int
+) -> tuple[Groups, list[Due]]:
+    """Groups of those lanes of a device that are due, `size` at a time, for lanes that
+    step together; and what they record of each lane.
+
+    The chunk lasts `budget` steps, or until all groups but one are full, or all runs at
+    their end.
+    """
+    interval = np.zeros(n_groups, np.int32)
+    lanes = np.zeros((n_groups, size), np.int32)
+    flags = np.zeros((2, n_groups), bool)
+    busy = [(i, state) for i, state in enumerate(states) if state]
+    if not busy:
+        nothing = Groups(interval, lanes, flags[0], flags[1], np.int32(0))
+        return nothing, [NOTHING] * len(states)
+    length = min(budget, max(s.planned.n_steps - s.step for _, s in busy))
+    lane, offset, due = _due_within(busy, length)
+    steps, first, count = np.unique(offset, return_index=True, return_counts=True)
+    ends = np.cumsum(-(-count // size))
+    whole = int(np.searchsorted(ends, n_groups - 1, side="right"))
+    if whole < len(steps):
+        length = int(steps[whole - 1])
+    n_due = int(np.sum(count[:whole]))
+    lane, offset, due = lane[:n_due], offset[:n_due], due[:, :n_due]
+    starts = np.append(0, ends)[:whole]
+    step_of = np.repeat(np.arange(whole), count[:whole])
+    rank = np.arange(n_due) - first[step_of]
+    group, place = starts[step_of] + rank // size, rank % size
+    lanes[group, place] = lane
+    for flag, is_due in zip(flags, due, strict=True):
+        flag[group[is_due]] = True
+    at, stops = starts, steps[:whole]
+    if not whole or stops[-1] < length:  # one more, to train to the chunk's end
+        at = np.append(at, ends[whole - 1] if whole else 0)
+        stops = np.append(stops, length)
+    interval[at] = np.diff(stops, prepend=0)
+    n = np.int32(max(at[-1] + 1, ends[whole - 1] if whole else 0))
+    parts = _by_lane(lane, offset, group, place, len(states), length)
+    return Groups(interval, lanes, flags[0], flags[1], n), parts
+
+
+def _due_within(
+    busy: Sequence[tuple[int, RunState]], length: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Each record due within `length` steps: [r] its lane, [r] its steps from now, [2,
+    r] what is due beside the dense.
+
+    In the order of steps; at each, those with most to measure first, so that they share
+    a group.
+    """
+    places = [state.stops(length) for _, state in busy]
+    counts = [len(at) for at in places]
+    pairs = list(zip(busy, places, strict=True))
+    lane = np.repeat([i for i, _ in busy], counts)
+    offset = np.concatenate([s.steps[at] - s.step for (_, s), at in pairs])
+    cheap = np.concatenate([s.due.cheap[at] for (_, s), at in pairs])
+    expensive = np.concatenate([s.due.expensive[at] for (_, s), at in pairs])
+    order = np.lexsort((~cheap, ~expensive, offset))
+    return lane[order], offset[order], np.stack([cheap, expensive])[:, order]
+
+
+def _by_lane(
+    lane: npt.NDArray[Any],
+    offset: npt.NDArray[Any],
+    group: npt.NDArray[Any],
+    place: npt.NDArray[Any],
+    n_lanes: int,
+    length: int,
+) -> list[Due]:
+    """What is recorded of each lane, out of all records in the order of steps."""
+    order = np.argsort(lane, kind="stable")
+    ends = np.searchsorted(lane[order], np.arange(1, n_lanes))
+    parts = [np.split(x[order], ends) for x in (offset, group, place)]
+    return [Due(o, (g, p), length) for o, g, p in zip(*parts, strict=True)]
 
 
 def steps_alike(

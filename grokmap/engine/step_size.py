@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from grokmap.engine.train import Lane, Program, build
+from grokmap.engine.lane import Lane
+from grokmap.engine.train import Program, build
 from grokmap.optimizers import gd_rates
 from grokmap.order_parameters.curvature import largest_eigenvalue
 from grokmap.plan import expand, scale_at

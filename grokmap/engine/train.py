@@ -1,6 +1,6 @@
-"""Init, step, record: the whole training of one run as pure functions of a system.
+"""Step and record: the whole training of one run as pure functions of a system.
 
-Nothing here knows of lanes, devices or files: `execute` vmaps `init` and `chunk`.
+Nothing here knows of devices or files: `devices` maps these functions over lanes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 
 from grokmap import order_parameters as op
-from grokmap.engine.network import Functions, Training, build_network, is_finite
-from grokmap.engine.records import NEVER, Slots
+from grokmap.engine.lane import EPOCHS, STEPS, Lane, Setup, init, training_of
+from grokmap.engine.network import Training, build_network, is_finite
+from grokmap.engine.records import NEVER, Groups, Slots
 from grokmap.models import MODELS, Scale
 from grokmap.optimizers import (
     OPTIMIZERS,
@@ -24,51 +26,22 @@ from grokmap.optimizers import (
     noise_like,
     without_own_direction,
 )
-from grokmap.plan import effective_precision, scale_at, steps_of_epoch
+from grokmap.plan import effective_precision, steps_of_epoch
 from grokmap.spec import Control, System, weight_decay_at
-from grokmap.tasks import TASKS, Data
+from grokmap.tasks import TASKS
 
-# Purposes folded into a run's own key.
-SPLIT, INIT, EXAMPLES, LABELS, STEPS, EPOCHS = range(6)
-
-
-class Lane(NamedTuple):
-    """Everything of one run in training.
-
-    seed: of the run: examples, split, initial weights, noise.
-    step: steps trained so far.
-    rows: [m] example indices in the order of the run's own split, its n_train training
-      examples first, repeated at the end to fill the last tile.
-    train: [n] which examples of the table are training examples.
-    offset: [n, C] initial outputs by example, if the system is centred.
-    initial_kernel: [k, k] tangent kernel at step 0, if an order parameter needs it.
-    initial_params: the weights at step 0, likewise.
-    epoch: [m] the training examples in the order of this epoch, which batches without
-      replacement go through; what stands behind them is not used.
-    diverged_step: first step whose gradient is not finite, else NEVER.
-    """
-
-    params: Any
-    opt_state: Any
-    step: jax.Array
-    diverged_step: jax.Array
-    control: Control
-    seed: jax.Array
-    rows: jax.Array
-    n_train: jax.Array
-    train: jax.Array
-    offset: jax.Array | None
-    initial_kernel: jax.Array | None
-    initial_params: Any
-    epoch: jax.Array | None
+# Steps of a block that follow each other without a loop, one launch on a GPU.
+UNROLLED = 4
 
 
 class Program(NamedTuple):
-    """The pure functions of one system, for one lane.
+    """The pure functions of one system, for one lane but for `chunk_together`.
 
     init: (control, n_train, seed) -> lane
     chunk: (lane, slots) -> (lane, [R, M]); trains from record to record. Columns are
       those of `names`, cost class after cost class; NaN where not due.
+    chunk_together: (lanes, groups) -> (lanes, [G, K, M]); the same of lanes that step
+      together, a row for each lane of a group.
     step: lane -> lane, one step of training alone.
     snapshot: lane -> what order parameters look at.
     measure: for each cost class in use, lane -> its quantities now.
@@ -77,6 +50,7 @@ class Program(NamedTuple):
 
     init: Callable[..., Lane]
     chunk: Callable[..., tuple[Lane, jax.Array]]
+    chunk_together: Callable[..., tuple[Lane, jax.Array]]
     step: Callable[..., Lane]
     snapshot: Callable[..., op.Snapshot]
     measure: dict[str, Callable[..., jax.Array]]
@@ -92,18 +66,6 @@ def names_by_cost(order_parameters: tuple[str, ...]) -> dict[str, tuple[str, ...
     return names
 
 
-class Setup(NamedTuple):
-    """What all functions of one program share, none of it traced.
-
-    functions: of the network. names: as in `Program`. n_rows: of `Lane.rows`.
-    """
-
-    system: System
-    functions: Functions
-    names: dict[str, tuple[str, ...]]
-    n_rows: int
-
-
 def build(
     system: System,
     *,
@@ -111,6 +73,7 @@ def build(
     max_tiles: int,
     kernel: str = "gather",
     platform: str = "cpu",
+    block: int = 1,
 ) -> Program:
     """The training program of a system.
 
@@ -120,12 +83,14 @@ def build(
       max_tiles: most tiles of a lane; 1: no loop.
       kernel: how the first layer is computed in training (`models.KERNELS`).
       platform: for which the precision of matrix products is chosen.
+      block: steps after which a loop over steps asks whether to go on.
     """
     setup = Setup(
         system=system,
         functions=build_network(system, tile=tile, max_tiles=max_tiles, kernel=kernel),
         names=names_by_cost(system.order_parameters),
         n_rows=max(TASKS[system.task].shape(system).n_examples, tile * max_tiles),
+        block=block,
     )
     precision = effective_precision(system.precision, platform)
 
@@ -133,8 +98,9 @@ def build(
         return _with_precision(partial(function, setup, *arguments), precision)
 
     return Program(
-        bound(_init),
+        bound(init),
         bound(_chunk),
+        bound(_chunk_together),
         bound(_one_step),
         bound(_snapshot),
         {cost: bound(_measure, cost) for cost in setup.names},
@@ -150,83 +116,50 @@ def _with_precision(function: Callable[..., Any], precision: str) -> Callable[..
     return traced
 
 
-def _init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
-    system, functions = setup.system, setup.functions
-    key = jax.random.key(seed)
-    order = _order_of_examples(system, key)
-    in_train = jnp.arange(len(order)) < n_train
-    scale = scale_at(system, control)
-    params = functions.init(jax.random.fold_in(key, INIT), scale)
-    lane = Lane(
-        params=params,
-        opt_state=OPTIMIZERS[system.optimizer].init(params),
-        step=jnp.int32(0),
-        diverged_step=jnp.int32(NEVER),
-        control=control,
-        seed=seed,
-        rows=jnp.resize(order, (setup.n_rows,)),
-        n_train=n_train,
-        train=jnp.zeros(len(order), bool).at[order].set(in_train),
-        offset=None,
-        initial_kernel=None,
-        initial_params=None,
-        epoch=None if system.batch_replacement else jnp.zeros(setup.n_rows, jnp.int32),
-    )
-    if system.center:
-        now = _training(system, lane)
-        lane = lane._replace(offset=functions.on_table(params, now).logits)
-    if "ntk_drift" in system.order_parameters:
-        kernel = functions.network.ntk(params, _training(system, lane))
-        lane = lane._replace(initial_kernel=kernel)
-    if any(op.ORDER_PARAMETERS[n].from_start for n in system.order_parameters):
-        lane = lane._replace(initial_params=params)
-    return lane
-
-
-def _order_of_examples(system: System, key: jax.Array) -> jax.Array:
-    """The run's own order of its examples, the training examples first."""
-    task = TASKS[system.task]
-    n_examples = task.shape(system).n_examples
-    if not task.shuffled or system.published_seed >= 0:
-        return jnp.arange(n_examples)
-    return jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
-
-
-def _training(system: System, lane: Lane) -> Training:
-    return Training(
-        lane.rows,
-        lane.n_train,
-        lane.train,
-        lane.offset,
-        scale_at(system, lane.control),
-        examples_of(system, lane),
-        lane.control.dropout,
-    )
-
-
-def _chunk(setup: Setup, lane: Lane, slots: Slots) -> tuple[Lane, jax.Array]:
+def _chunk(setup: Setup, lane: Lane, slots: Slots | Groups) -> tuple[Lane, jax.Array]:
     system = setup.system
-    now = _training(system, lane)
+    now = training_of(system, lane)
     # Of a constant weight decay computed here, once for all steps.
     constant = _rates(system, lane.control, now.scale, lane)
     key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
 
-    def step(_: jax.Array, lane: Lane) -> Lane:
+    def step(_: Any, lane: Lane) -> Lane:
         return _step(setup, lane, now, constant, key)
 
     def record(i: jax.Array, state: tuple[Lane, jax.Array]) -> Any:
         lane, records = state
-        lane = lax.fori_loop(0, slots.interval[i], step, lane)
+        lane = _repeated(step, slots.interval[i], lane, setup.block)
         row = [_measured_if_due(setup, cost, lane, now, slots, i) for cost in names]
-        return lane, records.at[i].set(jnp.concatenate(row))
+        return lane, records.at[i].set(jnp.concatenate(row, axis=-1))
 
     names = setup.names
-    shape = (slots.interval.shape[0], sum(map(len, names.values())))
+    shape = (*_places(slots).shape, sum(map(len, names.values())))
     return lax.fori_loop(0, slots.n, record, (lane, jnp.full(shape, jnp.nan)))
 
 
+def _chunk_together(
+    setup: Setup, lanes: Lane, groups: Groups
+) -> tuple[Lane, jax.Array]:
+    chunk = partial(_chunk, setup)
+    return jax.vmap(chunk, in_axes=(0, None), out_axes=(0, None))(lanes, groups)
+
+
+def _places(slots: Slots | Groups) -> jax.Array:
+    """Which lanes are measured: [G, K]; of a lane alone [R], without meaning."""
+    return slots.lanes if isinstance(slots, Groups) else slots.interval
+
+
+def _repeated(step: Any, n: jax.Array, lane: Lane, block: int) -> Lane:
+    """n steps. A device reads after each whether there is another, or after a block."""
+    if block > 1:
+        steps = partial(lax.fori_loop, 0, block, step, unroll=UNROLLED)
+        lane = lax.fori_loop(0, n // block, lambda _, lane: steps(lane), lane)
+        n = n % block
+    return lax.fori_loop(0, n, step, lane)
+
+
 def _one_step(setup: Setup, lane: Lane) -> Lane:
-    now = _training(setup.system, lane)
+    now = training_of(setup.system, lane)
     constant = _rates(setup.system, lane.control, now.scale, lane)
     key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
     return _step(setup, lane, now, constant, key)
@@ -285,21 +218,57 @@ def _shuffled(lane: Lane, epoch: jax.Array) -> jax.Array:
 
 
 def _measured_if_due(
-    setup: Setup, cost: str, lane: Lane, now: Training, slots: Slots, i: jax.Array
+    setup: Setup,
+    cost: str,
+    lane: Lane,
+    now: Training,
+    slots: Slots | Groups,
+    i: jax.Array,
 ) -> jax.Array:
-    """The quantities of a cost class at slot i; NaN where they are not due there."""
+    """The quantities of a cost class at slot i; NaN where they are not due there.
+
+    [m] of a lane alone; [K, m] of those lanes of a group that are due.
+    """
 
     def values() -> jax.Array:
+        if isinstance(slots, Groups):
+            return _of_lanes(partial(_measured, setup, cost))(slots.lanes[i], lane, now)
         return _measured(setup, cost, lane, now)
 
     if cost == "dense":
         return values()
-    nothing = jnp.full(len(setup.names[cost]), jnp.nan)
+    shape = (*_places(slots).shape[1:], len(setup.names[cost]))
+    nothing = jnp.full(shape, jnp.nan)
     return lax.cond(getattr(slots, cost)[i], values, lambda: nothing)
 
 
+def _of_lanes(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """`function` of some of the lanes that a `vmap` steps together: [K, m], for all.
+
+    Under `vmap` alone it would be computed for every lane. Takes the places of those
+    lanes before the arguments of `function`.
+    """
+
+    @custom_vmap
+    def of_places(places: jax.Array, *arguments: Any) -> jax.Array:
+        value = function(*arguments)
+        return jnp.broadcast_to(value, (*places.shape, *value.shape))
+
+    @of_places.def_vmap
+    def of_some(_: int, in_batched: Any, places: jax.Array, *arguments: Any) -> Any:
+        axes = jax.tree.map(lambda of_lane: 0 if of_lane else None, in_batched[1:])
+        some = jax.tree.map(
+            lambda x, of_lane: x[places] if of_lane else x,
+            list(arguments),
+            list(in_batched[1:]),
+        )
+        return jax.vmap(function, in_axes=tuple(axes))(*some), False
+
+    return of_places
+
+
 def _measure(setup: Setup, cost: str, lane: Lane) -> jax.Array:
-    return _measured(setup, cost, lane, _training(setup.system, lane))
+    return _measured(setup, cost, lane, training_of(setup.system, lane))
 
 
 def _measured(setup: Setup, cost: str, lane: Lane, now: Training) -> jax.Array:
@@ -308,7 +277,7 @@ def _measured(setup: Setup, cost: str, lane: Lane, now: Training) -> jax.Array:
 
 
 def _snapshot(setup: Setup, lane: Lane) -> op.Snapshot:
-    return _snapshot_at(setup, lane, _training(setup.system, lane))
+    return _snapshot_at(setup, lane, training_of(setup.system, lane))
 
 
 def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
@@ -333,35 +302,6 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         teacher=data.teacher,
         inputs=data.inputs,
     )
-
-
-def examples_of(system: System, lane: Lane) -> Data:
-    """The examples of a run, of which labels of training examples may be noise.
-
-    label_noise: share of the training examples whose class is drawn again from all; of
-    real targets, standard deviation of what is added to them.
-    """
-    task, key = TASKS[system.task], jax.random.key(lane.seed)
-    data = task.data(system, jax.random.fold_in(key, EXAMPLES))
-    data = Data(*(x if x is None else jnp.asarray(x) for x in data))
-    if "label_noise" not in system.noisy:
-        return data
-    which, what = jax.random.split(jax.random.fold_in(key, LABELS))
-    share = lane.control.label_noise
-    if data.label is None:
-        noise = share * jax.random.normal(what, data.target.shape)
-        return data._replace(
-            target=data.target + jnp.where(lane.train[:, None], noise, 0.0)
-        )
-    n = data.label.shape[0]
-    classes = task.shape(system).n_outputs
-    classes = classes if data.prototypes is None else data.prototypes.shape[0]
-    wrong = lane.train & jax.random.bernoulli(which, share, (n,))
-    label = jnp.where(wrong, jax.random.randint(what, (n,), 0, classes), data.label)
-    data = data._replace(label=label)
-    if data.prototypes is None:
-        return data
-    return data._replace(target=data.prototypes[label])
 
 
 def _ramped_rates(system: System, scale: Scale, lane: Lane) -> Rates:

@@ -16,14 +16,14 @@ SHARED = (
 MOUNTS = Path("/proc/self/mountinfo")
 
 
-def type_of(folder: Path, mounts: Path = MOUNTS) -> str:
+def type_of(folder: Path, mounts: Path | None = None) -> str:
     """The type of the file system that a folder lies on, or will; "" if not known.
 
     The folder need not exist. Linux says it in a table of mounts; elsewhere nothing is
     known.
     """
     try:
-        text = mounts.read_text(errors="surrogateescape")
+        text = (mounts or MOUNTS).read_text(errors="surrogateescape")
         here = os.path.realpath(folder)
     except (OSError, ValueError):
         return ""
@@ -40,7 +40,7 @@ def type_of(folder: Path, mounts: Path = MOUNTS) -> str:
     return kind
 
 
-def is_shared(folder: Path, mounts: Path = MOUNTS) -> bool:
+def is_shared(folder: Path, mounts: Path | None = None) -> bool:
     """Whether other machines may write there; False where it is not known."""
     return type_of(folder, mounts).removeprefix("fuse.") in SHARED
 

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from grokmap.arrays import Floats
-from grokmap.engine import train
+from grokmap.engine.lane import Lane, examples_of
 from grokmap.engine.records import Slots
+from grokmap.engine.train import build
 from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding, near
 from grokmap.spec import Control, System
 from grokmap.theory import kumar
@@ -64,8 +65,8 @@ class Engine(NamedTuple):
 
     setting: Setting
     system: System
-    init: Callable[..., train.Lane]
-    chunk: Callable[..., tuple[train.Lane, jax.Array]]
+    init: Callable[..., Lane]
+    chunk: Callable[..., tuple[Lane, jax.Array]]
     names: tuple[str, ...]
 
 
@@ -82,7 +83,7 @@ def engine_of(setting: Setting) -> Engine:
         n_examples=setting.n_train + setting.n_test,
         order_parameters=(),
     )
-    program = train.build(system, tile=setting.n_train, max_tiles=1)
+    program = build(system, tile=setting.n_train, max_tiles=1)
     init, chunk = jax.jit(program.init), jax.jit(program.chunk)
     return Engine(setting, system, init, chunk, program.names["dense"])
 
@@ -98,7 +99,7 @@ def engine_run(engine: Engine, alpha: float, steps: tuple[int, ...]) -> Run:
         nonlinearity=EPSILON,
     )
     lane = engine.init(control, jnp.int32(n_train), jnp.uint32(0))
-    data = train.examples_of(engine.system, lane)
+    data = examples_of(engine.system, lane)
     rows = np.asarray(lane.rows)[:n_train]
     beta = np.asarray(data.teacher, np.float64)
     x = np.asarray(data.inputs[rows], np.float64) / np.sqrt(n_inputs)
@@ -106,9 +107,7 @@ def engine_run(engine: Engine, alpha: float, steps: tuple[int, ...]) -> Run:
     return Run(x, 2 * np.outer(beta, beta), start, list(_places(engine, lane, steps)))
 
 
-def _places(
-    engine: Engine, lane: train.Lane, steps: tuple[int, ...]
-) -> Iterator[Place]:
+def _places(engine: Engine, lane: Lane, steps: tuple[int, ...]) -> Iterator[Place]:
     """Trains a lane from step to step."""
     width, never = engine.setting.width, jnp.zeros(1, bool)
     start = moments_of(lane, width)
@@ -121,7 +120,7 @@ def _places(
         yield Place(step, moved, losses["train_loss"], losses["test_loss"])
 
 
-def moments_of(lane: train.Lane, width: int) -> kumar.Moments:
+def moments_of(lane: Lane, width: int) -> kumar.Moments:
     """Moments of the network of N neurons; a lane stores fewer, times a factor."""
     first = np.asarray(lane.params["first"], np.float64).T
     return kumar.network_moments(first / np.sqrt(width / len(first)))

@@ -1,0 +1,147 @@
+"""A run in training: what it is made of, and how it starts."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from grokmap import order_parameters as op
+from grokmap.engine.network import Functions, Training
+from grokmap.engine.records import NEVER
+from grokmap.optimizers import OPTIMIZERS
+from grokmap.plan import scale_at
+from grokmap.spec import Control, System
+from grokmap.tasks import TASKS, Data
+
+# Purposes folded into a run's own key.
+SPLIT, INIT, EXAMPLES, LABELS, STEPS, EPOCHS = range(6)
+
+
+class Lane(NamedTuple):
+    """Everything of one run in training.
+
+    seed: of the run: examples, split, initial weights, noise.
+    step: steps trained so far.
+    rows: [m] example indices in the order of the run's own split, its n_train training
+      examples first, repeated at the end to fill the last tile.
+    train: [n] which examples of the table are training examples.
+    offset: [n, C] initial outputs by example, if the system is centred.
+    initial_kernel: [k, k] tangent kernel at step 0, if an order parameter needs it.
+    initial_params: the weights at step 0, likewise.
+    epoch: [m] the training examples in the order of this epoch, which batches without
+      replacement go through; what stands behind them is not used.
+    diverged_step: first step whose gradient is not finite, else NEVER.
+    """
+
+    params: Any
+    opt_state: Any
+    step: jax.Array
+    diverged_step: jax.Array
+    control: Control
+    seed: jax.Array
+    rows: jax.Array
+    n_train: jax.Array
+    train: jax.Array
+    offset: jax.Array | None
+    initial_kernel: jax.Array | None
+    initial_params: Any
+    epoch: jax.Array | None
+
+
+class Setup(NamedTuple):
+    """What all functions of one program share, none of it traced.
+
+    functions: of the network. names: as in `Program`. n_rows: of `Lane.rows`. block: as
+    in `build`.
+    """
+
+    system: System
+    functions: Functions
+    names: dict[str, tuple[str, ...]]
+    n_rows: int
+    block: int
+
+
+def init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) -> Lane:
+    system, functions = setup.system, setup.functions
+    key = jax.random.key(seed)
+    order = order_of_examples(system, key)
+    in_train = jnp.arange(len(order)) < n_train
+    scale = scale_at(system, control)
+    params = functions.init(jax.random.fold_in(key, INIT), scale)
+    lane = Lane(
+        params=params,
+        opt_state=OPTIMIZERS[system.optimizer].init(params),
+        step=jnp.int32(0),
+        diverged_step=jnp.int32(NEVER),
+        control=control,
+        seed=seed,
+        rows=jnp.resize(order, (setup.n_rows,)),
+        n_train=n_train,
+        train=jnp.zeros(len(order), bool).at[order].set(in_train),
+        offset=None,
+        initial_kernel=None,
+        initial_params=None,
+        epoch=None if system.batch_replacement else jnp.zeros(setup.n_rows, jnp.int32),
+    )
+    if system.center:
+        now = training_of(system, lane)
+        lane = lane._replace(offset=functions.on_table(params, now).logits)
+    if "ntk_drift" in system.order_parameters:
+        kernel = functions.network.ntk(params, training_of(system, lane))
+        lane = lane._replace(initial_kernel=kernel)
+    if any(op.ORDER_PARAMETERS[n].from_start for n in system.order_parameters):
+        lane = lane._replace(initial_params=params)
+    return lane
+
+
+def order_of_examples(system: System, key: jax.Array) -> jax.Array:
+    """The run's own order of its examples, the training examples first."""
+    task = TASKS[system.task]
+    n_examples = task.shape(system).n_examples
+    if not task.shuffled or system.published_seed >= 0:
+        return jnp.arange(n_examples)
+    return jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
+
+
+def training_of(system: System, lane: Lane) -> Training:
+    return Training(
+        lane.rows,
+        lane.n_train,
+        lane.train,
+        lane.offset,
+        scale_at(system, lane.control),
+        examples_of(system, lane),
+        lane.control.dropout,
+    )
+
+
+def examples_of(system: System, lane: Lane) -> Data:
+    """The examples of a run, of which labels of training examples may be noise.
+
+    label_noise: share of the training examples whose class is drawn again from all; of
+    real targets, standard deviation of what is added to them.
+    """
+    task, key = TASKS[system.task], jax.random.key(lane.seed)
+    data = task.data(system, jax.random.fold_in(key, EXAMPLES))
+    data = Data(*(x if x is None else jnp.asarray(x) for x in data))
+    if "label_noise" not in system.noisy:
+        return data
+    which, what = jax.random.split(jax.random.fold_in(key, LABELS))
+    share = lane.control.label_noise
+    if data.label is None:
+        noise = share * jax.random.normal(what, data.target.shape)
+        return data._replace(
+            target=data.target + jnp.where(lane.train[:, None], noise, 0.0)
+        )
+    n = data.label.shape[0]
+    classes = task.shape(system).n_outputs
+    classes = classes if data.prototypes is None else data.prototypes.shape[0]
+    wrong = lane.train & jax.random.bernoulli(which, share, (n,))
+    label = jnp.where(wrong, jax.random.randint(what, (n,), 0, classes), data.label)
+    data = data._replace(label=label)
+    if data.prototypes is None:
+        return data
+    return data._replace(target=data.prototypes[label])

@@ -9,6 +9,7 @@ from benchmarks/results/shards.json. Peak memory is that of a process of its own
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -26,11 +27,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokmap import plan, store
+from grokmap import cli, plan, store
 from grokmap.engine import shards
 from grokmap.engine.train import names_by_cost
 from grokmap.plan import read_sweep
-from grokmap.session import planned_in, standing
+from grokmap.session import lock, planned_in, standing
 from grokmap.session.merge import merge
 from grokmap.spec.shard import Shard
 
@@ -237,31 +238,52 @@ alpha = [0, 0.3]
 
 
 def kills() -> dict[str, Any]:
-    """SIGKILL to shards and merges until enough have hit; then to the end.
+    """SIGKILL to shards and merges until enough have hit, each in a fork of this
+    process, which has imported all and started nothing.
 
-    Three shards and merges run side by side, again and again. Whenever all is done, the
-    result is compared with that of one process, and everything begins anew.
+    Shards and merges take turns. Whenever all is done, the result is compared with that
+    of one process, and everything begins anew.
     """
+    for file in (ROOT / "grokmap/cli").glob("[a-z]*.py"):
+        importlib.import_module(f"grokmap.cli.{file.stem}")
     rng = random.Random(0)
     found = {"shards": 0, "merges": 0, "sweeps": 0, "lost": 0, "twice": 0, "unequal": 0}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "s.toml").write_text(SMALL)
-        started(folder, "sweep", "s.toml", "--out", "whole").wait()
+        assert ended(forked(folder, "sweep", "s.toml", "--out", "whole")) == 0
         while found["shards"] + found["merges"] < KILLS:
             round_of_kills(folder, rng, found)
-            compare(folder, found)
+            found["sweeps"] += 1
+            compared = json.loads((folder / "compared").read_text())
+            found |= {key: found[key] + n for key, n in compared.items()}
             log(str(found))
     return found
 
 
-def started(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "grokmap", *words],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def forked(folder: Path, *words: str) -> int:
+    """The process that runs a command, or, of no words, that compares results."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.chdir(folder)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nowhere, number)
+        if words:
+            cli.main(list(words))
+        compare(folder)
+        code = 0
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    finally:
+        os._exit(code)
+
+
+def ended(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def round_of_kills(folder: Path, rng: random.Random, found: dict[str, int]) -> None:
@@ -271,43 +293,63 @@ def round_of_kills(folder: Path, rng: random.Random, found: dict[str, int]) -> N
     while todo:
         for number in sorted(todo):
             words = ("sweep", "s.toml", "--out", "killed", "--checkpoint", "0.2s")
-            code = killed(folder, rng, 6.0, *words, "--shard", f"{number}/3")
+            held = folder / f"killed/shards/000{number}"
+            shard = ("--shard", f"{number}/3")
+            code = killed(folder, rng, held, 4.0, *words, *shard)
             found["shards"] += code == -signal.SIGKILL
             if code == 0:
                 todo.discard(number)
-        code = killed(folder, rng, 3.0, "merge", "killed")
+        code = killed(folder, rng, folder / "killed", 0.5, "merge", "killed")
         found["merges"] += code == -signal.SIGKILL
-    assert started(folder, "merge", "killed").wait() == 0
+        log(str(found))
+    assert ended(forked(folder, "merge", "killed")) == 0
+    assert ended(forked(folder)) == 0
 
 
-def killed(folder: Path, rng: random.Random, most: float, *words: str) -> int:
-    """Runs a command and kills it at a random moment of its first seconds."""
-    process = started(folder, *words)
-    try:
-        process.wait(rng.uniform(0.2, most))
-    except subprocess.TimeoutExpired:
-        process.kill()
-    return process.wait()
+def killed(
+    folder: Path, rng: random.Random, held: Path, most: float, *words: str
+) -> int:
+    """Runs a command and kills it at a random moment: mostly of the first seconds in
+    which it holds its folder, else while it starts. The exit code."""
+    pid = forked(folder, *words)
+    if rng.random() < 0.85:
+        while (lock.holder(held) or NOBODY).pid != str(pid):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                return ended(pid)
+            time.sleep(0.002)
+    time.sleep(rng.uniform(0, most))
+    os.kill(pid, signal.SIGKILL)
+    return ended(pid)
 
 
-def compare(folder: Path, found: dict[str, int]) -> None:
-    """Counts runs that are lost, stand twice, or differ in any bit."""
+NOBODY = lock.Holder("", "", 0.0, 0.0, False)
+
+
+def compare(folder: Path) -> None:
+    """Writes how many runs are lost, stand twice, or whether a bit differs."""
     tables = []
     for path in (folder / "killed", folder / "whole"):
         records, unreadable = store.read_trajectories(path)
         assert not unreadable
-        tables.append(
-            (records, pd.read_parquet(path / store.RUNS).drop(columns="cost_s"))
-        )
+        runs = pd.read_parquet(path / store.RUNS).drop(columns="cost_s")
+        tables.append((records, runs))
     (records, runs), (others, reference) = tables
-    found["sweeps"] += 1
-    found["lost"] += len(set(reference["run_id"]) - set(runs["run_id"]))
     stored = [run for ids, _ in store.origins(folder / "killed") for run in ids]
-    found["twice"] += len(stored) - len(set(stored))
     same = records.equals(others) and runs.equals(reference)
-    found["unequal"] += not same
+    found = {
+        "lost": len(set(reference["run_id"]) - set(runs["run_id"])),
+        "twice": len(stored) - len(set(stored)),
+        "unequal": int(not same),
+    }
+    (folder / "compared").write_text(json.dumps(found))
 
 
+AT_SCALE: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "simulate": simulate,
+    "plan": stage_plan,
+    "status": stage_status,
+    "merge": stage_merge,
+}
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "scale": scale,
     "balance": balance,

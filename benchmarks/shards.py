@@ -88,7 +88,8 @@ def run_stage(stage: str, path: Path) -> None:
     )(path)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"seconds": seconds, "peak_gib": peak, **facts}))
+    cpu = time.process_time()
+    print(json.dumps({"seconds": seconds, "cpu_s": cpu, "peak_gib": peak, **facts}))
 
 
 def million() -> Any:

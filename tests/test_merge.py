@@ -19,6 +19,7 @@ from shard_sweeps import TEXT, assert_same, copied, tables
 import grokmap
 from grokmap import disk, store
 from grokmap.classify import PHASES
+from grokmap.engine.schedule import Kept, RunState
 from grokmap.errors import LockedError, OtherSweepError, ResultError
 from grokmap.session import lock, standing
 from grokmap.session.merge import EXIT_UNEQUAL, merge
@@ -191,6 +192,29 @@ def test_a_longer_run_takes_the_place_of_a_shorter(whole: Path, tmp_path: Path) 
     assert merged.code == 0 and merged.taken.runs == 0
     assert store.read_spec(longer).n_steps == 6000
     assert_same(longer, into)
+
+
+def test_shards_extend_a_folder_from_where_its_runs_stood(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longer = TEXT.replace("3000", "6000")
+    reference = copied(whole, tmp_path / "reference")
+    sweep(reference, longer, extend=True)
+    path = copied(whole, tmp_path / "s")
+    resumed: list[int] = []
+    resume = RunState.resume
+
+    def counted(self: RunState, kept: Kept) -> bool:
+        resumed.append(kept.step)
+        return resume(self, kept)
+
+    monkeypatch.setattr(RunState, "resume", counted)
+    for k in (1, 2):
+        sweep(path, longer, shard=f"{k}/2", extend=True)
+    assert set(resumed) == {3000}
+    merged = grokmap.merge(path)
+    assert merged.code == 0 and merged.taken.runs == len(resumed) > 0
+    assert_same(path, reference)
 
 
 def test_another_sweep_is_refused(cut: Path, whole: Path, tmp_path: Path) -> None:

@@ -100,18 +100,21 @@ class CheckpointReader:
     """The runs that are kept in a result folder, to be read; each file is opened once.
 
     places: as of the function of that name; say: told of every file that cannot be
-    read, whose runs train again.
+    read, whose runs train again; beside: other folders whose runs may go on.
     """
 
     def __init__(
-        self, path: Path, say: Callable[[str], None] = lambda line: None
+        self,
+        path: Path,
+        say: Callable[[str], None] = lambda line: None,
+        beside: Sequence[Path] = (),
     ) -> None:
         self.places: dict[str, Place] = {}
         self._open = ExitStack()
         self._files: dict[Path, tuple[zipfile.ZipFile, list[dict[str, Any]]]] = {}
         self._say = say
         self._damaged: set[Path] = set()
-        for file in _files(path):
+        for file in [file for each in (*beside, path) for file in _files(each)]:
             try:
                 with _opened(file) as members:
                     runs = _runs(members)

@@ -289,9 +289,10 @@ def _train(
     ids = {run.run.run_id for run in missing}
     done = {run.run.run_id for run in planned} - ids
     table = table.set_index("run_id")
+    beside = [session.root] if options.shard else []  # ends of runs that were cut short
     with (
         store.Writer(path) as writer,
-        checkpoint.CheckpointReader(path, listener.say) as kept_runs,
+        checkpoint.CheckpointReader(path, listener.say, beside) as kept_runs,
         _heard(session, missing, kept_runs),
     ):
         for outcome in execute.execute(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grokmap.cli.options import Json, Plugins
+from grokmap.cli.options import Json, On, Plugins
 
 
 def merge(
@@ -37,7 +37,7 @@ def submit(
         typer.Argument(metavar="SPEC", help="As of `grokmap sweep`."),
     ],
     shards: Annotated[int, typer.Option(min=1, help="Parts to cut the sweep into.")],
-    on: Annotated[str, typer.Option(help="Where they run: local.")] = "local",
+    on: On = "local",
     override: Annotated[
         list[str] | None,
         typer.Option("-s", "--set", help="key=value in place of the file's."),

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 from grokmap.errors import shown
@@ -14,6 +15,9 @@ from grokmap.process import environment
 # Their float32 scatter-add on NVIDIA GPUs is hundreds of times too slow
 # (openxla/xla#46225, jax-ml/jax#38806).
 SLOW_SCATTER = ("0.10.2", "0.11.0")
+
+# Read by jax when it starts: else it takes most of a GPU's memory then.
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
 def warnings(facts: dict[str, Any]) -> list[str]:
@@ -28,15 +32,19 @@ def warnings(facts: dict[str, Any]) -> list[str]:
     return problems
 
 
-def start_jax() -> None:
+def start_jax(shared: bool = False) -> None:
     """Prepares jax, and says once which variables have no effect on it.
+
+    shared: other processes train on the devices, so that this one takes no memory of a
+      GPU in advance.
 
     Raises:
       SpecError: the devices that were asked for are not there.
     """
     from grokmap.engine import devices
 
-    devices.prepare()
+    with environment.with_variable(PREALLOCATE, "false") if shared else nullcontext():
+        devices.prepare()
     _say_ignored()
 
 

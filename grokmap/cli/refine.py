@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 from grokmap.classify import Criteria
 from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.display import display_of
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import extend_command
+from grokmap.cli.submitting import trainer
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
 from grokmap.result import Result
 from grokmap.result.refine import Wanted, check, made, next_points
-from grokmap.session import Session, train_missing
 from grokmap.session.refine import REACHED, refine
 
 NOTHING = "no run is left to choose"
@@ -32,7 +31,7 @@ def refine_result(
         check(result, wanted)
         _say_next(given, wanted)
         return 0
-    train = _trainer(on, of)
+    train = trainer(on, of)
     path, sweep = resolved(given)  # whether its runs can be trained here comes first
     check(result, wanted)
     listener = display_of(given.as_json)
@@ -51,19 +50,6 @@ def refine_result(
         # Stopped, or failed, before there was anything to place an edge by.
         say(str(error))
     return code
-
-
-def _trainer(on: str, of: int) -> Callable[[Session], object]:
-    """What trains each round: this process, or shards."""
-    if not of:
-        return train_missing
-    import jax
-
-    from grokmap.submit import engine_named, in_shards
-
-    # The devices are for the shards: this process only chooses runs.
-    jax.config.update("jax_platforms", "cpu")
-    return in_shards(engine_named(on), of, say)
 
 
 def _to_extend(result: Result, criteria: str | Criteria) -> str:

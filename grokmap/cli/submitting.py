@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from grokmap.cli.doctor import start_jax
 from grokmap.cli.merging import report
 from grokmap.cli.opened import say
 from grokmap.errors import ResultError, SpecError
 from grokmap.plan import count_runs, read_sweep
 from grokmap.process import signals
+from grokmap.session import Session, train_missing
 from grokmap.session.merge import merge
 from grokmap.session.session import Stop, stop_on_signals
 from grokmap.spec.shard import MAX_SHARDS
-from grokmap.submit import Engine, Job, drive, engine_named
+from grokmap.submit import Engine, Job, drive, engine_named, in_shards
 
 
 class Asked(NamedTuple):
@@ -74,3 +77,17 @@ def job_of(asked: Asked) -> tuple[Job, Engine]:
     words = (str(asked.spec.absolute()), *settings, *asked.options)
     job = Job(path.absolute(), words, asked.of, asked.asks)
     return job, engine(job)
+
+
+def trainer(on: str, of: int) -> Callable[[Session], object]:
+    """What trains what is missing of a folder that a session holds: this process, or
+    (`of` above 0) so many shards by an engine.
+
+    Raises:
+      SpecError: no such engine.
+    """
+    if not of:
+        return train_missing
+    engine = engine_named(on)
+    start_jax(shared=True)
+    return in_shards(engine, of, say)

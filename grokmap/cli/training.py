@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from grokmap.cli.options import ONE_RUN, At, Json, Plugins, Result, Rules, TimeBudget
+from grokmap.cli.options import (
+    ONE_RUN,
+    At,
+    Json,
+    On,
+    Plugins,
+    Result,
+    Rules,
+    Shards,
+    TimeBudget,
+)
 
 SPEC = (
     "Sweep file (TOML), result folder to go on with, or, where nothing here is called "
@@ -117,10 +127,8 @@ def refine(
         bool, typer.Option("--dry-run", help="Print the next round; train nothing.")
     ] = False,
     time_budget: TimeBudget = None,
-    shards: Annotated[
-        int, typer.Option(min=0, help="Train each round in so many shards [none].")
-    ] = 0,
-    on: Annotated[str, typer.Option(help="Where these run: local.")] = "local",
+    shards: Shards = 0,
+    on: On = "local",
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
@@ -169,6 +177,8 @@ def reproduce(
         Path, typer.Option("--out", help="Folder of what is trained and found.")
     ] = Path("results/reproduce"),
     time_budget: TimeBudget = None,
+    shards: Shards = 0,
+    on: On = "local",
     as_json: Json = False,
 ) -> None:
     """Published results against ours: trains what is missing, prints verdicts.
@@ -181,8 +191,9 @@ def reproduce(
     if name or every:
         from grokmap.cli.reproduce import Wanted, reproduce_results
 
-        wanted = Wanted(tuple(name or ()), every, max_cost, out, time_budget, as_json)
-        raise typer.Exit(reproduce_results(wanted))
+        names = tuple(name or ())
+        more = (time_budget, as_json, on, shards)
+        raise typer.Exit(reproduce_results(Wanted(names, every, max_cost, out, *more)))
     from grokmap.cli.comparisons import list_reproductions
 
     list_reproductions(out, max_cost or time_budget, as_json)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from conftest import CACHE, ROOT
 from shard_sweeps import TEXT, assert_same
+from test_refine import SWEEP
 
 import grokmap
 from grokmap import store
@@ -296,23 +297,10 @@ def test_shards_outlive_the_one_that_started_them(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_refinement_in_shards_chooses_and_trains_the_same(tmp_path: Path) -> None:
-    text = """
-name = "s"
-task = "modular_addition"
-modulus = 7
-width = 24
-learning_rate = 0.1
-momentum = 0.9
-horizon = 4
-max_steps = 3000
-train_fraction = 0.7
-[axes]
-alpha = [0, 0.2]
-weight_decay = "log:1e-3:1:5"
-seed = "range:0:2:1"
-"""
-    (tmp_path / "s.toml").write_text(text)
-    options = ("--max-runs", "8", "--batch", "4")
+    (tmp_path / "s.toml").write_text(SWEEP)
+    (tmp_path / "within.toml").write_text("last_step = 1200\n")
+    options = ("--criteria", "within.toml", "--precision", "0.05")
+    options += ("--max-runs", "8", "--batch", "4")
     for out, extra in (("one", ()), ("two", ("--shards", "2"))):
         for words in (("sweep", "s.toml", "--out", out), ("refine", out)):
             more = (*options, *extra) if words[0] == "refine" else ()
@@ -323,5 +311,7 @@ seed = "range:0:2:1"
                 capture_output=True,
             )
             assert done.returncode == 0, done.stderr.decode()
-    assert len(store.read_points(tmp_path / "two")) > 0  # type: ignore[arg-type]
+    points = store.read_points(tmp_path / "two")
+    assert points is not None and points["round"].max() > 1
+    assert len(store.shard_folders(tmp_path / "two")) == 2
     assert_same(tmp_path / "two", tmp_path / "one")

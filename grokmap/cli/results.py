@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from grokmap import disk, store
-from grokmap.classify import FLAGS, Criteria, read_criteria
+from grokmap import store
+from grokmap.classify import FLAGS, PHASES, Criteria, read_criteria
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, shown
@@ -73,18 +73,28 @@ def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> N
 def print_status(path: Path, as_json: bool) -> None:
     """Prints what is done, in the folder and its shards, and who is at work."""
     whole = standing.whole(path)
-    known: dict[str, Any] = {"unreadable_files": []}
-    if disk.exists(path / store.SPEC):
+    if whole.shards:
+        known = _counts_over_shards(path, whole)
+    else:
         known = Result(path, say).status()
-    if whole.shards:  # else every byte of each file was read for these numbers
-        counts = {"planned": whole.planned, "done": whole.done}
-        known |= counts | {"missing": whole.planned - whole.done}
-        lines = [*known["unreadable_files"], *whole.unreadable]
-        known["unreadable_files"] = list(dict.fromkeys(lines))
     if as_json:
         print(json.dumps(known | standing.facts_of(whole)))
         return
     _print_standing(path, known, whole)
+
+
+def _counts_over_shards(path: Path, whole: standing.Whole) -> dict[str, Any]:
+    """What is done, and the labels that the last merge gave, if nothing is newer."""
+    known: dict[str, Any] = {"planned": whole.planned, "done": whole.done}
+    known |= {"missing": whole.planned - whole.done}
+    known |= {"unreadable_files": whole.unreadable}
+    try:
+        table = store.read_table(path / store.RUNS, ["run_id", "phase", *FLAGS])
+    except store.UNREADABLE:
+        return known
+    runs = table.to_pandas()
+    is_all = set(runs["run_id"]) == whole.merged
+    return known | (phase_counts(runs, PHASES) if is_all else {})
 
 
 def _print_standing(path: Path, known: dict[str, Any], whole: standing.Whole) -> None:

@@ -7,7 +7,6 @@ with open_session(path, sweep, options, listener) as session:
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -28,7 +27,7 @@ from grokmap.engine.schedule import Kept
 from grokmap.errors import GrokmapError, ResultError
 from grokmap.plan import Planned
 from grokmap.process import signals
-from grokmap.result.labels import label_runs, with_costs
+from grokmap.result.labels import Made, label_runs, with_costs
 from grokmap.session import checkpoint
 from grokmap.session.failed import write_failed
 from grokmap.session.folder import check_folder, missing_of, rounds_in
@@ -39,6 +38,7 @@ from grokmap.session.provenance import versions
 from grokmap.session.shard import (
     begin,
     check_shard,
+    facts_of,
     folder_of,
     not_done_in,
     own_runs,
@@ -127,16 +127,12 @@ class Session:
             "ended": now(),
             "command": command(),
             "exit_code": self.code,
-            **self._of_shard(),
+            **facts_of(self.options.shard),
             "runs_done": self.done,
             "runs_kept": self.kept if self.code else 0,
             "runs_failed": list(self.failed),
             **versions(),
         }
-
-    def _of_shard(self) -> dict[str, str]:
-        shard = self.options.shard
-        return {"shard": str(shard), "host": socket.gethostname()} if shard else {}
 
 
 def now() -> str:
@@ -259,7 +255,9 @@ def _save_weights(session: Session, planned: list[Planned], runs: pd.DataFrame) 
 
 def write_runs(path: Path, origin: dict[str, Any] | None = None) -> pd.DataFrame:
     """Labels all finished runs of the folder, writes and returns them."""
-    runs = with_costs(path, label_runs(path, CRITERIA["default"])[0])
+    made: list[Made] = []
+    runs, _ = label_runs(path, CRITERIA["default"], None, made)
+    runs = with_costs(path, runs, made)
     store.write_found(path, runs, origin=origin)
     return runs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from grokmap import disk, store
@@ -53,6 +54,11 @@ def check_shard(path: Path, where: Path, sweep: Sweep, extend: bool) -> None:
 def begin(where: Path, shard: Shard, n_runs: int) -> None:
     """Writes into the folder which shard it is."""
     store.write_shard(where, store.ShardFacts(shard, n_runs))
+
+
+def facts_of(shard: Shard | None) -> dict[str, str]:
+    """What provenance says of a session on a shard: which one, and on which machine."""
+    return {"shard": str(shard), "host": socket.gethostname()} if shard else {}
 
 
 def not_done_in(path: Path, sweep: Sweep, missing: list[Planned]) -> list[Planned]:

@@ -38,13 +38,15 @@ class Standing(NamedTuple):
 class Whole(NamedTuple):
     """A folder with its shards.
 
-    planned, done: runs of the sweep, wherever they are done; waiting: those done in
-    shards alone; own: how the folder itself stands; shards: by number; unreadable: a
-    line for each file that cannot be read.
+    planned, done: runs of the sweep, wherever they are done; merged: ids of those in
+    the folder itself; waiting: how many are done in shards alone; own: how the folder
+    itself stands; shards: by number; unreadable: a line for each file that cannot be
+    read.
     """
 
     planned: int
     done: int
+    merged: set[str]
     waiting: int
     own: Standing
     shards: list[Standing]
@@ -72,7 +74,7 @@ def whole(path: Path) -> Whole:
     for folder in folders:
         inside = files.runs_in(folder)
         everywhere.update(inside)
-        shards.append(_standing(folder, here.union(inside)))
+        shards.append(_standing(folder, here, set(inside)))
     planned, ids = _planned(path, shards, folders)
     done = len(everywhere & ids) if ids else len(everywhere)
     own = Standing(0, planned, done, "", holder(path), _left(path))
@@ -80,6 +82,7 @@ def whole(path: Path) -> Whole:
     return Whole(
         planned,
         done,
+        here,
         len(everywhere - here),
         own._replace(state="finished" if done >= planned else state),
         [*shards, *_not_begun(folders)],
@@ -107,11 +110,12 @@ class _Files:
         return found
 
 
-def _standing(folder: Path, done: set[str]) -> Standing:
+def _standing(folder: Path, here: set[str], inside: set[str]) -> Standing:
+    """here, inside: what is done in the sweep's own folder, and in the shard's."""
     facts = store.read_shard(folder)
     part = _part(folder)
     runs = facts.runs if facts else len(part)
-    n_done = len(part & done)
+    n_done = sum(run in inside or run in here for run in part)
     held = holder(folder)
     if held is not None:
         state = "running" if held.lives else "silent"

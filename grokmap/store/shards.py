@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from grokmap.store.files import (
     TRAJECTORIES,
     UNREADABLE,
 )
-from grokmap.store.trajectories import is_batch_name, last_steps_of
+from grokmap.store.trajectories import is_batch_name, last_steps_in, read_batch
 
 RATE = "learning-rate.json"
 MOST_BYTES = 10_000
@@ -141,6 +142,22 @@ def agree_on_rate(path: Path, rate: float) -> float:
         file = path / SHARDS / RATE
         raise ResultError(f"{file}: damaged; remove it if no shard is running")
     return agreed
+
+
+def last_steps_of(files: Iterable[Path]) -> tuple[dict[str, int], dict[Path, str]]:
+    """The last step of every run in some trajectory files, and what is wrong with the
+    files that cannot be read. Reads no more than which runs they hold."""
+    steps: dict[str, int] = {}
+    damaged: dict[Path, str] = {}
+    for file in files:
+        try:
+            last_steps = last_steps_in(read_batch(file, []))
+        except UNREADABLE as error:
+            damaged[file] = disk.reason(error)
+            continue
+        for run_id, step in last_steps.items():
+            steps[run_id] = max(step, steps.get(run_id, step))
+    return steps, damaged
 
 
 def waiting_files(path: Path) -> list[Path]:

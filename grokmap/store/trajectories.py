@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -166,13 +166,16 @@ def read_trajectories(
 
 
 def trajectory_parts(
-    path: Path, unreadable: list[str], columns: Sequence[str] | None = None
+    path: Path,
+    unreadable: list[str],
+    columns: Sequence[str] | None = None,
+    made: list[tuple[list[str], Origin]] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The trajectories as `read_trajectories` has them, but a few files at a time.
 
     The last part that has a run has all of it: runs that stand in several files come
     once more at the end, together. A line is appended to `unreadable` for each file
-    that could not be read.
+    that could not be read, and to `made`, if it is given, what `origins` says of each.
     """
     tables: list[pa.Table] = []
     seen: set[str] = set()
@@ -182,6 +185,8 @@ def trajectory_parts(
         again.update(seen.intersection(ids))
         seen.update(ids)
         _refuse_crowd(path, len(seen))
+        if made is not None:
+            made.append((ids, _origin_of(metadata_of(table.schema))))
         tables.append(table)
         if sum(map(len, tables)) >= PART_ROWS:
             yield _frame(tables)
@@ -242,22 +247,6 @@ def stored(path: Path, whole: bool = True) -> Stored:
             content.steps[run_id] = max(step, content.steps.get(run_id, step))
         _refuse_crowd(path, len(content.steps))
     return content
-
-
-def last_steps_of(files: Iterable[Path]) -> tuple[dict[str, int], dict[Path, str]]:
-    """The last step of every run in some trajectory files, and what is wrong with the
-    files that cannot be read. Reads no more than which runs they hold."""
-    steps: dict[str, int] = {}
-    damaged: dict[Path, str] = {}
-    for file in files:
-        try:
-            last_steps = last_steps_in(read_batch(file, []))
-        except UNREADABLE as error:
-            damaged[file] = reason(error)
-            continue
-        for run_id, step in last_steps.items():
-            steps[run_id] = max(step, steps.get(run_id, step))
-    return steps, damaged
 
 
 def _refuse_crowd(path: Path, n_runs: int) -> None:

@@ -7,9 +7,10 @@ Measures the parts below in this order, each in a process of its own, and keeps 
 measured in benchmarks/results/gpu-day/, a JSON file a part (`gpu_kept.py`). The same
 command again goes on with what is missing and tries again what failed; to measure a
 part anew, delete its file. Each part has a share of the minutes, and what one leaves
-goes to those after it. Some time before its end a part begins nothing more, at
-its end its process is ended; what it has measured stays. Needs jax for the card, grokmap's other dependencies
-and, for the comparison, PyTorch; no network, and grokmap need not be installed.
+goes to those after it. Some time before its end a part begins nothing more, at its end
+its process is ended; what it has measured stays. Needs jax for the card, grokmap's
+other dependencies and, for the comparison, PyTorch; no network. grokmap itself need not
+be installed.
 
 Exit codes: 0 all was measured; 75 time was over, the same command goes on; 3 something
 failed or disagrees with the CPU; 2 no GPU, or another one than before.
@@ -34,6 +35,7 @@ import gpu_kept
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+SCRIPT = HERE / "gpu_parts.py"
 # Minutes of each part when there are 25.
 MINUTES = {
     "correctness": 3.5,  # the smoke sweep against a CPU's, and the same command again
@@ -231,7 +233,7 @@ def _process(part: str, told: dict[str, Any], seconds: float) -> Ended:
     """Runs `gpu_parts.py` for a part, for so many seconds at most."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, str(HERE / "gpu_parts.py"), part, json.dumps(told)]
+    command = [sys.executable, str(SCRIPT), part, json.dumps(told)]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             command,

@@ -94,18 +94,17 @@ def _settings(
 def modelled_cost(runs: Sequence[Planned]) -> dict[str, Any]:
     """Of a lane's step and record of losses: XLA's count, and the modelled seconds.
 
-    The seconds are None on a device that is not among `CARDS`.
+    card: flops and bytes a second of its data sheet; None, as the seconds are, of a
+    device that is not among `CARDS`.
     """
     system = runs[0].run.system
     settings = _settings(system, runs, 1, None)
     program = devices.build_program(system, settings)
     kind = settings.target.kind
     card = next((card for card in CARDS.values() if card.kind == kind), None)
-    found = {}
-    for name, function in {
-        "step": program.step,
-        "record": program.measure["dense"],
-    }.items():
+    found: dict[str, Any] = {"card": card and [card.flops, card.bandwidth]}
+    functions = {"step": program.step, "record": program.measure["dense"]}
+    for name, function in functions.items():
         each = modelled.cost_of(function, program, settings)
         seconds = each.seconds(card) if card else None
         found[name] = {**each._asdict(), "modelled_s": seconds}

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 # Outcomes of a measurement. "disagrees": measured, and outside of its tolerance.
 # "too large": the device's memory was full. "absent": not to be had on this machine.
-# "partial": goes on another day. "late": ended since its part's time was over. "failed":
-# it raised, or ended the process.
+# "partial": goes on another day. "late": ended, since its part's time was over.
+# "failed": it raised, or ended the process.
 OVER = ("measured", "disagrees", "too large", "absent")
 
 

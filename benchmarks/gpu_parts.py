@@ -183,7 +183,10 @@ def rates(day: Day) -> list[Measurement]:
     from grokmap.plan import PRECISIONS
 
     def measure(case: Any, kernel: str, precision: str, lanes: int) -> dict[str, Any]:
-        return timed(runs_of(case, precision), lanes, kernel)
+        # What a step needs at least: the products with the readout, and the hidden
+        # layer of its examples written and read twice in float32.
+        least = {"flops": case.flops, "bytes": 16 * case.n_train * case.width}
+        return {**timed(runs_of(case, precision), lanes, kernel), "least": least}
 
     found: list[tuple[int, Measurement]] = []
     for case, (some, *others) in cases(day).items():

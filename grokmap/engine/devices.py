@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from grokmap import disk
+from grokmap import __version__, disk
 from grokmap.engine.records import Slots
 from grokmap.engine.target import Target, local_target
 from grokmap.engine.train import Program, build
@@ -211,7 +211,8 @@ def made_by_of(settings: Settings) -> str:
     """All that a lane's bits depend on beside the run: settings, versions, device."""
     same = settings._replace(lanes=0).facts()
     device = settings.target.kind
-    versions = {name: version(name) for name in ("grokmap", "jaxlib")}
+    # grokmap's own: it may be used from a folder, without being installed.
+    versions = {"grokmap": __version__, "jaxlib": version("jaxlib")}
     return json.dumps({**same, **versions, "device": device}, sort_keys=True)
 
 

@@ -9,8 +9,9 @@ Tolerances: equal labels; t_mem and t_grok within a factor `TIMES`; the weight n
 the steps `EARLY` within `NORM`, and order parameters at step 0 within `START`, both
 relative (of an order parameter: to 1 where it is smaller). On one CPU, with lanes that
 step together and other products in the first layer, they are 1, 1.3e-7 and 6e-7
-(`test_other_sums_stay_far_inside_the_tolerances` in tests/test_gpu_day.py); the rest is
-room for another machine's functions and for times that fall on a neighbouring record.
+(`test_other_sums_stay_far_inside_the_tolerances` in tests/test_gpu_results.py); the
+rest is room for another machine's functions and for times that fall on a neighbouring
+record.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from grokmap import __version__, disk
+from grokmap import disk
 from grokmap.engine.records import Slots
 from grokmap.engine.target import Target, local_target
 from grokmap.engine.train import Program, build
@@ -211,9 +211,16 @@ def made_by_of(settings: Settings) -> str:
     """All that a lane's bits depend on beside the run: settings, versions, device."""
     same = settings._replace(lanes=0).facts()
     device = settings.target.kind
-    # grokmap's own: it may be used from a folder, without being installed.
-    versions = {"grokmap": __version__, "jaxlib": version("jaxlib")}
+    versions = {name: version_of(name) for name in ("grokmap", "jaxlib")}
     return json.dumps({**same, **versions, "device": device}, sort_keys=True)
+
+
+def version_of(package: str) -> str | None:
+    """None if it is not installed, as grokmap when it is used from its sources."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def whole_devices(target: Target, lanes: int) -> int:

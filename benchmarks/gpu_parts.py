@@ -80,7 +80,9 @@ def main() -> None:
         if part != "sweep":
             os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
         found = MEASUREMENTS[part](day)
-        conditions = known_conditions() if part in ON_DEVICE else told_conditions(day)
+        if part in ON_DEVICE:
+            prepare_jax()
+        conditions = told_conditions(day)
         measure_all(day.folder, part, found, conditions, day.day, day.is_over)
 
 
@@ -91,17 +93,21 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
 
 
-def known_conditions() -> dict[str, Any]:
-    from gpu_engine import conditions
-
+def prepare_jax() -> None:
     from grokmap.engine.devices import prepare
 
     prepare()
+
+
+def known_conditions() -> dict[str, Any]:
+    from gpu_engine import conditions
+
+    prepare_jax()
     return conditions()
 
 
 def told_conditions(day: Day) -> dict[str, Any]:
-    """As the day's first process found them: this one leaves the device alone."""
+    """As the day's first process found them."""
     return json.loads((day.folder / "conditions.json").read_text())
 
 
@@ -339,12 +345,12 @@ def train_sweep(day: Day, name: str) -> dict[str, Any]:
         time_budget=max(0.0, day.left()),
         lanes=2 if day.short else SWEEP_LANES,
     )
-    runs = result.runs
+    phases = result.runs["phase"].value_counts() if last.runs_done else {}
     return {
-        "complete": len(runs) == last.total,
+        "complete": last.runs_done == last.total,
         "runs": last.total,
-        "done": len(runs),
-        "phases": {str(k): int(v) for k, v in runs["phase"].value_counts().items()},
+        "done": last.runs_done,
+        "phases": {str(phase): int(count) for phase, count in phases.items()},
         # Of this day: the first chunk, which may hold a compile, starts the clock.
         "run_steps": last.steps_done,
         "run_steps_per_s": None if math.isnan(last.rate) else last.rate,
@@ -363,8 +369,8 @@ MEASUREMENTS: dict[str, Callable[[Day], list[Measurement]]] = {
     "precisions": precisions,
     "sweep": sweep,
 }
-# The others start processes that need all of the device.
-ON_DEVICE = ("ceilings", "rates", "costs", "memory", "sweep")
+# The others start processes that need all of the device, or prepare it themselves.
+ON_DEVICE = ("ceilings", "rates", "costs", "memory")
 
 if __name__ == "__main__":
     main()

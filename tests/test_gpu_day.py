@@ -234,6 +234,16 @@ def test_the_whole_day_lists_what_it_measures(tmp_path: Path) -> None:
     assert {m.of["product"] for m in listed["ceilings"][:-1]} == set(PRECISIONS)
 
 
+def test_the_sweep_goes_on_another_day(tmp_path: Path) -> None:
+    day = gpu_parts.Day(tmp_path, tmp_path, True, "today", time.time())
+    first = gpu_parts.train_sweep(day, "smoke")
+    assert first["done"] == 0 and not first["complete"] and first["phases"] == {}
+    later = day._replace(deadline=time.time() + 600)
+    found = gpu_parts.train_sweep(later, "smoke")
+    assert found["done"] == found["runs"] == 6 and found["complete"]
+    assert found["phases"] == {"no-learning": 2, "memorize-only": 2, "grok": 2}
+
+
 @pytest.mark.slow
 def test_a_short_day_on_a_cpu_goes_on_after_a_kill(tmp_path: Path) -> None:
     out, results = tmp_path / "kept", tmp_path / "results"

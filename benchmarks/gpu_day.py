@@ -38,14 +38,14 @@ ROOT = HERE.parent
 SCRIPT = HERE / "gpu_parts.py"
 # Minutes of each part when there are 25.
 MINUTES = {
-    "correctness": 3.5,  # the smoke sweep against a CPU's, and the same command again
+    "correctness": 4.5,  # the smoke sweep against a CPU's, and the same command again
     "ceilings": 1.0,  # products and copies of this card
-    "rates": 7.5,  # run-steps/s by case, precision, lanes and kernel
+    "rates": 7.0,  # run-steps/s by case, precision, lanes and kernel
     "pytorch": 1.5,  # a PyTorch loop on this card
     "costs": 2.5,  # records, refilling, compiling, and the model of a step
-    "memory": 2.0,  # lanes as compiled against memory taken
+    "memory": 2.5,  # lanes as compiled against memory taken
     "precisions": 2.0,  # labels of the smoke sweep
-    "sweep": 5.0,  # as much of sweeps/alpha-lambda.toml as fits
+    "sweep": 4.0,  # as much of sweeps/alpha-lambda.toml as fits
 }
 # After this share of a part's time, or this many seconds before its end, nothing is
 # begun any more; then its process is told to end, and so many seconds later ended.

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 SWEEP = ROOT / "sweeps/smoke.toml"
 REFERENCE = Path(__file__).parent / "results/smoke-cpu.json"
 KEYS = ["weight_decay", "seed"]
+LANES = 6  # a run each; finding out how many fit would take two compiles more
 TIMES_OF = ("t_mem", "t_grok")
 EARLY = (1, 4, 16, 64)
 TIMES, NORM, START = 1.05, 1e-5, 1e-3
@@ -47,6 +48,7 @@ def train(
     cache: folder of compiled programs.
     """
     command = [sys.executable, "-m", "grokmap", "sweep", str(SWEEP), "--out", str(out)]
+    command += ["--lanes", str(LANES)]
     command += [word for override in overrides for word in ("-s", override)]
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
     started = time.monotonic()

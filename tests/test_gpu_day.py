@@ -123,7 +123,7 @@ def test_a_part_that_takes_too_long_is_ended_and_kept(
 ) -> None:
     parts = "correctness,rates"
     behave = {"correctness": ["fine", "waits", "fine"]}
-    # A third of it for the first part.
+    # Two fifths of it for the first part.
     code = stub(behave, "--minutes", str(8 / 60), "--parts", parts)
     assert code == 75
     assert outcomes(tmp_path, "correctness") == {0: "measured", 1: "late"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from grokmap.engine.schedule import flops_of_step
@@ -108,8 +108,16 @@ def made_by_of(settings: Settings) -> str:
     """All that a lane's bits depend on beside the run: settings, versions, device."""
     same = settings._replace(lanes=0).facts()
     device = settings.target.kind
-    versions = {name: version(name) for name in ("grokmap", "jaxlib")}
+    versions = {name: version_of(name) for name in ("grokmap", "jaxlib")}
     return json.dumps({**same, **versions, "device": device}, sort_keys=True)
+
+
+def version_of(package: str) -> str | None:
+    """None if it is not installed, as grokmap when it is used from its sources."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def whole_devices(target: Target, lanes: int) -> int:

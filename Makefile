@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
-  test-slow lint type bench gpu-day figures clean
+  test-slow lint type bench gpu-audit gpu-day figures clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,11 @@ bench: $(STAMP) ## measure the claims of benchmarks/README.md, about half an hou
 	for name in planning host_memory training end_to_end order_parameters reliability; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
 	  $(BIN)/python benchmarks/table.py $$name || exit 1; done
+
+gpu-audit: $(STAMP) ## compile every sweep for a GPU that need not be here, about an hour
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu]'
+	$(BIN)/python benchmarks/gpu_audit.py > benchmarks/results/gpu_audit.json
+	$(BIN)/python benchmarks/table.py gpu_audit
 
 gpu-day: ## measure all that needs a GPU, in MINUTES=25 of one, by PYTHON with jax for it
 	@$(PYTHON) benchmarks/gpu_day.py --minutes $(MINUTES); code=$$?; \

@@ -205,10 +205,50 @@ def reliability() -> str:
     )
 
 
+def gpu_audit() -> str:
+    """Every figure says whether it is compiled or modelled; none is measured."""
+    found, where = load("gpu_audit")
+    columns = ("sweep", "network", "lanes", "fit (compiled)", "MiB a lane (compiled)")
+    columns += ("flops over needed (compiled)", "MiB a step (compiled)")
+    columns += ("kernels a step (compiled)", "scatters floats (compiled)")
+    columns += ("us a step (modelled)", "records (modelled)", "s to compile (measured)")
+    lines = [
+        "## What sweeps compile to for a GPU",
+        where.replace("Measured on", "Compiled on"),
+        "",
+        f"For an {found['card']} that was not there (`make gpu-audit`). Of each sweep the system "
+        "whose steps take the most arithmetic. A step is one lane's of all that step together; "
+        "flops are over those of the products that it needs, lanes are those that the engine "
+        "would train at once and those that fit 80 % of the memory.",
+        "",
+        *head(*columns),
+    ]
+    return "\n".join([*lines, *map(audit_row, found["rows"])])
+
+
+def audit_row(found: dict[str, Any]) -> str:
+    if "problem" in found:
+        return row(found["sweep"], f"does not compile: {found['problem']}", *[""] * 10)
+    return row(
+        found["sweep"],
+        f"{found['model']}, {found['optimizer']}",
+        found["lanes"],
+        f"{found['lanes_that_fit']:,}",
+        f"{found['bytes_a_lane'] / 2**20:.3g}",
+        f"{found['flops_over_needed']:.2f}",
+        f"{found['bytes'] / 2**20:.3g}",
+        found["kernels"],
+        "yes" if found["scatters_floats"] else "no",
+        f"{1e6 * found['step_seconds']:.3g}",
+        f"{found['record_share']:.1%}",
+        f"{found['compile_seconds']:.0f}",
+    )
+
+
 def main() -> None:
     for name in sys.argv[1:]:
         stamp(name)
-    sections = (training, end_to_end, order_parameters, host, reliability)
+    sections = (training, end_to_end, order_parameters, host, reliability, gpu_audit)
     parts = [HEAD]
     for section in sections:
         try:

@@ -68,9 +68,9 @@ lint: $(STAMP) ## ruff
 type: $(STAMP) ## mypy
 	$(BIN)/mypy
 
-bench: $(STAMP) ## measure the claims of benchmarks/README.md, about half an hour
+bench: $(STAMP) ## measure the claims of benchmarks/README.md, about two hours
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	for name in planning host_memory training end_to_end order_parameters reliability; do \
+	for name in planning host_memory training end_to_end order_parameters reliability shards; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
 	  $(BIN)/python benchmarks/table.py $$name || exit 1; done
 

@@ -245,10 +245,76 @@ def audit_row(found: dict[str, Any]) -> str:
     )
 
 
+def shards() -> str:
+    found, where = load("shards")
+    parts = [_scale(found["scale"]), _balance(found["balance"])]
+    parts += [_throughput(found["throughput"]), _kills(found["kills"])]
+    return "\n\n".join(["## Shards", where, *parts])
+
+
+def _scale(found: dict[str, Any]) -> str:
+    lines = [
+        f"{found['runs']:,} runs in {found['shards']:,} shards, simulated: real files, made-up "
+        "records, few a run. Each stage in a process of its own:",
+        "",
+        *head("stage", "seconds", "GiB at most"),
+    ]
+    for stage, own in found["stages"].items():
+        lines.append(row(stage, f"{own['seconds']:.0f}", f"{own['peak_gib']:.2f}"))
+    lines += [
+        "",
+        "(`plan`: what each shard does before it trains; `merge`: labels and costs of all runs "
+        f"included.) Files: {found['files_before']:,} of the shards, "
+        f"{found['files_after'] - found['files_before']:,} more once they are merged, of which "
+        f"{found['links']:,} are second names of the same files.",
+    ]
+    return "\n".join(lines)
+
+
+def _balance(found: dict[str, Any]) -> str:
+    lines = [
+        "Imbalance: how much more the costliest shard takes than the mean one, %; predicted from "
+        "budgets, by the steps that the committed runs took / by their seconds. Runs that are "
+        "over before their budget are not foreseen, and seconds are those of whatever machine "
+        "trained them, which did other things as well.",
+        "",
+        *head("sweep", "runs", "systems", "2 shards", "4 shards", "8 shards"),
+    ]
+    for name, own in found.items():
+        cells = []
+        for of in ("2", "4", "8"):
+            each = [100 * own[of][k] for k in ("predicted", "steps", "seconds")]
+            cells.append("{:.1f}; {:.0f} / {:.0f}".format(*each))
+        lines.append(row(name, own["runs"], own["systems"], *cells))
+    return "\n".join(lines)
+
+
+def _throughput(found: dict[str, Any]) -> str:
+    rates = {
+        k: np.array([r["run_steps"] / r["seconds"] for r in v])
+        for k, v in found.items()
+    }
+    seconds = np.median([r["seconds"] for r in found["one"]])
+    return (
+        "Two shards on two cores over one process on both, run-steps/s of whole commands in turn, "
+        f"starting, labelling and merging included ({seconds:.0f} s each): "
+        f"{spread(rates['two'] / rates['one'])}."
+    )
+
+
+def _kills(found: dict[str, Any]) -> str:
+    return (
+        f"Killed at random moments: {found['shards']} times a shard, {found['merges']} times a "
+        f"merge, over {found['sweeps']} sweeps in three shards. Runs lost: {found['lost']}; "
+        f"twice: {found['twice']}; results not bitwise those of one process: {found['unequal']}."
+    )
+
+
 def main() -> None:
     for name in sys.argv[1:]:
         stamp(name)
-    sections = (training, end_to_end, order_parameters, host, reliability, gpu_audit)
+    sections = (training, end_to_end, order_parameters, host, reliability)
+    sections += (shards, gpu_audit)
     parts = [HEAD]
     for section in sections:
         try:

@@ -6,8 +6,8 @@
     result.phase_diagram()
 
 `sweep` trains what is missing of a sweep and returns its `Result`; `open` opens the
-folder of one that was trained before. `register` adds tasks, order parameters and the
-like of your own.
+folder of one that was trained before; `merge` unites parts that were trained apart.
+`register` adds tasks, order parameters and the like of your own.
 """
 
 from __future__ import annotations
@@ -24,21 +24,47 @@ if TYPE_CHECKING:
     from grokmap.order_parameters import OrderParameter
     from grokmap.result import Result
     from grokmap.session.display import Counts
+    from grokmap.session.merge import Merged
     from grokmap.tasks import Task
 
 __version__ = "0.1.0"
-__all__ = ["open", "register", "save_weights", "sweep"]
+__all__ = ["merge", "open", "register", "save_weights", "sweep"]
 
 
 def open(path: str | Path) -> Result:
-    """The result folder of a sweep.
+    """The result folder of a sweep. Warns of runs that wait to be merged into it.
 
     Raises:
       ResultError: no result folder. SpecError: its sweep.toml is not sound.
     """
     from grokmap.result import Result
 
-    return Result(path)
+    result = Result(path)
+    result.say_waiting()
+    return result
+
+
+def merge(path: str | Path, *others: str | Path) -> Merged:
+    """Unites in a result folder what its shards, and other folders of the same sweep,
+    have done.
+
+    Args:
+      path: the result folder, which need not be there yet. others: result folders, from
+        another machine for example; they stay as they are.
+
+    Returns:
+      How many runs are planned and done, what was taken, and the runs that two folders
+      have otherwise (`taken.unequal`): of those the first is kept.
+
+    Raises:
+      ResultError: nothing to unite. OtherSweepError: a folder of another sweep.
+      LockedError: the folder is being written.
+    """
+    import warnings
+
+    from grokmap.session.merge import merge
+
+    return merge(Path(path), [Path(other) for other in others], warnings.warn)
 
 
 def register(
@@ -90,6 +116,7 @@ def sweep(
     tile: int | None = None,
     extend: bool = False,
     keep_going: bool = True,
+    shard: str | None = None,
 ) -> Result:
     """Trains what is missing of a sweep; the same call goes on where it was stopped.
 
@@ -106,9 +133,12 @@ def sweep(
       lanes: runs trained together; tile: examples per gradient tile (None: chosen).
       extend: whether budgets may be larger than those of the folder's sweep.
       keep_going: whether to train the others after a run has failed.
+      shard: "k/K": only part k of K, in a folder of its own below `shards/`; `merge`
+        unites them.
 
     Returns:
-      The result. Runs that failed stand in its failed.parquet.
+      The result, of a shard that of its part. Runs that failed stand in its
+      failed.parquet.
 
     Raises:
       SpecError: the spec has problems, each named. ResultError, OtherSweepError,
@@ -118,8 +148,10 @@ def sweep(
     from grokmap.result import Result
     from grokmap.session import Options
     from grokmap.session.library import train
+    from grokmap.spec.shard import read_shard
 
-    options = Options(time_budget, checkpoint, lanes, tile, extend, keep_going)
+    part = None if shard is None else read_shard(shard)
+    options = Options(time_budget, checkpoint, lanes, tile, extend, keep_going, part)
     return Result(train(spec, overrides, out, options, on_progress))
 
 

@@ -30,8 +30,10 @@ if os.name != "posix":
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 # Some network and user-space file systems know no such call for a file or a folder.
 _NO_SUCH_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+MOST_TAKEN = 2**36  # bytes of a file that is taken whole
 LINK = "a link; nothing inside a folder is written or removed through links"
 SPECIAL = "a pipe, socket or device, not a regular file"
 
@@ -148,6 +150,72 @@ def write_file(root: Path, name: str, data: bytes) -> Path:
     except OSError as error:
         raise ResultError(f"{file}: cannot be written: {reason(error)}") from None
     return file
+
+
+def write_first(root: Path, name: str, data: bytes) -> bool:
+    """Writes root/name unless something of that name is there; whether it was written.
+
+    Of several processes or machines that try, one succeeds; raises as `write_file`.
+    """
+    file = root / name
+    *inside, last = PurePosixPath(name).parts
+    try:
+        with folder(root, inside, make=True) as handle:
+            temporary = _temporary(root)
+            try:
+                _write(os.open(temporary, _NEW, 0o666, dir_fd=handle), data)
+                os.link(temporary, last, src_dir_fd=handle, dst_dir_fd=handle)
+            except FileExistsError:
+                return False
+            finally:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=handle)
+            _sync(handle)
+    except OSError as error:
+        raise ResultError(f"{file}: cannot be written: {reason(error)}") from None
+    return True
+
+
+def take_file(root: Path, name: str, source: Path, link: bool) -> Path:
+    """Gives root/name the bytes of `source`, a regular file that nobody changes.
+
+    link: as another name of the same file, if both are on one file system that can.
+
+    Raises:
+      ResultError: as `write_file`. OSError: `source` cannot be read.
+    """
+    if link and stat.S_ISREG(os.lstat(source).st_mode):
+        *inside, last = PurePosixPath(name).parts
+        with suppress(OSError), folder(root, inside, make=True) as handle:
+            refuse_link(handle, last, root / name)
+            temporary = _temporary(root)
+            os.link(source, temporary, dst_dir_fd=handle, follow_symlinks=False)
+            try:
+                os.replace(temporary, last, src_dir_fd=handle, dst_dir_fd=handle)
+                # Of two names of one file, replacing does nothing.
+            finally:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=handle)
+            _sync(handle)
+            return root / name
+    with opened(source, MOST_TAKEN) as content:
+        return write_file(root, name, content.read())
+
+
+def open_log(root: Path, name: str) -> int:
+    """A descriptor of root/name that what is written is added to. Close it.
+
+    Raises:
+      ResultError: it cannot be written, or is or lies behind a link.
+    """
+    *inside, last = PurePosixPath(name).parts
+    make_root(root)
+    try:
+        with folder(root, inside, make=True) as handle:
+            return os.open(last, _LOG, 0o666, dir_fd=handle)
+    except OSError as error:
+        why = reason(error)
+        raise ResultError(f"{root / name}: cannot be written: {why}") from None
 
 
 def _temporary(root: Path) -> str:

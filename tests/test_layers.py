@@ -48,6 +48,9 @@ MAY_USE = {
         *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),
         *("durations", "plugins", "result"),
     },
+    "submit": {
+        *("errors", "disk", "spec", "store", "process", "durations", "session"),
+    },
     "reproduce": {
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),
     },

@@ -22,6 +22,7 @@ from test_faults import SHORT, assert_same, grokmap, trained, whole
 
 from grokmap import disk, store
 from grokmap.engine import devices
+from grokmap.engine.compile_cache import choose_cache
 from grokmap.errors import LockedError, ResultError
 from grokmap.session import checkpoint, lock, session
 
@@ -186,11 +187,11 @@ def test_a_user_without_a_home_keeps_no_compiled_programs(
 
     monkeypatch.setattr(Path, "home", home)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert devices.cache_folder() is None
+    assert choose_cache().folder is None
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nothing")
-    assert devices.cache_folder() is None
+    assert choose_cache().folder is None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert devices.cache_folder() == tmp_path / "grokmap/compiled"
+    assert choose_cache().folder == tmp_path / "grokmap/compiled"
 
 
 def test_cores_are_counted_where_no_process_is_bound_to_them(

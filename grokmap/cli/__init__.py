@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from grokmap import __version__
-from grokmap.cli import training
+from grokmap.cli import cluster, training
 from grokmap.cli.options import ONE_RUN, At, Formats, Json, Out, Plugins, Result, Rules
 from grokmap.errors import GrokmapError, shown
 
@@ -71,6 +71,8 @@ app = typer.Typer(
 )
 
 app.command(rich_help_panel=RUN)(training.sweep)
+app.command(rich_help_panel=RUN)(cluster.submit)
+app.command(rich_help_panel=RUN)(cluster.merge)
 
 
 @app.command("phase-diagram", rich_help_panel=LOOK)
@@ -328,7 +330,7 @@ def classify(
 
 @app.command(rich_help_panel=LOOK)
 def status(result: Result, plugin: Plugins = None, as_json: Json = False) -> None:
-    """Runs planned, done and missing, and their phases."""
+    """Runs planned, done and missing, their phases, and who is at work on them."""
     from grokmap.cli.results import print_status
 
     print_status(result, as_json)

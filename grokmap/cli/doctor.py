@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
+from contextlib import nullcontext
 from typing import Any
 
+from grokmap.errors import shown
 from grokmap.process import environment
 
 # Their float32 scatter-add on NVIDIA GPUs is hundreds of times too slow
 # (openxla/xla#46225, jax-ml/jax#38806).
 SLOW_SCATTER = ("0.10.2", "0.11.0")
+
+# Read by jax when it starts: else it takes most of a GPU's memory then.
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
 def warnings(facts: dict[str, Any]) -> list[str]:
@@ -26,15 +32,19 @@ def warnings(facts: dict[str, Any]) -> list[str]:
     return problems
 
 
-def start_jax() -> None:
+def start_jax(shared: bool = False) -> None:
     """Prepares jax, and says once which variables have no effect on it.
+
+    shared: other processes train on the devices, so that this one takes no memory of a
+      GPU in advance.
 
     Raises:
       SpecError: the devices that were asked for are not there.
     """
     from grokmap.engine import devices
 
-    devices.prepare()
+    with environment.with_variable(PREALLOCATE, "false") if shared else nullcontext():
+        devices.prepare()
     _say_ignored()
 
 
@@ -46,6 +56,15 @@ def _say_ignored() -> None:
         print(f"grokmap: {line}", file=sys.stderr)
 
 
+def _why_there() -> str:
+    """Why compiled programs are kept where they are."""
+    from grokmap.engine.compile_cache import choose_cache
+
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return "JAX_COMPILATION_CACHE_DIR"
+    return choose_cache().why
+
+
 def print_report(as_json: bool) -> None:
     start_jax()
     import jax
@@ -54,7 +73,8 @@ def print_report(as_json: bool) -> None:
     from grokmap.session.provenance import versions
 
     facts = versions() | {
-        "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None)
+        "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None),
+        "compile_cache_why": _why_there(),
     }
     problems = warnings(facts)
     if as_json:
@@ -65,7 +85,9 @@ def print_report(as_json: bool) -> None:
     print(f"{'python':<12} {facts['python']}")
     print(f"{'device':<12} {facts['n_devices']} x {facts['device']}")
     print(f"{'precision':<12} float32 matrix products in true float32")
-    print(f"{'compiled':<12} kept in {facts['compile_cache']}")
+    where = facts["compile_cache"]
+    kept = f"kept in {where}" if where else "not kept"
+    print(shown(f"{'compiled':<12} {kept} ({facts['compile_cache_why']})"))
     for name, value in facts["settings"].items():
         print(f"{'fixed':<12} {name} = {value}")
     for name, value in facts["flags"].items():

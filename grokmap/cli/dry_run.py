@@ -17,7 +17,9 @@ from grokmap.engine.records import n_records
 from grokmap.engine.restored import bytes_of_all
 from grokmap.engine.train import names_by_cost
 from grokmap.plan import Planned
-from grokmap.session import missing_of, planned_in
+from grokmap.session import missing_of
+from grokmap.session.folder import rounds_in
+from grokmap.session.shard import own_runs
 from grokmap.spec import Sweep
 
 # Seconds until the estimate is made of what is measured by then: with start-up and
@@ -29,9 +31,10 @@ def dry_run_sweep(given: Given) -> int:
     """Says what `run_sweep` would do; writes nothing."""
     deadline = time.monotonic() + LONGEST
     path, sweep = resolved(given, quick=True)
-    planned = planned_in(path, sweep)
+    shard = given.options.shard
+    planned = own_runs(rounds_in(path, sweep), shard)
     missing = planned
-    if path.exists():
+    if (path / store.SPEC).exists():
         steps = store.stored(path).steps
         table = plan.plan_table(planned, sweep)
         missing = missing_of(path, planned, table, steps)

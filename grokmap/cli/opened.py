@@ -15,9 +15,11 @@ def say(line: str) -> None:
 
 
 def open_result(path: Path) -> Result:
-    """The result at `path`.
+    """The result at `path`; what waits to be merged into it is said.
 
     Raises:
       SpecError, ResultError: there is none, or it is not sound.
     """
-    return Result(path, say)
+    result = Result(path, say)
+    result.say_waiting()
+    return result

@@ -34,6 +34,11 @@ TimeBudget = Annotated[
     typer.Option(help="Stop in good order after e.g. 45m, 1h30m, 2d (exit 75)."),
 ]
 
+Shards = Annotated[
+    int, typer.Option(min=0, help="Train in so many shards at once [in this process].")
+]
+On = Annotated[str, typer.Option(help="Where shards run: local.")]
+
 
 def load_plugins(ctx: typer.Context, sources: list[str] | None) -> list[str]:
     """Imports the plugins that were asked for, before the command reads any name."""

@@ -9,6 +9,7 @@ from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.display import display_of
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import extend_command
+from grokmap.cli.submitting import trainer
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
 from grokmap.result import Result
@@ -18,17 +19,23 @@ from grokmap.session.refine import REACHED, refine
 NOTHING = "no run is left to choose"
 
 
-def refine_result(given: Given, wanted: Wanted, dry_run: bool) -> int:
-    """Refines until no run is left to choose, or max_runs are made; the exit code."""
+def refine_result(
+    given: Given, wanted: Wanted, dry_run: bool, on: str = "local", of: int = 0
+) -> int:
+    """Refines until no run is left to choose, or max_runs are made; the exit code.
+
+    on, of: the engine that trains each round in so many shards (0: this process does).
+    """
     result = open_result(given.spec)
     if dry_run:
         check(result, wanted)
         _say_next(given, wanted)
         return 0
+    train = trainer(on, of)
     path, sweep = resolved(given)  # whether its runs can be trained here comes first
     check(result, wanted)
     listener = display_of(given.as_json)
-    refined = refine(path, sweep, wanted, given.options, listener)
+    refined = refine(path, sweep, wanted, given.options, listener, train)
     if refined.why:
         reached = refined.why == REACHED
         more = _to_extend(open_result(path), wanted.criteria) if reached else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from grokmap.cli.doctor import start_jax
 from grokmap.cli.events import print_event
 from grokmap.cli.opened import say
 from grokmap.cli.outputs import Outputs
+from grokmap.cli.submitting import trainer
 from grokmap.durations import human_time, seconds_of
 from grokmap.engine import devices
 from grokmap.errors import GrokmapError, ResultError, SpecError, short, shown
@@ -35,7 +36,7 @@ from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.result.labels import label_runs
-from grokmap.session import Options, open_session, resolve, train_missing
+from grokmap.session import Options, Session, open_session, resolve
 from grokmap.session.lock import locked
 from grokmap.session.provenance import versions
 from grokmap.session.session import EXIT_SOME_FAILED, now
@@ -43,9 +44,11 @@ from grokmap.spec.names import nearest
 
 SWEEPS = resources.files("grokmap.reproduce") / "sweeps"
 
+Train = Callable[[Session], object]
+
 
 class Wanted(NamedTuple):
-    """The options of `grokmap reproduce`, as typed."""
+    """The options of `grokmap reproduce`, as typed; on, of: as of `trainer`."""
 
     names: tuple[str, ...]
     every: bool
@@ -53,6 +56,8 @@ class Wanted(NamedTuple):
     out: Path
     time_budget: str | None = None
     as_json: bool = False
+    on: str = "local"
+    of: int = 0
 
 
 class Choice(NamedTuple):
@@ -73,6 +78,7 @@ class _Stopped(Exception):
 def reproduce_results(wanted: Wanted) -> int:
     """Runs the reproductions wanted, one after another; the exit code."""
     deadline = time.monotonic() + seconds_of(wanted.time_budget, "--time-budget")
+    train = trainer(wanted.on, wanted.of)
     start_jax()
     choice = choose(wanted, table.REPRODUCTIONS, devices.platform() != "cpu")
     _say_choice(choice, wanted.as_json)
@@ -81,7 +87,7 @@ def reproduce_results(wanted: Wanted) -> int:
     for place, (name, cost) in enumerate(choice.costs.items(), 1):
         say(f"{name}: {place} of {len(choice.costs)}, about {human_time(cost)}")
         try:
-            compared[name] = _reproduce(name, wanted, deadline)
+            compared[name] = _reproduce(name, wanted, deadline, train)
         except _Stopped as stop:
             code = stop.code
             break
@@ -131,12 +137,14 @@ class _RunsFailedError(ResultError):
     """Runs of a sweep raised, so that there is nothing whole to compare."""
 
 
-def _reproduce(name: str, wanted: Wanted, deadline: float) -> list[Finding]:
+def _reproduce(
+    name: str, wanted: Wanted, deadline: float, train: Train
+) -> list[Finding]:
     """Trains, compares, writes and prints one reproduction; its findings."""
     entry, folder = table.REPRODUCTIONS[name], wanted.out / name
     with locked(folder, say):
         for sweep in entry.sweeps:
-            _train(sweep, folder / sweep, deadline, wanted.as_json)
+            _train(sweep, folder / sweep, deadline, wanted.as_json, train)
         started = time.perf_counter()
         trained = {sweep: _trained(folder / sweep, entry) for sweep in entry.sweeps}
         findings = [_plain(finding) for finding in entry.compare(trained)]
@@ -158,7 +166,7 @@ def _reproduce(name: str, wanted: Wanted, deadline: float) -> list[Finding]:
     return findings
 
 
-def _train(name: str, path: Path, deadline: float, as_json: bool) -> None:
+def _train(name: str, path: Path, deadline: float, as_json: bool, train: Train) -> None:
     """Trains what is missing of a sweep of the package, as `grokmap sweep` would.
 
     Raises:
@@ -168,7 +176,7 @@ def _train(name: str, path: Path, deadline: float, as_json: bool) -> None:
     with resources.as_file(SWEEPS / f"{name}.toml") as spec:
         path, sweep = resolve(spec, out=path, say=say)
     with open_session(path, sweep, options, display_of(as_json)) as session:
-        train_missing(session)
+        train(session)
     if session.stop.code:
         raise _Stopped(session.stop.code)
     if session.failed:

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from grokmap import store
-from grokmap.classify import FLAGS, Criteria, read_criteria
+from grokmap.classify import FLAGS, PHASES, Criteria, read_criteria
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, shown
-from grokmap.result import selection
+from grokmap.result import Result, selection
 from grokmap.result.labels import phase_counts, plan_of
 from grokmap.result.status import plain
+from grokmap.session import standing
 from grokmap.spec.words import SYSTEM_SIZES
 
 
@@ -70,17 +71,44 @@ def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> N
 
 
 def print_status(path: Path, as_json: bool) -> None:
-    known = open_result(path).status()
+    """Prints what is done, in the folder and its shards, and who is at work."""
+    whole = standing.whole(path)
+    if whole.shards:
+        known = _counts_over_shards(path, whole)
+    else:
+        known = Result(path, say).status()
     if as_json:
-        print(json.dumps(known))
+        print(json.dumps(known | standing.facts_of(whole)))
         return
+    _print_standing(path, known, whole)
+
+
+def _counts_over_shards(path: Path, whole: standing.Whole) -> dict[str, Any]:
+    """What is done, and the labels that the last merge gave, if nothing is newer."""
+    known: dict[str, Any] = {"planned": whole.planned, "done": whole.done}
+    known |= {"missing": whole.planned - whole.done}
+    known |= {"unreadable_files": whole.unreadable}
+    try:
+        table = store.read_table(path / store.RUNS, ["run_id", "phase", *FLAGS])
+    except store.UNREADABLE:
+        return known
+    runs = table.to_pandas()
+    is_all = set(runs["run_id"]) == whole.merged
+    return known | (phase_counts(runs, PHASES) if is_all else {})
+
+
+def _print_standing(path: Path, known: dict[str, Any], whole: standing.Whole) -> None:
     planned, done, missing = (known.pop(k) for k in ("planned", "done", "missing"))
     print(shown(f"{path}: {done} of {planned} runs done, {missing} missing"))
     for line in known.pop("unreadable_files"):
         print(f"  {shown(line)}")
     if known:
         print_counts(known)
-    if missing:
+    for line in standing.lines(whole):
+        print(shown(line))
+    if whole.waiting:
+        print(shown(store.waiting_line(path, whole.waiting)))
+    if missing and not whole.at_work:
         print("  run the same `grokmap sweep` again to do the rest")
 
 

@@ -18,6 +18,7 @@ from grokmap.durations import seconds_of
 from grokmap.errors import shown
 from grokmap.result.labels import phase_counts
 from grokmap.session import Options, Session, open_session, resolve, train_missing
+from grokmap.session.shard import refuse_shard, refuse_waiting
 from grokmap.spec import Sweep
 
 
@@ -49,19 +50,24 @@ def options_of(
 def resolved(given: Given, quick: bool = False) -> tuple[Path, Sweep]:
     """The result folder and the sweep; see `session.resolve`."""
     start_jax()
-    return resolve(
+    path, sweep = resolve(
         given.spec,
         given.overrides,
         given.out,
         extend=given.options.extend,
         quick=quick,
+        in_shards=given.options.shard is not None,
         say=say,
     )
+    refuse_shard(path)
+    return path, sweep
 
 
 def run_sweep(given: Given) -> int:
     """Trains what is missing of the sweep; returns the exit code."""
     path, sweep = resolved(given)
+    if given.options.shard is None:
+        refuse_waiting(path)
     listener = display_of(given.as_json)
     with open_session(path, sweep, given.options, listener) as session:
         runs = train_missing(session)

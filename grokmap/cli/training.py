@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from grokmap.cli.options import ONE_RUN, At, Json, Plugins, Result, Rules, TimeBudget
+from grokmap.cli.options import (
+    ONE_RUN,
+    At,
+    Json,
+    On,
+    Plugins,
+    Result,
+    Rules,
+    Shards,
+    TimeBudget,
+)
 
 SPEC = (
     "Sweep file (TOML), result folder to go on with, or, where nothing here is called "
@@ -58,6 +68,13 @@ def sweep(
         bool,
         typer.Option(help="After a run fails, train the others (exit 3 at the end)."),
     ] = True,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="k/K",
+            help="Only part k of K, in shards/ of the result folder; see `merge`.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as lines of JSON.")
     ] = False,
@@ -67,6 +84,7 @@ def sweep(
     from grokmap.cli.dry_run import dry_run_sweep
     from grokmap.cli.sweep import Given, options_of, run_sweep
     from grokmap.errors import SpecError
+    from grokmap.spec.shard import read_shard
     from grokmap.spec.shipped import sweep_file
 
     options = options_of(
@@ -76,6 +94,7 @@ def sweep(
         tile=tile,
         extend=extend,
         keep_going=keep_going,
+        shard=None if shard is None else read_shard(shard),
     )
     given = Given(sweep_file(spec), tuple(override or ()), out, options, as_json)
     if target:
@@ -108,6 +127,8 @@ def refine(
         bool, typer.Option("--dry-run", help="Print the next round; train nothing.")
     ] = False,
     time_budget: TimeBudget = None,
+    shards: Shards = 0,
+    on: On = "local",
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
@@ -120,7 +141,7 @@ def refine(
     given = Given(result, (), result, options_of(time_budget), as_json)
     place = read_places(at or ())
     wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, place)
-    raise typer.Exit(refine_result(given, wanted, dry_run))
+    raise typer.Exit(refine_result(given, wanted, dry_run, on, shards))
 
 
 def weights(
@@ -156,6 +177,8 @@ def reproduce(
         Path, typer.Option("--out", help="Folder of what is trained and found.")
     ] = Path("results/reproduce"),
     time_budget: TimeBudget = None,
+    shards: Shards = 0,
+    on: On = "local",
     as_json: Json = False,
 ) -> None:
     """Published results against ours: trains what is missing, prints verdicts.
@@ -168,8 +191,9 @@ def reproduce(
     if name or every:
         from grokmap.cli.reproduce import Wanted, reproduce_results
 
-        wanted = Wanted(tuple(name or ()), every, max_cost, out, time_budget, as_json)
-        raise typer.Exit(reproduce_results(wanted))
+        names = tuple(name or ())
+        more = (time_budget, as_json, on, shards)
+        raise typer.Exit(reproduce_results(Wanted(names, every, max_cost, out, *more)))
     from grokmap.cli.comparisons import list_reproductions
 
     list_reproductions(out, max_cost or time_budget, as_json)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from grokmap import disk
+from grokmap.engine.compile_cache import choose_cache
 from grokmap.errors import SpecError, short
 from grokmap.process import environment
 
@@ -91,25 +90,12 @@ def platform() -> str:
 def use_compile_cache() -> None:
     """Keeps compiled programs, so that the same sweep compiles nothing next time.
 
-    In the user's own cache folder: programs are trusted code, so never beside results.
-    JAX_COMPILATION_CACHE_DIR chooses another folder. Nothing is kept for a user who has
-    no home, or may not write there.
+    In the folder of `choose_cache`; JAX_COMPILATION_CACHE_DIR chooses another.
     """
     if not getattr(jax.config, COMPILE_CACHE, None):
-        folder = cache_folder()
+        folder = choose_cache().folder
         if folder is None:
             return
         jax.config.update(COMPILE_CACHE, str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def cache_folder() -> Path | None:
-    """Where compiled programs are kept; None where nothing can be."""
-    try:
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = caches / "grokmap" / "compiled"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home: a user id that nobody has named
-        return None
-    return folder if disk.is_writable(folder) else None

@@ -114,12 +114,16 @@ def execute(
     planned: Sequence[Planned],
     *,
     done: frozenset[str] | set[str] = frozenset(),
+    own: frozenset[str] | set[str] | None = None,
     lanes: int | None = None,
     tile: int | None = None,
     hooks: Hooks = Hooks(),
     tuning: Tuning = Tuning(),
 ) -> Iterator[Done | Failed]:
     """Trains all runs but those whose id is in `done`, longest first within a system.
+
+    own: ids of the runs that this process is for (None: all): a device that trains its
+    lanes together gets no more lanes than it has of these.
 
     Stops between two chunks once `hooks.should_stop()`; runs in training are kept by
     `hooks.keep`, and go on from there when they are executed again. An exception yields
@@ -131,6 +135,8 @@ def execute(
         if not queue.waiting:
             continue
         choose = partial(choose_settings, system, runs, lanes, tile)
+        if own is not None:
+            choose.keywords["most_lanes"] = sum(run.run.run_id in own for run in runs)
         if not (yield from _execute_system(system, choose, queue, hooks, tuning)):
             return
 

@@ -309,8 +309,13 @@ def steps_alike(
     ]
 
 
-def flops_of_step(planned: Planned) -> float:
-    """Flops of the products with the readout, about right for other networks."""
+def flops_of_step(planned: Planned, more_classes: int = 0) -> float:
+    """Flops of the products with the readout and between hidden layers, about.
+
+    more_classes: as many classes more stand for what else a step does.
+    """
     system = planned.run.system
-    layers = max(1, system.depth, system.n_inputs // max(system.modulus, 1))
-    return 6.0 * planned.n_train * max(system.width, 1) * max(system.modulus, layers)
+    rows = min(planned.n_train, system.batch_size or planned.n_train)
+    between = max(0, system.depth - 1) * system.width
+    classes = max(system.modulus, system.n_inputs // max(system.modulus, 1), 1)
+    return 6.0 * rows * max(system.width, 1) * (classes + between + more_classes)

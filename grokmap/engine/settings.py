@@ -68,6 +68,7 @@ def choose_settings(
     lanes: int | None = None,
     tile: int | None = None,
     target: Target | None = None,
+    most_lanes: int | None = None,
 ) -> Settings:
     """Settings for a system, `planned` all its runs of the sweep.
 
@@ -77,6 +78,7 @@ def choose_settings(
     target: where it is executed (default: on the local devices). lanes (default on a
     GPU: so many that a step is long enough for its launch not to matter; those that do
     not fit its memory are taken away when it is compiled, see `compiled.fitting`).
+    most_lanes: of a GPU, where less than all runs are trained here.
 
     Raises:
       SpecError: the devices do not have the system's precision.
@@ -95,7 +97,8 @@ def choose_settings(
     tiles = -(-n_train // rows)
     flops = max(map(flops_of_step, planned))
     enough = max(1, round(GPU_STEP_FLOPS / flops))
-    enough = min(lanes or enough * target.n_devices, len(planned))
+    most = min(len(planned), most_lanes or len(planned))
+    enough = min(lanes or enough * target.n_devices, most)
     gpu = Settings(target, 1, rows, tiles, "gather_product", True, precision)
     return gpu._replace(
         lanes=whole_devices(target, enough),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # The devices and the folder of compiled programs.
@@ -33,6 +34,20 @@ def is_ignored(name: str) -> bool:
 def kept() -> dict[str, str]:
     """Of the variables that libraries read here, those that are set."""
     return {name: os.environ[name] for name in KEPT if name in os.environ}
+
+
+@contextlib.contextmanager
+def with_variable(name: str, value: str) -> Iterator[None]:
+    """Sets a variable of this process for as long as the context lasts."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def isolate() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from grokmap import store
@@ -14,6 +15,8 @@ from grokmap.errors import ResultError, SpecError
 from grokmap.plan import read_sweep
 from grokmap.spec import Sweep
 
+Made = tuple[list[str], store.Origin]  # run ids of a file, and how it was made
+
 
 def spec_of(path: Path) -> Sweep:
     """The sweep of a result, as strictly checked as a sweep file.
@@ -21,6 +24,9 @@ def spec_of(path: Path) -> Sweep:
     Raises:
       SpecError, ResultError: it is not sound, or no result.
     """
+    is_whole = store.shard_folders(path) == [] or (path / store.SPEC).is_file()
+    if not is_whole and (waiting := store.waiting_runs(path)):
+        raise ResultError(f"{store.waiting_line(path, len(waiting))} first")
     return read_sweep(store.result_dir(path))
 
 
@@ -35,16 +41,20 @@ def plan_of(path: Path) -> pd.DataFrame:
 
 
 def label_runs(
-    path: Path, criteria: Criteria, columns: Sequence[str] | None = None
+    path: Path,
+    criteria: Criteria,
+    columns: Sequence[str] | None = None,
+    made: list[Made] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """(runs, lines): the finished runs, labelled again, and what could not be read.
 
     Args:
       columns: quantities whose final values are wanted (default: all).
+      made: as of `store.trajectory_parts`.
     """
     table = plan_of(path)
     unreadable: list[str] = []
-    parts = store.trajectory_parts(path, unreadable, columns)
+    parts = store.trajectory_parts(path, unreadable, columns, made)
     return classify_parts(parts, table, criteria), unreadable
 
 
@@ -97,14 +107,25 @@ def refuse_ramps(path: Path, runs: pd.DataFrame) -> None:
         )
 
 
-def with_costs(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    """`runs` with cost_s: each run's share of its batch's wall time, by steps."""
+def with_costs(
+    path: Path, runs: pd.DataFrame, made: list[Made] | None = None
+) -> pd.DataFrame:
+    """`runs` with cost_s: each run's share of its batch's wall time, by steps.
+
+    made: as of `store.trajectory_parts` (None: the files are read for it).
+    """
+    made = list(store.origins(path)) if made is None else made
+    lengths = [len(ids) for ids, _ in made]
+    shares = pd.DataFrame({"run_id": [run for ids, _ in made for run in ids]})
+    shares["batch"] = np.repeat(np.arange(len(made)), lengths)
+    shares["seconds"] = np.repeat([origin.seconds for _, origin in made], lengths)
     steps = runs.set_index("run_id")["n_steps"].astype(float)
-    cost = pd.Series(float("nan"), index=steps.index)
-    for ids, made in store.origins(path):
-        of_batch = steps.reindex(ids).dropna()
-        cost[of_batch.index] = made.seconds * of_batch / of_batch.sum()
-    return runs.assign(cost_s=cost.reindex(runs["run_id"]).to_numpy())
+    shares["steps"] = shares["run_id"].map(steps)
+    shares = shares.dropna(subset="steps")
+    whole = shares.groupby("batch")["steps"].transform("sum")
+    shares["cost_s"] = shares["seconds"] * shares["steps"] / whole
+    cost = shares.drop_duplicates("run_id", keep="last").set_index("run_id")["cost_s"]
+    return runs.assign(cost_s=cost.reindex(runs["run_id"]).to_numpy(float))
 
 
 def phase_counts(runs: pd.DataFrame, phases: Sequence[str]) -> dict[str, int]:

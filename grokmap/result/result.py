@@ -56,6 +56,12 @@ class Result:
         axes = ", ".join(f"{axis.name} ({len(axis.values)})" for axis in self.axes)
         return f"Result({str(self.path)!r}: {axes or 'one run'})"
 
+    def say_waiting(self) -> None:
+        """Says how many runs are done in shards and not in the folder, if any are."""
+        waiting = store.waiting_runs(self.path)
+        if waiting:
+            self.say(store.waiting_line(self.path, len(waiting)))
+
     @property
     def axes(self) -> tuple[Axis, ...]:
         """The swept axes: name, values, kind."""

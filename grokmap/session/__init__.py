@@ -9,6 +9,7 @@ from grokmap.session.folder import (
 )
 from grokmap.session.listener import Listener
 from grokmap.session.session import (
+    EXIT_SOME_FAILED,
     Options,
     Session,
     Stop,
@@ -19,6 +20,7 @@ from grokmap.session.session import (
 from grokmap.session.weights import save_weights
 
 __all__ = [
+    "EXIT_SOME_FAILED",
     "Listener",
     "Options",
     "Session",

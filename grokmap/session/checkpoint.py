@@ -81,6 +81,16 @@ def write_ends(path: Path, kept: Sequence[Kept]) -> None:
         _write(path, f"{ENDS}/{name}.npz", kept)
 
 
+def take_ends(path: Path, other: Path, own: bool) -> None:
+    """Takes how runs of another result folder stood at their budgets' ends, as long as
+    there is room; own: as of `store.take_files`."""
+    used = sum(file.lstat().st_size for file in _npz_in(path / ENDS))
+    for file in _npz_in(other / ENDS):
+        used += file.lstat().st_size
+        if not disk.exists(path / ENDS / file.name) and used <= MAX_ENDS_BYTES:
+            disk.take_file(path, f"{ENDS}/{file.name}", file, own)
+
+
 def places(path: Path) -> dict[str, Place]:
     """Of every run that is kept in a readable file, its furthest."""
     return CheckpointReader(path).places
@@ -90,18 +100,21 @@ class CheckpointReader:
     """The runs that are kept in a result folder, to be read; each file is opened once.
 
     places: as of the function of that name; say: told of every file that cannot be
-    read, whose runs train again.
+    read, whose runs train again; beside: other folders whose runs may go on.
     """
 
     def __init__(
-        self, path: Path, say: Callable[[str], None] = lambda line: None
+        self,
+        path: Path,
+        say: Callable[[str], None] = lambda line: None,
+        beside: Sequence[Path] = (),
     ) -> None:
         self.places: dict[str, Place] = {}
         self._open = ExitStack()
         self._files: dict[Path, tuple[zipfile.ZipFile, list[dict[str, Any]]]] = {}
         self._say = say
         self._damaged: set[Path] = set()
-        for file in _files(path):
+        for file in [file for each in (*beside, path) for file in _files(each)]:
             try:
                 with _opened(file) as members:
                     runs = _runs(members)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import compress
+from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def resolve(
     *,
     extend: bool = False,
     quick: bool = False,
+    in_shards: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Path, Sweep]:
     """The result folder and the sweep, its learning rate chosen.
@@ -47,6 +48,8 @@ def resolve(
       extend: whether budgets may be larger than those of the folder's sweep.
       quick: an automatic learning rate is chosen by the smallest and largest sizes
         only.
+      in_shards: whether other processes train other parts of it: an automatic learning
+        rate is then that which the first of them chose.
       say: told of a learning rate that was chosen.
 
     Raises:
@@ -57,13 +60,12 @@ def resolve(
     path = out or (Path(str(spec)) if is_folder else Path("results") / sweep.name)
     for precision in sweep.points("precision"):
         effective_precision(precision, devices.platform())
-    if sweep.is_open and disk.exists(path / store.SPEC):
-        # Chosen when the sweep began: the same number, whatever this machine finds.
-        before = store.read_spec(path)
-        if before.learning_rate_choice == AUTO:
-            sweep = sweep.with_learning_rate(before.learning_rate[0])
+    if sweep.is_open and (before := _chosen_before(path)) is not None:
+        sweep = sweep.with_learning_rate(before)
     if sweep.is_open:
         chosen = _chosen(_ends_of_sizes(sweep) if quick else sweep)
+        if in_shards and not quick:
+            chosen = store.agree_on_rate(path, chosen)
         say(f'learning_rate = "auto": {chosen:g}')
         sweep = sweep.with_learning_rate(chosen)
     check_folder(path, sweep, extend)
@@ -72,6 +74,16 @@ def resolve(
     if disk.exists(path / store.SPEC):
         sweep = sweep.with_kinds_of(store.read_spec(path))
     return path, sweep
+
+
+def _chosen_before(path: Path) -> float | None:
+    """The automatic learning rate that was chosen when the sweep began: the same
+    number, whatever this machine finds."""
+    if disk.exists(path / store.SPEC):
+        before = store.read_spec(path)
+        if before.learning_rate_choice == AUTO:
+            return before.learning_rate[0]
+    return store.agreed_rate(path)
 
 
 def _ends_of_sizes(sweep: Sweep) -> Sweep:
@@ -111,11 +123,14 @@ def check_folder(path: Path, sweep: Sweep, extend: bool = False) -> None:
         return
     if not disk.exists(path / store.SPEC):
         # A sweep that was killed at once leaves its lock and half a file at most.
-        if not path.is_dir() or any(name[0] != "." for name in disk.names_in(path)):
+        # Shards may have begun before the folder that they are of.
+        names = disk.names_in(path) if path.is_dir() else []
+        others = [name for name in names if name[0] != "." and name != store.SHARDS]
+        if others or not path.is_dir():
             raise ResultError(f"{path}: exists and is no sweep result; choose --out")
         return
     store.refuse_links(path)
-    problems = list(_differences(store.read_spec(path), sweep, extend))
+    problems = list(differences(store.read_spec(path), sweep, extend))
     if problems:
         raise OtherSweepError(
             [f"{path}: holds another sweep: {problem}" for problem in problems]
@@ -123,7 +138,7 @@ def check_folder(path: Path, sweep: Sweep, extend: bool = False) -> None:
         )
 
 
-def _differences(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
+def differences(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]:
     """Why `new` does not continue `old`. Axes and choices may grow; nothing else may
     change, as far as the runs of `old` read it."""
     lost = False
@@ -175,16 +190,27 @@ def _differences_of_parts(old: Sweep, new: Sweep, extend: bool) -> Iterator[str]
 
 def planned_in(path: Path, sweep: Sweep) -> list[Planned]:
     """The runs of the sweep's grid, and those that were chosen beside it."""
-    points = store.read_points(path)
+    return [run for runs in rounds_in(path, sweep) for run in runs]
+
+
+def rounds_in(path: Path, sweep: Sweep) -> list[list[Planned]]:
+    """The same: first those of the grid, then those of each round of a refinement."""
+    points = store.read_points(path) if disk.exists(path / store.SPEC) else None
     if points is None:
-        return plan.plan_runs(sweep)
+        return [plan.plan_runs(sweep)]
     _check_points(path, sweep, points)
     places = points[[axis for axis in SWEEPABLE if axis in points]].to_dict("records")
     runs = [run_at(sweep, place) for place in places]
     # Axes may have grown onto points since.
     grid = {run.run_id for run in expand(sweep)}
-    more = [run for run in runs if run.run_id not in grid]
-    return plan.plan_runs(sweep, more)
+    kept = [run.run_id not in grid for run in runs]
+    planned = plan.plan_runs(sweep, list(compress(runs, kept)))
+    n_points = sum(kept)
+    n_grid = len(planned) - n_points
+    numbers = points["round"].to_numpy()[np.array(kept, bool)]
+    cuts = n_grid + np.flatnonzero(np.diff(numbers)) + 1
+    bounds = [0, n_grid, *cuts.tolist(), len(planned)]
+    return [planned[a:b] for a, b in pairwise(bounds) if b > a]
 
 
 def _check_points(path: Path, sweep: Sweep, points: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from grokmap.session import refine as rounds
 from grokmap.session.display import Counts, Display
 from grokmap.session.folder import resolve
 from grokmap.session.session import Options, open_session, train_missing
+from grokmap.session.shard import refuse_shard, refuse_waiting
 from grokmap.spec.shipped import sweep_file
 
 
@@ -33,13 +34,17 @@ def train(
             _texts(overrides),
             None if out is None else Path(out),
             extend=options.extend,
+            in_shards=options.shard is not None,
             say=listener.say,
         )
+        refuse_shard(path)
+        if options.shard is None:
+            refuse_waiting(path)
         with open_session(path, sweep, options, listener) as session:
             train_missing(session)
     if session.code == signals.EXIT_INTERRUPTED:
         raise KeyboardInterrupt
-    return path
+    return session.path
 
 
 def refine(

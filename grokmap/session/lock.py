@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
 import os
 import secrets
 import socket
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from grokmap import disk
 from grokmap.errors import LockedError, ResultError
@@ -33,6 +34,43 @@ _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_BYTES = 1000
 _TOKEN = 16  # hex digits
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+class Holder(NamedTuple):
+    """Who holds a folder, as far as can be told from here.
+
+    since: seconds of the epoch, NaN if not said; silent: seconds since it last renewed
+    its lock; lives: whether it can still be at work: on this machine its process is
+    there, on another it has renewed its lock within STALE_SECONDS.
+    """
+
+    host: str
+    pid: str
+    since: float
+    silent: float
+    lives: bool
+
+
+def holder(path: Path) -> Holder | None:
+    """Who holds a result folder; None if nobody does. Changes nothing there."""
+    try:
+        with disk.opened(path / LOCK, _MOST_BYTES) as file:
+            facts = _holder(file.fileno())
+            silent = time.time() - os.fstat(file.fileno()).st_mtime
+    except (OSError, ValueError):
+        return None
+    if "pid" not in facts:
+        return None
+    since = facts.get("since")
+    is_time = isinstance(since, (int, float)) and not isinstance(since, bool)
+    gone = facts.get("host") == socket.gethostname() and not _lives(facts["pid"])
+    return Holder(
+        str(facts.get("host", "unknown")),
+        str(facts["pid"]),
+        float(since) if is_time and since is not None else math.nan,
+        silent,
+        not gone and abs(silent) < STALE_SECONDS,
+    )
 
 
 @contextmanager
@@ -110,6 +148,7 @@ def _take(path: Path, handle: int, say: Callable[[str], None]) -> str:
         "pid": os.getpid(),
         "host": here,
         "id": secrets.token_hex(8),
+        "since": round(time.time(), 3),
     }
     _write(handle, mine)
     if not is_known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,9 +29,16 @@ class Refined(NamedTuple):
 
 
 def refine(
-    path: Path, sweep: Sweep, wanted: Wanted, options: Options, listener: Listener
+    path: Path,
+    sweep: Sweep,
+    wanted: Wanted,
+    options: Options,
+    listener: Listener,
+    train: Callable[[Session], object] = train_missing,
 ) -> Refined:
     """Refines until no run is left to choose, or max_runs are made.
+
+    train: trains what is missing of the folder, here or in shards.
 
     Raises:
       SpecError, ResultError: as of `check` and `open_session`.
@@ -38,16 +46,21 @@ def refine(
     result = Result(path, listener.say)
     check(result, wanted)  # before hours of training
     with open_session(path, sweep, options, listener) as session:
-        train_missing(session)
+        train(session)
         while not session.stop.code and not session.failed:
-            if not _trains_a_round(session, result, wanted):
+            if not _trains_a_round(session, result, wanted, train):
                 break
         if session.stop.code:
             return Refined(session)
         return _reason(session, result, wanted)
 
 
-def _trains_a_round(session: Session, result: Result, wanted: Wanted) -> bool:
+def _trains_a_round(
+    session: Session,
+    result: Result,
+    wanted: Wanted,
+    train: Callable[[Session], object],
+) -> bool:
     """Whether there was a run left to make."""
     before, left = made(result, wanted)
     points = next_points(result, wanted)[:left]
@@ -59,7 +72,7 @@ def _trains_a_round(session: Session, result: Result, wanted: Wanted) -> bool:
     points = points.assign(round=number)
     points = pd.concat([before, points], ignore_index=True)
     store.write_points(session.path, points)
-    train_missing(session)
+    train(session)
     return True
 
 

@@ -27,14 +27,25 @@ from grokmap.engine.schedule import Kept
 from grokmap.errors import GrokmapError, ResultError
 from grokmap.plan import Planned
 from grokmap.process import signals
-from grokmap.result.labels import label_runs, with_costs
+from grokmap.result.labels import Made, label_runs, with_costs
 from grokmap.session import checkpoint
-from grokmap.session.folder import check_folder, missing_of, planned_in
+from grokmap.session.failed import write_failed
+from grokmap.session.folder import check_folder, missing_of, rounds_in
 from grokmap.session.listener import Listener
 from grokmap.session.lock import locked
+from grokmap.session.progress import published
 from grokmap.session.provenance import versions
+from grokmap.session.shard import (
+    begin,
+    check_shard,
+    facts_of,
+    folder_of,
+    not_done_in,
+    own_runs,
+)
 from grokmap.session.weights import keep_of_all
 from grokmap.spec import Sweep
+from grokmap.spec.shard import Shard
 
 EXIT_SOME_FAILED = 3
 
@@ -47,6 +58,7 @@ class Options(NamedTuple):
     lanes: runs trained together; tile: examples per gradient tile (None: chosen).
     extend: whether budgets may be larger than those of the folder's sweep.
     keep_going: whether to train the others after a run has failed.
+    shard: the part of the sweep to train (None: all of it).
     """
 
     time_budget: float = float("inf")
@@ -55,6 +67,7 @@ class Options(NamedTuple):
     tile: int | None = None
     extend: bool = False
     keep_going: bool = True
+    shard: Shard | None = None
 
 
 @dataclass
@@ -78,12 +91,14 @@ class Stop:
 class Session:
     """What one call of sweep is given, and what it has done so far.
 
+    path: the folder that it writes; root: that of the whole sweep, another for a shard;
     steps: last step of each run on disk; n_planned: runs of the sweep; done: runs that
     are over; kept: runs in training when it stopped; failed: by run id, the traceback;
     code: exit code.
     """
 
     path: Path
+    root: Path
     sweep: Sweep
     options: Options
     listener: Listener
@@ -112,6 +127,7 @@ class Session:
             "ended": now(),
             "command": command(),
             "exit_code": self.code,
+            **facts_of(self.options.shard),
             "runs_done": self.done,
             "runs_kept": self.kept if self.code else 0,
             "runs_failed": list(self.failed),
@@ -139,16 +155,20 @@ def open_session(
       OtherSweepError: it holds another sweep.
       ResultError: it cannot be written, or went away meanwhile.
     """
-    stop = Stop(time.monotonic() + options.time_budget, path=path)
-    session = Session(path, sweep, options, listener, stop)
-    with _signals(stop), locked(path, listener.say), _while_there(path):
+    where = folder_of(path, options.shard)
+    stop = Stop(time.monotonic() + options.time_budget, path=where)
+    session = Session(where, path, sweep, options, listener, stop)
+    with stop_on_signals(stop), locked(where, listener.say), _while_there(where):
         # Again, now that no other process can change the folder.
         check_folder(path, sweep, options.extend)
-        disk.remove_leftovers(path, store.FOLDERS)
-        store.write_spec(path, sweep)
+        if options.shard:
+            check_shard(path, where, sweep, options.extend)
+        disk.remove_leftovers(where, store.FOLDERS)
+        store.write_spec(where, sweep)
         yield session
         session.code = stop.code or (EXIT_SOME_FAILED if session.failed else 0)
-        store.add_session(path, session.record())
+        disk.remove(where, store.PROGRESS)
+        store.add_session(where, session.record())
 
 
 @contextmanager
@@ -171,7 +191,7 @@ def _while_there(path: Path) -> Iterator[None]:
         )
 
 
-def _signals(stop: Stop) -> Any:
+def stop_on_signals(stop: Stop) -> Any:
     """Signals that end a process stop at the next chunk; a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         return nullcontext()  # python hands signals to the main thread alone
@@ -194,9 +214,12 @@ def _signals(stop: Stop) -> Any:
 
 def train_missing(session: Session) -> pd.DataFrame:
     """Trains what is missing; all finished runs, labelled by the default criteria."""
-    path, sweep = session.path, session.sweep
-    planned = planned_in(path, sweep)
+    path, sweep, shard = session.path, session.sweep, session.options.shard
+    rounds = rounds_in(session.root, sweep)
+    planned = own_runs(rounds, shard)
     session.n_planned = len(planned)
+    if shard:
+        begin(path, shard, len(planned))
     table = plan.plan_table(planned, sweep)
     origin = session.origin()
     store.write_plan(path, table, origin)
@@ -204,14 +227,18 @@ def train_missing(session: Session) -> pd.DataFrame:
     session.steps = dict(known.steps)
     _set_aside(session, known.damaged)
     missing = missing_of(path, planned, table, session.steps)
-    _train(session, planned, table, missing)
+    if shard:
+        missing = not_done_in(session.root, sweep, missing)
+    # All runs, since tiles follow from the whole sweep's.
+    every = [run for runs in rounds for run in runs]
+    _train(session, every, {run.run.run_id for run in planned}, table, missing)
     if known.twice or any(run.run.run_id in known.steps for run in missing):
         store.keep_longest(path)
     runs = write_runs(path, origin | {"ended": now()})
-    _write_failed(path, table, session.failed)
+    write_failed(path, table, session.failed)
     checkpoint.tidy(path, session.steps)
     if sweep.save_weights and not session.stop():
-        _save_weights(session, planned, runs)
+        _save_weights(session, every, runs)
     return runs
 
 
@@ -228,7 +255,9 @@ def _save_weights(session: Session, planned: list[Planned], runs: pd.DataFrame) 
 
 def write_runs(path: Path, origin: dict[str, Any] | None = None) -> pd.DataFrame:
     """Labels all finished runs of the folder, writes and returns them."""
-    runs = with_costs(path, label_runs(path, CRITERIA["default"])[0])
+    made: list[Made] = []
+    runs, _ = label_runs(path, CRITERIA["default"], None, made)
+    runs = with_costs(path, runs, made)
     store.write_found(path, runs, origin=origin)
     return runs
 
@@ -245,23 +274,29 @@ def _set_aside(session: Session, damaged: Mapping[Path, str]) -> None:
 def _train(
     session: Session,
     planned: list[Planned],
+    own: set[str],
     table: pd.DataFrame,
     missing: list[Planned],
 ) -> None:
-    """Trains what is missing; what is over is written, what is in training kept."""
+    """Trains what is missing; what is over is written, what is in training kept.
+
+    planned: all runs of the sweep; own: ids of those of the session's shard.
+    """
     path, options, listener = session.path, session.options, session.listener
     origin = session.origin()  # known before anything is trained that carries it
     ids = {run.run.run_id for run in missing}
     done = {run.run.run_id for run in planned} - ids
     table = table.set_index("run_id")
+    beside = [session.root] if options.shard else []  # ends of runs that were cut short
     with (
         store.Writer(path) as writer,
-        checkpoint.CheckpointReader(path, listener.say) as kept_runs,
+        checkpoint.CheckpointReader(path, listener.say, beside) as kept_runs,
         _heard(session, missing, kept_runs),
     ):
         for outcome in execute.execute(
             planned,
             done=done,
+            own=own,
             lanes=options.lanes,
             tile=options.tile,
             hooks=_hooks(session, writer, kept_runs),
@@ -297,7 +332,7 @@ def _hooks(
 
     where = session.path / store.CHECKPOINTS
     return execute.Hooks(
-        session.listener.progress,
+        published(session.path, session.listener),
         session.stop,
         keep,
         kept_runs.read,
@@ -360,26 +395,3 @@ def _frame(done: execute.Done) -> pd.DataFrame:
     ids = [run.run.run_id for run in done.runs]
     frame.insert(0, "run_id", np.repeat(ids, list(map(len, done.steps))))
     return frame
-
-
-def _write_failed(path: Path, table: pd.DataFrame, failed: dict[str, str]) -> None:
-    """The runs that failed in this session, with their tracebacks; no file if none."""
-    if not failed:
-        _remove_failed(path)
-        return
-    rows = table[table["run_id"].isin(list(failed))]
-    store.write_found(
-        path, rows.assign(traceback=rows["run_id"].map(failed)), store.FAILED
-    )
-
-
-def _remove_failed(path: Path) -> None:
-    """Removes the table of runs that failed before, if it is ours."""
-    file = path / store.FAILED
-    if disk.exists(file):
-        try:
-            ours = "schema_version" in store.metadata_of(store.read_schema(file))
-        except store.UNREADABLE:
-            ours = False
-        if ours:
-            disk.remove(path, store.FAILED)

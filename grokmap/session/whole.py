@@ -13,7 +13,8 @@ from grokmap.classify import CRITERIA
 from grokmap.errors import ResultError
 from grokmap.result.labels import label_runs, spec_of
 from grokmap.session import checkpoint
-from grokmap.session.folder import are_missing, planned_in
+from grokmap.session.folder import are_missing
+from grokmap.session.shard import runs_for
 from grokmap.spec import SCHEMA_VERSION, Sweep
 
 
@@ -58,7 +59,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def _table_of(path: Path, sweep: Sweep) -> pd.DataFrame:
-    return plan.plan_table(planned_in(path, sweep), sweep)
+    return plan.plan_table(runs_for(path, sweep), sweep)
 
 
 def _plan_problems(path: Path, table: pd.DataFrame) -> Iterator[str]:

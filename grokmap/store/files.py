@@ -29,8 +29,11 @@ CHECKPOINTS = "checkpoints"
 ENDS = f"{CHECKPOINTS}/ends"
 FIGURES = "figures"
 WEIGHTS = "weights"
+SHARDS = "shards"
+SHARD = "shard.json"  # in a shard's own folder
+PROGRESS = "progress.json"  # while a session writes the folder
 FOLDERS = ("", TRAJECTORIES, CHECKPOINTS, ENDS, FIGURES, WEIGHTS)  # that we write into
-OWN_FILES = (SPEC, PROVENANCE, PLAN, RUNS, FAILED, POINTS)
+OWN_FILES = (SPEC, PROVENANCE, PLAN, RUNS, FAILED, POINTS, SHARD, PROGRESS)
 LATEST, PREVIOUS = "latest.npz", "previous.npz"
 CHECKPOINT_FILES = (f"{CHECKPOINTS}/{LATEST}", f"{CHECKPOINTS}/{PREVIOUS}")
 
@@ -61,6 +64,11 @@ def result_dir(path: Path) -> Path:
     if not path.is_dir():
         raise ResultError(f"{path}: a file; name the folder of a sweep's results")
     if not disk.exists(path / SPEC):
+        if (path / SHARDS).is_dir():
+            raise ResultError(
+                f"{path}: its runs are in shards; `grokmap merge {path}` unites what "
+                "they have done"
+            )
         raise ResultError(f"{path}: no {SPEC} in it, so not the result of a sweep")
     return path
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import LATER_CONTROLS
 from grokmap.store.contents import wrong_plan, wrong_points
 from grokmap.store.files import (
+    FAILED,
     PLAN,
     POINTS,
     PROVENANCE,
@@ -144,6 +147,17 @@ def write_found(
     return write_table(path, name, table, origin or {})
 
 
+def read_failed(path: Path) -> dict[str, str]:
+    """Tracebacks of the runs that failed in the last session, by run id; none where
+    there is no such table, or a damaged one."""
+    try:
+        table = read_table(path / FAILED, ["run_id", "traceback"])
+        columns = (table[name].to_pylist() for name in ("run_id", "traceback"))
+        return {str(run): str(trace) for run, trace in zip(*columns, strict=True)}
+    except UNREADABLE:
+        return {}
+
+
 def write_export(root: Path, name: str, table: pd.DataFrame) -> Path:
     """Writes a table where the user wants it, as CSV or Parquet by the name's suffix.
 
@@ -157,13 +171,36 @@ def write_export(root: Path, name: str, table: pd.DataFrame) -> Path:
 
 def add_session(path: Path, session: dict[str, Any]) -> None:
     """Adds one session to provenance.json; what cannot be read is kept beside it."""
-    sessions: list[Any] = []
+    _write_sessions(path, [*_sessions_so_far(path), session])
+
+
+def add_sessions_of(path: Path, others: Iterable[Path]) -> None:
+    """Adds the sessions of other result folders, those that are there already once."""
+    sessions = _sessions_so_far(path)
+    seen = {json.dumps(session, sort_keys=True) for session in sessions}
+    found = []
+    for file in (other / PROVENANCE for other in others):
+        with suppress(*UNREADABLE):
+            for session in _sessions(file):
+                key = json.dumps(session, sort_keys=True)
+                if key not in seen:
+                    seen.add(key)
+                    found.append(session)
+    if found:
+        _write_sessions(path, [*sessions, *found])
+
+
+def _sessions_so_far(path: Path) -> list[Any]:
     if disk.exists(path / PROVENANCE):
         try:
-            sessions = _sessions(path / PROVENANCE)
+            return _sessions(path / PROVENANCE)
         except UNREADABLE:
             disk.rename(path, PROVENANCE, "provenance.unreadable.json")
-    document = {"schema_version": SCHEMA_VERSION, "sessions": [*sessions, session]}
+    return []
+
+
+def _write_sessions(path: Path, sessions: list[Any]) -> None:
+    document = {"schema_version": SCHEMA_VERSION, "sessions": sessions}
     data = (json.dumps(document, indent=2) + "\n").encode()
     disk.write_file(path, PROVENANCE, data)
 

@@ -166,13 +166,16 @@ def read_trajectories(
 
 
 def trajectory_parts(
-    path: Path, unreadable: list[str], columns: Sequence[str] | None = None
+    path: Path,
+    unreadable: list[str],
+    columns: Sequence[str] | None = None,
+    made: list[tuple[list[str], Origin]] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The trajectories as `read_trajectories` has them, but a few files at a time.
 
     The last part that has a run has all of it: runs that stand in several files come
     once more at the end, together. A line is appended to `unreadable` for each file
-    that could not be read.
+    that could not be read, and to `made`, if it is given, what `origins` says of each.
     """
     tables: list[pa.Table] = []
     seen: set[str] = set()
@@ -182,6 +185,8 @@ def trajectory_parts(
         again.update(seen.intersection(ids))
         seen.update(ids)
         _refuse_crowd(path, len(seen))
+        if made is not None:
+            made.append((ids, _origin_of(metadata_of(table.schema))))
         tables.append(table)
         if sum(map(len, tables)) >= PART_ROWS:
             yield _frame(tables)
@@ -223,12 +228,17 @@ class Stored(NamedTuple):
     twice: set[str]
 
 
-def stored(path: Path) -> Stored:
-    """Reads every trajectory file whole: what cannot be read is not done."""
+def stored(path: Path, whole: bool = True) -> Stored:
+    """Reads every trajectory file: what cannot be read is not done.
+
+    whole: every byte of it is checked; else only what says which runs it holds.
+    """
     content = Stored({}, {}, set())
     for file in batch_files(path):
         try:
-            last_steps = _last_steps(_read_batch(file, whole=True))
+            last_steps = last_steps_in(
+                read_batch(file, None if whole else [], None, whole)
+            )
         except UNREADABLE as error:
             content.damaged[file] = reason(error)
             continue
@@ -246,7 +256,8 @@ def _refuse_crowd(path: Path, n_runs: int) -> None:
         raise ResultError(f"{folder}: over {MOST_RUNS} runs, more than any sweep has")
 
 
-def _last_steps(table: pa.Table) -> dict[str, int]:
+def last_steps_in(table: pa.Table) -> dict[str, int]:
+    """The last step of every run of a trajectory file."""
     ids = table["run_id"].cast(pa.string())
     plain = pa.table({"run_id": ids, "step": table["step"]})
     last = plain.group_by("run_id").aggregate([("step", "max")])
@@ -265,7 +276,7 @@ def keep_longest(path: Path) -> None:
     best: dict[str, tuple[int, Path]] = {}
     held: dict[Path, dict[str, int]] = {}
     for file, table in _read_batches(path, [], []):
-        last_steps = _last_steps(table)
+        last_steps = last_steps_in(table)
         if "schema_version" in metadata_of(table.schema):
             held[file] = last_steps
         for run_id, step in last_steps.items():
@@ -275,14 +286,14 @@ def keep_longest(path: Path) -> None:
         kept = [run_id for run_id in runs if best[run_id][1] == file]
         if len(kept) < len(runs):
             if kept:
-                _write_part(path, file, kept)
+                write_part(path, file, kept)
             disk.remove(path, f"{TRAJECTORIES}/{file.name}")
 
 
-def _write_part(path: Path, file: Path, run_ids: Sequence[str]) -> None:
-    """Some runs of a trajectory file as a file of their own, beside it."""
-    table = _read_batch(file, run_ids=run_ids)
-    _write_trajectories(path, run_ids, table, metadata_of(table.schema))
+def write_part(path: Path, file: Path, run_ids: Sequence[str]) -> Path:
+    """Some runs of a trajectory file as a file of their own in the folder."""
+    table = read_batch(file, run_ids=run_ids)
+    return _write_trajectories(path, run_ids, table, metadata_of(table.schema))
 
 
 def set_aside(path: Path, file: Path) -> Path:
@@ -304,14 +315,14 @@ def _read_batches(
     """Each readable trajectory file; into `unreadable`, a line for each other one."""
     for file in batch_files(path):
         try:
-            table = _read_batch(file, columns, run_ids)
+            table = read_batch(file, columns, run_ids)
         except UNREADABLE as error:
             unreadable.append(f"{file}: left out: {reason(error)}")
         else:
             yield file, table
 
 
-def _read_batch(
+def read_batch(
     file: Path,
     columns: Sequence[str] | None = None,
     run_ids: Sequence[str] | None = None,
@@ -374,11 +385,12 @@ def batch_files(path: Path) -> list[Path]:
       ResultError: no result folder, or its trajectories cannot be listed.
     """
     folder = result_dir(path) / TRAJECTORIES
-    return [
-        folder / name
-        for name in disk.names_in(folder)
-        if name.endswith(".parquet") and not name.startswith((".", "_"))
-    ]
+    return [folder / name for name in disk.names_in(folder) if is_batch_name(name)]
+
+
+def is_batch_name(name: str) -> bool:
+    """Whether a file of this name is one of trajectories, by its name."""
+    return name.endswith(".parquet") and not name.startswith((".", "_"))
 
 
 def aside_files(path: Path) -> list[Path]:

@@ -62,6 +62,14 @@ def kept_weights(path: Path) -> set[tuple[str, int]]:
     return kept
 
 
+def take_weights(path: Path, other: Path, own: bool) -> None:
+    """Takes the weights that another result folder keeps; own: as of `take_files`."""
+    for run_id, step in sorted(kept_weights(other) - kept_weights(path)):
+        name = weights_name(run_id, step)
+        if not (other / name).is_symlink():
+            disk.take_file(path, name, other / name, own)
+
+
 def read_weights(path: Path, run_id: str, step: int) -> Weights:
     """The weights of a run at a step, as they were written.
 

@@ -1,0 +1,85 @@
+"""The commands for several processes and machines: merge, submit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grokmap.cli.options import Json, On, Plugins
+
+
+def merge(
+    result: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Result folder to unite into.")
+    ],
+    others: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="OTHER", help="Result folders of the same sweep."),
+    ] = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Unite in DIR what its shards, and OTHER result folders, have done.
+
+    Nothing is removed; at any time, again. Exit code 6 where two have a run otherwise:
+    DIR keeps the first.
+    """
+    from grokmap.cli.merging import merge_results
+
+    raise typer.Exit(merge_results(result, others or [], as_json))
+
+
+def submit(
+    spec: Annotated[
+        Path,
+        typer.Argument(metavar="SPEC", help="As of `grokmap sweep`."),
+    ],
+    shards: Annotated[int, typer.Option(min=1, help="Parts to cut the sweep into.")],
+    on: On = "local",
+    override: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--set", help="key=value in place of the file's."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Result folder [results/NAME].")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="As of `grokmap sweep`, for each shard.")
+    ] = None,
+    lanes: Annotated[
+        int | None, typer.Option(min=1, help="As of `grokmap sweep`.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="As of `grokmap sweep`.")
+    ] = None,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="As of `grokmap sweep`.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be started.")
+    ] = False,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Train SPEC in shards, then merge; run again to do what is missing.
+
+    A shard that is stopped or dies goes on as long as it makes progress. Ctrl-C stops
+    all in good order.
+    """
+    from grokmap.cli.submitting import Asked, submit_sweep
+    from grokmap.spec.shipped import sweep_file
+
+    values = {"--checkpoint": checkpoint, "--lanes": lanes, "--tile": tile}
+    words = [w for k, v in values.items() if v is not None for w in (k, str(v))]
+    words += ["--extend"] if extend else []
+    words += [w for each in plugin or [] for w in ("--plugin", _absolute(each))]
+    overrides = tuple(override or ())
+    asked = Asked(sweep_file(spec), overrides, out, on, shards, tuple(words))
+    raise typer.Exit(submit_sweep(asked, dry_run, as_json))
+
+
+def _absolute(plugin: str) -> str:
+    """A plugin's file by its whole path; a module by its name."""
+    return str(Path(plugin).absolute()) if Path(plugin).is_file() else plugin

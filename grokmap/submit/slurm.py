@@ -7,11 +7,13 @@ is read from a file that `carry` writes, and from squeue.
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +155,10 @@ class Slurm:
             executor.update_parameters(**self.parameters)
             commands = [self.command(a.number) for a in new]
             logs = [str(self.job.path / store.log_name(a.number)) for a in new]
-            jobs = executor.map_array(carry, commands, logs, [str(folder)] * len(new))
+            with redirect_stderr(io.StringIO()):  # of sbatch, which the error holds
+                jobs = executor.map_array(
+                    carry, commands, logs, [str(folder)] * len(new)
+                )
         except (RuntimeError, OSError) as error:
             raise SpecError(f"--on slurm: {_why(error)}") from None
         for attempt, job in zip(new, jobs, strict=True):
@@ -211,6 +216,6 @@ def imported() -> Any:
 
 
 def _why(error: BaseException) -> str:
-    """What sbatch said last."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    """What sbatch said, in one line."""
+    lines = [line.strip().removeprefix("sbatch: ") for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line) or type(error).__name__

@@ -167,14 +167,17 @@ def lose_node(folder: Path, node: str) -> None:
 
 
 def belongs(process: Path, node: str, numbers: list[str]) -> bool:
+    """Whether a process is of this Slurm, and a shard on a node or what watches one."""
     try:
         environment = (process / "environ").read_bytes().split(b"\0")
         words = (process / "cmdline").read_bytes()
     except OSError:
         return False
-    of_step = [f"slurmstepd: [{number}.".encode() for number in numbers]
+    if f"SLURM_CONF={os.environ['SLURM_CONF']}".encode() not in environment:
+        return False
+    of_steps = [f"slurmstepd: [{number}.".encode() for number in numbers]
     return f"SLURMD_NODENAME={node}".encode() in environment or any(
-        words.startswith(start) for start in of_step
+        words.startswith(start) for start in of_steps
     )
 
 

@@ -156,7 +156,7 @@ class Cluster:
     """Slurm as an engine sees it: `queued` is what waits or runs."""
 
     def __init__(self, path: Path) -> None:
-        self.job = Job(path, ("s.toml",), 3, {"time": "4h"})
+        self.job = Job(path, (str(path.parent / "s.toml"),), 3, {"time": "4h"})
         self.queued: frozenset[str] | None = frozenset()
         self.stopped: list[Sequence[str]] = []
 
@@ -172,7 +172,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
     monkeypatch.setattr(Executor, "arrays", [])
     monkeypatch.setattr(slurm, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(slurm, "LATE_SECONDS", 0.05)
-    monkeypatch.setattr(queue, "listed", lambda: made.queued)
+    monkeypatch.setattr(queue, "listed", lambda name: made.queued)
     monkeypatch.setattr(queue, "ask_to_stop", made.stopped.append)
     return made
 
@@ -234,11 +234,19 @@ def test_jobs_of_an_earlier_process_are_taken_on(cluster: Cluster) -> None:
     folder = engine.earlier[3][1] if engine.earlier else Path()
     (folder / "1_1.code").write_text("0\n")
     (folder / "1_2.code").write_text("75\n")
-    # What is done is asked for again: the sweep may have grown since.
-    assert second.poll() is None and third.poll() == 75
-    assert second.poll() is None and Executor.arrays[2:] == [[2]]
-    other = slurm.Slurm(cluster.job._replace(of=2))
-    assert queue.noted(other.job.path, 2) == {}
+    assert second.poll() == 0 and third.poll() == 75
+
+
+def test_jobs_of_other_shards_or_another_sweep_are_not_taken_on(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.engine().start([1, 2, 3])
+    cluster.queued = frozenset({"1_0", "1_1", "1_2"})
+    assert len(queue.noted(cluster.job.path, 3)) == 3
+    assert queue.noted(cluster.job.path, 2) == {}
+    (tmp_path / "s.toml").write_text("grown")
+    (again,) = cluster.engine().start([2])
+    assert again.job == "2_0"
 
 
 def test_a_refusal_is_an_error_at_first_and_waited_for_later(
@@ -272,16 +280,16 @@ def test_squeue_and_scancel_are_asked_as_they_understand_it(
         (tmp_path / name).write_text(program)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert queue.listed() == {"7", "12_0", "12_10"}
+    assert queue.listed("grokmap-s") == {"7", "12_0", "12_10"}
     queue.ask_to_stop(["12_0", "7"])
     user = os.getuid()
     assert log.read_text().splitlines() == [
-        f"squeue --noheader --array --user {user} --format %i",
+        f"squeue --noheader --array --user {user} --name grokmap-s --format %i",
         "scancel --quiet --state=PENDING 12_0 7",
         "scancel --quiet --signal=USR1 12_0 7",
     ]
     (tmp_path / "squeue").write_text("#!/bin/sh\nexit 1\n")
-    assert queue.listed() is None
+    assert queue.listed("grokmap-s") is None
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from grokmap.durations import seconds_of
 from grokmap.errors import SpecError, short
+from grokmap.store import POINTS, SPEC
 
 ASKS = ("gpus", "cpus", "time", "partition", "sbatch")
 SPARE_SECONDS = 300  # between the end of the time budget and that of the job
@@ -31,6 +32,17 @@ def job_name(path: Path) -> str:
     mark = hashlib.sha256(str(path).encode()).hexdigest()[:6]
     plain = "".join(c if c.isalnum() and c.isascii() else "-" for c in path.name)
     return f"grokmap-{plain[:40]}-{mark}"
+
+
+def mark_of(path: Path, words: Sequence[str]) -> str:
+    """Tells apart what shards were asked to train: words of the command, what stands in
+    the sweep file, and the points that `refine` has added."""
+    spec = Path(words[0])
+    files = (spec / SPEC if spec.is_dir() else spec, path / POINTS)
+    digest = hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape"))
+    for file in files:
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    return digest.hexdigest()[:12]
 
 
 def minutes_of(asks: Mapping[str, str]) -> int | None:

@@ -12,17 +12,18 @@ from grokmap.process.carrier import CODE
 from grokmap.spec.shard import Shard
 from grokmap.store import SHARDS
 
-JOBS = "jobs.txt"  # a line for each job: its id and its shard, "12_3 4/64"
+JOBS = "jobs.txt"  # a line for each job: id, shard and mark, "12_3 4/64 09af31c2"
 PREFIX = "slurm-"
 MOST_BYTES = 10_000_000
 SLURM_SECONDS = 60  # in which a busy controller answers, or is asked again later
 AT_ONCE = 500  # job ids in one command line
 
 
-def listed() -> frozenset[str] | None:
-    """The ids of this user's jobs that wait or run; None if Slurm does not say."""
-    user = str(os.getuid())
-    said = _said(["squeue", "--noheader", "--array", "--user", user, "--format", "%i"])
+def listed(name: str) -> frozenset[str] | None:
+    """The ids of this user's jobs of a name that wait or run; None if Slurm does not
+    say."""
+    whose = ["--user", str(os.getuid()), "--name", name]
+    said = _said(["squeue", "--noheader", "--array", *whose, "--format", "%i"])
     return None if said is None else frozenset(said.split())
 
 
@@ -60,24 +61,25 @@ def exit_codes(folder: Path) -> dict[str, int]:
     return found
 
 
-def note(folder: Path, jobs: Iterable[tuple[str, Shard]]) -> None:
-    """Adds to a folder's list which shards its jobs are."""
+def note(folder: Path, jobs: Iterable[tuple[str, Shard]], mark: str) -> None:
+    """Adds to a folder's list which shards its jobs are, and of which sweep."""
     with open(folder / JOBS, "a", encoding="ascii") as file:
-        file.writelines(f"{job} {shard}\n" for job, shard in jobs)
+        file.writelines(f"{job} {shard} {mark}\n" for job, shard in jobs)
 
 
-def noted(path: Path, of: int) -> dict[str, tuple[int, Path]]:
-    """By job id, the shard and the folder of all jobs that were ever submitted for a
-    result folder cut into `of` shards."""
+def noted(path: Path, of: int) -> dict[str, tuple[int, Path, str]]:
+    """By job id, the shard, the folder and the mark of all jobs that were ever
+    submitted for a result folder cut into `of` shards."""
     found = {}
     inside = path / SHARDS
     names = disk.names_in(inside) if inside.is_dir() else []
     for folder in (inside / name for name in names if name.startswith(PREFIX)):
         for line in _lines(folder / JOBS):
-            job, _, shard = line.partition(" ")
+            job, _, rest = line.partition(" ")
+            shard, _, mark = rest.partition(" ")
             number, _, total = shard.partition("/")
             if number.isdigit() and total == str(of):
-                found[job] = int(number), folder
+                found[job] = int(number), folder, mark
     return found
 
 

@@ -23,8 +23,7 @@ from grokmap.errors import SpecError
 from grokmap.process.carrier import carry
 from grokmap.process.signals import EXIT_STOPPED
 from grokmap.spec.shard import Shard
-from grokmap.submit import queue
-from grokmap.submit.batch import budget_of, parameters
+from grokmap.submit import batch, queue
 from grokmap.submit.job import Job
 
 LOOK_SECONDS = 10.0  # between two looks at the queue and the files
@@ -35,13 +34,12 @@ KILLED = -9
 
 @dataclass(eq=False)
 class InQueue:
-    """One start of a shard. job: None before Slurm has taken it; earlier: submitted
-    before this process began; gone: when it was found to be no longer in the queue."""
+    """One start of a shard. job: None before Slurm has taken it; gone: when it was
+    found to be no longer in the queue."""
 
     engine: Slurm
     number: int
     job: str | None = None
-    earlier: bool = False
     stopped: bool = False
     gone: float | None = None
     code: int | None = None
@@ -59,9 +57,10 @@ class Slurm:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.budget = budget_of(job.asks)
-        self.parameters = parameters(job.path, job.of, job.asks)
+        self.budget = batch.budget_of(job.asks)
+        self.parameters = batch.parameters(job.path, job.of, job.asks)
         self.submitit = imported()
+        self.mark = batch.mark_of(job.path, job.words)
         self.open: list[InQueue] = []
         self.folder: Path | None = None
         self.earlier: dict[int, tuple[str, Path]] | None = None
@@ -76,7 +75,6 @@ class Slurm:
             self.earlier = self._earlier()
             for attempt in attempts:
                 attempt.job = self.earlier.get(attempt.number, (None,))[0]
-                attempt.earlier = attempt.job is not None
             self._submit()
         return attempts
 
@@ -108,17 +106,25 @@ class Slurm:
         if jobs:  # again each time: one that has just begun may not listen yet
             queue.ask_to_stop(jobs)
         # The queue first: a job that is not in it has written its file.
-        waiting, codes = queue.listed(), self._codes()
+        waiting, codes = self._listed(), self._codes()
         for attempt in self.open:
             _settle(attempt, waiting, codes)
         self.open = [attempt for attempt in self.open if attempt.code is None]
         self.due = time.monotonic() + LOOK_SECONDS
 
+    def _listed(self) -> frozenset[str] | None:
+        return queue.listed(self.parameters["job_name"])
+
     def _earlier(self) -> dict[int, tuple[str, Path]]:
-        """By shard, the jobs of an earlier process that still wait or run."""
+        """By shard, the jobs of an earlier process that still wait or run, of the same
+        command and sweep: others may not know of runs that the sweep has by now."""
         known = queue.noted(self.job.path, self.job.of)
-        live = (queue.listed() or frozenset()) if known else frozenset()
-        return {n: (job, at) for job, (n, at) in known.items() if job in live}
+        live = (self._listed() or frozenset()) if known else frozenset()
+        return {
+            number: (job, folder)
+            for job, (number, folder, mark) in known.items()
+            if job in live and mark == self.mark
+        }
 
     def _codes(self) -> dict[str, int]:
         folders = {self.folder} if self.folder else set()
@@ -164,7 +170,7 @@ class Slurm:
         for attempt, job in zip(new, jobs, strict=True):
             attempt.job = job.job_id
         of = self.job.of
-        queue.note(folder, [(str(a.job), Shard(a.number, of)) for a in new])
+        queue.note(folder, [(str(a.job), Shard(a.number, of)) for a in new], self.mark)
 
 
 def _settle(
@@ -182,9 +188,6 @@ def _settle(
         attempt.gone = now
     elif now - attempt.gone >= LATE_SECONDS:
         attempt.code = EXIT_STOPPED if attempt.stopped else KILLED
-    if attempt.earlier and attempt.code == 0:
-        # It may not have known of runs that the sweep has by now.
-        attempt.code, attempt.job, attempt.earlier = None, None, False
 
 
 def _new_folder(path: Path) -> Path:

@@ -28,7 +28,7 @@ from grokmap.submit import Job, queue  # noqa: E402
 from grokmap.submit.driver import progress_of  # noqa: E402
 
 SHARDS, NODES = 24, 2
-LONG = TEXT.replace("3000", "400000")
+LONG = TEXT.replace("3000", "200000")
 ASKS = ("--time", "30m", "--partition", "main", "--checkpoint", "1s")
 
 

@@ -134,6 +134,7 @@ class Executor:
 
     arrays: list[list[int]] = []
     refuses = ""
+    environment: dict[str, str] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -144,6 +145,7 @@ class Executor:
     def map_array(self, function: Any, commands: Any, logs: Any, at: Any) -> list[Any]:
         if Executor.refuses:
             raise RuntimeError(Executor.refuses)
+        Executor.environment = dict(os.environ)
         assert function is carrier.carry and set(at) == {str(self.folder)}
         numbers = [int(command[-3].split("/")[0]) for command in commands]
         assert [Path(log).name for log in logs] == [f"{n:04d}.log" for n in numbers]
@@ -193,6 +195,18 @@ def test_shards_are_one_array_and_end_by_their_files(cluster: Cluster) -> None:
     (again,) = engine.start([2])  # is submitted with the next look
     assert Executor.arrays == [[1, 2, 3]] and again.poll() is None
     assert Executor.arrays == [[1, 2, 3], [2]] and again.job == "2_0"
+
+
+def test_a_job_that_submits_passes_nothing_of_itself_on(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"SLURM_CONF": "/c", "SLURM_ARRAY_JOB_ID": "9", "SBATCH_QOS": "low"}
+    for name, value in (told | {"SLURM_JOB_ID": "9"}).items():
+        monkeypatch.setenv(name, value)
+    cluster.engine().start([1])
+    names = {n for n in Executor.environment if n.startswith(("SLURM", "SBATCH"))}
+    assert names == {"SLURM_CONF", "SBATCH_QOS"}
+    assert os.environ["SLURM_ARRAY_JOB_ID"] == "9"
 
 
 def test_a_job_that_is_gone_without_a_word_has_died(cluster: Cluster) -> None:

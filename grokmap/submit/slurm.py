@@ -8,12 +8,13 @@ is read from a file that `carry` writes, and from squeue.
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,8 @@ class Slurm:
             executor.update_parameters(**self.parameters)
             commands = [self.command(a.number) for a in new]
             logs = [str(self.job.path / store.log_name(a.number)) for a in new]
-            with redirect_stderr(io.StringIO()):  # of sbatch, which the error holds
+            # What sbatch says on stderr, the error holds.
+            with redirect_stderr(io.StringIO()), _outside_of_a_job():
                 jobs = executor.map_array(
                     carry, commands, logs, [str(folder)] * len(new)
                 )
@@ -200,6 +202,21 @@ def _new_folder(path: Path) -> Path:
     except OSError as error:
         why = disk.reason(error)
         raise SpecError(f"{path / store.SHARDS}: cannot be written: {why}") from None
+
+
+@contextmanager
+def _outside_of_a_job() -> Iterator[None]:
+    """Hides what Slurm has told this process, if it is itself a job: sbatch would pass
+    it on, and the number of its array or its memory would be taken for the new job's.
+    """
+    told = ("SLURM_", "SLURMD_")
+    names = [n for n in os.environ if n.startswith(told) and n != "SLURM_CONF"]
+    inside = "SLURM_JOB_ID" in os.environ
+    hidden = {name: os.environ.pop(name) for name in names} if inside else {}
+    try:
+        yield
+    finally:
+        os.environ |= hidden
 
 
 def imported() -> Any:

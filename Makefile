@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
-  test-slow lint type bench gpu-audit gpu-day figures clean
+  test-slow test-slurm lint type bench gpu-audit gpu-day figures clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,10 @@ test-newest: ## the same with the newest versions, on Python 3.13
 
 test-slow: $(STAMP) ## evidence that takes minutes
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+
+test-slurm: $(STAMP) ## a sweep on a Slurm of this machine, with losses (root, Debian)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
+	$(BIN)/python tests/slurm/run.py
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

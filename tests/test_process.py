@@ -360,3 +360,22 @@ def test_figures_do_not_depend_on_the_style_in_force(kind: str) -> None:
     with mpl.rc_context(hostile | {"savefig.bbox": "tight", "svg.hashsalt": "other"}):
         assert drawn() == plain
         assert mpl.rcParams["font.size"] == 30
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_stderr_in_a_file_is_written_line_by_line(
+    tmp_path: Path, unbuffered: str
+) -> None:
+    """Also under PYTHONUNBUFFERED: who reads it would wait, a kill would lose it."""
+    text = (
+        "import os, sys; from grokmap.process.streams import guard; guard()\n"
+        "print('said', file=sys.stderr); os._exit(0)"
+    )
+    with open(tmp_path / "err", "wb") as said:
+        subprocess.run(
+            [sys.executable, "-c", text],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stderr=said,
+            check=True,
+        )
+    assert (tmp_path / "err").read_text() == "said\n"

@@ -57,6 +57,21 @@ def submit(
     extend: Annotated[
         bool, typer.Option("--extend", help="As of `grokmap sweep`.")
     ] = False,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="slurm: GPUs of each shard [none].")
+    ] = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="slurm: cores of each shard.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(help="slurm: wall time, e.g. 4h; shards stop 5 minutes earlier."),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="slurm: partition.")] = None,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="slurm: option of sbatch; repeatable."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be started.")
     ] = False,
@@ -76,7 +91,12 @@ def submit(
     words += ["--extend"] if extend else []
     words += [w for each in plugin or [] for w in ("--plugin", _absolute(each))]
     overrides = tuple(override or ())
-    asked = Asked(sweep_file(spec), overrides, out, on, shards, tuple(words))
+    asks = {
+        **{"gpus": gpus, "cpus": cpus, "time": time, "partition": partition},
+        "sbatch": "\n".join(sbatch) if sbatch else None,
+    }
+    given = {key: str(value) for key, value in asks.items() if value is not None}
+    asked = Asked(sweep_file(spec), overrides, out, on, shards, tuple(words), given)
     raise typer.Exit(submit_sweep(asked, dry_run, as_json))
 
 

@@ -67,7 +67,8 @@ def _text(guarded: Guarded, like: Any) -> TextIO:
         io.BufferedWriter(guarded),
         encoding=like.encoding if like else "utf-8",
         errors="backslashreplace",
-        line_buffering=like.line_buffering if like else False,
+        # PYTHONUNBUFFERED, as containers and batch jobs have it, is the second.
+        line_buffering=bool(like and (like.line_buffering or like.write_through)),
         write_through=like.write_through if like else False,
     )
 

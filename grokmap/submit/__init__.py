@@ -4,28 +4,42 @@ An engine is a function from a `Job` to an `Engine`, which starts the command of
 (`Job.command`) somewhere and says how it ended. `drive` does the rest for all engines.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from grokmap.errors import SpecError, short
+from grokmap.submit import batch
 from grokmap.submit.driver import drive
 from grokmap.submit.job import Attempt, Engine, Job
 from grokmap.submit.local import Local
 from grokmap.submit.rounds import in_shards
+from grokmap.submit.slurm import Slurm
 
 ENGINES: dict[str, Callable[[Job], Engine]] = {
     "local": Local,
+    "slurm": Slurm,
+}
+# What only some engines read of `Job.asks`, by their names on the command line.
+TAKES: dict[str, tuple[str, ...]] = {
+    "local": (),
+    "slurm": batch.ASKS,
 }
 
 
-def engine_named(name: str) -> Callable[[Job], Engine]:
-    """The engine of that name.
+def engine_named(name: str, asks: Iterable[str] = ()) -> Callable[[Job], Engine]:
+    """The engine of that name, which is asked for these things.
 
     Raises:
-      SpecError: there is none.
+      SpecError: there is none, or it does not know what is asked.
     """
     if name not in ENGINES:
         known = ", ".join(ENGINES)
         raise SpecError(f"--on {short(name)}: no such engine; there are: {known}")
+    for ask in asks:
+        if ask not in TAKES[name]:
+            others = ", ".join(
+                f"--on {n}" for n, takes in TAKES.items() if ask in takes
+            )
+            raise SpecError(f"--{ask}: not for --on {name}; for {others}")
     return ENGINES[name]
 
 

@@ -38,6 +38,16 @@ def submit(
     ],
     shards: Annotated[int, typer.Option(min=1, help="Parts to cut the sweep into.")],
     on: On = "local",
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=0, help="ray: GPUs of each shard [1 if there are any]."),
+    ] = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="ray: CPUs of each shard [1].")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="ray: of the cluster [as of ray.init].")
+    ] = None,
     override: Annotated[
         list[str] | None,
         typer.Option("-s", "--set", help="key=value in place of the file's."),
@@ -76,7 +86,9 @@ def submit(
     words += ["--extend"] if extend else []
     words += [w for each in plugin or [] for w in ("--plugin", _absolute(each))]
     overrides = tuple(override or ())
-    asked = Asked(sweep_file(spec), overrides, out, on, shards, tuple(words))
+    asks = {"gpus": gpus, "cpus": cpus, "address": address}
+    typed = {name: str(value) for name, value in asks.items() if value is not None}
+    asked = Asked(sweep_file(spec), overrides, out, on, shards, tuple(words), typed)
     raise typer.Exit(submit_sweep(asked, dry_run, as_json))
 
 

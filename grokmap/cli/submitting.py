@@ -63,7 +63,7 @@ def job_of(asked: Asked) -> tuple[Job, Engine]:
     Raises:
       SpecError: no such engine, more shards than runs, or problems of the sweep.
     """
-    engine = engine_named(asked.on)
+    engine = engine_named(asked.on, asked.asks)
     sweep = read_sweep(asked.spec, asked.overrides)
     n_runs = count_runs(sweep)
     if not 1 <= asked.of <= min(n_runs, MAX_SHARDS):

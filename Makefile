@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
-  test-slow lint type bench bench-gpu figures clean
+  test-slow test-ray lint type bench bench-gpu figures clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,10 @@ test-newest: ## the same with the newest versions, on Python 3.13
 
 test-slow: $(STAMP) ## evidence that takes minutes
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+
+test-ray: $(STAMP) ## shards on a Ray cluster of this machine, with losses; minutes
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest -m slow tests/test_ray.py
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

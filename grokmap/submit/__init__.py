@@ -18,7 +18,7 @@ ENGINES: dict[str, Callable[[Job], Engine]] = {
     "local": Local,
     "ray": Ray,
 }
-# What the engines take of `Job.asks`.
+# What only some engines read of `Job.asks`, by their names on the command line.
 TAKES: dict[str, tuple[str, ...]] = {
     "local": (),
     "ray": ("gpus", "cpus", "address"),
@@ -28,18 +28,21 @@ NEEDS = {"ray": "ray"}
 
 
 def engine_named(name: str, asks: Iterable[str] = ()) -> Callable[[Job], Engine]:
-    """The engine of that name, which takes what is asked of it.
+    """The engine of that name, which is asked for these things.
 
     Raises:
-      SpecError: there is none, its package is missing, or it does not take that.
+      SpecError: there is none, its package is missing, or it does not know what is
+        asked.
     """
     if name not in ENGINES:
         known = ", ".join(ENGINES)
         raise SpecError(f"--on {short(name)}: no such engine; there are: {known}")
     for ask in asks:
         if ask not in TAKES[name]:
-            takers = ", ".join(each for each, takes in TAKES.items() if ask in takes)
-            raise SpecError(f"--{ask}: not for --on {name}, only for: {takers}")
+            others = ", ".join(
+                f"--on {n}" for n, takes in TAKES.items() if ask in takes
+            )
+            raise SpecError(f"--{ask}: not for --on {name}; for {others}")
     if name in NEEDS and not _is_installed(NEEDS[name]):
         raise SpecError(
             f"--on {name} needs the package {NEEDS[name]}: "

@@ -11,6 +11,7 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ from grokmap.submit.job import Job
 MAX_RETRIES = 3
 DIED, FAILED = -int(signal.SIGKILL), 1
 CPUS = 1
+KNOCK_SECONDS = 10.0
 
 
 class Ray:
@@ -119,9 +121,10 @@ def connected(address: str | None) -> Any:
     if ray.is_initialized():
         return ray
     try:
+        _knock(address or os.environ.get("RAY_ADDRESS", ""))
         with _signals_kept():
             ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         where = f"--address {address}" if address else "--on ray"
         reason = str(error).strip().partition("\n")[0]
         raise SpecError(
@@ -129,6 +132,13 @@ def connected(address: str | None) -> Any:
             "one, `ray status` says whether it runs"
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing listens: Ray would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -157,6 +158,47 @@ def test_a_task_is_asked_to_stop_and_not_killed(
     first, second = engine_on(ray, job, monkeypatch).start([1, 3])
     second.stop()
     assert ray.cancelled == [(ray.references[1], False)]
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A package ray that connects as the real one does: it takes SIGTERM for itself."""
+    calls: list[str | None] = []
+
+    def init(address: str | None, **options: Any) -> None:
+        calls.append(address)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if address == "auto":
+            raise ConnectionError("Could not find any running Ray instance.")
+
+    made = SimpleNamespace(init=init, is_initialized=lambda: len(calls) > 1)
+    monkeypatch.setitem(sys.modules, "ray", made)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return SimpleNamespace(calls=calls, made=made)
+
+
+def test_the_signals_of_the_driver_stay_its_own(package: Any) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert on_ray.connected(None) is package.made
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(SpecError, match="--address auto: no Ray cluster to be used"):
+        on_ray.connected("auto")
+    assert signal.getsignal(signal.SIGTERM) is before
+    on_ray.connected("auto")  # as the program that uses grokmap has connected already
+    assert package.calls == [None, "auto"]
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once(package: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+            with pytest.raises(SpecError) as raised:
+                on_ray.connected(address)
+            assert f"--address {address}: no Ray cluster" in str(raised.value)
+        unused.listen()
+        on_ray.connected(f"127.0.0.1:{port}")
+    assert package.calls == [f"127.0.0.1:{port}"]
 
 
 def test_without_ray_one_line_says_what_to_install(

@@ -18,7 +18,9 @@ from shard_sweeps import TEXT, assert_same
 
 import grokmap
 from grokmap import store
-from grokmap.session import checkpoint, lock
+from grokmap.session import lock
+from grokmap.submit import Job
+from grokmap.submit.driver import progress_of
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -78,17 +80,15 @@ def test_a_node_and_the_driver_are_killed_and_nothing_is_lost(
     (tmp_path / "s.toml").write_text(LONG)
     path = tmp_path / "results/s"
 
-    def done() -> int:
-        files = [store.batch_files(folder) for folder in store.shard_folders(path)]
-        return sum(len(store.last_steps_of(each)[0]) for each in files)
+    job = Job(path, (), OF)
 
-    def at_work(node: int) -> list[str]:
-        return [name for name, pid in holders(path).items() if node_of(pid) == node]
+    def done() -> int:
+        return sum(progress_of(job, k)[0] for k in range(1, OF + 1))
 
     def in_training(node: int) -> list[str]:
         """Shards of a node that have left a checkpoint of a run which is not done."""
-        folder = path / store.SHARDS
-        return [name for name in at_work(node) if checkpoint.places(folder / name)]
+        here = [name for name, pid in holders(path).items() if node_of(pid) == node]
+        return [name for name in here if progress_of(job, int(name))[1]]
 
     with cluster(NODES) as address:
         began = time.monotonic()

@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
-  test-slow test-slurm lint type bench gpu-audit gpu-day figures clean
+  test-slow test-slurm test-ray lint type bench gpu-audit gpu-day figures clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,10 @@ test-slow: $(STAMP) ## evidence that takes minutes
 test-slurm: $(STAMP) ## a sweep on a Slurm of this machine, with losses (root, Debian)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
 	$(BIN)/python tests/slurm/run.py
+
+test-ray: $(STAMP) ## shards on a Ray cluster of this machine, with losses; minutes
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest -m slow tests/test_ray.py
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

@@ -224,6 +224,20 @@ def test_letters_that_an_encoding_lacks_are_escaped(
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_is_said_is_seen_at_once(folder: Path, unbuffered: str) -> None:
+    code = """
+import os, sys
+from grokmap.process import streams
+streams.guard()
+print("said", file=sys.stderr)
+os._exit(0)
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True)
+    assert said.stderr == b"said\n"
+
+
 def test_a_stream_that_does_not_block_is_waited_for() -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)

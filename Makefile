@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 CONSTRAINTS := constraints.txt
 GROUP := dev
+MINUTES ?= 25
 
 # Two more environments: every dependency at the lowest version that is declared, and
 # all at the newest. A Python is looked for by name, then among those of pyenv.
@@ -17,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
-  test-slow lint type bench bench-gpu figures clean
+  test-slow test-slurm test-ray lint type bench gpu-audit gpu-day figures clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +61,14 @@ test-newest: ## the same with the newest versions, on Python 3.13
 test-slow: $(STAMP) ## evidence that takes minutes
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
+test-slurm: $(STAMP) ## a sweep on a Slurm of this machine, with losses (root, Debian)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[slurm]'
+	$(BIN)/python tests/slurm/run.py
+
+test-ray: $(STAMP) ## shards on a Ray cluster of this machine, with losses; minutes
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest -m slow tests/test_ray.py
+
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -73,10 +82,14 @@ bench: $(STAMP) ## measure the claims of benchmarks/README.md, about two hours
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
 	  $(BIN)/python benchmarks/table.py $$name || exit 1; done
 
-bench-gpu: $(STAMP) ## the same on a GPU
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python benchmarks/gpu.py > benchmarks/results/gpu.json
-	$(BIN)/python benchmarks/table.py gpu
+gpu-audit: $(STAMP) ## compile every sweep for a GPU that need not be here, about an hour
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu]'
+	$(BIN)/python benchmarks/gpu_audit.py > benchmarks/results/gpu_audit.json
+	$(BIN)/python benchmarks/table.py gpu_audit
+
+gpu-day: ## measure all that needs a GPU, in MINUTES=25 of one, by PYTHON with jax for it
+	@$(PYTHON) benchmarks/gpu_day.py --minutes $(MINUTES); code=$$?; \
+	  $(PYTHON) benchmarks/table.py && exit $$code
 
 figures: $(STAMP) ## draw the committed figures again
 	$(BIN)/grokmap phase-diagram results/quickstart-reference

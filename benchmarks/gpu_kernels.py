@@ -50,7 +50,7 @@ def row(kernel: str, fraction: float, target: Target) -> dict[str, Any]:
         "flops_over_nNp": step.flops / products,
         "bytes": step.bytes,
         "temporary_bytes": (temporary[1] - temporary[0]) / (LANES[1] - LANES[0]),
-        "modelled_seconds": step.seconds(CARDS[CARD]),
+        "modelled_seconds": step.seconds(CARDS[CARD], LANES[0]),
     }
 
 

@@ -8,14 +8,13 @@ grokked ones do, at a place drawn evenly from their budget; the others at its en
 Counted: measurements made, over records that the runs need, for each cost class; the
 share of lane-steps that belong to a run; and chunks. Beside it, what one measurement of
 all lanes at each step at which any is due would take, and the share of training that
-records take on an H100 by the model (`grokmap.engine.modelled`), where its compiler is
-installed (extra `gpu`).
+records take on an H100 by the model (`grokmap.engine.modelled`; extra `gpu`, no GPU is
+needed).
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any
@@ -23,15 +22,16 @@ from typing import Any
 import numpy as np
 
 from grokmap import plan
-from grokmap.engine.compiled import GROUPS
+from grokmap.engine.compiled import GROUPS, build_program
 from grokmap.engine.execute import Tuning
-from grokmap.engine.modelled import Modelled
+from grokmap.engine.modelled import Cost, cost_of
 from grokmap.engine.records import Groups
 from grokmap.engine.schedule import Due, RunState, aligned, groups_of
-from grokmap.engine.settings import SHARE
-from grokmap.engine.target import CARDS
+from grokmap.engine.settings import SHARE, choose_settings
+from grokmap.engine.target import CARDS, Target, named_target
 from grokmap.plan import Planned
 
+CARD = "h100"
 SWEEP, LANES = "sweeps/alpha-lambda.toml", (64, 512, 1024)
 COSTS = ("dense", "cheap", "expensive")
 
@@ -103,20 +103,31 @@ class Simulated:
         }
 
 
-def with_model(row: dict[str, Any], found: Modelled, card: str) -> dict[str, Any]:
-    """The row, with the share of training that its records take by the model."""
-    each = {cost: c.seconds(CARDS[card]) for cost, c in found.records.items()}
-    records = sum(row["made"][cost] * s for cost, s in each.items())
-    steps = row["lane_steps"] * found.step.seconds(CARDS[card])
-    return {**row, "modelled_record_share": records / (records + steps)}
+def costs(runs: Sequence[Planned], target: Target) -> dict[str, Cost]:
+    """Of a step and of a record of each cost class, compiled for a card."""
+    system = runs[0].run.system
+    settings = choose_settings(system, runs, target=target)
+    program = build_program(system, settings)
+    functions = {"step": program.step, **program.measure}
+    return {name: cost_of(f, program, settings) for name, f in functions.items()}
+
+
+def record_share(row: dict[str, Any], found: dict[str, Cost]) -> float:
+    """The share of training that the records of a row take by the model."""
+    card, at_once = CARDS[CARD], row["measured_at_once"]
+    records = sum(row["made"][c] * found[c].seconds(card, at_once) for c in COSTS)
+    steps = row["lane_steps"] * found["step"].seconds(card, row["lanes"])
+    return float(records / (records + steps))
 
 
 def main() -> None:
-    sweep = plan.read_sweep(SWEEP)
-    runs = plan.plan_runs(sweep)
+    runs = plan.plan_runs(plan.read_sweep(SWEEP))
+    found = costs(runs, named_target(CARD))
     rows = [Simulated(runs, lanes).run() for lanes in LANES]
-    print(json.dumps({"sweep": SWEEP, "runs": len(runs), "rows": rows}))
+    rows = [{**row, "modelled_record_share": record_share(row, found)} for row in rows]
+    each = {name: cost._asdict() for name, cost in found.items()}
+    print(json.dumps({"sweep": SWEEP, "card": CARD, "compiled": each, "rows": rows}))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,12 +6,14 @@ The same network, data, loss, optimizer and evaluations as grokmap's (`training.
 which), written as the public grokking codes are: full batch, autograd, torch.optim.
 `first_layer`: "one_hot" multiplies one-hot inputs with a matrix, as the survey's code
 and most of the others do; "embedding" looks rows up, which is faster on large tables.
-Prints steps per second.
+`device`: "cpu" (default) or "cuda"; `steps`, or `seconds` of them, about. Prints steps
+per second.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -94,19 +96,27 @@ def training(options: dict[str, Any]) -> tuple[Callable[[], None], Callable[[], 
     return step, evaluate
 
 
-def main() -> None:
-    options = json.loads(sys.argv[1])
-    torch.set_num_threads(options["threads"])
+def steps_per_second(options: dict[str, Any]) -> float:
     step, evaluate = training(options)
     for _ in range(WARM_UP):
         step()
-    evaluate()
-    started = time.perf_counter()
-    for i in range(1, options["steps"] + 1):
+    evaluate()  # waits for the device, as does each below
+    steps, started = 0, time.perf_counter()
+    while steps < options.get("steps", math.inf):
         step()
-        if i % options["interval"] == 0:
+        steps += 1
+        if steps % options["interval"] == 0:
             evaluate()
-    print(options["steps"] / (time.perf_counter() - started))
+            if time.perf_counter() - started > options.get("seconds", math.inf):
+                break
+    return steps / (time.perf_counter() - started)
+
+
+def main() -> None:
+    options = json.loads(sys.argv[1])
+    torch.set_num_threads(options["threads"])
+    torch.set_default_device(options.get("device", "cpu"))
+    print(steps_per_second(options))
 
 
 if __name__ == "__main__":

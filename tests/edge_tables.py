@@ -347,6 +347,26 @@ def gpu_kernels() -> str:
     return markdown(head, rows)
 
 
+def gpu_schedule() -> str:
+    document = json.loads((ROOT / "benchmarks/results/gpu_schedule.json").read_text())
+    costs = ("dense", "cheap", "expensive")
+    rows = [
+        [
+            str(row["lanes"]),
+            str(row["measured_at_once"]),
+            *(f"{row['made_over_due'][cost]:.2f}" for cost in costs),
+            f"{row['all_lanes_over_due']:.1f}",
+            f"{row['busy']:.1%}",
+            f"{row['modelled_record_share']:.1%}",
+        ]
+        for row in document["rows"]
+    ]
+    head = ["lanes", "measured at once"]
+    head += [f"measured over due, {cost} (simulated)" for cost in costs]
+    head += ["if all lanes were measured (simulated)", "busy lane-steps (simulated)"]
+    return markdown([*head, "share of records (modelled)"], rows)
+
+
 def labelled(name: str, criteria: str) -> pd.DataFrame:
     path = ROOT / "results" / name
     trajectories, _ = store.read_trajectories(path, store.LABELS_READ)
@@ -491,6 +511,7 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "censored coverage"): censored_coverage,
     ("docs/labels.md", "settled"): settled,
     ("docs/engine.md", "gpu kernels"): gpu_kernels,
+    ("docs/engine.md", "gpu schedule"): gpu_schedule,
     ("docs/labels.md", "settled elsewhere"): settled_elsewhere,
     ("docs/statistics.md", "interval coverage"): interval_coverage,
     ("docs/boundaries.md", "half of the budget"): half_budget,

@@ -16,6 +16,7 @@ from grokmap import plan
 from grokmap.engine import execute
 from grokmap.engine.settings import Settings, choose_settings
 from grokmap.errors import SpecError
+from grokmap.models import KERNELS
 from grokmap.order_parameters import ORDER_PARAMETERS
 
 RUNS = {"alpha": "0,0.3", "weight_decay": "1e-3,0.1", "train_fraction": "0.4,0.7"}
@@ -56,7 +57,7 @@ def test_lanes_order_companions_and_chunk_length_change_nothing() -> None:
 
 @pytest.mark.parametrize(
     "kernel",
-    mostly_slow(["one_hot", "gather_product", "grid"], ["gather_product", "grid"]),
+    mostly_slow([*KERNELS][1:], ["gather_product", "grid"]),
 )
 def test_kernels_train_alike(kernel: str) -> None:
     sweep = small_sweep(n_steps=20, train_fraction="0.4,0.6", center=True)

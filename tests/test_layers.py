@@ -17,6 +17,7 @@ MAY_USE = {
     "process": set(),
     "durations": {"errors"},
     "disk": {"errors"},
+    "watched": {"disk", "process"},
     "spec": {"errors", "disk"},
     "store": {"errors", "disk", "spec"},
     "losses": set(),
@@ -50,6 +51,7 @@ MAY_USE = {
     },
     "submit": {
         *("errors", "disk", "spec", "store", "process", "durations", "session"),
+        "watched",
     },
     "reproduce": {
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),

@@ -224,6 +224,20 @@ def test_letters_that_an_encoding_lacks_are_escaped(
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_is_said_is_seen_at_once(folder: Path, unbuffered: str) -> None:
+    code = """
+import os, sys
+from grokmap.process import streams
+streams.guard()
+print("said", file=sys.stderr)
+os._exit(0)
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True)
+    assert said.stderr == b"said\n"
+
+
 def test_a_stream_that_does_not_block_is_waited_for() -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)
@@ -360,3 +374,22 @@ def test_figures_do_not_depend_on_the_style_in_force(kind: str) -> None:
     with mpl.rc_context(hostile | {"savefig.bbox": "tight", "svg.hashsalt": "other"}):
         assert drawn() == plain
         assert mpl.rcParams["font.size"] == 30
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_stderr_in_a_file_is_written_line_by_line(
+    tmp_path: Path, unbuffered: str
+) -> None:
+    """Also under PYTHONUNBUFFERED: who reads it would wait, a kill would lose it."""
+    text = (
+        "import os, sys; from grokmap.process.streams import guard; guard()\n"
+        "print('said', file=sys.stderr); os._exit(0)"
+    )
+    with open(tmp_path / "err", "wb") as said:
+        subprocess.run(
+            [sys.executable, "-c", text],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stderr=said,
+            check=True,
+        )
+    assert (tmp_path / "err").read_text() == "said\n"

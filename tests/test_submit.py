@@ -90,6 +90,14 @@ def driven(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
+def test_shards_that_wait_to_begin_are_no_error(
+    driven: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "REPORT_SECONDS", 0.01)
+    code, _, said = driven({}, after=100)
+    assert code == 0 and "none of 3 shards is at work yet" in said
+
+
 def test_shards_go_on_while_they_make_progress(driven: Any) -> None:
     code, engine, said = driven({1: [75, -9, 75, 75], 3: [1]})
     assert code == 0 and engine.starts == {1: 5, 2: 1, 3: 2}

@@ -67,8 +67,11 @@ def test_a_target_is_for_a_dry_run(command_line: Any) -> None:
 def test_the_modelled_time_is_arithmetic_and_traffic() -> None:
     card = CARDS["h100"]
     arithmetic, traffic = Cost(card.flops, 0.0), Cost(0.0, card.bandwidth)
-    assert arithmetic.seconds(card) == pytest.approx(1 / 0.75)
-    assert traffic.seconds(card) == pytest.approx(1 / 0.9)
+    assert arithmetic.seconds(card, 1) == pytest.approx(1 / 0.75)
+    assert traffic.seconds(card, 1) == pytest.approx(1 / 0.9)
+    # A launch, and a row of eigenvalues, are shared by the lanes of a group.
+    shared = Cost(0.0, 0.0, kernels=10, eigen_rows=97)
+    assert shared.seconds(card, 4) == pytest.approx((10 * 2e-6 + 97 * 2e-5) / 4)
 
 
 def test_a_step_takes_the_products_that_it_needs() -> None:
@@ -92,8 +95,9 @@ def test_modelled_seconds_add_up() -> None:
     step, record = Cost(3e9, 0.0), {"dense": Cost(6e9, 0.0)}
     card = CARDS["a100"]
     work = work_of(runs[0].run.system, runs, weights=0)
-    found = modelled.seconds(work, step, record, card)
-    each = step.seconds(card)
+    settings = choose_settings(runs[0].run.system, runs)
+    found = modelled.seconds(work, step, record, card, settings)
+    each = step.seconds(card, 1)
     assert found[0] == pytest.approx(300 * each)
     # With 64 records an octave every step below 128 is one, and step 0.
     made = modelled.MADE_OVER_DUE * 3 * 101

@@ -38,6 +38,16 @@ def submit(
     ],
     shards: Annotated[int, typer.Option(min=1, help="Parts to cut the sweep into.")],
     on: On = "local",
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=0, help="slurm, ray: GPUs of each shard [ray: 1 if any]."),
+    ] = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="slurm, ray: cores of each shard.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="ray: of the cluster [as of ray.init].")
+    ] = None,
     override: Annotated[
         list[str] | None,
         typer.Option("-s", "--set", help="key=value in place of the file's."),
@@ -57,6 +67,15 @@ def submit(
     extend: Annotated[
         bool, typer.Option("--extend", help="As of `grokmap sweep`.")
     ] = False,
+    time: Annotated[
+        str | None,
+        typer.Option(help="slurm: wall time, e.g. 4h; shards stop 5 minutes earlier."),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="slurm: partition.")] = None,
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="slurm: option of sbatch; repeatable."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be started.")
     ] = False,
@@ -76,7 +95,13 @@ def submit(
     words += ["--extend"] if extend else []
     words += [w for each in plugin or [] for w in ("--plugin", _absolute(each))]
     overrides = tuple(override or ())
-    asked = Asked(sweep_file(spec), overrides, out, on, shards, tuple(words))
+    asks = {
+        **{"gpus": gpus, "cpus": cpus, "time": time, "partition": partition},
+        "sbatch": "\n".join(sbatch) if sbatch else None,
+        "address": address,
+    }
+    given = {key: str(value) for key, value in asks.items() if value is not None}
+    asked = Asked(sweep_file(spec), overrides, out, on, shards, tuple(words), given)
     raise typer.Exit(submit_sweep(asked, dry_run, as_json))
 
 

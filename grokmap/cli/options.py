@@ -37,7 +37,7 @@ TimeBudget = Annotated[
 Shards = Annotated[
     int, typer.Option(min=0, help="Train in so many shards at once [in this process].")
 ]
-On = Annotated[str, typer.Option(help="Where shards run: local.")]
+On = Annotated[str, typer.Option(help="Where shards run: local, slurm, ray.")]
 
 
 def load_plugins(ctx: typer.Context, sources: list[str] | None) -> list[str]:

@@ -61,9 +61,10 @@ def job_of(asked: Asked) -> tuple[Job, Engine]:
     """The job and the engine that runs it.
 
     Raises:
-      SpecError: no such engine, more shards than runs, or problems of the sweep.
+      SpecError: no such engine, or not what it is asked for; more shards than runs;
+        problems of the sweep.
     """
-    engine = engine_named(asked.on)
+    engine = engine_named(asked.on, asked.asks)
     sweep = read_sweep(asked.spec, asked.overrides)
     n_runs = count_runs(sweep)
     if not 1 <= asked.of <= min(n_runs, MAX_SHARDS):

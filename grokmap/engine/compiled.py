@@ -76,11 +76,10 @@ def compile_system(system: System, settings: Settings) -> Compiled:
     starts, slots = _shapes_of_starts(settings), _shapes_of_slots(settings)
     refill = _on_devices(_refill(program, settings), settings)
     chunk = _on_devices(_chunk(program, settings), settings)
-    options = compiler_options(settings.target)
 
     def compiled(function: Callable[..., Any], *shapes: Any) -> Any:
         lowered = jax.jit(function, donate_argnums=0).lower(lanes, *shapes)
-        return lowered.compile(compiler_options=options)
+        return compile_for(settings.target, lowered)
 
     zeros = jax.jit(
         lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), lanes),
@@ -105,6 +104,19 @@ def build_program(system: System, settings: Settings) -> Program:
         platform=settings.target.platform,
         block=settings.block,
     )
+
+
+def compile_for(target: Target, lowered: Any) -> Any:
+    """Compiles what jax has lowered for these devices."""
+    options = compiler_options(target)
+    if target.here:
+        return lowered.compile(compiler_options=options)
+    try:
+        return lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError:
+        # Where it cannot try tiles on the card it finds none for some products.
+        options = options | {"xla_gpu_enable_triton_gemm": False}
+        return lowered.compile(compiler_options=options)
 
 
 def compiler_options(target: Target) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from grokmap.engine.schedule import flops_of_step
@@ -20,8 +20,9 @@ CPU_TILE = 512
 GPU_STEP_FLOPS = 2.5e11
 # Steps after which a GPU waits for the host to read whether there is another.
 GPU_BLOCK = 32
-# Of so many lanes that step together one is measured, or filled, at a time.
-SHARE = 64
+# Of so many lanes that step together one is measured, or filled, at a time; or as
+# many as do this much arithmetic in a record, so that its launches matter little.
+SHARE, GPU_RECORD_FLOPS = 64, 1e9
 
 
 class Settings(NamedTuple):
@@ -30,7 +31,8 @@ class Settings(NamedTuple):
     target: the devices; lanes: runs in training at once; tile, max_tiles: rows per
     gradient tile, most tiles of a run; kernel: of the first layer; together: whether a
     device's lanes step together; precision: what matrix products are computed in;
-    block: steps after which a device reads whether there is another.
+    block: steps after which a device reads whether there is another; least_group:
+    fewest lanes that are measured at once.
     """
 
     target: Target
@@ -41,6 +43,7 @@ class Settings(NamedTuple):
     together: bool
     precision: str
     block: int = 1
+    least_group: int = 1
 
     @property
     def of_device(self) -> int:
@@ -50,7 +53,7 @@ class Settings(NamedTuple):
     @property
     def group(self) -> int:
         """Lanes of one device that are measured, or filled, at once."""
-        return max(1, self.of_device // SHARE)
+        return min(self.of_device, max(self.least_group, self.of_device // SHARE))
 
     def facts(self) -> dict[str, Any]:
         """All but the target, as JSON can hold it."""
@@ -92,19 +95,32 @@ def choose_settings(
         return cpu._replace(lanes=whole_devices(target, lanes or 1))
     rows = tile or n_train
     tiles = -(-n_train // rows)
-    enough = max(1, round(GPU_STEP_FLOPS / max(map(flops_of_step, planned))))
+    flops = max(map(flops_of_step, planned))
+    enough = max(1, round(GPU_STEP_FLOPS / flops))
     most = min(len(planned), most_lanes or len(planned))
     enough = min(lanes or enough * target.n_devices, most)
     gpu = Settings(target, 1, rows, tiles, "gather_product", True, precision)
-    return gpu._replace(lanes=whole_devices(target, enough), block=GPU_BLOCK)
+    return gpu._replace(
+        lanes=whole_devices(target, enough),
+        block=GPU_BLOCK,
+        least_group=max(1, round(3 * GPU_RECORD_FLOPS / flops)),
+    )
 
 
 def made_by_of(settings: Settings) -> str:
     """All that a lane's bits depend on beside the run: settings, versions, device."""
     same = settings._replace(lanes=0).facts()
     device = settings.target.kind
-    versions = {name: version(name) for name in ("grokmap", "jaxlib")}
+    versions = {name: version_of(name) for name in ("grokmap", "jaxlib")}
     return json.dumps({**same, **versions, "device": device}, sort_keys=True)
+
+
+def version_of(package: str) -> str | None:
+    """None if it is not installed, as grokmap when it is used from its sources."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def whole_devices(target: Target, lanes: int) -> int:

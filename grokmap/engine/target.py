@@ -93,13 +93,15 @@ class Target(NamedTuple):
     """Devices of one kind that lanes are split over.
 
     platform: cpu or gpu; kind: the device by its maker's name; devices: of jax, local
-    ones or those of a topology; memory: bytes of one of them.
+    ones or those of a topology; memory: bytes of one of them; here: whether programs
+    can run on them.
     """
 
     platform: str
     kind: str
     devices: tuple[Any, ...]
     memory: float
+    here: bool = True
 
     @property
     def n_devices(self) -> int:
@@ -153,7 +155,8 @@ def named_target(name: str, n_devices: int = 1) -> Target:
             os.environ.pop(key, None)
             if key in before:
                 os.environ[key] = before[key]
-    return Target("gpu", card.kind, tuple(topology.devices), float(card.memory))
+    devices = tuple(topology.devices)
+    return Target("gpu", card.kind, devices, float(card.memory), here=False)
 
 
 def _config(card: Card) -> str:

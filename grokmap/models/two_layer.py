@@ -44,12 +44,14 @@ class Kernel(NamedTuple):
       `first` of sum(embed * slope).
     whole_table: whether a, b have to be all examples in the table's own order.
     twice: whether embedding again for the gradient is cheaper than keeping [n, N].
+    distinct: whether no two of the examples may have the same a and b.
     """
 
     embed: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
     add_gradient: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
     whole_table: bool = False
     twice: bool = False
+    distinct: bool = False
 
 
 def _places(first: jax.Array, a: jax.Array, b: jax.Array) -> tuple[Any, Any]:
@@ -94,6 +96,20 @@ def _sum_grid(
     return total.at[modulus + b[: grid.shape[1]]].add(jnp.sum(grid, axis=0))
 
 
+def _sum_by_place(
+    total: jax.Array, a: jax.Array, b: jax.Array, slope: jax.Array
+) -> jax.Array:
+    """Sums over the rows and columns of a table of all pairs, 0 where there is none.
+
+    Deterministic without products: which example stands where is written by integers
+    that differ.
+    """
+    modulus, n = total.shape[0] // 2, a.shape[0]
+    table = jnp.full((modulus, modulus), n).at[a, b].set(jnp.arange(n))
+    rows = slope.at[table].get(mode="fill", fill_value=0.0)
+    return total + jnp.concatenate([jnp.sum(rows, axis=1), jnp.sum(rows, axis=0)])
+
+
 # Which is fastest on a CPU is measured in benchmarks/: gather. A GPU's scatter-add
 # rounds in any order, so there gather_product: of the deterministic ones it takes the
 # least traffic by the programs compiled for a card (benchmarks/gpu_kernels.py).
@@ -108,6 +124,7 @@ KERNELS: dict[str, Kernel] = {
         lambda total, a, b, slope: total + _one_hots(total, a, b).T @ slope,
         twice=True,
     ),
+    "gather_sum": Kernel(_gather, _sum_by_place, twice=True, distinct=True),
     "grid": Kernel(_on_grid, _sum_grid, whole_table=True),
 }
 

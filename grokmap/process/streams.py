@@ -63,11 +63,13 @@ def guard() -> Guarded:
 
 
 def _text(guarded: Guarded, like: Any) -> TextIO:
+    # Unbuffered (PYTHONUNBUFFERED) is by line here: what is said is seen at once.
+    by_line = like is not None and (like.line_buffering or like.write_through)
     return io.TextIOWrapper(
         io.BufferedWriter(guarded),
         encoding=like.encoding if like else "utf-8",
         errors="backslashreplace",
-        line_buffering=like.line_buffering if like else False,
+        line_buffering=by_line,
         write_through=like.write_through if like else False,
     )
 

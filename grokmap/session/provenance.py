@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from grokmap.engine.devices import pinned
+from grokmap.engine.settings import version_of
 from grokmap.process import environment
 
 PACKAGES = (
@@ -25,7 +25,7 @@ def versions() -> dict[str, Any]:
     """Versions, commit, device and flags of this process."""
     devices = jax.local_devices()
     return {
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: version_of(name) for name in PACKAGES},
         "python": platform.python_version(),
         "commit": _commit(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -36,13 +36,6 @@ def versions() -> dict[str, Any]:
         "ignored": dict(environment.ignored),
         "settings": pinned(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _commit() -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from grokmap import store
 from grokmap.durations import human_time
-from grokmap.errors import LockedError, OtherSweepError, SpecError
+from grokmap.errors import LockedError, OtherSweepError, ResultError, SpecError
 from grokmap.process.signals import EXIT_STOPPED
 from grokmap.session import EXIT_SOME_FAILED, checkpoint, standing
 from grokmap.spec.shard import Shard
@@ -151,7 +151,10 @@ def last_line(job: Job, number: int) -> str:
 
 def _line(state: Drive) -> str:
     """How far the job is."""
-    whole = standing.whole(state.job.path)
+    try:
+        whole = standing.whole(state.job.path)
+    except ResultError:
+        return f"none of {state.job.of} shards is at work yet"
     left = [each.left for each in whole.shards if each.left == each.left]
     longest = f", {human_time(max(left))} left" if left else ""
     at_work = sum(each.state == "running" for each in whole.shards)

@@ -62,6 +62,7 @@ def scale() -> dict[str, Any]:
         path = Path(folder) / "s"
         in_process("simulate", path)
         found: dict[str, Any] = {"runs": 10**6, "shards": OF, "stages": {}}
+        found["load"] = os.getloadavg()[0]  # what else the machine does: processes
         found["files_before"] = count_files(path)
         for stage in STAGES:
             facts = in_process(stage, path)
@@ -193,7 +194,7 @@ ROUNDS = 3
 
 
 def throughput() -> dict[str, Any]:
-    """Seconds of whole commands, and seconds that each lane spent on its runs.
+    """Seconds of whole commands, and of the training (`lane_s`), summed over processes.
 
     Starting, labelling and merging take some seconds, however long the training is.
     """

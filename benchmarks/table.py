@@ -257,10 +257,16 @@ def _scale(found: dict[str, Any]) -> str:
         f"{found['runs']:,} runs in {found['shards']:,} shards, simulated: real files, made-up "
         "records, few a run. Each stage in a process of its own:",
         "",
-        *head("stage", "seconds", "GiB at most"),
+        *head("stage", "seconds", "CPU seconds", "GiB at most"),
     ]
     for stage, own in found["stages"].items():
-        lines.append(row(stage, f"{own['seconds']:.0f}", f"{own['peak_gib']:.2f}"))
+        lines.append(
+            row(
+                stage,
+                *(f"{own[k]:.0f}" for k in ("seconds", "cpu_s")),
+                f"{own['peak_gib']:.2f}",
+            )
+        )
     lines += [
         "",
         "(`plan`: what each shard does before it trains; `merge`: labels and costs of all runs "
@@ -290,15 +296,17 @@ def _balance(found: dict[str, Any]) -> str:
 
 
 def _throughput(found: dict[str, Any]) -> str:
-    rates = {
-        k: np.array([r["run_steps"] / r["seconds"] for r in v])
-        for k, v in found.items()
-    }
-    seconds = np.median([r["seconds"] for r in found["one"]])
+    seconds, lanes = (
+        {k: np.array([each[what] for each in v]) for k, v in found.items()}
+        for what in ("seconds", "lane_s")
+    )
+    whole, training = seconds["one"] / seconds["two"], lanes["one"] / lanes["two"]
+    extra = np.median(seconds["two"] - seconds["one"])
     return (
-        "Two shards on two cores over one process on both, run-steps/s of whole commands in turn, "
-        f"starting, labelling and merging included ({seconds:.0f} s each): "
-        f"{spread(rates['two'] / rates['one'])}."
+        "Two shards on two cores over one process on both, half of the quickstart, in turn. "
+        f"Throughput of training: {spread(training)}. Whole commands: {spread(whole)}, of "
+        f"{np.median(seconds['one']):.0f} s: a process more to start and a merge take "
+        f"{extra:.0f} s, however long the training is."
     )
 
 

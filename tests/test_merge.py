@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from shard_sweeps import TEXT, assert_same, copied, tables
 
 import grokmap
@@ -23,6 +26,7 @@ from grokmap.engine.schedule import Kept, RunState
 from grokmap.errors import LockedError, OtherSweepError, ResultError
 from grokmap.session import lock, standing
 from grokmap.session.merge import EXIT_UNEQUAL, merge
+from grokmap.spec.shard import Shard
 
 SIZES = [10, 7, 7]  # of the shards: runs of one width are dearer than of the other
 
@@ -290,6 +294,32 @@ def test_a_merge_that_is_killed_anywhere_is_run_again(
         if done:
             break
     assert last > 20
+
+
+def test_a_sweep_whose_shards_have_only_been_started_has_a_status(
+    tmp_path: Path,
+) -> None:
+    os.close(disk.open_log(tmp_path / "s", store.log_name(1)))
+    found = standing.whole(tmp_path / "s")
+    assert (found.planned, found.done, found.shards) == (0, 0, [])
+    store.make_shard_folder(tmp_path / "s", Shard(1, 2))
+    found = standing.whole(tmp_path / "s")
+    assert [each.state for each in found.shards] == ["stopped"]
+
+
+@pytest.mark.slow
+def test_shards_and_merges_killed_at_random_moments_lose_nothing() -> None:
+    """A few of the 200 kills of the benchmark."""
+    done = subprocess.run(
+        [sys.executable, "benchmarks/shards.py", "kills"],
+        cwd=ROOT,
+        env={**os.environ, "KILLS": "20", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])["kills"]
+    assert found["shards"] >= 5 and found["merges"] >= 2 and found["sweeps"] >= 1
+    assert (found["lost"], found["twice"], found["unequal"]) == (0, 0, 0)
 
 
 def test_damaged_files_of_shards_are_named_and_left(

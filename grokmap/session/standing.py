@@ -65,7 +65,7 @@ def whole(path: Path) -> Whole:
       ResultError: no result folder, nor shards of one.
     """
     folders = store.shard_folders(path)
-    if not folders and not disk.exists(path / store.SPEC):
+    if not disk.exists(path / store.SPEC) and not (path / store.SHARDS).is_dir():
         store.result_dir(path)  # raises
     files = _Files(path)
     here = set(files.runs_in(path))

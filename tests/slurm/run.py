@@ -139,8 +139,8 @@ def at_work(path: Path, spared: set[int], node: str = "") -> Running:
 
 
 def stopped(path: Path, spared: set[int], *words: str) -> Running:
-    """Signals a job at work by `words`, and sees that it stopped in good order; one that
-    was over before the signal came does not count, and another is taken."""
+    """Signals a job at work by `words`, and sees that it stopped in good order; one
+    that was over before the signal came does not count, and another is taken."""
     over = set(spared)
     while True:
         job = at_work(path, over)

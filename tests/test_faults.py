@@ -23,7 +23,7 @@ import pytest
 from conftest import CACHE, ROOT
 
 from grokmap import disk, store
-from grokmap.engine import execute
+from grokmap.engine import execute, filling
 from grokmap.errors import LockedError, ResultError
 from grokmap.session import checkpoint, display, lock, session
 
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_costs_time_only(
     latest, previous = folder / checkpoint.LATEST, folder / checkpoint.PREVIOUS
     assert latest.is_file() and previous.is_file()
     if damage == "another version":
-        monkeypatch.setattr(execute, "made_by_of", lambda settings: "{}")
+        monkeypatch.setattr(filling, "made_by_of", lambda settings: "{}")
     else:
         for file in [latest, previous][: 1 + (damage == "both")]:
             data = bytearray(file.read_bytes())

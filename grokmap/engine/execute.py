@@ -118,8 +118,11 @@ def execute(
     tile: int | None = None,
     hooks: Hooks = Hooks(),
     tuning: Tuning = Tuning(),
+    choose: Callable[..., Settings] = choose_settings,
 ) -> Iterator[Done | Failed]:
     """Trains all runs but those whose id is in `done`, longest first within a system.
+
+    choose: settings of a system; takes what `choose_settings` does.
 
     Stops between two chunks once `hooks.should_stop()`; runs in training are kept by
     `hooks.keep`, and go on from there when they are executed again. An exception yields
@@ -130,8 +133,8 @@ def execute(
         queue = _Queue(deque(sorted(missing, key=plan.longest)))
         if not queue.waiting:
             continue
-        choose = partial(choose_settings, system, runs, lanes, tile)
-        if not (yield from _execute_system(system, choose, queue, hooks, tuning)):
+        chosen = partial(choose, system, runs, lanes, tile)
+        if not (yield from _execute_system(system, chosen, queue, hooks, tuning)):
             return
 
 

@@ -153,7 +153,9 @@ def _toward_zero(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(beyond, lax.bitcast_convert_type(bits - 1, jnp.float32), total)
 
 
-def _lower(cut: bool, ctx: Any, x: Any, y: Any, *, precision: Any, **kwargs: Any) -> Any:
+def _lower(
+    cut: bool, ctx: Any, x: Any, y: Any, *, precision: Any, **kwargs: Any
+) -> Any:
     """Stands in for jax's own lowering of a product for a CPU."""
     algorithm = ALGORITHMS.get(str(precision))
     if algorithm is None:

@@ -10,9 +10,10 @@ product: relative error, against float64, of Gaussian matrices of the shapes of 
   at p = 97, N = 512, fraction 0.7.
 gradient: the same of the gradient of one of the quickstart's runs, of all weights
   together: at its start, and when it has memorised.
-plane: the quickstart (`GRID`), each precision against float32, run by run: runs whose
-  label is another, and t_grok over that of float32 where both have grokked. To compare
-  with: float32 with its sums in another order (other tiles), and with another seed.
+planes: part of the quickstart's plane, and relu, cross-entropy and AdamW (`PLANES`);
+  each precision against float32, run by run: runs whose label is another, and t_grok
+  over that of float32 where both have grokked. To compare with: float32 with its sums
+  in another order (other tiles), and with other seeds.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-# A lane a core, as the engine has it: products are not split over cores.
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
 
 import jax
 import jax.numpy as jnp
@@ -42,15 +40,28 @@ from grokmap.order_parameters import Snapshot
 from grokmap.plan import effective_precision, read_sweep
 from grokmap.spec import Control, Sweep, System
 
-SWEEP = Path(__file__).parents[1] / "sweeps/quickstart.toml"
-GRID = ("alpha=0:0.6:7", "weight_decay=log:5e-4:0.5:10", "order_parameters=[]")
-SEEDS, OTHER_SEEDS = "seed=0,1", "seed=2,3"
-N_SEEDS = 2
+HERE = Path(__file__).parent
+QUICKSTART = HERE.parent / "sweeps/quickstart.toml"
 TILE, OTHER_TILE = None, 80  # rows that a gradient is summed over at once
 KERNEL = "gather_product"  # of a GPU
 # [m, k, n] of [m, k] @ [k, n]: the three with the readout, and the first layer's.
 SHAPES = ((6586, 512, 97), (97, 6586, 512), (6586, 97, 512), (194, 6586, 512))
 MEMORISED = 1000  # step
+
+
+class Plane(NamedTuple):
+    """A sweep file and overrides; seeds of the runs, and as many others."""
+
+    sweep: Path
+    overrides: tuple[str, ...]
+    n_seeds: int
+
+
+PLANES = {
+    "quickstart": Plane(QUICKSTART, ("alpha=0:0.6:3", "order_parameters=[]"), 2),
+    "adamw": Plane(HERE / "precision-adamw.toml", (), 4),
+}
+PLACE = ["alpha", "weight_decay", "train_fraction", "seed"]
 # jax's names, by those of a sweep file; a sweep file does not know the last.
 NAMES = {name: effective_precision(name, "gpu") for name in plan.PRECISIONS}
 NAMES |= {"bf16x9": "BF16_BF16_F32_X9"}
@@ -61,21 +72,19 @@ class Variant(NamedTuple):
 
     precision: str
     cut: bool = False
-    seeds: str = SEEDS
+    other_seeds: bool = False
     tile: int | None = TILE
-    words: str = ""
 
 
 REFERENCE = Variant("float32")
 VARIANTS = (
-    Variant("float32", seeds=OTHER_SEEDS, words="another seed"),
-    Variant("float32", tile=OTHER_TILE, words="sums in another order"),
+    Variant("float32", other_seeds=True),
+    Variant("float32", tile=OTHER_TILE),
     Variant("tf32x3"),
+    Variant("tf32x3", cut=True),
     Variant("bf16x6"),
     Variant("tf32"),
     Variant("bf16"),
-    Variant("tf32x3", cut=True),
-    Variant("bf16x6", cut=True),
 )
 
 
@@ -94,7 +103,7 @@ def product_errors(name: str) -> list[float]:
 def networks() -> dict[str, Snapshot]:
     """One of the quickstart's networks at its start and when it has memorised."""
     overrides = ["alpha=0", "weight_decay=0.01", "seed=0", "order_parameters=[]"]
-    (run,) = plan.plan_runs(read_sweep(SWEEP, overrides))
+    (run,) = plan.plan_runs(read_sweep(QUICKSTART, overrides))
     program = train.build(run.run.system, tile=run.n_train, max_tiles=1, kernel=KERNEL)
     control = Control(*map(jnp.float32, run.run.control))
     start = program.init(control, jnp.int32(run.n_train), jnp.uint32(0))
@@ -175,17 +184,20 @@ def as_on_a_gpu(
     )
 
 
-def sweep_of(variant: Variant, grid: tuple[str, ...] = GRID) -> Sweep:
+def sweep_of(plane: Plane, variant: Variant) -> Sweep:
+    first = plane.n_seeds if variant.other_seeds else 0
+    seeds = f"seed=range:{first}:{first + plane.n_seeds}:1"
     precision = f"precision={variant.precision}"
-    return read_sweep(SWEEP, [*grid, variant.seeds, precision])
+    return read_sweep(plane.sweep, [*plane.overrides, seeds, precision])
 
 
-def trained(sweep: Sweep, cut: bool = False, tile: int | None = None) -> pd.DataFrame:
-    """The labelled runs of a sweep of one system."""
+def trained(plane: Plane, variant: Variant) -> pd.DataFrame:
+    """The labelled runs of a plane."""
+    sweep = sweep_of(plane, variant)
     planned = plan.plan_runs(sweep)
     frames = []
-    with emulation(cut):
-        for done in execute.execute(planned, tile=tile, choose=as_on_a_gpu):
+    with emulation(variant.cut):
+        for done in execute.execute(planned, tile=variant.tile, choose=as_on_a_gpu):
             assert isinstance(done, execute.Done), done.trace
             frame = pd.DataFrame(np.concatenate(done.values), columns=[*done.columns])
             frame.insert(0, "step", np.concatenate(done.steps))
@@ -195,11 +207,12 @@ def trained(sweep: Sweep, cut: bool = False, tile: int | None = None) -> pd.Data
     return classify(pd.concat(frames), plan.plan_table(planned, sweep))
 
 
-def compared(runs: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
-    """Runs against those of the reference at the same place of the grid."""
-    keys = ["alpha", "weight_decay", "place"]
-    one, other = (r.assign(place=r["seed"] % N_SEEDS) for r in (runs, reference))
-    both = one.merge(other, on=keys, suffixes=("", "_reference"))
+def compared(
+    runs: pd.DataFrame, reference: pd.DataFrame, n_seeds: int
+) -> dict[str, Any]:
+    """Runs against those of the reference at the same place of the plane."""
+    one, other = (r.assign(seed=r["seed"] % n_seeds) for r in (runs, reference))
+    both = one.merge(other, on=PLACE, suffixes=("", "_reference"))
     assert len(both) == len(runs) == len(reference)
     grokked = both[(both["phase"] == GROK) & (both["phase_reference"] == GROK)]
     ratio = grokked["t_grok"].astype(float) / grokked["t_grok_reference"].astype(float)
@@ -212,19 +225,22 @@ def compared(runs: pd.DataFrame, reference: pd.DataFrame) -> dict[str, Any]:
 
 
 def planes() -> list[dict[str, Any]]:
-    """Every variant's plane against that of float32."""
-    reference = trained(sweep_of(REFERENCE))
+    """Every variant of every plane against that of float32."""
     rows = []
-    for variant in VARIANTS:
-        runs = trained(sweep_of(variant), variant.cut, variant.tile)
-        rows.append({**variant._asdict(), **compared(runs, reference)})
-        print(rows[-1], file=sys.stderr, flush=True)
+    for name, plane in PLANES.items():
+        reference = trained(plane, REFERENCE)
+        for variant in VARIANTS:
+            found = compared(trained(plane, variant), reference, plane.n_seeds)
+            rows.append({"plane": name, **variant._asdict(), **found})
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
 def main() -> None:
+    # A lane a core, as the engine has it: products are not split over cores.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     devices.use_all_cores()
-    report = {"jax": jax.__version__, "grid": GRID, "errors": errors()}
+    report = {"jax": jax.__version__, "errors": errors()}
     print(report, file=sys.stderr, flush=True)
     print(json.dumps({**report, "planes": planes()}))
 

@@ -95,9 +95,9 @@ def test_other_sums_stay_far_inside_the_tolerances(
 ) -> None:
     """Lanes together, with the kernel of a GPU, against the committed reference."""
 
-    def together(*arguments: Any) -> Settings:
+    def together(*arguments: Any, **keywords: Any) -> Settings:
         card = {"together": True, "kernel": "gather_product", "lanes": 6}
-        return choose_settings(*arguments)._replace(**card)
+        return choose_settings(*arguments, **keywords)._replace(**card)
 
     monkeypatch.setattr(execute, "execute", partial(execute.execute, choose=together))
     out = tmp_path / "smoke"

@@ -4,7 +4,7 @@
 
 The arithmetic of tensor cores is computed on a CPU (`emulated.py`), twice: with sums
 that round as float32's do, and with sums that are cut, as a tensor core's are. Nothing
-is timed; all of it takes some half an hour on two cores.
+is timed; all of it takes an hour or more on two cores that are not idle.
 
 product: relative error, against float64, of Gaussian matrices of the shapes of a step
   at p = 97, N = 512, fraction 0.7.

@@ -89,7 +89,7 @@ def rates() -> str:
     for name in ORDER:
         rate, products = RATES[name]
         card = CARDS["h100"]._replace(flops=1e12 * rate / products)
-        seconds = Cost(step["flops"], step["bytes"]).seconds(card)
+        seconds = Cost(step["flops"], step["bytes"]).seconds(card, lanes=1)
         of = f"{rate:g} / {products}" if products > 1 else f"{rate:g}"
         cells = [f"`{name}`", str(products), f"{of} TFLOP/s", f"{rate / products:.0f}"]
         table.append([*cells, f"{1e6 * seconds:.0f}"])

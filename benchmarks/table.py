@@ -219,7 +219,9 @@ def gpu_audit() -> str:
         f"For an {found['card']} that was not there (`make gpu-audit`). Of each sweep the system "
         "whose steps take the most arithmetic. A step is one lane's of all that step together; "
         "flops are over those of the products that it needs, lanes are those that the engine "
-        "would train at once and those that fit 80 % of the memory.",
+        "would train at once and those that fit 80 % of the memory. A step alone does what a chunk "
+        "does once for all its steps, too, such as drawing examples (levi, kumar) and rates: a chunk "
+        "launches fewer kernels, four steps at a time.",
         "",
         *head(*columns),
     ]

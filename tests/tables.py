@@ -11,6 +11,7 @@ from comparison_tables import COMPARISON_TABLES
 from conftest import ROOT
 from edge_tables import EDGE_TABLES
 from law_tables import LAW_TABLES
+from precision_tables import PRECISION_TABLES
 from system_tables import SYSTEM_TABLES
 from table_format import markdown, number, spread, stored
 
@@ -293,4 +294,5 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     **LAW_TABLES,
     **SYSTEM_TABLES,
     **COMPARISON_TABLES,
+    **PRECISION_TABLES,
 }

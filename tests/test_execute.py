@@ -15,7 +15,6 @@ from conftest import ROOT, labelled, mostly_slow, small_sweep, trajectories
 from grokmap import plan
 from grokmap.engine import execute
 from grokmap.engine.settings import Settings, choose_settings
-from grokmap.errors import SpecError
 from grokmap.models import KERNELS
 from grokmap.order_parameters import ORDER_PARAMETERS
 
@@ -29,14 +28,11 @@ def with_settings(
     sweep: Any, tuning: execute.Tuning = execute.Tuning(), **changes: Any
 ) -> pd.DataFrame:
     """Trajectories under settings that the platform would not choose itself."""
-    chosen = choose_settings
 
     def choose(*arguments: Any) -> Settings:
-        return chosen(*arguments)._replace(**changes)
+        return choose_settings(*arguments)._replace(**changes)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execute, "choose_settings", choose)
-        return trajectories(sweep, tuning=tuning)
+    return trajectories(sweep, tuning=tuning, choose=choose)
 
 
 def test_lanes_order_companions_and_chunk_length_change_nothing() -> None:
@@ -318,11 +314,3 @@ def test_settings_follow_from_all_runs_of_the_sweep() -> None:
     assert settings.tile == 29 and settings.max_tiles == 1
     assert settings.kernel == "gather" and not settings.together
     assert choose_settings(system, planned, lanes=3).lanes % 2 == 0
-
-
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
-def test_a_precision_the_machine_lacks_is_refused(precision: str) -> None:
-    planned = plan.plan_runs(small_sweep(precision=precision))
-    assert planned[0].run.run_id != plan.plan_runs(small_sweep())[0].run.run_id
-    with pytest.raises(SpecError, match="float32"):
-        list(execute.execute(planned))

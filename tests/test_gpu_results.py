@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,12 @@ def test_other_sums_stay_far_inside_the_tolerances(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lanes together, with the kernel of a GPU, against the committed reference."""
-    choose = choose_settings
 
-    def together(*arguments: Any) -> Settings:
+    def together(*arguments: Any, **keywords: Any) -> Settings:
         card = {"together": True, "kernel": "gather_product", "lanes": 6}
-        return choose(*arguments)._replace(**card)
+        return choose_settings(*arguments, **keywords)._replace(**card)
 
-    monkeypatch.setattr(execute, "choose_settings", together)
+    monkeypatch.setattr(execute, "execute", partial(execute.execute, choose=together))
     out = tmp_path / "smoke"
     grokmap.sweep(gpu_smoke.SWEEP, out=out, on_progress=lambda counts: None)
     found = gpu_smoke.against(gpu_smoke.summary(out), gpu_smoke.reference())

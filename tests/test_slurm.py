@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT
 from shard_sweeps import TEXT
 
+import grokmap
 from grokmap.errors import SpecError
 from grokmap.process import carrier
 from grokmap.submit import Job, batch, queue, slurm
@@ -261,6 +262,21 @@ def test_jobs_of_other_shards_or_another_sweep_are_not_taken_on(
     (tmp_path / "s.toml").write_text("grown")
     (again,) = cluster.engine().start([2])
     assert again.job == "2_0"
+
+
+def test_a_shard_that_is_done_needs_no_job_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "s.toml").write_text(TEXT.replace("3000", "20"))
+    path, spec = cluster.job.path, tmp_path / "s.toml"
+    cluster.engine().start([1, 2, 3])
+    grokmap.sweep(spec, out=path, shard="2/3", on_progress=lambda counts: None)
+    _, second, _ = cluster.engine().start([1, 2, 3])
+    assert second.poll() == 0 and Executor.arrays == [[1, 2, 3], [1, 3]]
+    for file in (path / "shards/0002/trajectories").iterdir():
+        file.unlink()
+    cluster.engine().start([2])
+    assert Executor.arrays[2:] == [[2]]
 
 
 def test_a_refusal_is_an_error_at_first_and_waited_for_later(

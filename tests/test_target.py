@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import small_sweep
+from precision_tables import RATES
 
 from grokmap import plan
 from grokmap.cli.meter import work_of
@@ -18,9 +19,10 @@ from grokmap.engine import modelled
 from grokmap.engine.compiled import build_program, compile_system
 from grokmap.engine.modelled import Cost
 from grokmap.engine.settings import choose_settings
-from grokmap.engine.target import CARDS, local_target, named_target
+from grokmap.engine.target import CARDS, local_target, named_target, product_rate
 from grokmap.errors import SpecError
 from grokmap.models.lookup import lookup
+from grokmap.plan import PRECISIONS
 
 
 def compiler_for_cards() -> str:
@@ -72,6 +74,13 @@ def test_the_modelled_time_is_arithmetic_and_traffic() -> None:
     # A launch, and a row of eigenvalues, are shared by the lanes of a group.
     shared = Cost(0.0, 0.0, kernels=10, eigen_rows=97)
     assert shared.seconds(card, 4) == pytest.approx((10 * 2e-6 + 97 * 2e-5) / 4)
+
+
+@pytest.mark.parametrize("name", [*PRECISIONS])
+def test_products_in_parts_take_as_many_products(name: str) -> None:
+    rate, products = RATES[name]
+    found = product_rate(CARDS["h100"], name)
+    assert found == pytest.approx(1e12 * rate / products, rel=1e-3)
 
 
 def test_a_step_takes_the_products_that_it_needs() -> None:

@@ -76,8 +76,7 @@ def together(sweep: Any, *, lanes: int, tuning: execute.Tuning) -> pd.DataFrame:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "SHARE", 2)
-        patch.setattr(execute, "choose_settings", choose)
-        return trajectories(sweep, tuning=tuning)
+        return trajectories(sweep, tuning=tuning, choose=choose)
 
 
 @pytest.mark.parametrize("system", mostly_slow(list(SYSTEMS), [*SYSTEMS][1:]))

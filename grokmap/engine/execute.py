@@ -119,11 +119,13 @@ def execute(
     tile: int | None = None,
     hooks: Hooks = Hooks(),
     tuning: Tuning = Tuning(),
+    choose: Callable[..., Settings] = choose_settings,
 ) -> Iterator[Done | Failed]:
     """Trains all runs but those whose id is in `done`, longest first within a system.
 
     own: ids of the runs that this process is for (None: all): a device that trains its
     lanes together gets no more lanes than it has of these.
+    choose: settings of a system; takes what `choose_settings` does.
 
     Stops between two chunks once `hooks.should_stop()`; runs in training are kept by
     `hooks.keep`, and go on from there when they are executed again. An exception yields
@@ -134,10 +136,10 @@ def execute(
         queue = _Queue(deque(sorted(missing, key=plan.longest)))
         if not queue.waiting:
             continue
-        choose = partial(choose_settings, system, runs, lanes, tile)
+        chosen = partial(choose, system, runs, lanes, tile)
         if own is not None:
-            choose.keywords["most_lanes"] = sum(run.run.run_id in own for run in runs)
-        if not (yield from _execute_system(system, choose, queue, hooks, tuning)):
+            chosen.keywords["most_lanes"] = sum(run.run.run_id in own for run in runs)
+        if not (yield from _execute_system(system, chosen, queue, hooks, tuning)):
             return
 
 

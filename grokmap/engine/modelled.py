@@ -25,7 +25,7 @@ from grokmap.engine.compiled import (
 )
 from grokmap.engine.estimate import Work
 from grokmap.engine.settings import Settings
-from grokmap.engine.target import Card
+from grokmap.engine.target import Card, product_rate
 from grokmap.engine.train import Program
 from grokmap.spec import System
 
@@ -83,6 +83,7 @@ def modelled(system: System, settings: Settings, work: Work, card: Card) -> Mode
 
     settings: with the card as target. work: of all runs of the system.
     """
+    card = card._replace(flops=product_rate(card, system.precision))
     each = bytes_of_chunk(compile_system(system, settings)) / settings.of_device
     program = build_program(system, settings)
     step = cost_of(program.step, program, settings)

@@ -18,15 +18,17 @@ UNKNOWN_MEMORY = 8 << 30  # where a device does not say
 class Card(NamedTuple):
     """A graphics card as its maker describes it; bytes, FLOP/s and bytes/s.
 
-    flops: of float32 multiplications and additions; capability: of CUDA; cores: its
-    multiprocessors, each with `lanes` float32 units, `shared` bytes of shared memory
-    (of which one block may have all but 1 KiB) at `clock` GHz.
+    flops: of float32 multiplications and additions; tf32: of products of matrices in
+    TF32 on tensor cores, of which bfloat16 does twice as many; capability: of CUDA;
+    cores: its multiprocessors, each with `lanes` float32 units, `shared` bytes of
+    shared memory (of which one block may have all but 1 KiB) at `clock` GHz.
     """
 
     kind: str
     memory: int
     bandwidth: float
     flops: float
+    tf32: float
     capability: tuple[int, int]
     cores: int
     lanes: int
@@ -41,6 +43,7 @@ CARDS = {
         memory=85_031_714_816,
         bandwidth=2.039e12,
         flops=19.5e12,
+        tf32=156e12,
         capability=(8, 0),
         cores=108,
         lanes=64,
@@ -53,6 +56,7 @@ CARDS = {
         memory=84_929_347_584,
         bandwidth=3.352e12,
         flops=66.9e12,
+        tf32=494.7e12,
         capability=(9, 0),
         cores=132,
         lanes=128,
@@ -65,6 +69,7 @@ CARDS = {
         memory=150_109_880_320,
         bandwidth=4.8e12,
         flops=66.9e12,
+        tf32=494.7e12,
         capability=(9, 0),
         cores=132,
         lanes=128,
@@ -77,6 +82,7 @@ CARDS = {
         memory=23_580_639_232,
         bandwidth=0.3e12,
         flops=30.3e12,
+        tf32=60e12,
         capability=(8, 9),
         cores=58,
         lanes=128,
@@ -85,8 +91,15 @@ CARDS = {
         clock=2.04,
     ),
 }
+# How often the TF32 rate a product of float32 matrices is computed at, by `precision`.
+_TENSOR_RATE = {"tf32": 1, "tf32x3": 1 / 3, "bf16": 2, "bf16x6": 2 / 6}
 # Threads of a multiprocessor, by capability.
 _THREADS = {(8, 0): 2048, (8, 9): 1536, (9, 0): 2048}
+
+
+def product_rate(card: Card, precision: str) -> float:
+    """FLOP/s of products of float32 matrices in a precision of sweep files."""
+    return card.tf32 * _TENSOR_RATE.get(precision, card.flops / card.tf32)
 
 
 class Target(NamedTuple):

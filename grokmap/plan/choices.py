@@ -23,10 +23,14 @@ class Precision(NamedTuple):
     gpu: str | None
 
 
+# x3, x6: so many products of parts of the operands, for about float32's accuracy. Not
+# BF16_BF16_F32_X9: jaxlib 0.10.2 compiles it to one product in TF32.
 PRECISIONS: dict[str, Precision] = {
     "float32": Precision(cpu="float32", gpu="float32"),
     "tf32": Precision(cpu=None, gpu="TF32_TF32_F32"),
+    "tf32x3": Precision(cpu=None, gpu="TF32_TF32_F32_X3"),
     "bf16": Precision(cpu=None, gpu="BF16_BF16_F32"),
+    "bf16x6": Precision(cpu=None, gpu="BF16_BF16_F32_X6"),
 }
 
 NAMES: dict[str, Mapping[str, Any]] = {

@@ -82,6 +82,8 @@ CALLED = {
     "float32": "32 f32 float fp32 single",
     "bf16": "bfloat bfloat16",
     "tf32": "tensorfloat32",
+    "tf32x3": "3xtf32 tf32tf32f32x3",
+    "bf16x6": "6xbf16 bf16bf16f32x6 bf16x9 bf16bf16f32x9",
     # What is recorded.
     "participation_ratio": "pr participation",
     "effective_rank": "er erank effrank rank",

@@ -25,6 +25,7 @@ from grokmap.process.carrier import carry
 from grokmap.process.signals import EXIT_STOPPED
 from grokmap.spec.shard import Shard
 from grokmap.submit import batch, queue
+from grokmap.submit.driver import progress_of
 from grokmap.submit.job import Job
 
 LOOK_SECONDS = 10.0  # between two looks at the queue and the files
@@ -73,9 +74,7 @@ class Slurm:
         attempts = [InQueue(self, number) for number in numbers]
         self.open += attempts
         if self.earlier is None:
-            self.earlier = self._earlier()
-            for attempt in attempts:
-                attempt.job = self.earlier.get(attempt.number, (None,))[0]
+            self._take_on(attempts)
             self._submit()
         return attempts
 
@@ -116,16 +115,22 @@ class Slurm:
     def _listed(self) -> frozenset[str] | None:
         return queue.listed(self.parameters["job_name"])
 
-    def _earlier(self) -> dict[int, tuple[str, Path]]:
-        """By shard, the jobs of an earlier process that still wait or run, of the same
-        command and sweep: others may not know of runs that the sweep has by now."""
+    def _take_on(self, attempts: Sequence[InQueue]) -> None:
+        """Finds out what an earlier process has submitted of the same command and sweep
+        (others may not know of runs that the sweep has by now): jobs that still wait or
+        run, and shards whose runs are all in files, which need no job again."""
         known = queue.noted(self.job.path, self.job.of)
-        live = (self._listed() or frozenset()) if known else frozenset()
-        return {
-            number: (job, folder)
-            for job, (number, folder, mark) in known.items()
-            if job in live and mark == self.mark
-        }
+        own = [
+            (job, n, at) for job, (n, at, mark) in known.items() if mark == self.mark
+        ]
+        live = (self._listed() or frozenset()) if own else frozenset()
+        self.earlier = {n: (job, at) for job, n, at in own if job in live}
+        begun = {number for _, number, _ in own}
+        for attempt in attempts:
+            attempt.job = self.earlier.get(attempt.number, (None,))[0]
+            if attempt.job is None and attempt.number in begun:
+                attempt.code = 0 if is_done(self.job, attempt.number) else None
+        self.open = [attempt for attempt in self.open if attempt.code is None]
 
     def _codes(self) -> dict[str, int]:
         folders = {self.folder} if self.folder else set()
@@ -190,6 +195,15 @@ def _settle(
         attempt.gone = now
     elif now - attempt.gone >= LATE_SECONDS:
         attempt.code = EXIT_STOPPED if attempt.stopped else KILLED
+
+
+def is_done(job: Job, number: int) -> bool:
+    """Whether all runs of a shard, as it was last planned, are in its files."""
+    shard = Shard(number, job.of)
+    facts = store.read_shard(store.shard_folder(job.path, shard))
+    if facts is None or facts.shard != shard:
+        return False
+    return progress_of(job, number)[0] == facts.runs
 
 
 def _new_folder(path: Path) -> Path:

@@ -28,7 +28,7 @@ from grokmap.submit import Job, queue  # noqa: E402
 from grokmap.submit.driver import progress_of  # noqa: E402
 
 SHARDS, NODES = 24, 2
-LONG = TEXT.replace("3000", "200000")
+LONG = TEXT.replace("3000", "400000")
 ASKS = ("--time", "30m", "--partition", "main", "--checkpoint", "1s")
 
 
@@ -77,11 +77,9 @@ def under_losses(folder: Path) -> dict[str, object]:
     """Runs the sweep in shards, disturbs it four times, and compares."""
     path, began = folder / "cut", time.monotonic()
     driver = submit(folder)
-    hit = at_work(path, set())
-    run("scancel", "--signal=USR1", hit.name)
+    hit = stopped(path, set(), "scancel", "--signal=USR1")
     say(f"preempted shard {hit.shard} on {hit.node}")
-    cancelled = at_work(path, {hit.shard})
-    run("scancel", cancelled.name)
+    cancelled = stopped(path, {hit.shard}, "scancel")
     say(f"cancelled shard {cancelled.shard} on {cancelled.node}")
     spared = {hit.shard, cancelled.shard}
     at_work(path, spared)
@@ -138,6 +136,27 @@ def at_work(path: Path, spared: set[int], node: str = "") -> Running:
 
     wait_for(look)
     return found[0]
+
+
+def stopped(path: Path, spared: set[int], *words: str) -> Running:
+    """Signals a job at work by `words`, and sees that it stopped in good order; one
+    that was over before the signal came does not count, and another is taken."""
+    over = set(spared)
+    while True:
+        job = at_work(path, over)
+        run(*words, job.name)
+        codes: dict[str, int] = {}
+
+        def ended(name: str = job.name, codes: dict[str, int] = codes) -> bool:
+            for folder in (path / "shards").glob(f"{queue.PREFIX}*"):
+                codes |= queue.exit_codes(folder)
+            return name in codes
+
+        wait_for(ended)
+        if codes[job.name] == 75:
+            return job
+        assert codes[job.name] == 0, codes
+        over.add(job.shard)
 
 
 def start_slurm(folder: Path) -> None:

@@ -79,7 +79,7 @@ def together(sweep: Any, *, lanes: int, tuning: execute.Tuning) -> pd.DataFrame:
         return trajectories(sweep, tuning=tuning, choose=choose)
 
 
-@pytest.mark.parametrize("system", mostly_slow(list(SYSTEMS), [*SYSTEMS][1:]))
+@pytest.mark.parametrize("system", mostly_slow(SYSTEMS, ["two_layer"]))
 def test_lanes_together_train_the_runs_of_lanes_alone(system: str) -> None:
     keys = {"model": system.partition(" ")[0], **SYSTEMS[system]}
     sweep = small_sweep(

@@ -121,7 +121,7 @@ def _say(line: str) -> None:
 def run(options: Options) -> int:
     """All parts that are not done; returns the exit code."""
     end = time.time() + 60 * options.minutes
-    day = datetime.now(UTC).isoformat(timespec="seconds")
+    day = datetime.now(UTC).isoformat(timespec="microseconds")
     problem = _begin(options)
     if problem:
         _say(problem)

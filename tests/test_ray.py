@@ -96,6 +96,8 @@ def test_a_node_and_the_driver_are_killed_and_nothing_is_lost(
         wait_for(lambda: done() >= 2 and bool(in_training(1)), first)
         victims = in_training(1)
         killed = kill(1)
+        # One that ended its run just before has nothing to take over.
+        cut_short = [name for name in victims if not progress_of(job, int(name))[0]]
         before = done()
         wait_for(lambda: done() >= before + 3, first)
         left = sorted(holders(path))
@@ -111,7 +113,7 @@ def test_a_node_and_the_driver_are_killed_and_nothing_is_lost(
     assert "24 of 24 runs" in said
     whole = grokmap.sweep(LONG, out=tmp_path / "whole", on_progress=lambda counts: None)
     assert_same(path, whole.path)
-    assert set(victims) <= set(taken_over(path))
+    assert set(cut_short) <= set(taken_over(path))
     with capsys.disabled():
         print(
             f"\n{OF} shards, {NODES} nodes: {seconds:.0f} s; node killed with "

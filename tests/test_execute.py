@@ -66,8 +66,9 @@ FOUR_DEVICES = """
 import jax, sys
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 from conftest import small_sweep, trajectories
-from grokmap.engine import devices
 from grokmap import plan
+from grokmap.engine.compiled import compile_system
+from grokmap.engine.settings import choose_settings
 
 sweep = small_sweep(alpha="0,0.3", seed="0,1,2", n_steps=60)
 trajectories(sweep, lanes=4).to_pickle(sys.argv[2])

@@ -156,7 +156,9 @@ def test_lanes_that_do_not_fit_the_memory_are_taken_away(
 
 
 HALVES = """
-import sys
+import os, sys
+if sys.argv[3]:
+    os.sched_setaffinity(0, set(map(int, sys.argv[3].split(","))))
 import pandas as pd
 import jax
 jax.config.update("jax_num_cpu_devices", 4)
@@ -175,20 +177,18 @@ def test_two_processes_on_halves_of_a_machine_train_the_same_tables(
     tmp_path: Any,
 ) -> None:
     cores = sorted(os.sched_getaffinity(0))
+    middle = len(cores) // 2
+    bound = {"all": [], "first": cores[:middle], "second": cores[middle:]}
     frames = {}
-    for part in ("all", "first", "second"):
+    for part, own in bound.items():
         out = tmp_path / f"{part}.pkl"
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
         environment["GROKMAP_TEST_DEVICES"] = "4"
-        half = cores[: len(cores) // 2] if part == "first" else cores[len(cores) // 2 :]
         subprocess.run(
-            [sys.executable, "-c", HALVES, part, str(out)],
+            [sys.executable, "-c", HALVES, part, str(out), ",".join(map(str, own))],
             check=True,
             env=environment,
             timeout=300,
-            preexec_fn=lambda half=half, part=part: os.sched_setaffinity(
-                0, cores if part == "all" or not half else half
-            ),
         )
         frames[part] = pd.read_pickle(out)
     halves = pd.concat([frames["first"], frames["second"]])

@@ -36,7 +36,7 @@ from grokmap.engine.compiled import (
 from grokmap.engine.modelled import Cost, cost_of, flops_of_products, seconds
 from grokmap.engine.schedule import flops_of_step
 from grokmap.engine.settings import Settings, choose_settings
-from grokmap.engine.target import CARDS, Target, local_target, named_target
+from grokmap.engine.target import CARDS, Target, named_target
 from grokmap.plan import Planned
 from grokmap.spec import System
 
@@ -52,7 +52,7 @@ def largest(runs: Sequence[Planned]) -> tuple[System, list[Planned]]:
 
 def needed(system: System, runs: Sequence[Planned]) -> float:
     """Flops of the products of a step that gathers, of the largest training set."""
-    settings = choose_settings(system, runs, target=local_target()._replace(here=True))
+    settings = choose_settings(system, runs)
     n_train = max(run.n_train for run in runs)
     settings = settings._replace(tile=n_train, max_tiles=1, lanes=1)
     program = build_program(system, settings)

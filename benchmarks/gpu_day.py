@@ -6,11 +6,11 @@
 Measures the parts below in this order, each in a process of its own, and keeps what is
 measured in benchmarks/results/gpu-day/, a JSON file a part (`gpu_kept.py`). The same
 command again goes on with what is missing and tries again what failed; to measure a
-part anew, delete its file. Each part has a share of the minutes, and what one leaves
-goes to those after it. Some time before its end a part begins nothing more, at its end
-its process is ended; what it has measured stays. Needs jax for the card, grokmap's
-other dependencies and, for the comparison, PyTorch; no network. grokmap itself need not
-be installed.
+part once more, delete its file. Each part has a share of the minutes, and what one
+leaves goes to those after it. Some time before its end a part begins nothing more, at
+its end its process is ended; what it has measured stays. Needs jax for the card,
+grokmap's other dependencies and, for the comparison, PyTorch; no network. grokmap
+itself need not be installed.
 
 Exit codes: 0 all was measured; 75 time was over, the same command goes on; 3 something
 failed or disagrees with the CPU; 2 no GPU, or another one than before.

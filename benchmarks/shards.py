@@ -36,6 +36,9 @@ from grokmap.session import lock, planned_in
 from grokmap.session.merge import merge
 from grokmap.spec.shard import Shard
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from shard_sweeps import TEXT  # noqa: E402
+
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks/results/shards.json"
 MILLION = (
@@ -230,20 +233,7 @@ def throughput() -> dict[str, Any]:
 # Kills: shards and merges, killed at random moments.
 
 KILLS = int(os.environ.get("KILLS", "200"))  # at least
-SMALL = """
-name = "s"
-task = "modular_addition"
-modulus = 7
-learning_rate = 0.05
-momentum = 0.9
-n_steps = 12000
-order_parameters = ["snr", "ntk_drift"]
-[axes]
-width = [16, 24]
-weight_decay = [1e-4, 1e-2, 0.1]
-train_fraction = [0.5, 0.7]
-alpha = [0, 0.3]
-"""
+SMALL = TEXT.replace("n_steps = 3000", "n_steps = 12000")
 
 
 def kills() -> dict[str, Any]:
@@ -251,7 +241,7 @@ def kills() -> dict[str, Any]:
     process, which has imported all and started nothing.
 
     Shards and merges take turns. Whenever all is done, the result is compared with that
-    of one process, and everything begins anew.
+    of one process, and everything begins again.
     """
     for file in (ROOT / "grokmap/cli").glob("[a-z]*.py"):
         importlib.import_module(f"grokmap.cli.{file.stem}")

@@ -268,6 +268,24 @@ def test_out_of_memory_halves_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None
     assert seen[:3] == [16, 8, 4]
 
 
+def test_out_of_memory_while_compiling_halves_the_lanes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, seen = execute.fitting, []
+
+    def too_big(system: Any, settings: Settings) -> Any:
+        seen.append(settings.lanes)
+        if settings.lanes > 4:
+            raise RuntimeError("RESOURCE_EXHAUSTED: while trying tiles")
+        return real(system, settings)
+
+    monkeypatch.setattr(execute, "fitting", too_big)
+    planned = plan.plan_runs(small_sweep(seed=tuple(range(6))))
+    outcomes = list(execute.execute(planned, lanes=16))
+    assert seen == [16, 8, 4]
+    assert all(isinstance(o, execute.Done) for o in outcomes)
+
+
 def test_what_cannot_be_compiled_fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*arguments: Any) -> Any:
         raise RuntimeError("RESOURCE_EXHAUSTED: not even one lane")

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from conftest import CACHE, ROOT
+from shard_sweeps import assert_same
 
 from grokmap import disk, store
 from grokmap.engine import execute, filling
@@ -103,21 +104,6 @@ def grokmap(command_line: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 SHORT = ("-s", "n_steps=3000")  # of the gd sweep
-
-
-def tables(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What a sweep is for: trajectories and labels, without what they cost."""
-    found, unreadable = store.read_trajectories(path)
-    assert unreadable == []
-    return found, pd.read_parquet(path / store.RUNS).drop(columns="cost_s")
-
-
-def assert_same(path: Path, reference: Path) -> None:
-    """Bitwise the same tables, each run in one file."""
-    for table, other in zip(tables(path), tables(reference), strict=True):
-        pd.testing.assert_frame_equal(table, other, check_exact=True)
-    stored = [run for ids, _ in store.origins(path) for run in ids]
-    assert len(stored) == len(set(stored))
 
 
 def assert_longer_same(path: Path, reference: Path) -> None:

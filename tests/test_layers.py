@@ -14,10 +14,9 @@ PACKAGE = ROOT / "grokmap"
 MAY_USE = {
     "arrays": set(),
     "errors": set(),
-    "process": set(),
     "durations": {"errors"},
     "disk": {"errors"},
-    "watched": {"disk", "process"},
+    "process": {"disk"},
     "spec": {"errors", "disk"},
     "store": {"errors", "disk", "spec"},
     "losses": set(),
@@ -51,7 +50,6 @@ MAY_USE = {
     },
     "submit": {
         *("errors", "disk", "spec", "store", "process", "durations", "session"),
-        "watched",
     },
     "reproduce": {
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),

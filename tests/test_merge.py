@@ -28,7 +28,7 @@ from grokmap.session import lock, standing
 from grokmap.session.merge import EXIT_UNEQUAL, merge
 from grokmap.spec.shard import Shard
 
-SIZES = [10, 7, 7]  # of the shards: runs of one width are dearer than of the other
+SIZES = [10, 7, 7]  # of the shards: runs of one width cost more than of the other
 
 
 def quiet(counts: Any) -> None:

@@ -18,8 +18,9 @@ import pytest
 from conftest import ROOT
 from shard_sweeps import TEXT
 
-from grokmap import submit, watched
+from grokmap import submit
 from grokmap.errors import SpecError
+from grokmap.process import watched
 from grokmap.submit import Job, engine_named, on_ray
 
 
@@ -292,7 +293,9 @@ while time.monotonic() < until:
 print("ended", flush=True)
 sys.exit(75)
 """
-RUN = "import sys; from grokmap import watched; sys.exit(watched.run(*{args!r}))"
+RUN = (
+    "import sys; from grokmap.process import watched; sys.exit(watched.run(*{args!r}))"
+)
 
 
 def runner(folder: Path, seconds: float) -> subprocess.Popen[bytes]:

@@ -199,9 +199,9 @@ def test_cores_are_counted_where_no_process_is_bound_to_them(
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert devices.usable_cores() == 7
+    assert devices.n_cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert devices.usable_cores() == 1
+    assert devices.n_cores() == 1
 
 
 NAMES = ["~/x", "a b", "a=b", "-rf", "file:/x", "s3:/x", "x\ny", "%20", "*", "ä\u202e"]

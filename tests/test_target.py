@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import small_sweep
+from conftest import ROOT, small_sweep
 from precision_tables import RATES
 
 from grokmap import plan
@@ -111,6 +111,12 @@ def test_modelled_seconds_add_up() -> None:
     # With 64 records an octave every step below 128 is one, and step 0.
     made = modelled.MADE_OVER_DUE * 3 * 101
     assert found[1] == pytest.approx(made * 2 * each)
+
+
+def test_records_are_modelled_as_often_as_the_schedule_measures_them() -> None:
+    document = json.loads((ROOT / "benchmarks/results/gpu_schedule.json").read_text())
+    made = [row["made_over_due"]["dense"] for row in document["rows"]]
+    assert round(max(made), 2) == modelled.MADE_OVER_DUE
 
 
 def test_a_lookup_is_a_gather_and_so_is_its_gradient() -> None:

@@ -19,7 +19,7 @@ from conftest import ROOT, mostly_slow, small_sweep, trajectories
 
 from grokmap import plan
 from grokmap.classify import classify
-from grokmap.engine import compiled, execute, settings
+from grokmap.engine import compiled, cost, execute, settings
 from grokmap.engine.records import Groups
 from grokmap.models import MODELS
 
@@ -153,6 +153,23 @@ def test_lanes_that_do_not_fit_the_memory_are_taken_away(
     made, fewer = compiled.fitting(system, chosen._replace(target=tight))
     assert n <= fewer.lanes <= 8 * n and fewer.lanes % n == 0
     assert compiled.bytes_of_chunk(made) <= 0.55 * used
+
+
+@pytest.mark.parametrize("of_device", [1, 63, 64, 127, 128, 1000])
+def test_timed_chunks_hold_every_record_that_they_are_divided_by(
+    of_device: int,
+) -> None:
+    """As many groups as records of all lanes make, whatever the lanes."""
+    n = jax.local_device_count()
+    _, chosen = settings_of(small_sweep(), of_device * n)
+    records = cost.most_records(chosen)
+    groups = cost._slots(chosen, 7, records)
+    assert isinstance(groups, Groups)
+    used = int(groups.n[0])
+    assert used <= compiled.GROUPS
+    assert groups.interval[0, :used].sum() == 7 * records
+    for group in np.split(groups.lanes[0, :used], records):
+        assert set(group.ravel()) == set(range(of_device))
 
 
 HALVES = """

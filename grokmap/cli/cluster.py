@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grokmap.cli.options import Json, On, Plugins
+from grokmap.cli.options import Folder, Json, On, Override, Plugins
 
 
 def merge(
@@ -48,13 +48,8 @@ def submit(
     address: Annotated[
         str | None, typer.Option(help="ray: of the cluster [as of ray.init].")
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("-s", "--set", help="key=value in place of the file's."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Result folder [results/NAME].")
-    ] = None,
+    override: Override = None,
+    out: Folder = None,
     checkpoint: Annotated[
         str | None, typer.Option(help="As of `grokmap sweep`, for each shard.")
     ] = None,

@@ -34,6 +34,13 @@ TimeBudget = Annotated[
     typer.Option(help="Stop in good order after e.g. 45m, 1h30m, 2d (exit 75)."),
 ]
 
+Override = Annotated[
+    list[str] | None,
+    typer.Option("-s", "--set", help="key=value in place of the file's."),
+]
+Folder = Annotated[
+    Path | None, typer.Option("--out", help="Result folder [results/NAME].")
+]
 Shards = Annotated[
     int, typer.Option(min=0, help="Train in so many shards at once [in this process].")
 ]

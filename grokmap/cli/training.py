@@ -10,8 +10,10 @@ import typer
 from grokmap.cli.options import (
     ONE_RUN,
     At,
+    Folder,
     Json,
     On,
+    Override,
     Plugins,
     Result,
     Rules,
@@ -30,13 +32,8 @@ def sweep(
         Path,
         typer.Argument(metavar="SPEC", help=SPEC),
     ],
-    override: Annotated[
-        list[str] | None,
-        typer.Option("-s", "--set", help="key=value in place of the file's."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Result folder [results/NAME].")
-    ] = None,
+    override: Override = None,
+    out: Folder = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,

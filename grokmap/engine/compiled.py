@@ -109,11 +109,11 @@ def build_program(system: System, settings: Settings) -> Program:
 def compile_for(target: Target, lowered: Any) -> Any:
     """Compiles what jax has lowered for these devices."""
     options = compiler_options(target)
-    if target.here:
-        return lowered.compile(compiler_options=options)
     try:
         return lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError:
+        if target.here:
+            raise
         # Where it cannot try tiles on the card it finds none for some products.
         options = options | {"xla_gpu_enable_triton_gemm": False}
         return lowered.compile(compiler_options=options)

@@ -18,7 +18,7 @@ from grokmap.engine.compiled import GROUPS, SLOTS, Compiled, build_program, on_l
 from grokmap.engine.filling import fill_lanes, refill
 from grokmap.engine.records import Groups, Slots
 from grokmap.engine.schedule import RunState
-from grokmap.engine.settings import SHARE, Settings
+from grokmap.engine.settings import Settings
 from grokmap.engine.train import build, names_by_cost
 from grokmap.plan import Planned
 from grokmap.spec import Control, System
@@ -65,8 +65,7 @@ def measured(
     def seconds_a_record(interval: int) -> float:
         few = seconds_of_chunk(interval, RECORDS)
         # Enough records that the overhead of a call does not show.
-        most = GROUPS // (SHARE + 1) if settings.together else SLOTS
-        records = min(most, max(RECORDS, int(RECORDS * ENOUGH / few)))
+        records = min(most_records(settings), max(RECORDS, int(RECORDS * ENOUGH / few)))
         repeats = 3 if few < SLOW else 1
         times = [seconds_of_chunk(interval, records) for _ in range(repeats)]
         return min(times) / records / settings.lanes
@@ -137,14 +136,24 @@ def _slots(settings: Settings, interval: int, records: int) -> Slots | Groups:
     return Slots(steps, never, never, np.full(settings.lanes, records, np.int32))
 
 
+def most_records(settings: Settings) -> int:
+    """Of every lane, in one chunk."""
+    return GROUPS // _groups_of_all(settings) if settings.together else SLOTS
+
+
+def _groups_of_all(settings: Settings) -> int:
+    """Groups that the lanes of a device make."""
+    return -(-settings.of_device // settings.group)
+
+
 def _groups(settings: Settings, interval: int, records: int) -> Groups:
     size, n_devices = settings.group, settings.target.n_devices
-    each = -(-settings.of_device // size)
+    each = _groups_of_all(settings)
     steps = np.zeros(GROUPS, np.int32)
     steps[::each] = interval
     places = np.minimum(np.arange(each * size), settings.of_device - 1)
     lanes = np.resize(places.reshape(each, size), (GROUPS, size)).astype(np.int32)
-    n = np.int32(each * min(records, GROUPS // each))
+    n = np.int32(each * records)
     never = np.zeros(GROUPS, bool)
     groups = Groups(steps, lanes, never, never, n)
     return Groups(*(np.stack([part] * n_devices) for part in groups))

@@ -12,6 +12,7 @@ import jax
 from grokmap.engine.compile_cache import choose_cache
 from grokmap.errors import SpecError, short
 from grokmap.process import environment
+from grokmap.process.cores import usable_cores
 
 COMPILE_CACHE = "jax_compilation_cache_dir"
 # What the numbers of a run depend on, of all that jax can be told: fixed here, since
@@ -72,14 +73,12 @@ def use_all_cores() -> None:
     """One CPU device a core; no effect after the process's first computation by jax."""
     # A notebook that has computed before trains on the devices that it has.
     with suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", usable_cores())
+        jax.config.update("jax_num_cpu_devices", n_cores())
 
 
-def usable_cores() -> int:
+def n_cores() -> int:
     """Cores that this process may use; all of the machine where it cannot be told."""
-    if hasattr(os, "sched_getaffinity"):  # Linux; macOS binds no process to cores
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(usable_cores()) or os.cpu_count() or 1
 
 
 def platform() -> str:

@@ -44,9 +44,9 @@ class Tuning(NamedTuple):
 
     cpu_chunk_flops, cpu_least_flops: a chunk's arithmetic on one core, at most and at
       least: some 0.2 s, and 5 ms.
-    gpu_chunk_steps: steps of a chunk on a GPU: enough to hide the cost of a dispatch,
-      and that lanes that were just filled, which are recorded often, do not slow the
-      others down much.
+    gpu_chunk_steps: a chunk on a GPU ends at a multiple of these steps of its first
+      run: enough to hide the cost of a dispatch, and that most records of runs that
+      start at such multiples fall on the same steps.
     runs_together, seconds_together: after how many finished runs, or how long, they
       are handed out together, since one file a run would be many small files.
     """
@@ -173,7 +173,8 @@ def _execute_system(
     while queue.waiting:
         queue.training.clear()
         try:
-            compiled, settings = fitting(system, settings or choose())
+            settings = settings or choose()  # known, should compiling fail
+            compiled, settings = fitting(system, settings)
             return (yield from _train(compiled, settings, queue, hooks, tuning))
         except GrokmapError:
             raise  # such as a full disk: no outcome of these runs

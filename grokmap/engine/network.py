@@ -12,7 +12,6 @@ import numpy as np
 from jax import lax
 
 from grokmap import order_parameters as op
-from grokmap.errors import SpecError
 from grokmap.losses import LOSSES
 from grokmap.models import (
     ACTIVATIONS,
@@ -76,7 +75,7 @@ def build_network(
     gradient = partial(gradient_of, tile, max_tiles)
     batch = system.batch_size
     if batch and KERNELS[kernel].distinct:  # a batch may draw an example twice
-        raise SpecError(f"kernel {kernel!r}: not for batches; use 'gather_product'")
+        raise ValueError(f"kernel {kernel!r}: not for batches; use 'gather_product'")
     of_batch = partial(gradient_of, batch, 1) if batch else gradient
     rows = probe(system)
     network = op.Network(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from grokmap.engine.compiled import Compiled, compile_system
+from grokmap.engine.compiled import Compiled, fitting
 from grokmap.engine.devices import platform, prepared
 from grokmap.engine.execute import Tuning, budgets_of, plan_chunk, row_of
 from grokmap.engine.filling import fill_lanes, refill
@@ -85,7 +85,7 @@ def weights_at(
       settings: those of the first training, if the bits are to be the same.
       should_stop: asked between two chunks; then no more comes.
     """
-    compiled = compile_system(runs[0].run.system, settings)
+    compiled, settings = fitting(runs[0].run.system, settings)
     queue = deque(runs)
     while queue and not should_stop():
         yield from _train_group(compiled, settings, queue, steps, should_stop, tuning)

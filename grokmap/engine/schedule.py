@@ -219,39 +219,45 @@ def groups_of(
     step together; and what they record of each lane.
 
     The chunk lasts `budget` steps, or until all groups but one are full, or all runs at
-    their end.
+    their end. n_groups: more than all lanes make.
     """
-    interval = np.zeros(n_groups, np.int32)
-    lanes = np.zeros((n_groups, size), np.int32)
-    flags = np.zeros((2, n_groups), bool)
     busy = [(i, state) for i, state in enumerate(states) if state]
     if not busy:
-        nothing = Groups(interval, lanes, flags[0], flags[1], np.int32(0))
-        return nothing, [NOTHING] * len(states)
+        return _empty_groups(n_groups, size), [NOTHING] * len(states)
     length = min(budget, max(s.planned.n_steps - s.step for _, s in busy))
     lane, offset, due = _due_within(busy, length)
     steps, first, count = np.unique(offset, return_index=True, return_counts=True)
     ends = np.cumsum(-(-count // size))
-    whole = int(np.searchsorted(ends, n_groups - 1, side="right"))
-    if whole < len(steps):
-        length = int(steps[whole - 1])
-    n_due = int(np.sum(count[:whole]))
+    fitting = int(np.searchsorted(ends, n_groups - 1, side="right"))
+    if fitting < len(steps):  # whole steps only
+        steps, ends, count = steps[:fitting], ends[:fitting], count[:fitting]
+        length = int(steps[-1])
+    n_due = int(np.sum(count))
     lane, offset, due = lane[:n_due], offset[:n_due], due[:, :n_due]
-    starts = np.append(0, ends)[:whole]
-    step_of = np.repeat(np.arange(whole), count[:whole])
-    rank = np.arange(n_due) - first[step_of]
-    group, place = starts[step_of] + rank // size, rank % size
-    lanes[group, place] = lane
-    for flag, is_due in zip(flags, due, strict=True):
-        flag[group[is_due]] = True
-    at, stops = starts, steps[:whole]
-    if not whole or stops[-1] < length:  # one more, to train to the chunk's end
-        at = np.append(at, ends[whole - 1] if whole else 0)
-        stops = np.append(stops, length)
-    interval[at] = np.diff(stops, prepend=0)
-    n = np.int32(max(at[-1] + 1, ends[whole - 1] if whole else 0))
+    starts = np.append(0, ends)[: len(steps)]
+    step = np.repeat(np.arange(len(steps)), count)
+    rank = np.arange(n_due) - first[step]
+    group, place = starts[step] + rank // size, rank % size
+    groups = _empty_groups(n_groups, size)
+    groups.lanes[group, place] = lane
+    groups.cheap[group[due[0]]] = True
+    groups.expensive[group[due[1]]] = True
+    n = int(ends[-1]) if len(ends) else 0
+    if not len(steps) or steps[-1] < length:  # one more, to train to the chunk's end
+        starts, steps, n = np.append(starts, n), np.append(steps, length), n + 1
+    groups.interval[starts] = np.diff(steps, prepend=0)
     parts = _by_lane(lane, offset, group, place, len(states), length)
-    return Groups(interval, lanes, flags[0], flags[1], n), parts
+    return groups._replace(n=np.int32(n)), parts
+
+
+def _empty_groups(n_groups: int, size: int) -> Groups:
+    return Groups(
+        interval=np.zeros(n_groups, np.int32),
+        lanes=np.zeros((n_groups, size), np.int32),
+        cheap=np.zeros(n_groups, bool),
+        expensive=np.zeros(n_groups, bool),
+        n=np.int32(0),
+    )
 
 
 def _due_within(

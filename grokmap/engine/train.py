@@ -133,7 +133,7 @@ def _chunk(setup: Setup, lane: Lane, slots: Slots | Groups) -> tuple[Lane, jax.A
         return lane, records.at[i].set(jnp.concatenate(row, axis=-1))
 
     names = setup.names
-    shape = (*_places(slots).shape, sum(map(len, names.values())))
+    shape = (*_layout(slots), sum(map(len, names.values())))
     return lax.fori_loop(0, slots.n, record, (lane, jnp.full(shape, jnp.nan)))
 
 
@@ -144,9 +144,10 @@ def _chunk_together(
     return jax.vmap(chunk, in_axes=(0, None), out_axes=(0, None))(lanes, groups)
 
 
-def _places(slots: Slots | Groups) -> jax.Array:
-    """Which lanes are measured: [G, K]; of a lane alone [R], without meaning."""
-    return slots.lanes if isinstance(slots, Groups) else slots.interval
+def _layout(slots: Slots | Groups) -> tuple[int, ...]:
+    """How the records of a chunk are laid out: (G, K) of groups, (R,) of a lane."""
+    array = slots.lanes if isinstance(slots, Groups) else slots.interval
+    return tuple(array.shape)
 
 
 def _repeated(step: Any, n: jax.Array, lane: Lane, block: int) -> Lane:
@@ -237,7 +238,7 @@ def _measured_if_due(
 
     if cost == "dense":
         return values()
-    shape = (*_places(slots).shape[1:], len(setup.names[cost]))
+    shape = (*_layout(slots)[1:], len(setup.names[cost]))
     nothing = jnp.full(shape, jnp.nan)
     return lax.cond(getattr(slots, cost)[i], values, lambda: nothing)
 

@@ -28,7 +28,7 @@ TAKES: dict[str, tuple[str, ...]] = {
     "ray": ("gpus", "cpus", "address"),
 }
 # The package that an engine needs, which comes with the extra of the engine's name.
-NEEDS = {"ray": "ray"}
+NEEDS = {"slurm": "submitit", "ray": "ray"}
 
 
 def engine_named(name: str, asks: Iterable[str] = ()) -> Callable[[Job], Engine]:

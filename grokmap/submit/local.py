@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from grokmap import disk, store
+from grokmap.process.cores import usable_cores
 from grokmap.process.signals import EXIT_STOPPED
 from grokmap.submit.job import Job
 
@@ -32,13 +33,6 @@ def places(of: int) -> list[Place]:
         tuple(cores[k * len(cores) // n : (k + 1) * len(cores) // n]) for k in range(n)
     ]
     return [Place(share, gpus[k] if gpus else None) for k, share in enumerate(shares)]
-
-
-def usable_cores() -> list[int]:
-    """The cores that this process may use; none where processes are bound to none."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return sorted(os.sched_getaffinity(0))
-    return []
 
 
 def visible_gpus() -> list[str]:

@@ -18,8 +18,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from grokmap import disk, store, watched
+from grokmap import disk, store
 from grokmap.errors import SpecError
+from grokmap.process import watched
 from grokmap.process.signals import EXIT_STOPPED
 from grokmap.submit.job import Job
 

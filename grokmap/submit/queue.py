@@ -63,8 +63,12 @@ def exit_codes(folder: Path) -> dict[str, int]:
 
 def note(folder: Path, jobs: Iterable[tuple[str, Shard]], mark: str) -> None:
     """Adds to a folder's list which shards its jobs are, and of which sweep."""
-    with open(folder / JOBS, "a", encoding="ascii") as file:
-        file.writelines(f"{job} {shard} {mark}\n" for job, shard in jobs)
+    text = "".join(f"{job} {shard} {mark}\n" for job, shard in jobs)
+    handle = disk.open_log(folder, JOBS)
+    try:
+        os.write(handle, text.encode("ascii"))
+    finally:
+        os.close(handle)
 
 
 def noted(path: Path, of: int) -> dict[str, tuple[int, Path, str]]:

@@ -234,18 +234,10 @@ def _outside_of_a_job() -> Iterator[None]:
 
 
 def imported() -> Any:
-    """The package submitit.
+    """The package submitit, which is slow to import and not always there."""
+    import submitit
+    import submitit.slurm.slurm
 
-    Raises:
-      SpecError: it is not installed.
-    """
-    try:
-        import submitit
-        import submitit.slurm.slurm
-    except ImportError:
-        raise SpecError(
-            "--on slurm needs submitit: pip install 'grokmap[slurm]'"
-        ) from None
     return submitit
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grokmap import disk
+from grokmap.process.cores import usable_cores
 from grokmap.process.signals import EXIT_STOPPED
 
 POLL_SECONDS = 0.2
@@ -51,7 +52,7 @@ def run(
     handle = disk.open_log(Path(root), log)
     try:
         process = subprocess.Popen(
-            [python, "-m", "grokmap.watched", str(cores), python, *command],
+            [python, "-m", "grokmap.process.watched", str(cores), python, *command],
             stdin=subprocess.PIPE,  # its other end is closed when this process ends
             stdout=handle,
             stderr=handle,
@@ -108,7 +109,7 @@ def free_cores(n: int) -> tuple[list[int], list[socket.socket]]:
     process that has it ends. Both are empty where there are not so many, or no Linux.
     """
     held = dict[int, socket.socket]()
-    for core in sorted(os.sched_getaffinity(0)) if IS_LINUX else []:
+    for core in usable_cores():
         taken = _taken(core) if len(held) < n else None
         if taken is not None:
             held[core] = taken

@@ -89,7 +89,8 @@ def test_lanes_together_train_the_runs_of_lanes_alone(system: str) -> None:
     tuning = execute.Tuning(gpu_chunk_steps=64)  # so that lanes are refilled
     lanes = 4 * jax.local_device_count()
     found = together(sweep, lanes=lanes, tuning=tuning)
-    pd.testing.assert_frame_equal(found, alone, rtol=5e-3, atol=1e-3)
+    # Found: 2e-4 of small losses with AdamW, 1e-5 at most elsewhere.
+    pd.testing.assert_frame_equal(found, alone, rtol=1e-3, atol=1e-6)
     table = plan.plan_table(plan.plan_runs(sweep), sweep)
     labels = [classify(frame, table)["phase"].tolist() for frame in (found, alone)]
     assert labels[0] == labels[1] and len(labels[0]) == 5

@@ -347,6 +347,25 @@ def gpu_kernels() -> str:
     return markdown(head, rows)
 
 
+def gpu_designs() -> str:
+    document = json.loads((ROOT / "benchmarks/results/gpu_designs.json").read_text())
+    by_design: dict[str, list[str]] = {}
+    for row in document["rows"]:
+        by_design.setdefault(row["design"], []).extend(
+            [
+                f"{row['flops_over_nNp']:.1f} n N p",
+                f"{row['bytes'] / 2**20:.0f}",
+                f"{row['temporary_bytes'] / 2**20:.1f}",
+                f"{1e6 * row['modelled_seconds']:.0f}",
+            ]
+        )
+    fractions = dict.fromkeys(row["fraction"] for row in document["rows"])
+    names = ("flops (compiled)", "MiB (compiled)", "temporaries (compiled)")
+    heads = [f"{n}, {f:g}" for f in fractions for n in (*names, "us (modelled)")]
+    rows = [[design, *cells] for design, cells in by_design.items()]
+    return markdown(["sums of the first layer's gradient by", *heads], rows)
+
+
 def gpu_schedule() -> str:
     document = json.loads((ROOT / "benchmarks/results/gpu_schedule.json").read_text())
     costs = ("dense", "cheap", "expensive")
@@ -512,6 +531,7 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/labels.md", "settled"): settled,
     ("docs/engine.md", "gpu kernels"): gpu_kernels,
     ("docs/engine.md", "gpu schedule"): gpu_schedule,
+    ("docs/engine.md", "gpu designs"): gpu_designs,
     ("docs/labels.md", "settled elsewhere"): settled_elsewhere,
     ("docs/statistics.md", "interval coverage"): interval_coverage,
     ("docs/boundaries.md", "half of the budget"): half_budget,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from conftest import ROOT, small_sweep
 from test_target import NO_COMPILER
@@ -20,6 +22,7 @@ from grokmap.engine.target import local_target, named_target
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import gpu_audit  # noqa: E402
+import gpu_designs  # noqa: E402
 
 
 def a_card() -> Any:
@@ -57,6 +60,29 @@ def test_needed_are_the_products_of_the_readout() -> None:
 )
 def test_a_scatter_of_floats_is_told(line: str, found: bool) -> None:
     assert gpu_audit.scatters_floats(f"HloModule x\n{line}\n") is found
+
+
+@pytest.mark.parametrize("design", gpu_designs.DESIGNS)
+def test_designs_sum_the_same_gradient(
+    design: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p, width = 5, 3
+    monkeypatch.setattr(gpu_designs, "P", p)
+    rng = np.random.default_rng(0)
+    places = rng.permutation(p * p)[:17]
+    a, b = places // p, places % p
+    table = np.full((p, p), 17)
+    table[a, b] = np.arange(17)
+    first, readout = rng.normal(size=(2 * p, width)), rng.normal(size=(p, width))
+    error, h = rng.normal(size=(17, p)), first[a] + first[p + b]
+    slope = error @ readout * 2 * h
+    expected = np.zeros_like(first)
+    np.add.at(expected, a, slope)
+    np.add.at(expected, p + b, slope)
+    step = gpu_designs.Step(*map(jnp.float32, (first, readout, h, slope, error)))
+    batch = gpu_designs.Batch(*map(jnp.asarray, (a, b, table)))
+    found = gpu_designs.DESIGNS[design](batch, step)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow

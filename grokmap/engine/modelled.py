@@ -130,7 +130,7 @@ def cost_of(
     lanes = shapes_of_lanes(program, settings)
     on_device = on_lanes(function, settings)
     compiled = compile_for(settings.target, jax.jit(on_device).lower(lanes))
-    found, text = _analysis(compiled), compiled.as_text() or ""
+    found, text = analysis(compiled), compiled.as_text() or ""
     flops = float(found.get("flops", 0.0)) / LANES
     if "__cublas" in text:  # products by a library, of which XLA counts nothing
         flops += flops_of_products(function, lanes)
@@ -170,7 +170,7 @@ def _entry(text: str) -> str:
     return text[text.index("\nENTRY ") :]
 
 
-def _analysis(compiled: Any) -> Mapping[str, float]:
+def analysis(compiled: Any) -> Mapping[str, float]:
     """Costs of a compiled program as XLA counts them, a loop's body once."""
     found = compiled.cost_analysis()
     if found is None:  # jax 0.10, of a device that is not here

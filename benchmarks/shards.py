@@ -1,6 +1,6 @@
 """What shards cost: planning, status and merge at scale, balance, throughput, kills.
 
-    python benchmarks/shards.py [scale | balance | throughput | kills ...]
+    python benchmarks/shards.py [scale | balance | ends | throughput | kills ...]
 
 Without a name all of them, about an hour on two cores, of which kills take most; the
 last line of output is JSON. With a name, that part is measured and the others are kept
@@ -190,6 +190,38 @@ def balance() -> dict[str, Any]:
     return found
 
 
+def ends() -> dict[str, Any]:
+    """Imbalance of the million runs, if each takes the share of its budget that a run
+    of the quickstart took: the nearest in alpha and ln(lambda), of any of its seeds."""
+    planned = plan.plan_runs(million())
+    path = ROOT / "results/quickstart-reference"
+    reference = pd.read_parquet(path / store.RUNS)
+    budgets = {
+        run.run.run_id: run.n_steps for run in planned_in(path, read_sweep(path))
+    }
+    shares = (reference["n_steps"] / reference["run_id"].map(budgets)).to_numpy(float)
+    alphas = np.array([run.run.control.alpha for run in planned])
+    decays = np.log([run.run.control.weight_decay for run in planned])
+    rng = np.random.default_rng(0)
+    near = (reference["alpha"], np.log(reference["weight_decay"]))
+    cells = list(zip(*near, strict=True))
+    grid = sorted(set(cells))
+    members = [[i for i, cell in enumerate(cells) if cell == each] for each in grid]
+    spans = np.ptp(np.array(grid), axis=0)
+    found = np.empty(len(planned))
+    for place in set(zip(alphas, decays, strict=True)):
+        inside = (alphas == place[0]) & (decays == place[1])
+        away = np.square((np.array(grid) - place) / spans).sum(axis=1)
+        of_cell = members[int(np.argmin(away))]
+        found[inside] = rng.choice(shares[of_cell], inside.sum())
+    costs, numbers = shards.costs_of(planned), shards.shard_numbers(planned, OF)
+    return {
+        "predicted": shards.imbalance(costs, numbers, OF),
+        "steps": shards.imbalance(np.array(costs) * found, numbers, OF),
+        "shares": [float(found.min()), float(found.mean())],
+    }
+
+
 # Throughput: two shards on two cores against one process.
 
 PLANE = ("-s", "seed=0")
@@ -355,6 +387,7 @@ AT_SCALE: dict[str, Callable[[Path], dict[str, Any]]] = {
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "scale": scale,
     "balance": balance,
+    "ends": ends,
     "throughput": throughput,
     "kills": kills,
 }

@@ -250,6 +250,7 @@ def audit_row(found: dict[str, Any]) -> str:
 def shards() -> str:
     found, where = load("shards")
     parts = [_scale(found["scale"]), _balance(found["balance"])]
+    parts.append(_ends(found["ends"], found["scale"]["shards"]))
     parts += [_throughput(found["throughput"]), _kills(found["kills"])]
     return "\n\n".join(["## Shards", where, *parts])
 
@@ -308,9 +309,18 @@ def _throughput(found: dict[str, Any]) -> str:
     return (
         "Two shards on two cores over one process on both, half of the quickstart, in turn: "
         f"throughput of training {spread(training)}; of whole commands, with starting, labelling "
-        f"and merging, {spread(whole)}, one process taking {np.median(seconds['one']):.0f} s. The "
-        "machine did other things as well, which a process whose lanes wait for each other after "
-        "each chunk feels more; on an idle one no gain is to be expected."
+        f"and merging, {spread(whole)}, one process taking {np.median(seconds['one']):.0f} s: "
+        f"{np.median(seconds['two'] - seconds['one']):.1f} s more, however long the sweep is, for the "
+        "process that starts them and for the merge. The machine was idle but for this."
+    )
+
+
+def _ends(found: dict[str, Any], of: int) -> str:
+    low, mean = found["shares"]
+    return (
+        f"Of the million runs in {of:,} shards: predicted {100 * found['predicted']:.2g} %; if each "
+        "takes the share of its budget that a run of quickstart-reference took near it "
+        f"({low:.2f} at least, {mean:.2f} on average), {100 * found['steps']:.2g} %."
     )
 
 

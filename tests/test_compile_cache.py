@@ -1,113 +1,164 @@
-"""Compiled programs are kept where no other machine writes."""
+"""Compiled programs are kept whole, for all processes of a user."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grokmap.engine import compile_cache
-from grokmap.process import file_system
+from grokmap.engine.compile_cache import exchange, own_folder
 
-# As Linux writes it; \040 is a blank.
-MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-23 22 0:40 / /home rw,relatime - nfs4 server:/home rw,vers=4.2
-24 23 8:2 / /home/local rw - xfs /dev/sdb1 rw
-25 22 0:41 / /scratch\040two rw master:3 - fuse.sshfs host:/x rw
-26 22 0:42 / /proj rw - lustre mds@tcp:/proj rw
-27 26 8:3 / /proj rw - ext4 /dev/sdc1 rw
-28 22 0:43 / /homes rw - ext4 /dev/sdd1 rw
-broken line
+CPU = """processor\t: 0
+vendor_id\t: AuthenticAMD
+model name\t: EPYC
+cpu MHz\t\t: {}
+flags\t\t: fpu {}
 """
 
 
 @pytest.fixture
-def mounts(tmp_path: Path) -> Path:
-    file = tmp_path / "mountinfo"
-    file.write_text(MOUNTS)
-    return file
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of kept programs, on a machine with a temporary folder of its own."""
+    (tmp_path / "machine").mkdir()
+    (tmp_path / "kept").mkdir()
+    machine = str(tmp_path / "machine")
+    monkeypatch.setattr(compile_cache.tempfile, "tempdir", machine)
+    monkeypatch.setattr(compile_cache, "_folders", {})
+    monkeypatch.setattr(compile_cache.atexit, "register", lambda *_: None)
+    yield tmp_path / "kept"
 
 
-@pytest.mark.parametrize(
-    ("folder", "kind", "shared"),
-    [
-        ("/home/ada/.cache/x", "nfs4", True),
-        ("/home", "nfs4", True),
-        ("/home/local/ada", "xfs", False),
-        ("/homes/ada", "ext4", False),
-        ("/scratch two/ada", "fuse.sshfs", True),
-        ("/proj/ada", "ext4", False),  # the later mount hides the earlier
-        ("/var/tmp", "ext4", False),
-    ],
-)
-def test_the_file_system_of_a_folder_is_that_of_its_mount(
-    mounts: Path, folder: str, kind: str, shared: bool
+def opened(kept: Path) -> Path:
+    folder = own_folder(kept)
+    assert folder is not None
+    return folder
+
+
+def test_what_one_process_compiles_others_find(kept: Path) -> None:
+    (kept / "a-cache").write_bytes(b"a")
+    one, two = opened(kept), opened(kept)
+    assert one != two and (one / "a-cache").read_bytes() == b"a"
+    (one / "b-cache").write_bytes(b"b")
+    assert not (two / "b-cache").exists()
+    exchange(str(one))
+    exchange(str(two))
+    assert (kept / "b-cache").read_bytes() == (two / "b-cache").read_bytes() == b"b"
+    assert sorted(file.name for file in kept.iterdir()) == ["a-cache", "b-cache"]
+    assert not (kept / "b-cache").is_symlink()
+
+
+def test_of_two_that_compile_the_same_the_first_is_kept(kept: Path) -> None:
+    one, two = opened(kept), opened(kept)
+    (one / "a-cache").write_bytes(b"first")
+    (two / "a-cache").write_bytes(b"second")
+    exchange(str(one))
+    exchange(str(two))
+    assert (kept / "a-cache").read_bytes() == b"first"
+    assert (two / "a-cache").read_bytes() == b"second"
+
+
+def test_what_is_being_written_is_nobody_elses(kept: Path) -> None:
+    (kept / ".a-cache.12345678").write_bytes(b"ha")  # of one that was killed
+    assert list(opened(kept).iterdir()) == []
+
+
+def test_a_copy_that_fails_leaves_nothing(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert file_system.type_of(Path(folder), mounts) == kind
-    assert file_system.is_shared(Path(folder), mounts) == shared
+    def full(_: Path, part: Path) -> None:
+        part.write_bytes(b"ha")
+        raise OSError(28, "No space left on device")
+
+    one = opened(kept)
+    (one / "a-cache").write_bytes(b"half and half")
+    monkeypatch.setattr(compile_cache.shutil, "copyfile", full)
+    exchange(str(one))
+    assert list(kept.iterdir()) == []
 
 
-def test_where_mounts_are_not_told_nothing_is_taken_for_shared(tmp_path: Path) -> None:
-    assert file_system.type_of(tmp_path, tmp_path / "none") == ""
-    assert not file_system.is_shared(tmp_path, tmp_path / "none")
-
-
-@pytest.fixture
-def shared_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A home on NFS and a temporary folder of the machine."""
-    home, machine = tmp_path / "home", tmp_path / "machine"
-    home.mkdir()
-    machine.mkdir()
-    table = tmp_path / "mountinfo"
-    table.write_text(
-        f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:1 / {home} rw - nfs4 s:/h rw\n"
-    )
-    monkeypatch.setattr(file_system, "MOUNTS", table)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
-    monkeypatch.setattr(compile_cache.tempfile, "gettempdir", lambda: str(machine))
-    return home, machine
-
-
-def test_a_shared_home_gets_a_folder_of_the_machine(
-    shared_home: tuple[Path, Path],
+def test_a_fork_leaves_the_folder_to_its_parent(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, machine = shared_home
-    found = compile_cache.choose_cache()
-    assert found.folder == machine / f"grokmap-{os.getuid()}" / "compiled"
-    assert found.folder.is_dir()
-    assert found.folder.parent.stat().st_mode & 0o777 == 0o700
-    assert "nfs4" in found.why
-    assert not (home / ".cache").exists()
-    assert compile_cache.choose_cache().folder == found.folder
+    one = opened(kept)
+    (one / "a-cache").write_bytes(b"ha")
+    monkeypatch.setattr(compile_cache.os, "getpid", lambda: 1)
+    compile_cache._close(str(one))
+    assert one.is_dir() and list(kept.iterdir()) == []
 
 
-@pytest.mark.parametrize("laid", ["open", "link", "file"])
-def test_a_folder_that_others_could_have_laid_is_not_trusted(
-    shared_home: tuple[Path, Path], laid: str
+def test_folders_of_the_dead_are_removed(kept: Path) -> None:
+    alive = opened(kept)
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = alive.with_name(f"{compile_cache._prefix()}{process.pid}-x")
+    dead.mkdir()
+    (dead / "a-cache").symlink_to(kept / "a-cache")
+    elsewhere = alive.with_name(f"grokmap-compiled-otherhost-{process.pid}-x")
+    elsewhere.mkdir()
+    (alive.parent / f"{compile_cache._prefix()}{process.pid}-y").symlink_to(kept)
+    opened(kept)
+    assert alive.is_dir() and elsewhere.is_dir() and kept.is_dir()
+    assert not dead.exists()
+
+
+def test_kinds_of_machines_differ_by_what_they_can_not_by_their_clock(
+    tmp_path: Path,
 ) -> None:
-    _, machine = shared_home
-    there = machine / f"grokmap-{os.getuid()}"
-    if laid == "open":
-        there.mkdir()
-        there.chmod(0o777)
-    elif laid == "link":
-        (machine / "elsewhere").mkdir(mode=0o700)
-        there.symlink_to(machine / "elsewhere")
-    else:
-        there.write_text("")
-    found = compile_cache.choose_cache()
-    assert found.folder is None and "grokmap-" in found.why
+    def kind(*facts: str) -> str:
+        (tmp_path / "cpuinfo").write_text(CPU.format(*facts))
+        return compile_cache.machine_kind(tmp_path / "cpuinfo")
+
+    assert kind("2445.4", "avx2") == kind("3100.0", "avx2")
+    assert kind("2445.4", "avx2") != kind("2445.4", "avx2 avx512f")
+    assert compile_cache.machine_kind(tmp_path / "none")
+
+
+COMPILES = """
+import jax, jax.numpy as jnp
+from grokmap.engine import devices
+devices.prepare()
+seen = []
+jax.monitoring.register_event_listener(lambda name, **_: seen.append(name))
+jax.jit(lambda x: jnp.sin(x) + 1).lower(jnp.ones(3)).compile()
+devices.share_programs()
+print(sum(name.endswith("cache_hits") for name in seen))
+print(sum(name.endswith("cache_misses") for name in seen))
+"""
+
+
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    (tmp_path / "machine").mkdir()
+    place = {"XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path / "machine")}
+    env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+
+    def counts() -> list[str]:
+        command = [sys.executable, "-c", COMPILES]
+        return subprocess.check_output(command, env=env | place, text=True).split()
+
+    hits, misses = counts()
+    assert hits == "0" and int(misses) >= 1
+    assert counts() == [misses, "0"]
+    (kept,) = (tmp_path / "grokmap/compiled").iterdir()
+    assert len(list(kept.iterdir())) == int(misses)
+    assert list((tmp_path / "machine").iterdir()) == []
 
 
 def test_doctor_says_where_and_why(
-    command_line: Any, monkeypatch: pytest.MonkeyPatch
+    command_line: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     code, out, _ = command_line("doctor", "--json")
-    assert code == 0 and json.loads(out)["compile_cache_why"] == "the user's cache"
+    facts = json.loads(out)
+    assert code == 0 and facts["compile_cache_why"] == "the user's cache"
+    assert Path(facts["compile_cache"]).parent == tmp_path / "grokmap/compiled"
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/x")
     code, out, _ = command_line("doctor")
-    assert code == 0 and "(JAX_COMPILATION_CACHE_DIR)" in out
+    assert code == 0 and "kept in /x (JAX_COMPILATION_CACHE_DIR)" in out

@@ -56,26 +56,23 @@ def _say_ignored() -> None:
         print(f"grokmap: {line}", file=sys.stderr)
 
 
-def _why_there() -> str:
-    """Why compiled programs are kept where they are."""
+def _programs() -> tuple[str | None, str]:
+    """Where compiled programs are kept, None where they are not; and why there."""
     from grokmap.engine.compile_cache import choose_cache
 
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return "JAX_COMPILATION_CACHE_DIR"
-    return choose_cache().why
+    asked = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if asked is not None:
+        return asked or None, "JAX_COMPILATION_CACHE_DIR"
+    cache = choose_cache()
+    return str(cache.folder) if cache.folder else None, cache.why
 
 
 def print_report(as_json: bool) -> None:
     start_jax()
-    import jax
-
-    from grokmap.engine import devices
     from grokmap.session.provenance import versions
 
-    facts = versions() | {
-        "compile_cache": getattr(jax.config, devices.COMPILE_CACHE, None),
-        "compile_cache_why": _why_there(),
-    }
+    where, why = _programs()
+    facts = versions() | {"compile_cache": where, "compile_cache_why": why}
     problems = warnings(facts)
     if as_json:
         print(json.dumps({**facts, "warnings": problems}, indent=2))
@@ -85,9 +82,8 @@ def print_report(as_json: bool) -> None:
     print(f"{'python':<12} {facts['python']}")
     print(f"{'device':<12} {facts['n_devices']} x {facts['device']}")
     print(f"{'precision':<12} float32 matrix products in true float32")
-    where = facts["compile_cache"]
     kept = f"kept in {where}" if where else "not kept"
-    print(shown(f"{'compiled':<12} {kept} ({facts['compile_cache_why']})"))
+    print(shown(f"{'compiled':<12} {kept} ({why})"))
     for name, value in facts["settings"].items():
         print(f"{'fixed':<12} {name} = {value}")
     for name, value in facts["flags"].items():

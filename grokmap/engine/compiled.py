@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
+from grokmap.engine.devices import share_programs
 from grokmap.engine.records import Groups, Slots
 from grokmap.engine.settings import Settings
 from grokmap.engine.target import Target
@@ -79,7 +80,10 @@ def compile_system(system: System, settings: Settings) -> Compiled:
 
     def compiled(function: Callable[..., Any], *shapes: Any) -> Any:
         lowered = jax.jit(function, donate_argnums=0).lower(lanes, *shapes)
-        return compile_for(settings.target, lowered)
+        share_programs()
+        executable = compile_for(settings.target, lowered)
+        share_programs()
+        return executable
 
     zeros = jax.jit(
         lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), lanes),

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from grokmap.engine.compile_cache import choose_cache
+from grokmap.engine.compile_cache import choose_cache, exchange, own_folder
 from grokmap.errors import SpecError, short
 from grokmap.process import environment
 from grokmap.process.cores import usable_cores
@@ -89,12 +89,21 @@ def platform() -> str:
 def use_compile_cache() -> None:
     """Keeps compiled programs, so that the same sweep compiles nothing next time.
 
-    In the folder of `choose_cache`; JAX_COMPILATION_CACHE_DIR chooses another.
+    In the folder of `choose_cache`; JAX_COMPILATION_CACHE_DIR chooses another, which
+    is jax's alone to read and write.
     """
     if not getattr(jax.config, COMPILE_CACHE, None):
-        folder = choose_cache().folder
+        kept = choose_cache().folder
+        folder = own_folder(kept) if kept else None
         if folder is None:
             return
         jax.config.update(COMPILE_CACHE, str(folder))
+        # These lie below the folder, whose name would become part of each program's.
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def share_programs() -> None:
+    """Keeps what this process has compiled so far, and finds what others have."""
+    exchange(getattr(jax.config, COMPILE_CACHE, None))

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from grokmap import disk
 from grokmap.errors import LockedError, ResultError
+from grokmap.process.alive import is_alive
 
 LOCK = ".lock"
 BEAT_SECONDS, STALE_SECONDS = 10.0, 60.0
@@ -63,7 +64,7 @@ def holder(path: Path) -> Holder | None:
         return None
     since = facts.get("since")
     is_time = isinstance(since, (int, float)) and not isinstance(since, bool)
-    gone = facts.get("host") == socket.gethostname() and not _lives(facts["pid"])
+    gone = facts.get("host") == socket.gethostname() and not is_alive(facts["pid"])
     return Holder(
         str(facts.get("host", "unknown")),
         str(facts["pid"]),
@@ -131,7 +132,7 @@ def _take(path: Path, handle: int, say: Callable[[str], None]) -> str:
     elsewhere = before.get("host") != here
     if "pid" in before and (elsewhere or not is_known):
         # A clock that jumped back makes the silence negative: then nothing is known.
-        gone = not elsewhere and not _lives(before["pid"])
+        gone = not elsewhere and not is_alive(before["pid"])
         if abs(silent) < STALE_SECONDS and not gone:
             raise LockedError(
                 f"{path}: being written by {_named(before)}, last heard of "
@@ -174,19 +175,6 @@ def _flock(
             f"kept out by {LOCK} alone, which is renewed every {BEAT_SECONDS:.0f} s"
         )
         return False
-    return True
-
-
-def _lives(pid: Any) -> bool:
-    """Whether a process of this machine lives; True where it is not known."""
-    if not isinstance(pid, int) or pid <= 0:
-        return True
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
     return True
 
 

@@ -111,6 +111,27 @@ def test_no_run_is_chosen_twice_and_the_choice_is_the_same_again() -> None:
     assert rounds > 3
 
 
+@pytest.mark.parametrize("log", [True, False])
+def test_the_end_of_an_axis_is_asked_for_once(log: bool) -> None:
+    """The wedge goes on beyond the axis, which ends at no number of six digits."""
+    ends = np.geomspace(1e-4, 10**-0.5, 5) if log else np.linspace(0.1, 1 / 3, 5)
+    points = [(float(x), 0.0, 0) for x in ends[:3]]
+    points += [(float(x), 0.2, 0) for x in ends]
+
+    def runs() -> pd.DataFrame:
+        return made(points, 0.0).assign(phase="grok")
+
+    aim = Aim(precision=0.15 if log else 0.01, y_precision=1.0, log=log, batch=1)
+    for _ in range(10):
+        chosen = choose(runs(), [0, 1, 2], aim)
+        points += [tuple(point) for point in chosen]
+        if not chosen:
+            break
+    assert not chosen
+    ends_of_row = [x for x, y, _ in points if y == 0 and abs(x / ends[-1] - 1) < 1e-4]
+    assert len(ends_of_row) == 1
+
+
 def test_a_wide_device_gets_wide_rounds() -> None:
     wide = Aim(precision=0.15, y_precision=0.03, batch=200)
     runs, rounds = refined(0.0, wide)

@@ -28,6 +28,9 @@ from grokmap.analysis.boundaries import (
 )
 from grokmap.classify import GROK
 
+DIGITS = 6  # that the place of a new run is written with
+ROUNDING = 10.0 ** (1 - DIGITS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
@@ -95,7 +98,7 @@ def choose(runs: pd.DataFrame, seeds: Sequence[int], aim: Aim) -> list[Point]:
         tried = made.setdefault(y, [])
         ends = (_axis(low, state), _axis(high, state))
         for place in low + (high - low) * shares:
-            x = float(f"{_axis(place, state):.6g}")
+            x = float(f"{_axis(place, state):.{DIGITS}g}")
             seed = _seed(x, tried, ends, seeds)
             if seed is not None:
                 points.append(Point(x, y, seed))
@@ -142,10 +145,12 @@ def _further(state: State, aim: Aim, y: float, name: str) -> Iterator[Wanted]:
     """The row's outermost cell groks: twice as far out, up to the end of the axis."""
     x = state.rows[y].x
     gaps = np.diff(x)
-    if name == MIN and x[0] > state.span[0]:
+    # A run at the end may be off it by the rounding of its place.
+    near = ROUNDING * max(1.0, *np.abs(state.span))
+    if name == MIN and x[0] - state.span[0] > near:
         end = max(state.span[0], x[0] - max(2 * gaps[0], 2 * aim.precision))
         yield y, end, end
-    if name == MAX and x[-1] < state.span[1]:
+    if name == MAX and state.span[1] - x[-1] > near:
         end = min(state.span[1], x[-1] + max(2 * gaps[-1], 2 * aim.precision))
         yield y, end, end
 
@@ -186,7 +191,7 @@ def _new_rows(state: State, aim: Aim) -> Iterator[Wanted]:
     for below, above in zip(every, every[1:], strict=False):
         if above - below <= aim.y_precision:
             continue
-        middle = float(f"{(below + above) / 2:.6g}")
+        middle = float(f"{(below + above) / 2:.{DIGITS}g}")
         one, other = state.edges[below], state.edges[above]
         closed = [y for y in (below, above) if state.edges[y][MIN].status == NO_GROK]
         wedge = next((e for e in (one, other) if _is_open(e)), None)

@@ -114,7 +114,7 @@ def test_no_run_is_chosen_twice_and_the_choice_is_the_same_again() -> None:
 @pytest.mark.parametrize("log", [True, False])
 def test_the_end_of_an_axis_is_asked_for_once(log: bool) -> None:
     """The wedge goes on beyond the axis, which ends at no number of six digits."""
-    ends = np.geomspace(1e-4, 10**-0.5, 5) if log else np.linspace(0.1, 1 / 3, 5)
+    ends = np.geomspace(1e-4, 1 / 3, 5) if log else np.linspace(0.1, 1 / 3, 5)
     points = [(float(x), 0.0, 0) for x in ends[:3]]
     points += [(float(x), 0.2, 0) for x in ends]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,24 @@ def print_status(path: Path, as_json: bool) -> None:
     if whole.shards:
         known = _counts_over_shards(path, whole)
     else:
-        known = Result(path, say).status()
+        known = _with_unwritten(Result(path, say).status(), whole.own.unwritten)
     if as_json:
         print(json.dumps(known | standing.facts_of(whole)))
         return
     _print_standing(path, known, whole)
+
+
+def _with_unwritten(
+    known: dict[str, Any], unwritten: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Counts with the runs that a live session has ended, but not written yet."""
+    if not unwritten:
+        return known
+    n = len(unwritten)
+    found = dict.fromkeys((*PHASES, *FLAGS), 0) | known
+    for name in (name for names in unwritten.values() for name in names):
+        found[name] = found.get(name, 0) + 1
+    return found | {"done": known["done"] + n, "missing": known["missing"] - n}
 
 
 def _counts_over_shards(path: Path, whole: standing.Whole) -> dict[str, Any]:

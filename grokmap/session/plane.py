@@ -19,6 +19,7 @@ LETTERS = {"no-learning": "N", "memorize-only": "M", "grok": "G"}
 DIVERGED, FAILED, WAITING = "x", "!", "."
 FEWEST_COLUMNS, FEWEST_ROWS = 4, 2  # of cells; with less room there is no plane
 GUTTER = 9  # letters before the cells: a value of y, and a space
+WIDEST = 8  # letters of a cell: room for most values of x below it
 LINES_AROUND = 3  # the axes' names, the values of x, the legend
 PREFERRED = ("weight_decay", "alpha")  # x and y, as in the phase diagram
 
@@ -93,7 +94,7 @@ class Plane:
         rows = height - LINES_AROUND
         if n_x < 2 or width < GUTTER + FEWEST_COLUMNS or rows < min(n_y, FEWEST_ROWS):
             return None
-        wide = 2 if GUTTER + 2 * n_x <= width else 1
+        wide = max(1, min(WIDEST, (width - GUTTER) // n_x))
         by_x = math.ceil(n_x / ((width - GUTTER) // wide))
         by_y = math.ceil(n_y / rows)
         shown = _Shown(self, colours, by_x, by_y, wide)
@@ -148,11 +149,12 @@ class _Shown(NamedTuple):
     def head(self) -> Text:
         plane = self.plane
         over = f" (most runs over {', '.join(plane.beside)})" if plane.beside else ""
-        up = plane.y.name if plane.y else ""
+        assert plane.x is not None
+        up = f"{plane.y.name} against " if plane.y else ""
         shared = ""
         if self.by_x * self.by_y > 1:
             shared = f"; a letter for {self.by_x} x {self.by_y} points"
-        return Text(f"{up}{over}{shared}", style="bold")
+        return Text(f"{up}{plane.x.name}{over}{shared}", style="bold")
 
     def rows(self) -> list[Text]:
         y = self.plane.y
@@ -175,7 +177,7 @@ class _Shown(NamedTuple):
         """Letter and style: decided filled, undecided in its colour on no ground."""
         if mark is None:
             return WAITING.center(self.wide), "dim"
-        letter = mark.letter.ljust(self.wide)
+        letter = mark.letter.center(self.wide)
         if mark.letter == FAILED:
             return letter, "bold red"
         colour = self.colours[mark.phase]
@@ -184,24 +186,25 @@ class _Shown(NamedTuple):
         return letter, f"bold {_ink(colour)} on {colour}"
 
     def foot(self) -> Text:
-        """The values of x at both ends and, with room, in the middle; then its name."""
+        """The values of x: at both ends, and of others as many as there is room for."""
         x = self.plane.x
         assert x is not None
         columns = self._columns()
         width = self.wide * len(columns)
         line = [" "] * width
-        for place in (0, len(columns) - 1, len(columns) // 2):
+        for place in (0, len(columns) - 1, *range(1, len(columns) - 1)):
             word = _value(x.values[columns[place][0]])
-            at = max(0, min(place * self.wide, width - len(word)))
+            middle = place * self.wide + (self.wide - len(word) + 1) // 2
+            at = max(0, min(middle, width - len(word)))
             room = line[max(0, at - 1) : at + len(word) + 1]
             if len(word) <= width and not "".join(room).strip():
                 line[at : at + len(word)] = word
-        return Text(f"{'':{GUTTER}}{''.join(line)}  {x.name}")
+        return Text(f"{'':{GUTTER}}{''.join(line)}")
 
     def legend(self) -> Text:
         line = Text()
         for phase in reversed(PHASES):
-            line.append(*self._cell(Mark(phase)))
+            line.append(*self._replace(wide=3)._cell(Mark(phase)))
             line.append(f" {phase}  ")
         line.append(f"small: undecided  {WAITING} not run yet  ")
         return line.append(f"{DIVERGED} diverged  {FAILED} failed")
@@ -216,4 +219,5 @@ def _value(value: object) -> str:
 def _ink(colour: str) -> str:
     """Black or white, whichever is easier to read on #rrggbb."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else "white"
+    light = 0.299 * red + 0.587 * green + 0.114 * blue > 128
+    return "#000000" if light else "#ffffff"

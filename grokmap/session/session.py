@@ -23,6 +23,7 @@ from grokmap import disk, plan, store
 from grokmap.classify import CRITERIA, FLAGS
 from grokmap.engine import execute
 from grokmap.engine.schedule import Kept
+from grokmap.engine.step_size import rule_of
 from grokmap.errors import GrokmapError, ResultError
 from grokmap.plan import Planned
 from grokmap.process import signals
@@ -44,7 +45,7 @@ from grokmap.session.shard import (
     own_runs,
 )
 from grokmap.session.weights import keep_of_all
-from grokmap.spec import Sweep
+from grokmap.spec import AUTO, Sweep
 from grokmap.spec.shard import Shard
 
 EXIT_SOME_FAILED = 3
@@ -128,11 +129,20 @@ class Session:
             "command": command(),
             "exit_code": self.code,
             **facts_of(self.options.shard),
+            **_rate_of(self.sweep),
             "runs_done": self.done,
             "runs_kept": self.kept if self.code else 0,
             "runs_failed": list(self.failed),
             **versions(),
         }
+
+
+def _rate_of(sweep: Sweep) -> dict[str, Any]:
+    """What provenance says of a learning rate that was chosen: which, and by what."""
+    if sweep.learning_rate_choice != AUTO:
+        return {}
+    rule = rule_of(str(sweep.points("optimizer")[0]))
+    return {"learning_rate": {AUTO: sweep.learning_rate[0], "rule": rule}}
 
 
 def command() -> list[str]:

@@ -282,8 +282,9 @@ def classify(
       diverged, diverged_step, stalled, collapsed (a bar, of training or test, was
       reached and is lost at the last record), dead, partial, n_steps, settled,
       test_loss_trend (change of ln(test loss) in the last octave of steps),
-      test_accuracy_trend, peak_test_accuracy, and final_* of every quantity at the last
-      record (the last sound one of a diverged run), null where it is undefined there.
+      test_accuracy_trend, train_loss_trend, train_accuracy_trend, peak_test_accuracy,
+      and final_* of every quantity at the last record (the last sound one of a diverged
+      run), null where it is undefined there.
     """
     return classify_parts([trajectories], plan, criteria)
 
@@ -382,20 +383,23 @@ def _trends(
     memorised: Bools,
     criteria: Criteria,
 ) -> dict[str, Any]:
-    """settled [runs], test_loss_trend, test_accuracy_trend; see `Criteria`.
+    """settled [runs], and the trends of losses and accuracies; see `Criteria`.
 
     train, test: records [rows] that pass their bars. A bar that is crossed in the last
     octave, either way, is no settled run's, nor is a test loss without a trend.
     """
     loss, accuracy = _loss_trend(table, runs, "test"), _trend(table, runs, "test")
     moving = (loss < -criteria.settled_loss) | (accuracy > criteria.settled_accuracy)
-    fits = _loss_trend(table, runs, "train") < -criteria.settled_loss
-    fits |= _trend(table, runs, "train") > criteria.settled_accuracy
+    of_train = _loss_trend(table, runs, "train"), _trend(table, runs, "train")
+    fits = of_train[0] < -criteria.settled_loss
+    fits |= of_train[1] > criteria.settled_accuracy
     moving |= (fits & ~memorised) | runs.turns(train) | runs.turns(test)
     return {
         "settled": ~moving & (np.isfinite(loss) | ("test_loss" not in table)),
         "test_loss_trend": loss,
         "test_accuracy_trend": accuracy,
+        "train_loss_trend": of_train[0],
+        "train_accuracy_trend": of_train[1],
     }
 
 

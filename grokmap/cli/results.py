@@ -12,6 +12,7 @@ import pandas as pd
 
 from grokmap import store
 from grokmap.classify import FLAGS, PHASES, Criteria, read_criteria
+from grokmap.cli.advice import facts_of, say_advice
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, shown
@@ -68,6 +69,8 @@ def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> N
         return
     print(shown(f"{file or path}: {len(runs)} runs by {criteria.name}"))
     print_counts(counts)
+    if default:
+        say_advice(Result(path, _nothing))
 
 
 def print_status(path: Path, as_json: bool) -> None:
@@ -77,10 +80,19 @@ def print_status(path: Path, as_json: bool) -> None:
         known = _counts_over_shards(path, whole)
     else:
         known = _with_unwritten(Result(path, say).status(), whole.own.unwritten)
+    # Where runs are still trained, or only in shards, there is nothing to advise yet.
+    is_quiet = not whole.at_work and not whole.shards
     if as_json:
-        print(json.dumps(known | standing.facts_of(whole)))
+        found = facts_of(Result(path, _nothing)) if is_quiet else []
+        print(json.dumps(known | standing.facts_of(whole) | {"advice": found}))
         return
     _print_standing(path, known, whole)
+    if is_quiet:
+        say_advice(Result(path, _nothing))
+
+
+def _nothing(line: str) -> None:
+    """Of files that cannot be read: they were said above."""
 
 
 def _with_unwritten(

@@ -29,8 +29,8 @@ LANCZOS_STEPS = 16
 
 
 def choose_learning_rate(sweep: Sweep) -> float:
-    """One learning rate for all runs of a sweep: `SHARE` of the largest that is stable
-    in each.
+    """One learning rate for all runs of a sweep: a share of the largest that is stable
+    in each (`share_of`).
 
     Of descent and Langevin dynamics the curvature says which are (`_by_curvature`); of
     optimizers that rescale the gradient, trials do (`trial.largest_stable`). Looked at
@@ -43,17 +43,24 @@ def choose_learning_rate(sweep: Sweep) -> float:
         was stable.
     """
     limit = min(_limits(sweep))
+    share = share_of(str(sweep.points("optimizer")[0]))
     if not math.isfinite(limit) or limit <= 0:
         raise ValueError("the curvature at initialisation is not finite")
-    digit = 10.0 ** (math.floor(math.log10(SHARE * limit)) - 1)
-    return float(f"{math.floor(SHARE * limit / digit) * digit:.2g}")
+    digit = 10.0 ** (math.floor(math.log10(share * limit)) - 1)
+    return float(f"{math.floor(share * limit / digit) * digit:.2g}")
+
+
+def share_of(optimizer: str) -> float:
+    """Of the largest stable learning rate, the share that is taken."""
+    return SHARE if OPTIMIZERS[optimizer].is_linear else trial.SHARE
 
 
 def rule_of(optimizer: str) -> str:
     """In words, for provenance: how the learning rate was chosen."""
+    share = share_of(optimizer)
     if OPTIMIZERS[optimizer].is_linear:
-        return f"{SHARE} of the largest that is stable by the curvature at the start"
-    return f"{SHARE} of the largest of {trial.RULE}"
+        return f"{share} of the largest that is stable by the curvature at the start"
+    return f"{share} of the largest of {trial.RULE}"
 
 
 def _limits(sweep: Sweep) -> Iterator[float]:

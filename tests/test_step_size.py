@@ -183,6 +183,24 @@ def test_every_optimizer_has_a_learning_rate_that_trains(name: str) -> None:
     assert not (wild - wild.cummin()).max() < trial.RISE * first
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["adamw", "lion"])
+def test_the_phases_of_a_trial_are_those_of_a_quarter_of_it(name: str) -> None:
+    size = {"modulus": 23, "width": 64, "train_fraction": 0.7, "optimizer": name}
+    grid = {**size, "alpha": "0,0.3", "weight_decay": "log:0.1:3:4"}
+    chosen = step_size.choose_learning_rate(small_sweep(**grid))
+    phases = []
+    for n in (1, 4):
+        budget = {"n_steps": None, "horizon": 12.0, "tail": 1.0}
+        budget |= {"min_steps": 400 * n, "max_steps": 6000 * n}
+        runs = labelled(small_sweep(**grid, **budget, learning_rate=chosen / n))
+        assert not runs["diverged"].any()
+        phases.append(list(runs["phase"]))
+    assert set(phases[0]) == {"grok", "no-learning"}
+    # Next to the edge the last bits of a processor decide.
+    assert sum(a != b for a, b in zip(*phases, strict=True)) <= 1
+
+
 def test_the_trial_finds_the_rung_where_the_loss_begins_to_jump() -> None:
     sweep = with_optimizer("adamw", weight_decay=0.0)
     run = plan.plan_runs(sweep.with_learning_rate(1.0))[0]

@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg: a terminal while the quickstart trains, 60% of its runs over.
+"""Draws docs/terminal.svg: a terminal while the quickstart trains, 60% of it over.
 
     python benchmarks/terminal.py
 

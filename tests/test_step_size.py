@@ -180,7 +180,10 @@ def test_every_optimizer_has_a_learning_rate_that_trains(name: str) -> None:
     assert last < 0.9 * first
     assert (loss - loss.cummin()).max() < trial.RISE * first
     wild = trajectories(with_optimizer(name, learning_rate=64 * chosen))["train_loss"]
-    assert not (wild - wild.cummin()).max() < trial.RISE * first
+    # Far above it the loss jumps, or decay alone has its way (of Muon, which moves
+    # hidden matrices by their direction only).
+    calm = (wild - wild.cummin()).max() < trial.RISE * first
+    assert not (calm and wild.iloc[-1] < last)
 
 
 @pytest.mark.slow

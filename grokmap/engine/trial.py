@@ -25,7 +25,7 @@ from grokmap.tasks import TASKS
 STEPS = 128
 # Steps of a fixed size keep the weights moving by about that size for ever, so less of
 # the largest is taken than of descent: with 0.4 of it, AdamW drew the diagram of a
-# quarter of that, but Lion lost half of its grokking (docs/engine.md).
+# quarter of that, but Lion lost three of five cells that grok (docs/engine.md).
 SHARE = 0.1
 # The training loss may rise above its lowest value so far by this share of its first.
 RISE = 0.1

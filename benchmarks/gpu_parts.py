@@ -327,7 +327,7 @@ def sweep(day: Day) -> list[Measurement]:
 
 def train_sweep(day: Day, name: str) -> dict[str, Any]:
     import grokmap
-    from grokmap.session.display import Counts
+    from grokmap.session.counts import Counts
 
     last = Counts()
 

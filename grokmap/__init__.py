@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from grokmap.optimizers import Optimizer
     from grokmap.order_parameters import OrderParameter
     from grokmap.result import Result
-    from grokmap.session.display import Counts
+    from grokmap.session.counts import Counts
     from grokmap.session.merge import Merged
     from grokmap.tasks import Task
 

@@ -57,6 +57,8 @@ class Optimizer(NamedTuple):
     update: (gradient, state, params, `Update`) -> (params, state).
     own_rates: (rates, params, control) -> rates array by array; None: all alike.
     decays: whether it reads lambda at all.
+    is_linear: whether its step is proportional to the gradients, so that the curvature
+      says which steps are stable.
     needs_hidden: whether it is for matrices between hidden layers.
     """
 
@@ -68,6 +70,7 @@ class Optimizer(NamedTuple):
     own_rates: Callable[[Rates, Params, Control], Rates] | None = None
     decays: bool = True
     needs_hidden: bool = False
+    is_linear: bool = False
 
 
 def _of_each(rate: Any, params: Params) -> Params:
@@ -288,7 +291,9 @@ def lion_update(
 
 ADAM_CONTROLS = ("beta1", "beta2", "epsilon")
 OPTIMIZERS: dict[str, Optimizer] = {
-    "gd": Optimizer(("momentum",), gd_rates, gd_decay_rate, gd_init, gd_update),
+    "gd": Optimizer(
+        ("momentum",), gd_rates, gd_decay_rate, gd_init, gd_update, is_linear=True
+    ),
     "adamw": Optimizer(
         ADAM_CONTROLS, adamw_rates, adamw_decay_rate, adamw_init, adamw_update
     ),
@@ -322,6 +327,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         langevin_decay_rate,
         lambda params: (),
         langevin_update,
+        is_linear=True,
     ),
 }
 

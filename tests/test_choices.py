@@ -175,7 +175,7 @@ def test_each_task_has_its_own_sizes_and_order_parameters() -> None:
             ["alpha_convention=laziness,output_scale"],
             "alpha = 0.0: above 0 under convention 'output_scale'",
         ),
-        (OPTIMIZERS, ["learning_rate=auto"], '"auto": for optimizer "gd" only'),
+        (OPTIMIZERS, ["learning_rate=auto"], '"auto": one number for all runs'),
         (TASKS, ["n_relevant=2"], "n_relevant: ignored by task 'modular_addition', "),
         (TASKS, ["batch_size=50"], "batch_size = 50: more than modulus = 5"),
     ],

@@ -299,9 +299,13 @@ def test_an_automatic_learning_rate_is_chosen_once_and_kept(
     assert tomllib.loads(Path("results/tiny/sweep.toml").read_text()) == spec
     # A given number is another sweep.
     assert grokmap("sweep", "tiny.toml")[0] == 4
-    adamw = ("-s", "optimizer=adamw", "--out", "results/other")
-    code, _, err = grokmap(*auto, *adamw)
-    assert code == 2 and 'for optimizer "gd" only' in err
+    # How it was chosen is known afterwards.
+    made = json.loads(Path("results/tiny/provenance.json").read_text())
+    chosen = made["sessions"][0]["learning_rate"]
+    assert chosen["auto"] == spec["learning_rate"] and "curvature" in chosen["rule"]
+    several = ("-s", "optimizer=gd,adamw", "--out", "results/other")
+    code, _, err = grokmap(*auto, *several)
+    assert code == 2 and "needs its own" in err
 
 
 def test_an_impossible_figure_is_refused_before_any_work(grokmap: Any) -> None:

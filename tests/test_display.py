@@ -19,7 +19,7 @@ from grokmap.cli.display import Display, JsonDisplay
 from grokmap.cli.events import print_event
 from grokmap.durations import human_time
 from grokmap.engine.execute import Progress
-from grokmap.session import display
+from grokmap.session import counts, display
 
 RUNS = plan.plan_runs(small_sweep(seed="0,1,2,3"))  # of 100 steps each
 
@@ -36,7 +36,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(display, "time", made)
+    for module in (counts, display):
+        monkeypatch.setattr(module, "time", made)
     return made
 
 
@@ -83,7 +84,8 @@ def test_no_clock_and_no_count_makes_nonsense(moments: Any) -> None:
     """Clocks that jump and stand still; steps that are done twice, or never."""
     made = Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(display, "time", made)
+        for module in (counts, display):
+            patch.setattr(module, "time", made)
         shown = begun(JsonDisplay)
         for made.now, steps, spared in moments:
             shown.progress(Progress(steps, steps, spared))

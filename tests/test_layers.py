@@ -46,7 +46,7 @@ MAY_USE = {
     },
     "session": {
         *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),
-        *("durations", "plugins", "result"),
+        *("durations", "plugins", "result", "plot"),
     },
     "submit": {
         *("errors", "disk", "spec", "store", "process", "durations", "session"),

@@ -16,7 +16,7 @@ import grokmap
 from grokmap import store
 from grokmap.cli import main
 from grokmap.errors import OtherSweepError, ResultError, SpecError
-from grokmap.session.display import Counts
+from grokmap.session.counts import Counts
 
 SPEC = {
     "name": "small",

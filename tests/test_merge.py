@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -392,7 +393,8 @@ def test_status_says_who_is_at_work(cut: Path, tmp_path: Path) -> None:
     assert silent.holder.silent == pytest.approx(300, abs=5)
     text = "\n".join(standing.lines(found))
     assert "5 shards: 1 running, 1 silent, 2 not begun, 1 finished" in text
-    assert "shard 2: 7 of 7 runs, running, process 12 on node7, for 1m30s" in text
+    assert "shard 2: 7 of 7 runs, running, process 12 on node7, since " in text
+    assert re.search(r"since .*\d\d:\d\d:\d\d \(1m30s\), ETA (1m0|5)", text)
     assert "shard 3: 0 of 7 runs, silent, process 13 on node8" in text
     assert "last heard of 5m00s ago" in text
     assert (found.planned, found.done, found.waiting) == (24, 17, 17)

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import labelled, small_sweep, trajectories
+from conftest import labelled, mostly_slow, small_sweep, trajectories
 
 from grokmap import plan
-from grokmap.engine import step_size
+from grokmap.engine import step_size, trial
 from grokmap.engine.train import build
 from grokmap.models import ALPHA_CONVENTIONS
+from grokmap.optimizers import OPTIMIZERS
 from grokmap.spec import Control, Sweep
 
 FEW = {"modulus": 5, "width": 6, "n_steps": 200, "weight_decay": 0.1, "center": True}
@@ -156,3 +157,79 @@ def test_a_curvature_beyond_float32_is_refused() -> None:
     far = wide.model_copy(update={"alpha": (1e30,)})
     with jax.debug_nans(False), pytest.raises(ValueError, match="not finite"):
         step_size.choose_learning_rate(far)
+
+
+RELU = {"model": "mlp", "depth": 2, "activation": "relu", "alpha": 1.0}
+RELU |= {"alpha_convention": "standard", "modulus": 7, "width": 16}
+
+
+def with_optimizer(name: str, **changes: Any) -> Sweep:
+    decay = 0.1 if OPTIMIZERS[name].decays else 0.0
+    values = {**RELU, "optimizer": name, "weight_decay": decay, "n_steps": 400}
+    return small_sweep(**{**values, **changes})
+
+
+@pytest.mark.parametrize("name", mostly_slow(list(OPTIMIZERS), ["lion"]))
+def test_every_optimizer_has_a_learning_rate_that_trains(name: str) -> None:
+    sweep = with_optimizer(name)
+    chosen = step_size.choose_learning_rate(sweep)
+    assert float(f"{chosen:.2g}") == chosen
+    loss = trajectories(with_optimizer(name, learning_rate=chosen))["train_loss"]
+    first, last = loss.iloc[0], loss.iloc[-1]
+    # It learns, and nowhere does the loss jump up.
+    assert last < 0.9 * first
+    assert (loss - loss.cummin()).max() < trial.RISE * first
+    wild = trajectories(with_optimizer(name, learning_rate=64 * chosen))["train_loss"]
+    # Far above it the loss jumps, or decay alone has its way (of Muon, which moves
+    # hidden matrices by their direction only).
+    calm = (wild - wild.cummin()).max() < trial.RISE * first
+    assert not (calm and wild.iloc[-1] < last)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["adamw", "lion"])
+def test_the_phases_of_a_trial_are_those_of_a_quarter_of_it(name: str) -> None:
+    size = {"modulus": 23, "width": 64, "train_fraction": 0.7, "optimizer": name}
+    grid = {**size, "alpha": "0,0.3", "weight_decay": "log:0.1:3:4"}
+    chosen = step_size.choose_learning_rate(small_sweep(**grid))
+    phases = []
+    for n in (1, 4):
+        budget = {"n_steps": None, "horizon": 12.0, "tail": 1.0}
+        budget |= {"min_steps": 400 * n, "max_steps": 6000 * n}
+        runs = labelled(small_sweep(**grid, **budget, learning_rate=chosen / n))
+        assert not runs["diverged"].any()
+        phases.append(list(runs["phase"]))
+    assert set(phases[0]) == {"grok", "no-learning"}
+    # Next to the edge the last bits of a processor decide.
+    assert sum(a != b for a, b in zip(*phases, strict=True)) <= 1
+
+
+def test_the_trial_finds_the_rung_where_the_loss_begins_to_jump() -> None:
+    sweep = with_optimizer("adamw", weight_decay=0.0)
+    run = plan.plan_runs(sweep.with_learning_rate(1.0))[0]
+    limit = trial.largest_stable(run.run.system)
+    rate = limit(run.run.control, run.n_train, 0)
+    assert rate == limit(run.run.control, run.n_train, 0)
+    rises = trial._rises_of(run.run.system)
+
+    def rise(rate: float) -> float:
+        control = run.run.control._replace(learning_rate=rate)
+        given = Control(*map(jnp.float32, control))
+        return float(rises(given, jnp.int32(run.n_train), jnp.uint32(0)))
+
+    assert rise(rate) <= trial.RISE < rise(rate * 2**0.5)
+    # A decay that shrinks the weights to nothing in a step bounds it as well.
+    strong = run.run.control._replace(weight_decay=1e4)
+    assert limit(strong, run.n_train, 0) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("edge", [trial.LOWEST, -7, trial.HIGHEST])
+def test_bisection_ends_at_the_highest_stable_rung(edge: int) -> None:
+    asked: list[int] = []
+
+    def is_stable(rung: int) -> bool:
+        asked.append(rung)
+        return rung <= edge
+
+    assert trial._highest(is_stable) == edge
+    assert len(asked) <= 6

@@ -34,8 +34,9 @@ def classify(
       diverged, diverged_step, stalled, collapsed (a bar, of training or test, was
       reached and is lost at the last record), dead, partial, n_steps, settled,
       test_loss_trend (change of ln(test loss) in the last octave of steps),
-      test_accuracy_trend, peak_test_accuracy, and final_* of every quantity at the last
-      record (the last sound one of a diverged run), null where it is undefined there.
+      test_accuracy_trend, train_loss_trend, train_accuracy_trend, peak_test_accuracy,
+      and final_* of every quantity at the last record (the last sound one of a diverged
+      run), null where it is undefined there.
     """
     return classify_parts([trajectories], plan, criteria)
 

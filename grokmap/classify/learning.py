@@ -38,20 +38,23 @@ def trends(
     memorised: Bools,
     criteria: Criteria,
 ) -> dict[str, Any]:
-    """settled [runs], test_loss_trend, test_accuracy_trend; see `Criteria`.
+    """settled [runs], and the trends of losses and accuracies; see `Criteria`.
 
     train, test: records [rows] that pass their bars. A bar that is crossed in the last
     octave, either way, is no settled run's, nor is a test loss without a trend.
     """
     loss, accuracy = _loss_trend(table, runs, "test"), _trend(table, runs, "test")
     moving = (loss < -criteria.settled_loss) | (accuracy > criteria.settled_accuracy)
-    fits = _loss_trend(table, runs, "train") < -criteria.settled_loss
-    fits |= _trend(table, runs, "train") > criteria.settled_accuracy
+    of_train = _loss_trend(table, runs, "train"), _trend(table, runs, "train")
+    fits = of_train[0] < -criteria.settled_loss
+    fits |= of_train[1] > criteria.settled_accuracy
     moving |= (fits & ~memorised) | runs.turns(train) | runs.turns(test)
     return {
         "settled": ~moving & (np.isfinite(loss) | ("test_loss" not in table)),
         "test_loss_trend": loss,
         "test_accuracy_trend": accuracy,
+        "train_loss_trend": of_train[0],
+        "train_accuracy_trend": of_train[1],
     }
 
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 
 from grokmap.cli.events import print_event
-from grokmap.session.display import Counts, Display
+from grokmap.session.counts import Counts
+from grokmap.session.display import Display
 
 
 def display_of(as_json: bool) -> Display:
@@ -16,6 +17,8 @@ def display_of(as_json: bool) -> Display:
 
 class JsonDisplay(Display):
     """Events as lines of JSON on stdout; what concerns people stays on stderr."""
+
+    between = 10.0  # for programs, which read every line
 
     def __init__(self) -> None:
         Counts.__init__(self)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grokmap.classify import Criteria, read_criteria
+from grokmap.cli.advice import say_advice
 from grokmap.cli.boundaries import table_name
 from grokmap.cli.opened import open_result
 from grokmap.cli.outputs import outputs
@@ -37,6 +38,8 @@ def draw_phase_diagram(
     rules = read_criteria(criteria)
     drawing = phase_diagram.draw(result, *diagram, rules, at)
     to.figure(drawing.figure, drawing.data, _name(diagram, rules, at))
+    if rules.name == "default":
+        say_advice(result)
 
 
 def _name(diagram: Diagram, rules: Criteria, at: groups.Place | None) -> str:

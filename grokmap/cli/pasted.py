@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from grokmap.session import larger_budget
+from grokmap.analysis import advice as ways
+from grokmap.analysis.advice import Advice, larger_budget
 from grokmap.spec import Sweep
 
 
@@ -32,6 +33,20 @@ def extend_command(path: Path, sweep: Sweep, runs: pd.DataFrame) -> str:
     """The command that goes on with the censored runs of a folder."""
     setting = larger_budget(sweep, runs)
     return pasted(["grokmap", "sweep", argument(path), "--extend", "-s", setting])
+
+
+def advice_command(path: Path, advice: Advice) -> str:
+    """The command that follows a piece of advice on the result at `path`."""
+    where = argument(path)
+    settings = [word for each in advice.settings for word in ("-s", each)]
+    if advice.how == ways.REFINE:
+        return pasted(["grokmap", "refine", where])
+    if advice.how == ways.CURVES:
+        return pasted(["grokmap", "curves", where, "--run", *advice.settings])
+    more = ["--extend"] if advice.how == ways.EXTEND else []
+    if advice.how == ways.NEW:
+        settings += ["--out", f"{where}-{advice.topic.replace(' ', '-')}"]
+    return pasted(["grokmap", "sweep", where, *more, *settings])
 
 
 def _quoted(word: str) -> str:

@@ -38,8 +38,8 @@ from grokmap.reproduce.trained import Trained
 from grokmap.result.labels import label_runs
 from grokmap.session import Options, Session, open_session, resolve
 from grokmap.session.lock import locked
-from grokmap.session.provenance import versions
-from grokmap.session.session import EXIT_SOME_FAILED, now
+from grokmap.session.provenance import now, versions
+from grokmap.session.session import EXIT_SOME_FAILED
 from grokmap.spec.names import nearest
 
 SWEEPS = resources.files("grokmap.reproduce") / "sweeps"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from grokmap import store
 from grokmap.classify import FLAGS, PHASES, Criteria, read_criteria
+from grokmap.cli.advice import facts_of, say_advice
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, shown
@@ -68,6 +69,8 @@ def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> N
         return
     print(shown(f"{file or path}: {len(runs)} runs by {criteria.name}"))
     print_counts(counts)
+    if default:
+        say_advice(Result(path, _nothing))
 
 
 def print_status(path: Path, as_json: bool) -> None:
@@ -76,11 +79,33 @@ def print_status(path: Path, as_json: bool) -> None:
     if whole.shards:
         known = _counts_over_shards(path, whole)
     else:
-        known = Result(path, say).status()
+        known = _with_unwritten(Result(path, say).status(), whole.own.unwritten)
+    # Where runs are still trained, or only in shards, there is nothing to advise yet.
+    is_quiet = not whole.at_work and not whole.shards
     if as_json:
-        print(json.dumps(known | standing.facts_of(whole)))
+        found = facts_of(Result(path, _nothing)) if is_quiet else []
+        print(json.dumps(known | standing.facts_of(whole) | {"advice": found}))
         return
     _print_standing(path, known, whole)
+    if is_quiet:
+        say_advice(Result(path, _nothing))
+
+
+def _nothing(line: str) -> None:
+    """Of files that cannot be read: they were said above."""
+
+
+def _with_unwritten(
+    known: dict[str, Any], unwritten: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Counts with the runs that a live session has ended, but not written yet."""
+    if not unwritten:
+        return known
+    n = len(unwritten)
+    found = dict.fromkeys((*PHASES, *FLAGS), 0) | known
+    for name in (name for names in unwritten.values() for name in names):
+        found[name] = found.get(name, 0) + 1
+    return found | {"done": known["done"] + n, "missing": known["missing"] - n}
 
 
 def _counts_over_shards(path: Path, whole: standing.Whole) -> dict[str, Any]:

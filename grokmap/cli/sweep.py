@@ -8,10 +8,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from grokmap.classify import PHASES
+from grokmap.cli.advice import say_advice
 from grokmap.cli.display import display_of
 from grokmap.cli.doctor import start_jax
 from grokmap.cli.events import print_event
-from grokmap.cli.opened import say
+from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import extend_command
 from grokmap.cli.results import print_counts
 from grokmap.durations import seconds_of
@@ -76,6 +77,8 @@ def run_sweep(given: Given) -> int:
     if session.stop.code and session.kept:
         say(f"{session.kept} runs in training are kept; the same command goes on")
     _report(session, runs, given.as_json)
+    if not session.code and given.options.shard is None and not given.as_json:
+        say_advice(open_result(path))
     return session.code
 
 

@@ -48,14 +48,14 @@ class Tuning(NamedTuple):
       run: enough to hide the cost of a dispatch, and that most records of runs that
       start at such multiples fall on the same steps.
     runs_together, seconds_together: after how many finished runs, or how long, they
-      are handed out together, since one file a run would be many small files.
+      are handed out together, since labelling them one by one takes longer.
     """
 
     cpu_chunk_flops: float = 1e10
     cpu_least_flops: float = 2.5e8
     gpu_chunk_steps: int = 2048
     runs_together: int = 256
-    seconds_together: float = 30.0
+    seconds_together: float = 5.0
 
 
 class Done(NamedTuple):

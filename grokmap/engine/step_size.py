@@ -1,19 +1,21 @@
-"""`learning_rate = "auto"`: a stable step from the curvature at initialisation."""
+"""`learning_rate = "auto"`: a stable step, from the curvature at initialisation or from
+trials."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from grokmap.engine import trial
 from grokmap.engine.lane import Lane
 from grokmap.engine.train import Program, build
-from grokmap.optimizers import gd_rates
+from grokmap.optimizers import OPTIMIZERS, gd_rates
 from grokmap.order_parameters.curvature import largest_eigenvalue
 from grokmap.plan import expand, scale_at
 from grokmap.spec import Control, Sweep, System, n_train_of
@@ -27,31 +29,59 @@ LANCZOS_STEPS = 16
 
 
 def choose_learning_rate(sweep: Sweep) -> float:
-    """One step for all runs of a sweep: `SHARE` of the largest that is stable in each.
+    """One learning rate for all runs of a sweep: a share of the largest that is stable
+    in each (`share_of`).
 
-    Heavy-ball descent of step eta * gd_step is stable where eta * gd_step times the
-    largest curvature, decay included, stays below 2 (1 + beta). Looked at for every
-    system at both ends of alpha and of the train fraction, the smallest momentum, the
-    largest weight decay (of a ramp, its top) and the first seed. Rounded down to two
-    digits.
+    Of descent and Langevin dynamics the curvature says which are (`_by_curvature`); of
+    optimizers that rescale the gradient, trials do (`trial.largest_stable`). Looked at
+    for every system at both ends of alpha and of the train fraction, the smallest
+    momentum, the largest weight decay (of a ramp, its top) and the first seed. Rounded
+    down to two digits.
 
     Raises:
-      ValueError: no finite curvature, such as at weights beyond float32.
+      ValueError: no finite curvature, such as at weights beyond float32; or no trial
+        was stable.
     """
     limit = min(_limits(sweep))
+    share = share_of(str(sweep.points("optimizer")[0]))
     if not math.isfinite(limit) or limit <= 0:
         raise ValueError("the curvature at initialisation is not finite")
-    digit = 10.0 ** (math.floor(math.log10(SHARE * limit)) - 1)
-    return float(f"{math.floor(SHARE * limit / digit) * digit:.2g}")
+    digit = 10.0 ** (math.floor(math.log10(share * limit)) - 1)
+    return float(f"{math.floor(share * limit / digit) * digit:.2g}")
+
+
+def share_of(optimizer: str) -> float:
+    """Of the largest stable learning rate, the share that is taken."""
+    return SHARE if OPTIMIZERS[optimizer].is_linear else trial.SHARE
+
+
+def rule_of(optimizer: str) -> str:
+    """In words, for provenance: how the learning rate was chosen."""
+    share = share_of(optimizer)
+    if OPTIMIZERS[optimizer].is_linear:
+        return f"{share} of the largest that is stable by the curvature at the start"
+    return f"{share} of the largest of {trial.RULE}"
 
 
 def _limits(sweep: Sweep) -> Iterator[float]:
     """The largest stable eta of each system at the corners of its grid."""
+    runs = itertools.groupby(expand(_corners(sweep)), lambda run: run.system)
+    for system, system_runs in runs:
+        is_linear = OPTIMIZERS[system.optimizer].is_linear
+        limit = _by_curvature(system) if is_linear else trial.largest_stable(system)
+        n_examples = TASKS[system.task].shape(system).n_examples
+        for run in system_runs:
+            n_train = n_train_of(run.control.train_fraction, n_examples)
+            yield limit(run.control, n_train, run.seed)
+
+
+def _corners(sweep: Sweep) -> Sweep:
+    """The sweep's outermost points, at learning rate 1."""
 
     def ends(values: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(sorted({min(values), max(values)}))
 
-    points = sweep.model_copy(
+    return sweep.model_copy(
         update={
             "learning_rate": (1.0,),
             "alpha": ends(sweep.alpha),
@@ -63,17 +93,23 @@ def _limits(sweep: Sweep) -> Iterator[float]:
             "seed": sweep.seed[:1],
         }
     )
-    runs = itertools.groupby(expand(points), lambda run: run.system)
-    for system, system_runs in runs:
-        curvature = _curvature_of(system)
-        n_examples = TASKS[system.task].shape(system).n_examples
-        for run in system_runs:
-            control = run.control
-            n_train = n_train_of(control.train_fraction, n_examples)
-            top = float(curvature(control, jnp.int32(n_train), jnp.uint32(run.seed)))
-            rates = gd_rates(control, scale_at(system, control))
-            stiffness = float(rates.step) * (top + float(rates.decay))
-            yield 2 * (1 + control.momentum) / stiffness if stiffness else math.nan
+
+
+def _by_curvature(system: System) -> Callable[[Control, int, int], float]:
+    """(control, n_train, seed) -> the largest stable eta of a step along the gradient.
+
+    Heavy-ball descent of step eta * gd_step is stable where eta * gd_step times the
+    largest curvature, decay included, stays below 2 (1 + beta).
+    """
+    curvature = _curvature_of(system)
+
+    def limit(control: Control, n_train: int, seed: int) -> float:
+        top = float(curvature(control, jnp.int32(n_train), jnp.uint32(seed)))
+        rates = gd_rates(control, scale_at(system, control))
+        stiffness = float(rates.step) * (top + float(rates.decay))
+        return 2 * (1 + control.momentum) / stiffness if stiffness else math.nan
+
+    return limit
 
 
 def _curvature_of(system: System) -> Any:

@@ -170,10 +170,11 @@ def _check_optimizer(sweep: Sweep) -> Iterator[str]:
     for name in sweep.points("optimizer"):
         if name in OPTIMIZERS and not OPTIMIZERS[name].decays and decay > 0:
             yield f"weight_decay = {decay:g}: optimizer {name!r} has none; give 0"
-    if sweep.learning_rate_choice == "auto" and sweep.optimizer != "gd":
+    if sweep.learning_rate_choice == "auto" and len(sweep.points("optimizer")) > 1:
         yield (
-            'learning_rate = "auto": for optimizer "gd" only, whose largest stable '
-            "step follows from the curvature; give a number"
+            'learning_rate = "auto": one number for all runs, but each optimizer '
+            f"({_quoted(sweep, 'optimizer')}) needs its own; give a number, or sweep "
+            "one optimizer at a time"
         )
 
 

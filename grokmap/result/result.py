@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from grokmap import store
+from grokmap.analysis.advice import Advice
 from grokmap.analysis.early_stopping import PATIENCE
 from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
@@ -281,6 +282,13 @@ class Result:
         from grokmap.result import status
 
         return status.counts(self)
+
+    def advice(self) -> list[Advice]:
+        """What to do next where the sweep got stuck: what was found, by which counts,
+        and what to change; see `analysis.advice`. Empty where nothing calls for it."""
+        from grokmap.result import advice
+
+        return advice.find(self)
 
     def verify(self) -> dict[str, Any]:
         """Whether the folder is whole, and what the next sweep would do; see

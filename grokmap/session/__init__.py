@@ -2,7 +2,6 @@
 
 from grokmap.session.folder import (
     check_folder,
-    larger_budget,
     missing_of,
     planned_in,
     resolve,
@@ -26,7 +25,6 @@ __all__ = [
     "Session",
     "Stop",
     "check_folder",
-    "larger_budget",
     "missing_of",
     "open_session",
     "planned_in",

@@ -99,21 +99,6 @@ def _chosen(sweep: Sweep) -> float:
         raise SpecError(f'learning_rate = "auto": {error}; give a number') from None
 
 
-def larger_budget(sweep: Sweep, runs: pd.DataFrame) -> str:
-    """The budget that cut short most of the censored `runs`, doubled: `key=value`.
-
-    runs: labelled, with `censored` and `budget_steps`.
-    """
-    if sweep.n_steps is not None:
-        return f"n_steps={2 * sweep.n_steps}"
-    if sweep.n_epochs is not None:
-        return f"n_epochs={2 * sweep.n_epochs}"
-    capped = runs["budget_steps"][runs["censored"].to_numpy(bool)] >= sweep.max_steps
-    if capped.mean() >= 0.5:
-        return f"max_steps={2 * sweep.max_steps}"
-    return f"horizon={2 * (sweep.horizon or 1):g}"
-
-
 def check_folder(path: Path, sweep: Sweep, extend: bool = False) -> None:
     """Refuses a folder that is no result, or the result of another sweep.
 

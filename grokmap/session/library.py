@@ -12,7 +12,8 @@ from grokmap.engine.execute import Progress
 from grokmap.process import signals
 from grokmap.result.refine import Wanted
 from grokmap.session import refine as rounds
-from grokmap.session.display import Counts, Display
+from grokmap.session.counts import Counts
+from grokmap.session.display import Display
 from grokmap.session.folder import resolve
 from grokmap.session.session import Options, open_session, train_missing
 from grokmap.session.shard import refuse_shard, refuse_waiting

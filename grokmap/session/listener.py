@@ -8,6 +8,7 @@ import pandas as pd
 
 from grokmap.engine.execute import Progress
 from grokmap.plan import Planned
+from grokmap.spec.axis import Axis
 
 
 class Listener:
@@ -19,6 +20,16 @@ class Listener:
 
     def say(self, line: str) -> None:
         """Anything a user should know, as a line."""
+
+    def planned(
+        self, axes: Sequence[Axis], table: pd.DataFrame, before: pd.DataFrame
+    ) -> None:
+        """What the sweep is, before its training begins.
+
+        Args:
+          axes: that are swept; table: the plan, a row a run.
+          before: rows of runs that were over before, as far as they are labelled.
+        """
 
     def begin(self, missing: Sequence[Planned], n_planned: int, n_kept: int) -> None:
         """Training begins.

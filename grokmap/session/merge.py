@@ -21,7 +21,8 @@ from grokmap.session import checkpoint
 from grokmap.session.failed import write_failed
 from grokmap.session.folder import differences, planned_in
 from grokmap.session.lock import locked
-from grokmap.session.session import command, now, write_runs
+from grokmap.session.provenance import now
+from grokmap.session.session import command, write_runs
 from grokmap.spec import Sweep
 
 EXIT_UNEQUAL = 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ PACKAGES = (
     *("grokmap", "jax", "jaxlib", "flax", "optax", "numpy", "scipy"),
     *("pandas", "pyarrow", "matplotlib"),
 )
+
+
+def now() -> str:
+    """The time, as results say it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @functools.cache

@@ -17,24 +17,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from grokmap import disk, plan, store
-from grokmap.classify import CRITERIA, classify
+from grokmap.classify import CRITERIA, FLAGS
 from grokmap.engine import execute
 from grokmap.engine.schedule import Kept
+from grokmap.engine.step_size import rule_of
 from grokmap.errors import GrokmapError, ResultError
 from grokmap.plan import Planned
 from grokmap.process import signals
 from grokmap.result.labels import Made, label_runs, with_costs
 from grokmap.session import checkpoint
+from grokmap.session.batches import Batches, held
 from grokmap.session.failed import write_failed
 from grokmap.session.folder import check_folder, missing_of, rounds_in
 from grokmap.session.listener import Listener
 from grokmap.session.lock import locked
-from grokmap.session.progress import published
-from grokmap.session.provenance import versions
+from grokmap.session.progress import Published
+from grokmap.session.provenance import now, versions
 from grokmap.session.shard import (
     begin,
     check_shard,
@@ -44,7 +45,7 @@ from grokmap.session.shard import (
     own_runs,
 )
 from grokmap.session.weights import keep_of_all
-from grokmap.spec import Sweep
+from grokmap.spec import AUTO, Sweep
 from grokmap.spec.shard import Shard
 
 EXIT_SOME_FAILED = 3
@@ -128,6 +129,7 @@ class Session:
             "command": command(),
             "exit_code": self.code,
             **facts_of(self.options.shard),
+            **_rate_of(self.sweep),
             "runs_done": self.done,
             "runs_kept": self.kept if self.code else 0,
             "runs_failed": list(self.failed),
@@ -135,8 +137,12 @@ class Session:
         }
 
 
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _rate_of(sweep: Sweep) -> dict[str, Any]:
+    """What provenance says of a learning rate that was chosen: which, and by what."""
+    if sweep.learning_rate_choice != AUTO:
+        return {}
+    rule = rule_of(str(sweep.points("optimizer")[0]))
+    return {"learning_rate": {AUTO: sweep.learning_rate[0], "rule": rule}}
 
 
 def command() -> list[str]:
@@ -229,6 +235,7 @@ def train_missing(session: Session) -> pd.DataFrame:
     missing = missing_of(path, planned, table, session.steps)
     if shard:
         missing = not_done_in(session.root, sweep, missing)
+    _tell_plan(session, table, {run.run.run_id for run in missing})
     # All runs, since tiles follow from the whole sweep's.
     every = [run for runs in rounds for run in runs]
     _train(session, every, {run.run.run_id for run in planned}, table, missing)
@@ -240,6 +247,17 @@ def train_missing(session: Session) -> pd.DataFrame:
     if sweep.save_weights and not session.stop():
         _save_weights(session, every, runs)
     return runs
+
+
+def _tell_plan(session: Session, table: pd.DataFrame, missing: set[str]) -> None:
+    """Tells the listener of the plan, and of what was labelled by earlier sessions."""
+    columns = ["run_id", "phase", *FLAGS]
+    before = pd.DataFrame(columns=columns)
+    with suppress(*store.UNREADABLE):
+        before = store.read_table(session.path / store.RUNS, columns).to_pandas()
+    over = table["run_id"][~table["run_id"].isin(missing)]
+    before = before[before["run_id"].isin(over)]
+    session.listener.planned(session.sweep.axes, table, before)
 
 
 def _save_weights(session: Session, planned: list[Planned], runs: pd.DataFrame) -> None:
@@ -290,21 +308,23 @@ def _train(
     beside = [session.root] if options.shard else []  # ends of runs that were cut short
     with (
         store.Writer(path) as writer,
+        held(Batches(path, writer, table, origin)) as batches,
         checkpoint.CheckpointReader(path, listener.say, beside) as kept_runs,
         _heard(session, missing, kept_runs),
     ):
+        published = Published(path, listener, writer, batches)
         for outcome in execute.execute(
             planned,
             done=done,
             own=own,
             lanes=options.lanes,
             tile=options.tile,
-            hooks=_hooks(session, writer, kept_runs),
+            hooks=_hooks(session, published, kept_runs),
         ):
             if isinstance(outcome, execute.Failed):
                 _take_failed(session, outcome)
             else:
-                listener.done(_write_done(session, writer, outcome, table, origin))
+                _take_done(session, outcome, published)
 
 
 @contextmanager
@@ -322,17 +342,18 @@ def _heard(
 
 
 def _hooks(
-    session: Session, writer: store.Writer, kept_runs: checkpoint.CheckpointReader
+    session: Session, published: Published, kept_runs: checkpoint.CheckpointReader
 ) -> execute.Hooks:
     """What training tells and asks between two chunks."""
 
     def keep(kept: list[Kept]) -> None:
         session.kept = len(kept)
-        writer.submit(checkpoint.write_latest, session.path, kept)
+        published.batches.write()  # runs that are over are not in the checkpoint
+        published.writer.submit(checkpoint.write_latest, session.path, kept)
 
     where = session.path / store.CHECKPOINTS
     return execute.Hooks(
-        published(session.path, session.listener),
+        published.progress,
         session.stop,
         keep,
         kept_runs.read,
@@ -353,45 +374,19 @@ def _say_once(listener: Listener, before: str) -> Callable[[str], None]:
     return refused
 
 
+def _take_done(session: Session, done: execute.Done, published: Published) -> None:
+    session.listener.done(published.batches.take(done))
+    session.done += len(done.runs)
+    session.steps |= {
+        run.run.run_id: int(steps[-1])
+        for run, steps in zip(done.runs, done.steps, strict=True)
+    }
+    published.now()
+
+
 def _take_failed(session: Session, outcome: execute.Failed) -> None:
     failed = [run.run.run_id for run in outcome.runs]
     session.failed |= dict.fromkeys(failed, outcome.trace)
     session.listener.failed(failed, outcome.trace)
     if not session.options.keep_going:
         session.stop.code = EXIT_SOME_FAILED
-
-
-def _write_done(
-    session: Session,
-    writer: store.Writer,
-    done: execute.Done,
-    table: pd.DataFrame,
-    origin: dict[str, Any],
-) -> pd.DataFrame:
-    """Hands runs that are over to the writer, and how the censored ones stood; labels.
-
-    table: the plan, by run id.
-    """
-    ids = [run.run.run_id for run in done.runs]
-    metadata = {"seconds": round(done.seconds, 3), "ended": now(), **origin}
-    metadata |= done.settings.facts()
-    run = np.repeat(np.arange(len(ids)), list(map(len, done.steps)))
-    step, values = np.concatenate(done.steps), np.concatenate(done.values)
-    writer.write(ids, run, step, done.columns, values, metadata)
-    session.done += len(ids)
-    session.steps |= {name: int(s[-1]) for name, s in zip(ids, done.steps, strict=True)}
-    labels = classify(_frame(done), table.loc[ids].reset_index())
-    # A ramp is over at its end: there is no larger budget to go on with.
-    cut_short = set(labels["run_id"][labels["censored"] & ~labels["ramped"]])
-    ends = [end for end in done.ends if end.run_id in cut_short]
-    if ends:
-        writer.submit(checkpoint.write_ends, session.path, ends)
-    return labels
-
-
-def _frame(done: execute.Done) -> pd.DataFrame:
-    frame = pd.DataFrame(np.concatenate(done.values), columns=list(done.columns))
-    frame.insert(0, "step", np.concatenate(done.steps))
-    ids = [run.run.run_id for run in done.runs]
-    frame.insert(0, "run_id", np.repeat(ids, list(map(len, done.steps))))
-    return frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,8 @@ class Standing(NamedTuple):
     """One shard, or the folder itself.
 
     number: of the shard, 0 for the folder; runs, done: of its part; holder: who writes
-    it; left: seconds to its end, as it said itself, NaN while it is not known.
+    it; left: seconds to its end, as it said itself, NaN while it is not known;
+    unwritten: runs that are over, but in no file yet: by id, phase and flags.
     """
 
     number: int
@@ -33,12 +34,14 @@ class Standing(NamedTuple):
     state: str
     holder: Holder | None = None
     left: float = math.nan
+    unwritten: Mapping[str, Sequence[str]] = {}
 
 
 class Whole(NamedTuple):
     """A folder with its shards.
 
-    planned, done: runs of the sweep, wherever they are done; merged: ids of those in
+    planned, done: runs of the sweep, wherever they are done, be it in no file yet;
+    merged: ids of those in
     the folder itself; waiting: how many are done in shards alone; own: how the folder
     itself stands; shards: by number; unreadable: a line for each file that cannot be
     read.
@@ -76,14 +79,17 @@ def whole(path: Path) -> Whole:
         everywhere.update(inside)
         shards.append(_standing(folder, here, set(inside)))
     planned, ids = _planned(path, shards, folders)
+    held, left, unwritten = _at_work(path, everywhere)
+    waiting = len(everywhere - here)
+    everywhere.update(unwritten, *(shard.unwritten for shard in shards))
     done = len(everywhere & ids) if ids else len(everywhere)
-    own = Standing(0, planned, done, "", holder(path), _left(path))
-    state = "running" if own.holder and own.holder.lives else "stopped"
+    state = "running" if held and held.lives else "stopped"
+    own = Standing(0, planned, done, state, held, left, unwritten)
     return Whole(
         planned,
         done,
         here,
-        len(everywhere - here),
+        waiting,
         own._replace(state="finished" if done >= planned else state),
         [*shards, *_not_begun(folders)],
         files.unreadable,
@@ -115,14 +121,13 @@ def _standing(folder: Path, here: set[str], inside: set[str]) -> Standing:
     facts = store.read_shard(folder)
     part = _part(folder)
     runs = facts.runs if facts else len(part)
-    n_done = sum(run in inside or run in here for run in part)
-    held = holder(folder)
+    held, left, unwritten = _at_work(folder, inside | here)
+    n_done = sum(run in inside or run in here or run in unwritten for run in part)
     if held is not None:
         state = "running" if held.lives else "silent"
     else:
         state = "finished" if part and n_done == runs else "stopped"
-    left = _left(folder) if state == "running" else math.nan
-    return Standing(int(folder.name), runs, n_done, state, held, left)
+    return Standing(int(folder.name), runs, n_done, state, held, left, unwritten)
 
 
 def _part(folder: Path) -> set[str]:
@@ -134,13 +139,18 @@ def _part(folder: Path) -> set[str]:
         return set()
 
 
-def _left(folder: Path) -> float:
-    """Seconds to the end by what the session said last, less the time since."""
-    said = store.read_json(folder / store.PROGRESS)
-    left, then = said.get("left_s"), said.get("time")
-    if isinstance(left, (int, float)) and isinstance(then, (int, float)):
-        return max(0.0, left - max(0.0, time.time() - then))
-    return math.nan
+def _at_work(
+    folder: Path, written: set[str]
+) -> tuple[Holder | None, float, dict[str, list[str]]]:
+    """Who writes a folder; if it lives, the seconds to its end by what it said last,
+    less the time since, and its runs that are over but not written."""
+    held = holder(folder)
+    if held is None or not held.lives:
+        return held, math.nan, {}
+    said = store.read_progress(folder)
+    left = max(0.0, said.left - max(0.0, time.time() - said.time))
+    left = left if math.isfinite(said.left + said.time) else math.nan
+    return held, left, {k: v for k, v in said.unwritten.items() if k not in written}
 
 
 def _planned(
@@ -189,11 +199,20 @@ def _line(each: Standing) -> str:
     if each.holder is None:
         return text
     held = each.holder
-    since = human_time(time.time() - held.since)
-    text += f", process {held.pid} on {held.host}, for {since}"
+    text += f", process {held.pid} on {held.host}, {_since(held.since)}"
     if each.state == "running":
-        return f"{text}, {human_time(each.left)} left"
+        known = each.left == each.left
+        return f"{text}, ETA {human_time(each.left) if known else 'not known yet'}"
     return f"{text}, last heard of {human_time(abs(held.silent))} ago"
+
+
+def _since(then: float) -> str:
+    """since 14:02:11 (1m30s), with the day where it is not today's."""
+    if not math.isfinite(then):
+        return "since an unknown time"
+    begun, today = time.localtime(then), time.localtime()
+    form = "%H:%M:%S" if begun[:3] == today[:3] else "%Y-%m-%d %H:%M:%S"
+    return f"since {time.strftime(form, begun)} ({human_time(time.time() - then)})"
 
 
 def facts_of(whole: Whole) -> dict[str, Any]:
@@ -217,4 +236,5 @@ def _facts(each: Standing) -> dict[str, Any]:
         "since": held.since if held and held.since == held.since else None,
         "silent_s": held and round(held.silent, 1),
         "left_s": each.left if each.left == each.left else None,
+        "unwritten": len(each.unwritten),
     }

@@ -90,8 +90,8 @@ class Sweep(BaseModel):
         "share of the examples trained on"
     )
     learning_rate: Annotated[tuple[float, ...], Points(gt=0)] = _key(
-        'eta, in function space (see alpha_convention); "auto" with gd: one step for '
-        "all runs, 0.4 of the largest that is stable at initialisation"
+        'eta, in function space (see alpha_convention); "auto": one step for all runs, '
+        "a share of the largest that is stable at initialisation"
     )
     learning_rate_choice: Literal["given", "auto"] = _key(
         'whether learning_rate was given or chosen by "auto"', default="given"

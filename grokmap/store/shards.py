@@ -8,6 +8,7 @@ shards/learning-rate.json   of `learning_rate = "auto"`: the first choice, for a
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,7 +29,7 @@ from grokmap.store.files import (
 from grokmap.store.trajectories import is_batch_name, last_steps_in, read_batch
 
 RATE = "learning-rate.json"
-MOST_BYTES = 10_000
+MOST_BYTES, MOST_PROGRESS_BYTES = 10_000, 200_000
 
 
 class ShardFacts(NamedTuple):
@@ -109,10 +110,43 @@ def write_progress(path: Path, facts: dict[str, Any]) -> None:
     _write_json(path, PROGRESS, facts)
 
 
-def read_json(file: Path) -> dict[str, Any]:
+class SaidProgress(NamedTuple):
+    """What a session said last of its progress.
+
+    time: seconds of the epoch; left: seconds to its end then, NaN if not known yet;
+    unwritten: runs that are over, but were in no file yet: by id, phase and flags.
+    """
+
+    time: float
+    left: float
+    unwritten: dict[str, list[str]]
+
+
+def read_progress(path: Path) -> SaidProgress:
+    """NaN and nothing where it said nothing, or nothing sound."""
+    said = read_json(path / PROGRESS, MOST_PROGRESS_BYTES)
+    unwritten = said.get("unwritten")
+    words = unwritten.items() if isinstance(unwritten, dict) else ()
+    return SaidProgress(
+        _number(said.get("time")),
+        _number(said.get("left_s")),
+        {run_id: names for run_id, names in words if _are_words(names)},
+    )
+
+
+def _number(value: Any) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan
+
+
+def _are_words(names: Any) -> bool:
+    return isinstance(names, list) and bool(names) and set(map(type, names)) == {str}
+
+
+def read_json(file: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """A small JSON table; empty where it is not there or none."""
     try:
-        found = json.loads(disk.read_bytes(file, MOST_BYTES))
+        found = json.loads(disk.read_bytes(file, most_bytes))
     except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,10 +13,10 @@ from grokmap import store
 from grokmap.order_parameters import HEALTH, OrderParameter
 from grokmap.plot import CURVES
 from grokmap.report.packing import Packed, differences, pack, short
-from grokmap.report.thinning import kept, octave_rate
+from grokmap.report.thinning import FEWEST, kept, octave_rate
 from grokmap.result.result import Result
 
-BUDGET = 9_000_000  # bytes of the packed curves: two thirds of a page of 15 MB
+BUDGET = 9_500_000  # bytes of packed curves: with the table, a page of 15 MB
 MOST_CHOSEN = 6  # order parameters drawn where not all find room
 ROOMY = 8.0  # records an octave from which all of them do
 Array = npt.NDArray[Any]
@@ -60,12 +60,21 @@ def curves(
         n_records += len(part)
         parts.append(_thinned(part, runs, _by_cost(names, result.quantities), rate))
     groups = [_joined(list(same)) for same in zip(*parts, strict=True)]
-    arrays: dict[str, Array] = {}
-    for k, group in enumerate(groups):
-        arrays |= _columns(k, group, len(runs))
+    packed = _packed(groups, len(runs))
+    while packed.size > BUDGET and rate > FEWEST:
+        rate = max(FEWEST, 0.9 * rate * BUDGET / packed.size)
+        groups = [_at_rate(group, runs, rate) for group in groups]
+        packed = _packed(groups, len(runs))
     n_kept = len(groups[0].step) if groups else 0
     shown = None if n_kept == n_records else rate
-    return Curves(pack(arrays), [g.names for g in groups], shown, n_kept, n_records)
+    return Curves(packed, [g.names for g in groups], shown, n_kept, n_records)
+
+
+def _packed(groups: Sequence[Group], n_runs: int) -> Packed:
+    arrays: dict[str, Array] = {}
+    for k, group in enumerate(groups):
+        arrays |= _columns(k, group, n_runs)
+    return pack(arrays)
 
 
 def _has_values(runs: pd.DataFrame, name: str) -> bool:
@@ -119,18 +128,24 @@ def _parts(
 def _thinned(
     part: pd.DataFrame, runs: pd.DataFrame, names: Sequence[Sequence[str]], rate: float
 ) -> list[Group]:
+    """The groups of a part: of those that are recorded less often, their records."""
     run, step = part["run"].to_numpy(), part["step"].to_numpy()
-    crossings = np.zeros(len(part), bool)
-    for name in ("t_mem", "t_grok"):
-        crossings |= runs[name].to_numpy(float)[run] == step
     found = []
     for k, group in enumerate(names):
         values = part[list(group)].to_numpy(np.float32)
-        rows = np.full(len(part), True) if k == 0 else ~np.isnan(values).all(axis=1)
-        at = np.flatnonzero(rows)
-        at = at[kept(run[at], step[at], rate, crossings[at])]
-        found.append(Group(list(group), run[at], step[at], values[at]))
+        own = np.full(len(part), True) if k == 0 else ~np.isnan(values).all(axis=1)
+        whole = Group(list(group), run[own], step[own], values[own])
+        found.append(_at_rate(whole, runs, rate))
     return found
+
+
+def _at_rate(group: Group, runs: pd.DataFrame, rate: float) -> Group:
+    _, run, step, values = group
+    crossings = np.zeros(len(run), bool)
+    for name in ("t_mem", "t_grok"):
+        crossings |= runs[name].to_numpy(float)[run] == step
+    rows = kept(run, step, rate, crossings)
+    return Group(group.names, run[rows], step[rows], values[rows])
 
 
 def _joined(parts: Sequence[Group]) -> Group:

@@ -25,6 +25,11 @@ class Packed(NamedTuple):
     layout: list[dict[str, Any]]
     data: str
 
+    @property
+    def size(self) -> int:
+        """Bytes of the gzip."""
+        return len(self.data) * 3 // 4
+
 
 def pack(arrays: Mapping[str, Array]) -> Packed:
     """Arrays of one dimension by name: whole numbers, float32 or float64.

@@ -34,9 +34,9 @@ def labelled(result: Result, rules: Criteria) -> tuple[pd.DataFrame, bool]:
     kept = len(runs) > 0
     if not kept and rules.name == "default":
         runs = _written(result)
-    own = [name for name in runs if name not in result.plan.columns]
-    table = result.plan.merge(runs[["run_id", *own]], on="run_id", how="left")
-    return table, kept
+    plan = result.plan
+    own = [name for name in runs if name not in plan.columns]
+    return plan.merge(runs[["run_id", *own]], on="run_id", how="left"), kept
 
 
 def _written(result: Result) -> pd.DataFrame:

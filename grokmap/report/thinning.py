@@ -22,7 +22,7 @@ def octave_rate(budget: float, n_values: int, octaves: float) -> float:
     return float(np.clip((each - ALWAYS) / max(octaves, 1.0), FEWEST, MOST))
 
 
-BYTES_A_VALUE = 1.7  # as packed, of real curves; benchmarks/report.py
+BYTES_A_VALUE = 0.9  # as packed, at most about; benchmarks/report.py
 ALWAYS = 6  # records that are kept whatever the rate: ends and crossings
 
 

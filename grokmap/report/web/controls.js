@@ -1,8 +1,11 @@
 // Menus, sliders and the legend; what stands in them follows from the results.
 
-// Names of axes that some result has, in order, the seed aside.
+// Names of axes along which some result has several values, numbers before choices, the
+// seed aside.
 function axisNames(results) {
-  const names = new Set(results.flatMap((r) => r.facts.axes.map((axis) => axis.name)));
+  const axes = results.flatMap((r) => r.facts.axes.filter((axis) => axis.values.length > 1));
+  const isChoice = (axis) => axis.kind === "choice";
+  const names = new Set([...axes.filter((a) => !isChoice(a)), ...axes.filter(isChoice)].map((axis) => axis.name));
   names.delete("seed");
   if (names.has("weight_decay")) names.add("decay_rate");
   return [...names];
@@ -35,7 +38,18 @@ function startState(results) {
   const x = names.includes("weight_decay") ? "weight_decay" : names[0] ?? "decay_rate";
   const others = names.filter((name) => name !== x && name !== "decay_rate");
   const y = others.includes("alpha") ? "alpha" : others[0] ?? null;
-  return { x, y, colour: "delay_ratio", at: results.map(() => ({})), off: [], cell: null, run: null, show: [] };
+  return { x, y, colour: "delay_ratio", at: results.map(() => ({})), off: [], cell: null, run: null, show: telling(results) };
+}
+
+const SHOWN_FIRST = 3;
+
+// The first order parameters with curves that are known to tell phases apart.
+function telling(results) {
+  const names = results.flatMap(({ facts }) => {
+    const kept = (facts.curves?.groups ?? []).flat();
+    return facts.quantities.filter((q) => q.tells && kept.includes(q.name)).map((q) => q.name);
+  });
+  return [...new Set(names)].slice(0, SHOWN_FIRST);
 }
 
 // The state that the address holds, as far as it fits these results.
@@ -108,10 +122,11 @@ function drawPlaces(root, result, plane, place, change) {
   const parts = otherAxes(result, plane).map((axis) => {
     const codes = new Set(result.column(`axis:${axis.name}`));
     const options = [...axis.values.keys(), ...(codes.has(-1) ? [-1] : [])];
+    if (options.length < 2) return null;
     const text = (code) => (code < 0 ? "not read" : axis.shown[code]);
     const id = `at-${result.k}-${axis.name}`;
     const now = place[axis.name] ?? 0;
-    if (axis.kind === "choice" || options.length < 2 || codes.has(-1)) {
+    if (axis.kind === "choice" || codes.has(-1)) {
       return menu(axis.label, id, options.map((code) => [String(code), text(code)]), String(now), (value) => change(axis.name, Number(value)));
     }
     const shown = html("output", { for: id }, text(now));
@@ -122,5 +137,5 @@ function drawPlaces(root, result, plane, place, change) {
     const slider = html("input", { id, type: "range", min: 0, max: options.length - 1, value: now, "aria-valuetext": text(now), oninput: slide });
     return html("label", { for: id }, axis.label, " ", slider, " ", shown);
   });
-  root.replaceChildren(...parts);
+  root.replaceChildren(...parts.filter((part) => part !== null));
 }

@@ -1,6 +1,6 @@
 // Curves of a few runs against the step, in small panels.
 
-const PANEL = { width: 380, height: 190, left: 52, right: 10, top: 24, bottom: 36 };
+const PANEL = { width: 380, height: 190, left: 52, right: 24, top: 20, bottom: 36 };
 const PAIRS = [["accuracy", ["train_accuracy", "test_accuracy"]], ["loss", ["train_loss", "test_loss"]], ["weight norm", ["weight_norm"]]];
 const TIMES = [["t_mem", "t_mem"], ["t_grok", "t_grok"]];
 
@@ -102,11 +102,10 @@ function timesOf(result, i, x, y) {
     const t = result.column(name)[i];
     if (t < 1) continue;
     const at = x(Math.log(t));
-    const nearEnd = at > PANEL.width - 60;
-    parts.push(svg("path", { class: `time ${name}`, d: `M${at} ${y.from}V${y.to}`, "data-step": t }));
-    parts.push(svg("text", {
-      class: `time ${name}`, x: at + (nearEnd ? -3 : 3), y: name === "t_mem" ? y.to + 10 : y.to + 22, "text-anchor": nearEnd ? "end" : "start",
-    }, text));
+    // The words stand on both sides of the two lines, so that they never overlap.
+    const before = name === "t_mem" ? at > PANEL.left + 40 : at > PANEL.width - 40;
+    parts.push(svg("path", { class: `time ${name}`, d: `M${at} ${y.from}V${y.to - 4}`, "data-step": t }));
+    parts.push(svg("text", { class: `time ${name}`, x: at + (before ? -2 : 2), y: y.to - 6, "text-anchor": before ? "end" : "start" }, text));
   }
   return parts;
 }

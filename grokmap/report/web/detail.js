@@ -45,9 +45,9 @@ function cellText(result, cell) {
   return `${place || result.facts.name}: ${[counts, ...notes].join(", ")}`;
 }
 
-function runTable(result, cell, state, choose) {
+function runTable(result, cell, front, state, choose) {
   const heads = ["run", "seed", "phase", "t_mem", "t_grok", "t_grok / t_mem", "steps", "flags"];
-  const rows = cell.runs.map((i) => runRow(result, i, i === state.run, state, choose));
+  const rows = cell.runs.map((i) => runRow(result, i, i === front, state, choose));
   const table = html("table", {},
     html("caption", {}, `${plural(cell.runs.length, "run")}; choose one to see its curves in front`),
     html("thead", {}, html("tr", {}, ...heads.map((word) => html("th", { scope: "col" }, word)))),
@@ -128,30 +128,30 @@ function showChooser(result, state, toggle) {
   return html("fieldset", { class: "chooser" }, html("legend", {}, "More curves"), ...boxes);
 }
 
-// Fills `root` with a cell of a result. acts: choose(run), toggle(quantity), close().
-function drawDetail(root, result, cell, state, acts) {
-  if (!cell) {
-    root.replaceChildren(html("p", { class: "hint" }, "Click a cell, or focus a map and use the arrow keys and Enter, to see its runs."));
-    return;
-  }
-  const i = state.run;
-  const done = result.column("phase")[i] !== NOT_DONE;
-  const off = (run) => state.off.includes(result.facts.phases[result.column("phase")[run]].name);
-  const runs = cell.done.filter((run) => run === i || !off(run));
-  const curves = !done ? [html("p", {}, "This run is planned, but not done yet.")]
-    : result.facts.curves === null ? [html("p", {}, "Only the labels of this result are here, not its trajectories: no curves.")]
-      : result.curves === null ? [html("p", {}, "Unpacking the curves ...")]
-        : drawCurves(result, runs, i, state.show);
-  const more = result.curves !== null && done ? showChooser(result, state, acts.toggle) : null;
-  root.replaceChildren(
+// A section on the cell of a result, one of its runs in front.
+// acts: choose(run), toggle(quantity).
+function sectionOf(result, cell, run, state, acts) {
+  const done = result.column("phase")[run] !== NOT_DONE;
+  const name = result.id(run).slice(0, 8);
+  const seed = result.axes.has("seed") ? `, seed ${wordOf(result, "seed", run)}` : "";
+  return html("section", { "data-result": result.k },
     html("h2", {}, `${result.facts.name}: ${placeText(result, cell.runs[0], ["seed"])}`),
-    runTable(result, cell, state, acts.choose),
-    ...(done ? [html("h3", {}, `Curves of run ${result.id(i).slice(0, 8)}${result.axes.has("seed") ? `, seed ${wordOf(result, "seed", i)}` : ""}`)] : []),
-    html("div", { class: "curves" }, ...curves),
-    ...(more ? [more] : []),
+    runTable(result, cell, run, state, acts.choose),
+    ...(done ? [html("h3", {}, `Curves of run ${name}${seed}`)] : []),
+    ...curvesPart(result, cell, run, state, acts),
     html("h3", {}, "Make this run again"),
-    commandBox(result, i),
-    html("details", {}, html("summary", {}, "Settings"), factsList(result, i)),
-    ...(done ? [html("details", {}, html("summary", {}, "Final values"), finalsList(result, i))] : []),
+    commandBox(result, run),
+    html("details", {}, html("summary", {}, "Settings"), factsList(result, run)),
+    ...(done ? [html("details", {}, html("summary", {}, "Final values"), finalsList(result, run))] : []),
   );
+}
+
+function curvesPart(result, cell, run, state, acts) {
+  if (result.column("phase")[run] === NOT_DONE) return [html("p", {}, "This run is planned, but not done yet.")];
+  if (result.facts.curves === null) return [html("p", {}, "Only the labels of this result are here, not its trajectories: no curves.")];
+  if (result.curves === null) return [html("p", {}, "Unpacking the curves ...")];
+  const off = (i) => state.off.includes(result.facts.phases[result.column("phase")[i]].name);
+  const runs = cell.done.filter((i) => i === run || !off(i));
+  const more = showChooser(result, state, acts.toggle);
+  return [html("div", { class: "curves" }, ...drawCurves(result, runs, run, state.show)), ...(more ? [more] : [])];
 }

@@ -14,6 +14,7 @@ async function start() {
   byId("results").replaceChildren(...app.panels.map((panel) => panel.root));
   byId("notes").replaceChildren(...notesOf(facts));
   redraw(app);
+  byId("summary").hidden = true;
   window.grokmap = { ...app, app, commandOf, flagsOf };
   window.addEventListener("hashchange", () => {
     if (location.hash !== hashOf(results, app.state)) {
@@ -190,39 +191,55 @@ function neighbour(cells, from, dx, dy) {
 function choose(app, result, cell) {
   if (!cell) return;
   const { state } = app;
-  const off = (i) => state.off.includes(result.facts.phases[result.column("phase")[i]].name);
-  const run = cell.done.find((i) => !off(i)) ?? cell.done[0] ?? cell.runs[0];
-  Object.assign(state, { cell: result.k, run });
+  Object.assign(state, { cell: result.k, run: firstRun(app, result, cell) });
   app.panels.forEach((panel) => showChosen(app, panel));
   redrawDetail(app);
   history.replaceState(null, "", hashOf(app.results, state));
 }
 
+// The run of a cell that is in front at first: one whose phase is not dimmed.
+function firstRun(app, result, cell) {
+  const phase = (i) => result.facts.phases[result.column("phase")[i]].name;
+  return cell.done.find((i) => !app.state.off.includes(phase(i))) ?? cell.done[0] ?? cell.runs[0];
+}
+
+// The cell of the chosen run; of another result, the one at the same place.
 function cellOfState(app, panel) {
   const { cell, run } = app.state;
-  if (cell !== panel.result.k || run === null) return null;
-  return panel.laid.cells.find((each) => each.runs.includes(run)) ?? null;
+  if (cell === null) return null;
+  if (cell === panel.result.k) return panel.laid.cells.find((each) => each.runs.includes(run)) ?? null;
+  const chosen = app.panels[cell];
+  const same = chosen.plane.x === panel.plane.x && chosen.plane.y === panel.plane.y;
+  const place = same ? cellOfState(app, chosen) : null;
+  return place && (panel.laid.cells.find((each) => each.x === place.x && each.y === place.y) ?? null);
 }
 
 function showChosen(app, panel) {
   for (const map of panel.maps) if (map.drawn) ringAround(map.root, map.drawn, cellOfState(app, panel), "chosen");
 }
 
+// A section for the chosen cell, and for that of each other result at the same place.
 function redrawDetail(app) {
   const { state, results } = app;
   const root = byId("detail");
-  const result = results[state.cell] ?? results[0];
-  const cell = state.cell === null ? null : cellOfState(app, app.panels[state.cell]);
-  if (cell && result.facts.curves !== null && result.curves === null) {
-    result.loadCurves().then(() => redrawDetail(app));
-  }
   const act = (changes) => {
     Object.assign(state, changes);
+    app.panels.forEach((panel) => showChosen(app, panel));
     redrawDetail(app);
     history.replaceState(null, "", hashOf(results, state));
   };
   const toggle = (name) => act({ show: state.show.includes(name) ? state.show.filter((n) => n !== name) : [...state.show, name] });
-  keepingFocus(root, () => drawDetail(root, result, cell, state, { choose: (run) => act({ run }), toggle }));
+  const sections = app.panels.map((panel) => {
+    const { result } = panel;
+    const cell = cellOfState(app, panel);
+    if (!cell) return null;
+    if (result.facts.curves !== null && result.curves === null) result.loadCurves().then(() => redrawDetail(app));
+    const run = state.cell === result.k ? state.run : firstRun(app, result, cell);
+    return sectionOf(result, cell, run, state, { choose: (i) => act({ cell: result.k, run: i }), toggle });
+  }).filter((section) => section !== null);
+  const hint = html("p", { class: "hint" }, "Click a cell, or focus a map and use the arrow keys and Enter, to see its runs.");
+  root.className = sections.length > 1 ? "several" : "one";
+  keepingFocus(root, () => root.replaceChildren(...(sections.length ? sections : [hint])));
 }
 
 function notesOf(facts) {

@@ -94,8 +94,14 @@ function marks(result, cells, x, y, view) {
   const d = (cell) => MARKS[phases[cell.phase].mark](x((cell.x0 + cell.x1) / 2), y((cell.y0 + cell.y1) / 2), radius(cell));
   const drawn = paths(shown, look, d).map(([key, path]) => markOf(key.split(" ")[0], path, key.split(" ")[1]));
   const partial = shown.filter((cell) => cell.partial > 0);
-  const rings = partial.map((cell) => MARKS.disc(x(cell.x0) + 6, y(cell.y1) + 6, 3)).join("");
+  const rings = partial.map((cell) => ringIn(boxOf(cell, x, y))).join("");
   return [...drawn, svg("path", { d: rings, class: "ring" })];
+}
+
+// At the upper left of a cell, as large as there is room.
+function ringIn(box) {
+  const r = Math.min(3, box.width / 3.2, box.height / 3.2);
+  return MARKS.disc(box.x + r * 1.6, box.y + r * 1.6, r);
 }
 
 // Measured edges with their intervals; bounds as arrows to where the edge is.

@@ -8,12 +8,21 @@ function scaleOf(low, high, from, to) {
 
 // Ticks as {at, text}; at: in places, logarithms on a log axis.
 function ticksOf(values, log, at, low, high, most) {
-  if (values.length <= most) return values.map((v) => ({ at: at(v), text: num(v) }));
+  if (values.length <= most) return apart(values.map((v) => ({ at: at(v), text: num(v) })), (high - low) / 16);
   const zero = log && values[0] === 0 ? [{ at: at(0), text: "0" }] : [];
   const round = log ? roundLogs(Math.exp(low), Math.exp(high), most) : roundNumbers(low, high, most);
   const places = round.map((v) => ({ at: log ? Math.log(v) : v, text: num(v) }));
   const free = places.filter((tick) => zero.every((z) => tick.at - z.at > (high - low) / 14));
   return [...zero, ...free];
+}
+
+// Ticks without those that stand too near to one before.
+function apart(ticks, least) {
+  const found = [];
+  for (const tick of ticks) {
+    if (found.length === 0 || tick.at - found.at(-1).at >= least) found.push(tick);
+  }
+  return found;
 }
 
 function roundLogs(low, high, most) {

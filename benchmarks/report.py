@@ -5,8 +5,8 @@
 The 140 are those of results/quickstart-reference. The others are made up: each run of a
 finer grid has the records of the reference's nearest run, with 1% of noise on all but
 the accuracies. Making, opening and clicking are timed, the last two in Chromium by
-Playwright, in a process of their own; without these, null. Ten minutes on two cores; the
-last line of output is JSON.
+Playwright, in a process of their own; without these, null. Ten minutes on two cores;
+the last line of output is JSON.
 """
 
 from __future__ import annotations

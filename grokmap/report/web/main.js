@@ -246,7 +246,7 @@ function notesOf(facts) {
   const notes = facts.results.map(({ name, curves }) => {
     if (curves === null) return `${name}: labels only, no trajectories here.`;
     if (curves.rate === null) return `${name}: curves show all ${count(curves.records)} records, values to 1 in 4,000.`;
-    return `${name}: curves are thinned to ${count(curves.kept)} of ${count(curves.records)} records: of each run the first and last, those at t_mem and t_grok and before, and the first of every 1/${num(curves.rate)} of a doubling of the step; values to 1 in 4,000. Labels and times are from all records.`;
+    return `${name}: curves are thinned to ${count(curves.kept)} of ${count(curves.records)} records: of each run the first and last, those at t_mem and t_grok and the ones before, and about ${num(curves.rate, 2)} in each doubling of the step; values to 1 in 4,000. Labels and times are from all records.`;
   });
   const words = "A time in brackets is the spacing of records before it. Opacity of cells that grok: the share of their runs that do. Censored: not decided, since the run was cut short, still moves or is partial.";
   const live = facts.live ? [`This page is of a sweep that goes on: it loads itself again every ${num(facts.live)} s.`] : [];

@@ -15,8 +15,8 @@ function drawMap(root, result, laid, view) {
   root.replaceChildren(
     svg("defs", {}, hatchOf(view.hatch, view.colour === "phase" ? "#333" : "#ccc"), svg("clipPath", { id: clip }, frame)),
     ...fills(result, cells, x, y, view),
-    ...hatches(cells, x, y, view),
-    ...(view.colour === "phase" ? marks(result, cells, x, y, view) : []),
+    ...hatches(result, cells, x, y, view),
+    ...(view.colour === "phase" ? marks(result, laid, x, y, view) : []),
     svg("g", { "clip-path": `url(#${clip})` }, ...edgesOf(result, laid, x, y, view)),
     ...axesOf(x, y, ticksFor(result, laid, x, y, view.plane), view.labels),
     ...(view.colour === "phase" ? [] : barOf(view, right)),
@@ -45,6 +45,14 @@ function boxPath(cell, x, y) {
   return `M${f(box.x)} ${f(box.y)}h${f(box.width)}v${f(box.height)}h${f(-box.width)}Z`;
 }
 
+// The shorter side of the smallest cell, in pixels.
+function smallest(cells, x, y) {
+  return cells.reduce((least, cell) => {
+    const { width, height } = boxOf(cell, x, y);
+    return Math.min(least, width, height);
+  }, Infinity);
+}
+
 // One path for each look, however many cells have it.
 function paths(cells, look, d) {
   const found = new Map();
@@ -67,7 +75,8 @@ function fills(result, cells, x, y, view) {
     return colour === null ? null : isOff(result, cell, view.off) ? mixed("#ffffff", colour, 0.1) : colour;
   };
   const drawn = paths(cells, look, (cell) => boxPath(cell, x, y));
-  return drawn.map(([fill, d]) => svg("path", { d, fill, class: "cell" }));
+  const line = Math.min(0.6, 0.04 * smallest(cells, x, y));
+  return drawn.map(([fill, d]) => svg("path", { d, fill, class: "cell", "stroke-width": line }));
 }
 
 function colourOf(result, cell, view) {
@@ -80,22 +89,37 @@ function colourOf(result, cell, view) {
   return top === null ? result.facts.phases[cell.phase].colour : mixed("#ffffff", top, Math.round(cell.pGrok * 20) / 20);
 }
 
-function hatches(cells, x, y, view) {
-  const hatched = cells.filter((cell) => cell.censored >= 0.5 && (view.colour === "phase" || !Number.isNaN(cell.shade)));
+function hatches(result, cells, x, y, view) {
+  const shown = (cell) => !isOff(result, cell, view.off) && (view.colour === "phase" || !Number.isNaN(cell.shade));
+  const hatched = cells.filter((cell) => cell.censored >= 0.5 && shown(cell));
   const d = hatched.map((cell) => boxPath(cell, x, y)).join("");
   return [svg("path", { d, fill: `url(#${view.hatch})`, class: "hatch" })];
 }
 
-function marks(result, cells, x, y, view) {
+function marks(result, laid, x, y, view) {
   const phases = result.facts.phases;
-  const shown = cells.filter((cell) => cell.phase !== NOT_DONE && !isOff(result, cell, view.off));
-  const radius = (cell) => Math.min(4, boxOf(cell, x, y).width / 4, boxOf(cell, x, y).height / 4);
-  const look = (cell) => (radius(cell) < 1.2 ? null : `${phases[cell.phase].mark} ${inkOn(colourOf(result, cell, view))}`);
+  const far = spaced(laid, x, y);
+  const shown = laid.cells.filter((cell) => cell.phase !== NOT_DONE && !isOff(result, cell, view.off));
+  const radius = (cell) => (far.every ? Math.min(4, boxOf(cell, x, y).width / 4, boxOf(cell, x, y).height / 4) : 2.5);
+  const look = (cell) => (radius(cell) < 1.2 || !far.at(cell) ? null : `${phases[cell.phase].mark} ${inkOn(colourOf(result, cell, view))}`);
   const d = (cell) => MARKS[phases[cell.phase].mark](x((cell.x0 + cell.x1) / 2), y((cell.y0 + cell.y1) / 2), radius(cell));
   const drawn = paths(shown, look, d).map(([key, path]) => markOf(key.split(" ")[0], path, key.split(" ")[1]));
   const partial = shown.filter((cell) => cell.partial > 0);
   const rings = partial.map((cell) => ringIn(boxOf(cell, x, y))).join("");
   return [...drawn, svg("path", { d: rings, class: "ring" })];
+}
+
+const APART = 13; // pixels between marks
+
+// Which cells of a grid have a mark: every one, or some where cells are small.
+function spaced(laid, x, y) {
+  const { cells, values } = laid;
+  const isGrid = cells.length === values.x.length * values.y.length;
+  const strides = [["x", x], ["y", y]].map(([axis, scale]) => Math.ceil((APART * values[axis].length) / Math.abs(scale.to - scale.from)));
+  if (!isGrid || Math.max(...strides) === 1) return { every: true, at: () => true };
+  const ranks = ["x", "y"].map((axis) => new Map(values[axis].map((v, k) => [v, k])));
+  const middle = (axis, k) => ranks[k].get(axis) % strides[k] === strides[k] >> 1;
+  return { every: false, at: (cell) => middle(cell.x, 0) && middle(cell.y, 1) };
 }
 
 // At the upper left of a cell, as large as there is room.
@@ -108,16 +132,18 @@ function ringIn(box) {
 function edgesOf(result, laid, x, y, view) {
   if (view.plane.y === null) return [];
   const parts = [];
+  const pitch = Math.abs(y.to - y.from) / laid.values.y.length;
+  const r = Math.max(1.5, Math.min(3.6, 0.3 * pitch));
   for (const edge of edgesAt(result, view.plane, view.place)) {
     const row = y(laid.at("y", edge.row));
     const at = (value) => x(laid.at("x", value));
     if (edge.estimate !== null) {
-      parts.push(svg("path", { class: "halo", d: `M${at(edge.low)} ${row}H${at(edge.high)}` }));
-      parts.push(svg("path", { class: "interval", d: `M${at(edge.low)} ${row}H${at(edge.high)}` }));
-      parts.push(svg("circle", { class: "edge", cx: at(edge.estimate), cy: row, r: 3.6 }));
+      const d = `M${at(edge.low)} ${row}H${at(edge.high)}`;
+      parts.push(svg("path", { class: "halo", d, "stroke-width": 1.1 * r }), svg("path", { class: "interval", d, "stroke-width": r / 2 }));
+      parts.push(svg("circle", { class: "edge", cx: at(edge.estimate), cy: row, r }));
     } else if (edge.high !== null || edge.low !== null) {
       const [from, side] = edge.high !== null ? [at(edge.high), -1] : [at(edge.low), 1];
-      parts.push(svg("path", { class: "bound", d: `M${from} ${row - 5}l${side * 9} 5l${-side * 9} 5Z` }));
+      parts.push(svg("path", { class: "bound", d: `M${from} ${row - 1.4 * r}l${side * 2.5 * r} ${1.4 * r}l${-side * 2.5 * r} ${1.4 * r}Z` }));
     }
   }
   return parts;

@@ -365,3 +365,13 @@ def test_what_thinning_keeps() -> None:
     octaves = [0, 1, 3, 7, 15, 31, 63]
     assert step[rows & (run == 0)].tolist() == sorted({*octaves, 49, 50, 64})
     assert step[rows & (run == 1)].tolist() == [*octaves[:6], 32]
+
+
+def test_edges_of_a_part_are_those_of_boundaries(small: Path, tmp_path: Path) -> None:
+    text = Result(small).report(tmp_path / "page.html").read_text("utf-8")
+    (found,) = report_pages.read(text)
+    wanted = Result(small).boundaries(budget=False)
+    mine = [e for e in found.facts["edges"] if (e["x"], e["y"]) == EDGES]
+    assert [e["status"] for e in mine] == wanted["status"].tolist()
+    values = np.array([e["estimate"] for e in mine], float)
+    np.testing.assert_array_equal(values, wanted["estimate"].to_numpy(float))

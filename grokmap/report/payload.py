@@ -50,7 +50,7 @@ def payload(
     finals = tables.finals(runs, list(result.quantities))
     quantities = [name.partition(":")[2] for name in finals]
     table = pack(columns | finals)
-    done = runs[runs["phase"].notna()]
+    done = tables.done(runs)
     found, fitted = edges(result, done, rules.generalised)
     facts = {
         **_head(result, rules, runs, done),

@@ -39,13 +39,20 @@ def labelled(result: Result, rules: Criteria) -> tuple[pd.DataFrame, bool]:
     return plan.merge(runs[["run_id", *own]], on="run_id", how="left"), kept
 
 
+def done(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those that are; flags, which are null where a run is not done, as booleans."""
+    found = runs[runs["phase"].notna()]
+    flags = [name for name in SHOWN_FLAGS if name in found]
+    return found.astype(dict.fromkeys(flags, bool))
+
+
 def _written(result: Result) -> pd.DataFrame:
     nothing = pd.DataFrame({"run_id": [], "phase": []}, dtype=str)
     try:
         runs = store.read_table(result.path / store.RUNS).to_pandas()
     except store.UNREADABLE:
         return nothing
-    return runs if {"run_id", "phase", *FLAGS} <= set(runs) else nothing
+    return runs if {"run_id", "phase", "censored"} <= set(runs) else nothing
 
 
 def axis_values(runs: pd.DataFrame, axis: Axis) -> list[Any]:

@@ -2,6 +2,8 @@
 
 const SIZE = { width: 500, height: 370, left: 64, right: 14, top: 12, bottom: 42, bar: 70 };
 
+const EMPTY = "#ffffff"; // cells of which no run is done
+
 // view: {plane, labels, colour: "phase" or a quantity, norm, off, hatch (an id)}.
 // Returns {cells, scales} of what it drew into `root`.
 function drawMap(root, result, laid, view) {
@@ -76,11 +78,11 @@ function fills(result, cells, x, y, view) {
   };
   const drawn = paths(cells, look, (cell) => boxPath(cell, x, y));
   const line = Math.min(0.6, 0.04 * smallest(cells, x, y));
-  return drawn.map(([fill, d]) => svg("path", { d, fill, class: "cell", "stroke-width": line }));
+  return drawn.map(([fill, d]) => svg("path", { d, fill, class: "cell", stroke: fill === EMPTY ? "#ccc" : "#fff", "stroke-width": line }));
 }
 
 function colourOf(result, cell, view) {
-  if (cell.phase === NOT_DONE) return "#ffffff";
+  if (cell.phase === NOT_DONE) return EMPTY;
   if (view.colour !== "phase") {
     return Number.isNaN(cell.shade) || view.norm === null ? "#eeeeee" : viridis(view.norm.share(cell.shade));
   }

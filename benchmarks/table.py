@@ -328,7 +328,8 @@ def report() -> str:
     lines += [
         "Runs beyond 140 are made up from those of the quickstart, with 1% of noise. To open: until "
         "the maps are drawn in headless Chromium, started already; to click: from there to the "
-        "curves of the first run, all runs' curves being unpacked for it.",
+        "curves of the first run, all runs' curves being unpacked for it. The machine did other things "
+        "as well, at load averages of 8 to 14 on two cores.",
         "",
         *head(
             "runs",

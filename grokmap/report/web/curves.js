@@ -86,7 +86,7 @@ function lineOf({ i, name, steps, values }, x, y, log, front) {
   for (let k = 0; k < steps.length; k++) {
     const v = values[k];
     if (!Number.isFinite(v) || (log && v <= 0) || steps[k] < 1) {
-      if (Number.isFinite(v) || steps[k] >= 1) pen = Number.isNaN(v) && d ? pen : "M";
+      pen = "M";
       continue;
     }
     d += `${pen}${x(Math.log(steps[k])).toFixed(1)} ${y(log ? Math.log(v) : v).toFixed(1)}`;

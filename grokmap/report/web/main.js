@@ -164,6 +164,7 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDo
 
 function key(app, panel, event) {
   const cell = panel.cursor ?? panel.laid.cells[0];
+  if (!cell) return;
   if (event.key === "Enter" || event.key === " ") {
     choose(app, panel.result, cell);
   } else if (event.key in MOVES) {
@@ -184,7 +185,7 @@ function neighbour(cells, from, dx, dy) {
   if (sides.length === 0) return from;
   const first = Math.min(...minmax(sides, along[0]).map((v) => Math.abs(v - from[along[0]])));
   const next = dx ? sides : sides.filter((cell) => Math.abs(Math.abs(cell.yp - from.yp) - first) < 1e-9);
-  const away = (cell) => (dx ? Math.abs(cell.xp - from.xp) : Math.abs(cell.xp - from.xp));
+  const away = (cell) => Math.abs(cell.xp - from.xp);
   return next.reduce((best, cell) => (away(cell) < away(best) ? cell : best));
 }
 

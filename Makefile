@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
-  test-slow test-slurm test-ray lint type bench gpu-audit gpu-day figures clean
+  test-slow test-slurm test-ray lint type bench gpu-audit gpu-day figures screenshots clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -78,7 +78,7 @@ type: $(STAMP) ## mypy
 
 bench: $(STAMP) ## measure the claims of benchmarks/README.md, about two hours
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	for name in planning host_memory training end_to_end order_parameters reliability shards; do \
+	for name in planning host_memory training end_to_end order_parameters reliability shards report; do \
 	  $(BIN)/python benchmarks/$$name.py > benchmarks/results/$$name.json || exit 1; \
 	  $(BIN)/python benchmarks/table.py $$name || exit 1; done
 
@@ -90,6 +90,10 @@ gpu-audit: $(STAMP) ## compile every sweep for a GPU that need not be here, abou
 gpu-day: ## measure all that needs a GPU, in MINUTES=25 of one, by PYTHON with jax for it
 	@$(PYTHON) benchmarks/gpu_day.py --minutes $(MINUTES); code=$$?; \
 	  $(PYTHON) benchmarks/table.py && exit $$code
+
+screenshots: $(STAMP) ## make the pictures of pages in docs/images (needs Chromium)
+	$(BIN)/python -m pip install --quiet --group browser
+	$(BIN)/python docs/screenshots.py
 
 figures: $(STAMP) ## draw the committed figures again
 	$(BIN)/grokmap phase-diagram results/quickstart-reference

@@ -40,9 +40,14 @@ MAY_USE = {
     },
     "analysis": {"errors", "spec", "classify"},
     "plot": {"errors", "spec"},
+    "shell": set(),
     "result": {
         *("errors", "spec", "store", "plan", "classify", "order_parameters"),
-        *("analysis", "plot", "engine"),
+        *("analysis", "plot", "engine", "shell"),
+    },
+    "report": {
+        *("errors", "disk", "spec", "store", "classify", "order_parameters"),
+        *("analysis", "plot", "result"),
     },
     "session": {
         *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),
@@ -55,8 +60,8 @@ MAY_USE = {
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),
     },
 }
-# The methods of a result that train, or say what is left to train.
-ABOVE = {"result/result.py": {"session"}}
+# The methods of a result that train, say what is left to train, or write a page of it.
+ABOVE = {"result/result.py": {"session", "report"}}
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "engine", "cli"),
     *("theory", "reproduce", "session"),

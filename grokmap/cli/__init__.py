@@ -315,6 +315,34 @@ def curves(
 
 
 @app.command(rich_help_panel=LOOK)
+def report(
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT...", help="Folders of results, side by side."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The page, one file.")
+    ] = Path("report.html"),
+    show: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated quantities with curves [what has room]."),
+    ] = None,
+    criteria: Rules = "default",
+    live: Annotated[
+        bool, typer.Option("--live", help="Write it again until all runs are done.")
+    ] = False,
+    every: Annotated[
+        str, typer.Option(help="With --live: how often, such as 30s, 5m.")
+    ] = "30s",
+    plugin: Plugins = None,
+) -> None:
+    """Write a page to click in: maps of RESULTs, and the curves behind each cell."""
+    from grokmap.cli.report import write_report
+
+    raise typer.Exit(write_report(results, out, criteria, show, live, every))
+
+
+@app.command(rich_help_panel=LOOK)
 def classify(
     result: Result,
     criteria: Rules = "default",

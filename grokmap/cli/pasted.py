@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from grokmap.analysis import advice as ways
 from grokmap.analysis.advice import Advice, larger_budget
+from grokmap.shell import argument, pasted
 from grokmap.spec import Sweep
 
-
-def argument(path: Path) -> str:
-    """A path that no command takes for an option: -rf -> ./-rf."""
-    text = str(path)
-    return f"./{text}" if text.startswith("-") else text
-
-
-def pasted(words: Iterable[str]) -> str:
-    """The words as one line that a shell reads back as they are.
-
-    It is printable: control characters, and bytes that are no text, stand in $'...'
-    of bash, ksh and zsh.
-    """
-    return " ".join(map(_quoted, words))
+__all__ = ["argument", "extend_command", "pasted"]
 
 
 def extend_command(path: Path, sweep: Sweep, runs: pd.DataFrame) -> str:
@@ -47,13 +32,3 @@ def advice_command(path: Path, advice: Advice) -> str:
     if advice.how == ways.NEW:
         settings += ["--out", f"{where}-{advice.topic.replace(' ', '-')}"]
     return pasted(["grokmap", "sweep", where, *more, *settings])
-
-
-def _quoted(word: str) -> str:
-    if word.isprintable():
-        return shlex.quote(word)
-    letters = (
-        chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}"
-        for byte in os.fsencode(word)
-    )
-    return f"$'{''.join(letters)}'"

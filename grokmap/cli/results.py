@@ -14,11 +14,9 @@ from grokmap import store
 from grokmap.classify import FLAGS, PHASES, Criteria, read_criteria
 from grokmap.cli.advice import facts_of, say_advice
 from grokmap.cli.opened import open_result, say
-from grokmap.cli.pasted import argument, pasted
 from grokmap.errors import ResultError, shown
-from grokmap.result import Result, selection
+from grokmap.result import Result, again, selection
 from grokmap.result.labels import phase_counts, plan_of
-from grokmap.result.status import plain
 from grokmap.session import standing
 from grokmap.spec.words import SYSTEM_SIZES
 
@@ -176,17 +174,10 @@ def print_command(path: Path, text: str) -> None:
     if not made:
         raise ResultError(f"{path}: run {run_id} is planned, but not done yet")
     run = plan_of(path).set_index("run_id").loc[run_id]
-    point = [
-        word
-        for key in store.read_spec(path).swept
-        if _is_read(run, key)
-        for word in ("-s", f"{key}={plain(run[key])!r}")
-    ]
-    tile = [] if made[-1].tile is None else ["--tile", str(made[-1].tile)]
-    out = ["--out", f"{argument(path)}-{run_id}"]
-    needed = (label.partition(" ")[0] for label in store.read_spec(path).plugins)
-    loads = [word for name in needed for word in ("--plugin", name)]
-    print(pasted(["grokmap", "sweep", argument(path), *point, *tile, *loads, *out]))
+    spec = store.read_spec(path)
+    settings = [again.setting(k, run[k]) for k in spec.swept if _is_read(run, k)]
+    parts = again.frame(path, spec)
+    print(again.command(parts, settings, made[-1].tile, run_id))
 
 
 def show_run(path: Path, text: str, name: str, as_json: bool) -> None:

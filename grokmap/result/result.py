@@ -309,6 +309,18 @@ class Result:
 
         return status.facts(self, run, criteria)
 
+    def report(
+        self,
+        out: str | Path,
+        criteria: str | Criteria = "default",
+        show: Sequence[str] | None = None,
+    ) -> Path:
+        """A page to click in, one file; see `grokmap.report.write`, which also puts
+        several results side by side."""
+        from grokmap import report
+
+        return report.write([self], out, criteria, show)
+
     def laws(self, criteria: str | Criteria = "default") -> pd.DataFrame:
         """Every law of t_grok, fitted to grokked and censored runs, best first.
 

@@ -14,6 +14,7 @@ from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.loss_panels import loss_curves
+from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import COLOURS, Phases, figure_bytes, phases_of
@@ -36,6 +37,7 @@ __all__ = [
     "Scales",
     "Shading",
     "axis_label",
+    "axis_lines",
     "boundary",
     "curves",
     "diagram_cells",

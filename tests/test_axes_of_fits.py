@@ -73,6 +73,7 @@ class Planted(Result):
         self, axes: dict[str, tuple[Any, ...]], runs: pd.DataFrame, records: Any
     ) -> None:
         self.path = Path("planted")
+        self.say = print
         self._axes = tuple(Axis(k, v, kind_of(k)) for k, v in axes.items())
         self._runs, self._records = runs, records
 

@@ -339,6 +339,47 @@ def early_stopping(
 
 
 @app.command(rich_help_panel=LOOK)
+def compare(
+    result: Result,
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OTHER]", help="Another; or give --by instead."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS=A,B",
+            help="Two values of an axis of RESULT, in place of OTHER.",
+        ),
+    ] = None,
+    x: Annotated[
+        str | None, typer.Option(help="Swept axis [weight_decay, or another].")
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option(help="Another; none: lines against x [alpha, or another]."),
+    ] = None,
+    colour: Annotated[
+        str,
+        typer.Option(help="The change that is drawn: as of phase-diagram."),
+    ] = "t_grok",
+    at: At = None,
+    near: Near = None,
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """What differs between two results, or two values of an axis, cell by cell."""
+    from grokmap.cli.compare import Question, compare_results
+    from grokmap.cli.places import read_where
+
+    question = Question(by, x, y, colour, read_where(at, near))
+    compare_results(result, other, question, criteria, formats, out, as_json)
+
+
+@app.command(rich_help_panel=LOOK)
 def curves(
     result: Result,
     run: Annotated[list[str] | None, typer.Option("--run", help=ONE_RUN)] = None,

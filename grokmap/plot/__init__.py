@@ -1,6 +1,7 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
 from grokmap.plot.cells import Cells, Plane, boundary, gather
+from grokmap.plot.comparison import ComparedRow, Sides, comparison_maps
 from grokmap.plot.diagram import (
     DELAY,
     PhasePanel,
@@ -28,6 +29,7 @@ __all__ = [
     "COLOURS",
     "Cells",
     "CURVES",
+    "ComparedRow",
     "DELAY",
     "Map",
     "Panel",
@@ -36,9 +38,11 @@ __all__ = [
     "Plane",
     "Scales",
     "Shading",
+    "Sides",
     "axis_label",
     "axis_lines",
     "boundary",
+    "comparison_maps",
     "curves",
     "diagram_cells",
     "early_stopping",

@@ -105,7 +105,7 @@ def near(result: Result, place: Place) -> Result:
     taken = {k: closest(result, k, v) for k, v in place.items()}
     for name, value in taken.items():
         if not is_same(name, value, place[name]):
-            given = short(f"{name}={place[name]}")
+            given = short(f"{name}={rounded(place[name])}")
             result.say(f"near {given}: {name} = {rounded(value)}")
     return Slice(result, taken)
 
@@ -160,7 +160,7 @@ def exact(result: Result, name: str, value: float | str | bool) -> Any:
     same = [v for v in values if is_same(name, v, value)]
     if same:
         return same[0] if len(same) == 1 else _closest(same, float(value))
-    given = short(f"{name}={value}")
+    given = short(f"{name}={rounded(value)}")
     if len(values) == 1:
         raise SpecError(f"at {given}: not swept here; {name} = {rounded(values[0])}")
     raise SpecError(f"at {given}: no such value; known: {_listed(values)}")
@@ -178,7 +178,7 @@ def closest(result: Result, name: str, value: float | str | bool) -> Any:
     try:
         wanted = float(value)
     except ValueError:
-        given = short(f"{name}={value}")
+        given = short(f"{name}={rounded(value)}")
         raise SpecError(
             f"near {given}: not a number; known: {_listed(values)}"
         ) from None

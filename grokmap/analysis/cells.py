@@ -6,7 +6,6 @@ Tables in, tables out. A cell is a set of runs that differ in their seeds alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,13 +99,16 @@ def quartiles(
     Returns:
       The axes, and of each time T: T_q25, T, T_q75.
     """
+    known = {name: waited(runs, name, grokked) for name in TIMES}
+    places = runs.groupby(list(axes), sort=True).ngroup().to_numpy()
     rows = []
-    for point, cell in runs.groupby(list(axes), sort=True):
-        row: dict[str, Any] = dict(zip(axes, point, strict=True))
-        for name in TIMES:
-            times, happened = waited(cell, name, grokked)
+    for place in range(places.max() + 1):
+        here = np.flatnonzero(places == place)
+        row = runs[[*axes]].iloc[here[0]].to_dict()
+        for name, (times, happened) in known.items():
+            pair = times[here], happened[here]
             for end, left in QUARTILES.items():
-                row[name + end] = float(median_survival(times, happened, share=left))
+                row[name + end] = float(median_survival(*pair, share=left))
         rows.append(row)
     return pd.DataFrame(rows)
 

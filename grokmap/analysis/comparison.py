@@ -85,11 +85,20 @@ def cells(
         probabilities(runs, ["cell"], grokked).set_index("cell")
         for runs in (matched.a, matched.b)
     ]
-    groups = zip(matched.a.groupby("cell"), matched.b.groupby("cell"), strict=True)
-    rows = [
-        _row(cell, (one, two), sides, axes, grokked) for (cell, one), (_, two) in groups
-    ]
+    one, two = (_with_times(runs, grokked) for runs in (matched.a, matched.b))
+    groups = zip(one.groupby("cell"), two.groupby("cell"), strict=True)
+    rows = [_row(cell, (a, b), sides, axes) for (cell, a), (_, b) in groups]
     return pd.DataFrame(rows)
+
+
+def _with_times(runs: pd.DataFrame, grokked: Sequence[str]) -> pd.DataFrame:
+    """Runs with what `waited` says of each time, as waited_T and happened_T."""
+    columns: dict[str, Any] = {}
+    for name in TIMES:
+        columns[f"waited_{name}"], columns[f"happened_{name}"] = waited(
+            runs, name, grokked
+        )
+    return runs.assign(**columns)
 
 
 def _row(
@@ -97,7 +106,6 @@ def _row(
     pair: tuple[pd.DataFrame, pd.DataFrame],
     sides: Sequence[pd.DataFrame],
     axes: Sequence[str],
-    grokked: Sequence[str],
 ) -> dict[str, Any]:
     row: dict[str, Any] = {name: pair[0][name].iloc[0] for name in axes}
     for end, runs, side in zip("ab", pair, sides, strict=True):
@@ -111,7 +119,7 @@ def _row(
     row["differ"] = row["phase_a"] != row["phase_b"]
     row |= _change(row)
     for name in TIMES:
-        row |= _ratio(pair, name, grokked)
+        row |= _ratio(pair, name)
     return row
 
 
@@ -125,10 +133,9 @@ def _change(row: dict[str, Any]) -> dict[str, float]:
     return {"p_grok_change": b - a, **ends}
 
 
-def _ratio(
-    pair: tuple[pd.DataFrame, pd.DataFrame], name: str, grokked: Sequence[str]
-) -> dict[str, Any]:
-    found = [waited(runs, name, grokked) for runs in pair]
+def _ratio(pair: tuple[pd.DataFrame, pd.DataFrame], name: str) -> dict[str, Any]:
+    columns = (f"waited_{name}", f"happened_{name}")
+    found = [tuple(runs[column].to_numpy() for column in columns) for runs in pair]
     one, two = (float(median_survival(*times)) for times in found)
     has = np.isfinite([one, two])
     kind = {(True, True): BOTH, (True, False): ONLY_A, (False, True): ONLY_B}

@@ -343,7 +343,7 @@ def compare(
     result: Result,
     other: Annotated[
         Path | None,
-        typer.Argument(metavar="[OTHER]", help="Another; or give --by instead."),
+        typer.Argument(metavar="OTHER", help="Another; or give --by instead."),
     ] = None,
     by: Annotated[
         str | None,

@@ -109,7 +109,8 @@ def _plain(value: Any) -> Any:
 
 def _print(found: Comparison) -> None:
     a, b = found.names
-    print(shown(f"A: {a}\nB: {b}"))
+    print(shown(f"A: {a}"))
+    print(shown(f"B: {b}"))
     for name, pair in found.settings.items():
         one, two = ("not set" if v is None else rounded(v) for v in pair)
         print(shown(f"  {name}: {one} in A, {two} in B"))
@@ -143,14 +144,16 @@ def _print_row(row: dict[str, Any]) -> None:
     quantity, n = row["quantity"], int(row["n_cells"])
     if quantity == P_CHANGE:
         value = _number(row, "+.3f")
-        print(f"P(grok), B less A: {value} over {n} cells in which both are decided")
+        print(f"P(grok), B less A: {value} over {n} cells with decided runs of both")
         return
     time, _, every = quantity.partition(" ratio")
+    alone = row["only_a"] + row["only_b"]
     if every:
-        print(f"  the same with these as 0 or infinite: {_number(row)}")
+        if alone:
+            print(f"  median with these as infinite, or 0: {_number(row)}")
         return
-    print(f"{time}, B over A: {_number(row)}, median of {n} cells")
-    if alone := row["only_a"] + row["only_b"]:
+    print(f"{time}, B over A: {_number(row)}, median of {n} cells that have both")
+    if alone:
         print(
             f"  in A alone {row['only_a']:.0f} cells, in B alone {row['only_b']:.0f} "
             f"({row['open']:.0f} of these {alone:.0f} undecided); in neither "

@@ -174,8 +174,8 @@ def _legend(
         handles.append(Patch(**grey, hatch="////", label="censored"))
     alone = set(cells["letter"]) - {""}
     if alone:
-        words = " or ".join(f"{k}: only {k}" for k in sorted(alone))
-        handles.append(Patch(**grey, label=f"{words} {sides.only}"))
+        letters = " or ".join(sorted(alone))
+        handles.append(Patch(**grey, label=f"{letters}: it alone {sides.only}"))
     blank = ~np.isfinite(cells["value"].astype(float)) & (cells["letter"] == "")
     if blank.any():
         handles.append(Patch(facecolor=NOTHING, label="neither"))

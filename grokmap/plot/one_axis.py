@@ -21,6 +21,10 @@ from grokmap.plot.ticks import label_log
 COLUMNS = 4
 MARKERS = "osD^vP"
 MOST_LINES = len(LINES)
+DARK = "#333333"
+# Between lines, so that intervals stay apart: of the distance of two values, at most of
+# the whole axis.
+DODGE, MOST_DODGE = 0.12, 0.008
 FEW = 6  # values of a linear axis that all have ticks
 P_GROK, T_MEM, T_GROK = "P(grok)", r"$t_{\mathrm{mem}}$", r"$t_{\mathrm{grok}}$"
 
@@ -82,7 +86,7 @@ def axis_lines(
         for place, panel in enumerate(panels):
             block, column = divmod(place, columns)
             rows = grid[block * parts : (block + 1) * parts, column]
-            _draw_panel(rows, panel, extra, even)
+            _draw_panel(rows, panel, axis.log, extra, even)
             rows[0].set_title(wrapped(panel.title), fontsize=7)
         _finish(grid, panels, axis, parts, extra)
         _legend(figure, panels)
@@ -98,12 +102,12 @@ def _share(grid: Any, parts: int) -> None:
 
 
 def _draw_panel(
-    rows: Any, panel: LinePanel, extra: Shading | None, even: float | None
+    rows: Any, panel: LinePanel, log: bool, extra: Shading | None, even: float | None
 ) -> None:
     one = len(panel.lines) == 1
     rows[0].set_yscale("log")
     rows[1].set_ylim(-0.06, 1.06)
-    for i, line in enumerate(panel.lines):
+    for i, line in enumerate(_dodged(panel.lines, log)):
         colour = LINES[i % MOST_LINES]
         if line.cells is not None:
             mem, grok = _colours(colour, one)
@@ -113,7 +117,8 @@ def _draw_panel(
             if line.runs is not None:
                 _draw_runs(rows[0], line.runs, (mem, grok), one)
         if line.extra is not None and extra is not None:
-            _draw_extra(rows[2], line.extra, "#333333" if one else colour, MARKERS[i])
+            is_own = line.cells is not None and not one
+            _draw_extra(rows[2], line.extra, colour if is_own else DARK, MARKERS[i])
     if extra is not None:
         if even is not None:
             rows[2].axhline(even, color="#888888", linewidth=0.7)
@@ -121,6 +126,27 @@ def _draw_panel(
             rows[2].set_yscale("log")
     if not rows[0].has_data():
         say_nothing(rows[0], "no run memorises")
+
+
+def _dodged(lines: Sequence[Line], log: bool) -> list[Line]:
+    """The lines, each a little beside the others."""
+    own = [i for i, line in enumerate(lines) if line.cells is not None]
+    moved = list(lines)
+    for rank, i in enumerate(own):
+        by = rank - (len(own) - 1) / 2
+        tables = [_moved(table, by, log) for table in lines[i][1:]]
+        moved[i] = Line(lines[i].title, *tables)
+    return moved
+
+
+def _moved(table: pd.DataFrame | None, by: float, log: bool) -> pd.DataFrame | None:
+    """`at` moved by so many steps of DODGE."""
+    if table is None or table["at"].nunique() < 2:
+        return table
+    at = np.log(table["at"]) if log else table["at"]
+    step = min(DODGE * np.diff(np.unique(at)).min(), MOST_DODGE * np.ptp(at))
+    at = at + by * step
+    return table.assign(at=np.exp(at) if log else at)
 
 
 def _colours(colour: str, one: bool) -> tuple[str, str]:
@@ -239,7 +265,7 @@ def _legend(figure: Figure, panels: Sequence[LinePanel]) -> None:
     """What lines and markers are, above the panels."""
     lines = max((panel.lines for panel in panels), key=len)
     one = len(lines) == 1
-    mem, grok = _colours("#333333", one)
+    mem, grok = _colours(DARK, one)
     dashed: Any = {"linestyle": ":", "marker": "o", "markerfacecolor": "white"}
     handles = [
         Line2D([], [], color=grok, marker="o", ms=3.5, label=f"{T_GROK}, median"),

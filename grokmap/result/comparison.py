@@ -10,7 +10,7 @@ import pandas as pd
 
 from grokmap import store
 from grokmap.analysis import comparison as analysis
-from grokmap.analysis.systems import coordinate
+from grokmap.analysis.systems import coordinate, with_coordinates
 from grokmap.classify import Criteria
 from grokmap.errors import SpecError, short
 from grokmap.result import shading
@@ -181,7 +181,7 @@ def _axes(sides: tuple[Result, Result], runs: Sequence[pd.DataFrame]) -> list[st
     axes = []
     for name in names:
         values = [
-            coordinate(_with(s, t, [name]), name).dropna().nunique()
+            _with(s, t, [name])[name].dropna().nunique()
             for s, t in zip(sides, runs, strict=True)
         ]
         if min(values) > 0:
@@ -197,10 +197,11 @@ def _axes(sides: tuple[Result, Result], runs: Sequence[pd.DataFrame]) -> list[st
 
 
 def _with(result: Result, runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
-    """Runs with a column of each axis, also of one that is younger than the result."""
+    """Runs with a column of each axis, null where it is not read; also of an axis that
+    is younger than the result."""
     fixed = fixed_values(result)
-    missing = {name: fixed[name] for name in axes if name not in runs}
-    return runs.assign(**missing)
+    runs = runs.assign(**{name: fixed[name] for name in axes if name not in runs})
+    return with_coordinates(runs, axes)
 
 
 def _nothing_shared(

@@ -82,7 +82,7 @@ def _changes(found: Comparison, colour: str) -> tuple[plot.Shading, pd.Series]:
         label = f"{head}, B over A"
         return plot.Shading(colour, label, True), found.cells[f"{colour}_ratio"]
     if colour == shading.P_GROK:
-        label = "change of P(grok), B less A"
+        label = "P(grok), B less A"
         return plot.Shading(colour, label, False), found.cells["p_grok_change"]
     if colour == shading.DELAY_RATIO:
         column, symbol, log = colour, r"$t_{\mathrm{grok}} / t_{\mathrm{mem}}$", True
@@ -161,9 +161,13 @@ def _lines(
         place = dict(zip(rest, key, strict=True))
         lines = [
             one_axis.line_of(
-                name, one_axis.table(runs, x, found.rules), runs, (x, log), found.rules
+                f"{letter}: {name}",
+                one_axis.table(runs, x, found.rules),
+                runs,
+                (x, log),
+                found.rules,
             )
-            for name, side in zip(found.names, found.runs, strict=True)
+            for letter, name, side in zip("AB", found.names, found.runs, strict=True)
             for runs in [_there(side, place)]
         ]
         extra = _extra(some, x, colour, log)

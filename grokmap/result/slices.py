@@ -125,11 +125,12 @@ def values_there(result: Result, name: str) -> list[Any]:
     Raises:
       SpecError: no such key.
     """
-    fixed = {**fixed_values(result), **result.place}
     for axis in result.axes:
         if axis.name == name:
             values = coordinate(result.plan, name).dropna().unique().tolist()
-            return sorted(values, key=axis.values.index if _named(axis) else None)
+            by_name = axis.kind == "choice"
+            return sorted(values, key=axis.values.index if by_name else None)
+    fixed = {**fixed_values(result), **result.place}
     if name in fixed:
         return [fixed[name]]
     if name in result.spec.swept:
@@ -201,10 +202,6 @@ def is_same(name: str, swept: Any, given: Any) -> bool:
     except (TypeError, ValueError):
         return False  # not a number, so none of the axis' values
     return bool(np.isclose(float(swept), wanted, rtol=PRINTED, atol=0))
-
-
-def _named(axis: Axis) -> bool:
-    return axis.kind == "choice"
 
 
 def _listed(values: Sequence[Any]) -> str:

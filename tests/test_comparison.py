@@ -50,8 +50,8 @@ def table(factor: float = 1.0, seeds: int = 6, **changes: Any) -> pd.DataFrame:
 
 def compared(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(cells, summary by quantity)."""
-    cells = comparison.cells(comparison.match(a, b, AXES), AXES, GROK)
-    return cells, comparison.summary(cells).set_index("quantity")
+    cells, found = comparison.measure(comparison.match(a, b, AXES), AXES, GROK)
+    return cells, found.set_index("quantity")
 
 
 def cut(runs: pd.DataFrame, rows: pd.Series, censored: bool) -> pd.DataFrame:
@@ -101,8 +101,8 @@ def test_swapped_arguments_give_inverse_ratios_and_opposite_differences() -> Non
 def test_a_table_and_itself_do_not_differ() -> None:
     runs = cut(table(), table()["alpha"] == 0.6, censored=True)
     matched = comparison.match(runs, runs, AXES)
-    cells = comparison.cells(matched, AXES, GROK)
-    found = comparison.summary(cells).set_index("quantity")
+    cells, found = comparison.measure(matched, AXES, GROK)
+    found = found.set_index("quantity")
     for name in ("t_mem ratio", "t_grok ratio", "t_grok ratio, all"):
         assert found.loc[name, ["value", "low", "high"]].tolist() == [1, 1, 1]
     labels = comparison.labels(matched, cells, GROK)
@@ -123,10 +123,12 @@ def test_cells_where_one_alone_groks_are_counted_apart() -> None:
     cells, found = compared(a, b)
     row = found.loc["t_grok ratio"]
     assert row[["n_cells", "only_a", "only_b", "open"]].tolist() == [5, 4, 0, 1]
-    assert row["value"] == pytest.approx(2) and np.isnan(row["low"])  # five cells
+    assert row[["value", "low", "high"]].tolist() == pytest.approx([2, 2, 2])
     every = found.loc["t_grok ratio, all"]
     assert every["n_cells"] == 9 and every["value"] == pytest.approx(2)
-    assert every["high"] == np.inf and every["low"] == pytest.approx(2)
+    # Four of nine are infinite: the median is still 2, the upper quartile is not.
+    assert every[["low", "high"]].tolist() == pytest.approx([2, 2])
+    assert every["q25"] == pytest.approx(2) and every["q75"] == np.inf
     # Where all runs of b are undecided it has no P(grok), and its interval is all.
     open_ = cells[~cells["decided"]]
     assert len(open_) == 1 and open_["p_grok_b"].isna().all()
@@ -163,7 +165,7 @@ def test_cells_are_matched_up_to_rounding_and_others_are_counted() -> None:
     )
     more = b[b["alpha"] == 0].assign(alpha=0.9)
     matched = comparison.match(table(), pd.concat([b, more]), AXES)
-    assert len(comparison.cells(matched, AXES, GROK)) == 9
+    assert len(comparison.measure(matched, AXES, GROK)[0]) == 9
     assert matched.only_a["weight_decay"].tolist() == [1e-2] * 3
     assert matched.only_b["alpha"].tolist() == [0.9] * 3
     near = table().assign(alpha=table()["alpha"] * (1 + 1e-4))
@@ -175,17 +177,36 @@ def test_cells_are_matched_up_to_rounding_and_others_are_counted() -> None:
     assert set(comparison.match(words, words, []).a["cell"]) == {0}
 
 
-def test_medians_of_cells_are_exact_and_their_mean_is_not_its_own_inverse() -> None:
-    values = np.array([-np.inf, 0.0, 1.0, 2.0, 3.0, 4.0, np.inf])
-    value, low, high = over_cells(values)
-    assert value == 2 and low <= 1 and high >= 3
-    assert over_cells(-values) == (-value, -high, -low)
-    assert np.isnan(over_cells(np.array([]))).all()
-    assert np.isnan(over_cells(np.ones(5))[1:]).all()
-    mean, low, high = over_cells(np.arange(50.0), np.mean)
-    half = 1.96 * np.std(np.arange(50.0)) / np.sqrt(50)
-    assert mean == 24.5 and low == pytest.approx(24.5 - half, abs=0.7)
-    assert high == pytest.approx(24.5 + half, abs=0.7)
+def test_an_average_over_cells_with_its_interval_is_mirrored() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(1001, 7))
+    values[1:300, 2], values[:, 3], values[:, 4] = np.nan, np.inf, -np.inf
+    value, low, high = over_cells(values, 6)
+    assert value == np.median(values[0]) and low < value < high
+    assert over_cells(-values, 6) == (-value, -high, -low)
+    assert np.isnan(over_cells(values[:, :0], 6)).all()
+    assert np.isnan(over_cells(values, 5)[1:]).all()  # too few seeds
+    # What resamples leave open is as low, and as high, as can be.
+    values[1:, :] = np.nan
+    assert over_cells(values, 6) == (value, -np.inf, np.inf)
+
+
+def test_few_seeds_have_no_interval_and_others_are_resampled_apart() -> None:
+    cells, found = compared(table(seeds=3), table(2.0, seeds=3))
+    row = found.loc["t_grok ratio"]
+    assert row["value"] == pytest.approx(2)
+    assert np.isnan(row[["low", "high"]].to_numpy(float)).all()
+    assert row[["q25", "q75"]].tolist() == pytest.approx([2, 2])
+    assert np.isnan(cells["t_grok_low"]).all()
+    # The same times, under other seeds: no pair is resampled together.
+    other = table(2.0).assign(seed=table()["seed"] + 10)
+    there = compared(table(), other)[1].loc["t_grok ratio"]
+    assert there["value"] == pytest.approx(2)
+    assert there["low"] < 1.9 < 2.1 < there["high"]
+    back = compared(other, table())[1].loc["t_grok ratio", ["high", "low"]]
+    np.testing.assert_allclose(
+        1 / back.to_numpy(float), there[["low", "high"]].to_numpy(float)
+    )
 
 
 def test_quartiles_know_what_censoring_leaves_open() -> None:
@@ -246,7 +267,7 @@ def test_two_results_and_what_cannot_be_compared(
     code, out, err = command_line("compare", one, one, "--out", "x", "--format", "csv")
     assert code == 0, err
     assert "16 matched cells along optimizer, alpha, weight_decay" in out
-    assert "t_grok, B over A: 1 [1, 1], median of 6 cells that have both" in out
+    assert "t_grok, B over A: 1 {1 to 1}, median of 6 cells that have both" in out
     assert "of runs of one seed: 0 of 32 decided, 0 of 0 with an undecided run" in out
     assert len(pd.read_csv("x.csv")) == 16
     for words, message in {

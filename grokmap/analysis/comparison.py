@@ -15,11 +15,12 @@ import pandas as pd
 from grokmap.analysis.cells import TIMES, probabilities, waited
 from grokmap.analysis.statistics import (
     FEWEST,
-    median_ratio_interval,
+    RESAMPLES,
     median_survival,
     over_cells,
+    resample_weights,
 )
-from grokmap.arrays import Floats
+from grokmap.arrays import Floats, Ints
 
 ROUNDING = 1e-6  # relative difference of numbers that are the same place
 # By which of the two has a median within what its runs show.
@@ -67,156 +68,214 @@ def _places(values: pd.Series) -> Any:
     return np.where(np.isnan(numbers), -1, rank[there])
 
 
-def cells(
+class Seeds(NamedTuple):
+    """How often each seed of a side counts in the data and in each resample.
+
+    seeds: [n] sorted; weights: [1 + B, n], or [1, n] where these are too few.
+    """
+
+    seeds: Ints
+    weights: Floats
+
+
+def measure(
     matched: Matched, axes: Sequence[str], grokked: Sequence[str]
-) -> pd.DataFrame:
-    """One row a matched cell.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(cells, summary): what changes in each matched cell, and over all of them.
+
+    Seeds are resampled whole, in a and b alike where these have the same seeds (as one
+    seed gives both the same examples and initial weights), else each by itself.
 
     Returns:
-      The axes; n_runs, n_undecided, phase (the commonest) of a and b (with _a, _b);
-      decided: no run of either is undecided; differ: whether the phases do; p_grok of
-      both with intervals (`analysis.cells`); p_grok_change, b less a, with _low, _high;
-      and of each time T: T_a, T_b (Kaplan-Meier medians, inf: beyond what the runs
-      show, or never), T_ratio, b over a (NaN where either is inf), T_low, T_high (where
-      a and b share at least FEWEST seeds, each of which is resampled with both of its
-      runs), T_in (which of the two has a median).
+      cells: one row each: the axes; n_runs, n_undecided, phase (the commonest), p_grok
+        with its interval (`analysis.cells`) of a and of b (with _a, _b); decided: no
+        run of either is undecided; differ: whether the phases do; p_grok_change, b less
+        a, with _low, _high; and of each time T: T_a, T_b (Kaplan-Meier medians, inf:
+        beyond what the runs show, or never), T_ratio, b over a (NaN where either is
+        inf), T_low, T_high, T_in (which of the two has a median).
+      summary: quantity, value, low, high; q25, q75 over the cells; n_cells; only_a,
+        only_b, neither: cells by which of the two has a median; open: those of only_a
+        and only_b in which a run of the other is undecided, and may yet have it. Of
+        each time "T ratio": the median over the cells where both have one; "T ratio,
+        all": the same with cells where a alone has one as infinite, where b alone has,
+        as 0. And "p_grok change", the mean over the cells where some run of each is
+        decided.
     """
-    sides = [
-        probabilities(runs, ["cell"], grokked).set_index("cell")
-        for runs in (matched.a, matched.b)
-    ]
-    one, two = (_with_times(runs, grokked) for runs in (matched.a, matched.b))
-    groups = zip(one.groupby("cell"), two.groupby("cell"), strict=True)
-    rows = [_row(cell, (a, b), sides, axes) for (cell, a), (_, b) in groups]
-    return pd.DataFrame(rows)
+    sides = [_with_times(runs, grokked) for runs in (matched.a, matched.b)]
+    seeds = _seeds(sides)
+    cells = _facts(sides, axes, grokked)
+    found = {name: _medians(sides, seeds, name) for name in TIMES}
+    n = min(len(side.seeds) for side in seeds)
+    rows = [_p_change(sides, seeds, cells)]
+    for name, (a, b) in found.items():
+        cells = cells.assign(**_ratios(name, a, b, n))
+        rows += _time_rows(name, a, b, cells, n)
+    return cells, pd.DataFrame(rows)
 
 
 def _with_times(runs: pd.DataFrame, grokked: Sequence[str]) -> pd.DataFrame:
-    """Runs with what `waited` says of each time, as waited_T and happened_T."""
-    columns: dict[str, Any] = {}
+    """Runs by cell, with what `waited` says of each time, as waited_T and happened_T;
+    yes: it grokked; open: it is undecided."""
+    columns: dict[str, Any] = {"yes": runs["phase"].isin(grokked).astype(bool)}
+    columns["open"] = runs["censored"].astype(bool) & ~columns["yes"]
     for name in TIMES:
         columns[f"waited_{name}"], columns[f"happened_{name}"] = waited(
             runs, name, grokked
         )
-    return runs.assign(**columns)
+    return runs.assign(**columns).sort_values(["cell", "seed"], ignore_index=True)
 
 
-def _row(
-    cell: Any,
-    pair: tuple[pd.DataFrame, pd.DataFrame],
-    sides: Sequence[pd.DataFrame],
-    axes: Sequence[str],
-) -> dict[str, Any]:
-    row: dict[str, Any] = {name: pair[0][name].iloc[0] for name in axes}
-    for end, runs, side in zip("ab", pair, sides, strict=True):
-        known = side.loc[cell]
-        row[f"n_runs_{end}"] = int(known["n_runs"])
-        row[f"n_undecided_{end}"] = int(known["n_undecided"])
-        row[f"phase_{end}"] = runs["phase"].mode().iloc[0]
-        for name in ("p_grok", "p_grok_low", "p_grok_high"):
-            row[name.replace("p_grok", f"p_grok_{end}")] = float(known[name])
-    row["decided"] = row["n_undecided_a"] == row["n_undecided_b"] == 0
-    row["differ"] = row["phase_a"] != row["phase_b"]
-    row |= _change(row)
-    for name in TIMES:
-        row |= _ratio(pair, name)
-    return row
+def _seeds(sides: Sequence[pd.DataFrame]) -> list[Seeds]:
+    """Of a and of b. Where they have not the same seeds, resamples are paired in two
+    orders, so that those of one tell nothing of those of the other."""
+    known = [np.unique(runs["seed"].to_numpy(np.int64)) for runs in sides]
+    few = min(map(len, known)) < FEWEST
+    weights = [resample_weights(len(own), 0 if few else RESAMPLES) for own in known]
+    if not np.array_equal(known[0], known[1]):
+        weights[1] = np.vstack([weights[1][:1], weights[1][:0:-1]])
+    return [Seeds(*pair) for pair in zip(known, weights, strict=True)]
 
 
-def _change(row: dict[str, Any]) -> dict[str, float]:
+def _facts(
+    sides: Sequence[pd.DataFrame], axes: Sequence[str], grokked: Sequence[str]
+) -> pd.DataFrame:
+    """Counts, labels and P(grok) of the cells."""
+    first = sides[0].drop_duplicates("cell")[[*axes]].reset_index(drop=True)
+    columns: dict[str, Any] = {}
+    for end, runs in zip("ab", sides, strict=True):
+        known = probabilities(runs, ["cell"], grokked)
+        columns |= {f"{k}_{end}": known[k] for k in ("n_runs", "n_undecided")}
+        columns[f"phase_{end}"] = _commonest(runs)
+        for tail in ("", "_low", "_high"):
+            columns[f"p_grok_{end}{tail}"] = known[f"p_grok{tail}"]
+    cells = pd.DataFrame(columns)
+    open_ = cells["n_undecided_a"] + cells["n_undecided_b"]
+    differ = cells["phase_a"] != cells["phase_b"]
+    cells = cells.assign(decided=open_ == 0, differ=differ)
+    return pd.concat([first, cells.assign(**_change(cells))], axis=1)
+
+
+def _commonest(runs: pd.DataFrame) -> Any:
+    """[cells] the phase of most runs, of several the first by name."""
+    counts = runs.groupby(["cell", "phase"]).size().reset_index(name="n")
+    counts = counts.sort_values(["cell", "n", "phase"], ascending=[True, False, True])
+    return counts.drop_duplicates("cell")["phase"].to_numpy()
+
+
+def _change(cells: pd.DataFrame) -> dict[str, Any]:
     """P(grok) of b less that of a, with Newcombe's interval from those of both (Stat.
     Med. 17, 873 (1998), method 10), which hold whatever undecided runs would do."""
-    a, b = row["p_grok_a"], row["p_grok_b"]
-    low = b - a - np.hypot(b - row["p_grok_b_low"], row["p_grok_a_high"] - a)
-    high = b - a + np.hypot(row["p_grok_b_high"] - b, a - row["p_grok_a_low"])
-    ends = {"p_grok_change_low": low, "p_grok_change_high": high}
-    return {"p_grok_change": b - a, **ends}
+    a, b = cells["p_grok_a"], cells["p_grok_b"]
+    below = np.hypot(b - cells["p_grok_b_low"], cells["p_grok_a_high"] - a)
+    above = np.hypot(cells["p_grok_b_high"] - b, a - cells["p_grok_a_low"])
+    change = b - a
+    ends = {"p_grok_change_low": change - below, "p_grok_change_high": change + above}
+    return {"p_grok_change": change, **ends}
 
 
-def _ratio(pair: tuple[pd.DataFrame, pd.DataFrame], name: str) -> dict[str, Any]:
-    columns = (f"waited_{name}", f"happened_{name}")
-    found = [tuple(runs[column].to_numpy() for column in columns) for runs in pair]
-    one, two = (float(median_survival(*times)) for times in found)
-    has = np.isfinite([one, two])
-    kind = {(True, True): BOTH, (True, False): ONLY_A, (False, True): ONLY_B}
-    low, high = _seed_interval(pair, found) if has.all() else (np.nan, np.nan)
+def _medians(
+    sides: Sequence[pd.DataFrame], seeds: Sequence[Seeds], name: str
+) -> tuple[Floats, Floats]:
+    """(a, b), each [1 + B, cells]: medians of a time in the data and each resample."""
+    both = []
+    for runs, own in zip(sides, seeds, strict=True):
+        place = np.searchsorted(own.seeds, runs["seed"].to_numpy(np.int64))
+        times, happened = (
+            runs[f"{k}_{name}"].to_numpy() for k in ("waited", "happened")
+        )
+        columns = [
+            median_survival(times[rows], happened[rows], own.weights[:, place[rows]])
+            for rows in runs.groupby("cell").indices.values()
+        ]
+        both.append(np.stack(columns, axis=-1))
+    return both[0], both[1]
+
+
+def _ratios(name: str, a: Floats, b: Floats, n: int) -> dict[str, Any]:
+    """The columns of a time in the table of cells."""
+    has = np.isfinite([a[0], b[0]])
+    known = has[0] & has[1]
+    kind = np.select([known, has[0], has[1]], [BOTH, ONLY_A, ONLY_B], default=NEITHER)
+    logs = _logs(a, b)
+    ends = np.exp([over_cells(logs[:, [k]], n)[1:] for k in range(len(known))])
     return {
-        f"{name}_a": one,
-        f"{name}_b": two,
-        f"{name}_ratio": two / one if has.all() and one > 0 else np.nan,
-        f"{name}_low": low,
-        f"{name}_high": high,
-        f"{name}_in": kind.get((bool(has[0]), bool(has[1])), NEITHER),
+        f"{name}_a": a[0],
+        f"{name}_b": b[0],
+        f"{name}_ratio": np.where(known, np.exp(logs[0]), np.nan),
+        f"{name}_low": np.where(known, ends[:, 0], np.nan),
+        f"{name}_high": np.where(known, ends[:, 1], np.nan),
+        f"{name}_in": kind,
     }
 
 
-def _seed_interval(pair: Sequence[pd.DataFrame], found: Any) -> tuple[float, float]:
-    """Of the ratio of one cell, from the seeds that both have."""
-    seeds = [runs["seed"].to_numpy() for runs in pair]
-    shared = np.intersect1d(*seeds)
-    if len(shared) < FEWEST:
-        return np.nan, np.nan
-    rows = [[np.flatnonzero(of == seed)[0] for seed in shared] for of in seeds]
-    # The ratio is that of b to a.
-    times, happened = (
-        np.stack([found[1][k][rows[1]], found[0][k][rows[0]]]) for k in (0, 1)
-    )
-    return median_ratio_interval(times, happened)[1:]
+def _logs(a: Floats, b: Floats) -> Floats:
+    """ln(b / a) of times; NaN where both are inf, or both are 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.log(b) - np.log(a))
 
 
-def summary(cells: pd.DataFrame) -> pd.DataFrame:
-    """What changes over all matched cells; one row a quantity, see `over_cells`.
-
-    Of a time: "T ratio", the median over the cells where both have one, and "T ratio,
-    all", the same with those where a or b alone has one as 0 or as infinite: b is
-    slower than any ratio where a alone groks. Of P(grok): "p_grok change", the mean
-    over the cells in which some run of each is decided.
-
-    Returns:
-      quantity, value, low, high; n_cells that it is of; only_a, only_b, neither: cells
-      by which of the two has a median; open: those of only_a and only_b where a run of
-      the other is undecided, so that it may have one later.
-    """
-    rows = [_p_change(cells)]
-    for name in TIMES:
-        rows += _time_rows(cells, name)
-    return pd.DataFrame(rows)
-
-
-def _p_change(cells: pd.DataFrame) -> dict[str, Any]:
-    values = cells["p_grok_change"].dropna().to_numpy(float)
-    return _measured(P_CHANGE, over_cells(values, np.mean), len(values))
-
-
-def _time_rows(cells: pd.DataFrame, name: str) -> list[dict[str, Any]]:
-    kind, ratio = cells[f"{name}_in"], cells[f"{name}_ratio"]
-    logs = np.log(ratio.to_numpy(float))
-    logs = np.where(kind == ONLY_A, np.inf, np.where(kind == ONLY_B, -np.inf, logs))
-    other = np.where(kind == ONLY_A, cells["n_undecided_b"], cells["n_undecided_a"])
-    alone = kind.isin([ONLY_A, ONLY_B])
+def _time_rows(
+    name: str, a: Floats, b: Floats, cells: pd.DataFrame, n: int
+) -> list[dict[str, Any]]:
+    kind, logs = cells[f"{name}_in"].to_numpy(), _logs(a, b)
+    only_a, only_b = kind == ONLY_A, kind == ONLY_B
+    open_a = cells["n_undecided_a"].to_numpy() > 0
+    open_b = cells["n_undecided_b"].to_numpy() > 0
     counts = {
-        "only_a": int((kind == ONLY_A).sum()),
-        "only_b": int((kind == ONLY_B).sum()),
+        "only_a": int(only_a.sum()),
+        "only_b": int(only_b.sum()),
         "neither": int((kind == NEITHER).sum()),
-        "open": int((alone & (other > 0)).sum()),
+        "open": int((only_a & open_b).sum() + (only_b & open_a).sum()),
     }
-    known = {"": logs[np.isfinite(logs)], ", all": logs[~np.isnan(logs)]}
+    known = ~np.isnan(logs[0])
+    sets = {"": (kind == BOTH) & known, ", all": known}
     return [
-        _measured(f"{name} ratio{end}", _exp(over_cells(some)), len(some)) | counts
-        for end, some in known.items()
+        _measured(f"{name} ratio{end}", logs[:, some], n, np.median, np.exp) | counts
+        for end, some in sets.items()
     ]
 
 
-def _exp(values: tuple[float, float, float]) -> tuple[float, float, float]:
-    value, low, high = (float(v) for v in np.exp(np.array(values)))
-    return value, low, high
+def _p_change(
+    sides: Sequence[pd.DataFrame], seeds: Sequence[Seeds], cells: pd.DataFrame
+) -> dict[str, Any]:
+    """Over the cells in which both have decided runs; a resample that has none of them
+    says nothing of that cell."""
+    shares = []
+    for runs, own in zip(sides, seeds, strict=True):
+        place = np.searchsorted(own.seeds, runs["seed"].to_numpy(np.int64))
+        rank = runs.groupby("cell").ngroup().to_numpy()
+        yes, decided = (np.zeros((len(cells), len(own.seeds))) for _ in range(2))
+        yes[rank, place], decided[rank, place] = runs["yes"], ~runs["open"]
+        with np.errstate(invalid="ignore"):
+            shares.append((own.weights @ yes.T) / (own.weights @ decided.T))
+    known = cells["p_grok_change"].notna().to_numpy()
+    change = (shares[1] - shares[0])[:, known]
+    n = min(len(side.seeds) for side in seeds)
+    return _measured(P_CHANGE, change, n, _mean_known, np.asarray)
+
+
+def _mean_known(values: Floats, axis: int = -1) -> Any:
+    """The mean without the values that `over_cells` has for NaN."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    with np.errstate(invalid="ignore"):
+        return total / known.sum(axis=axis)
 
 
 def _measured(
-    quantity: str, value: tuple[float, float, float], n: int
+    quantity: str, values: Floats, n: int, average: Any, scale: Any
 ) -> dict[str, Any]:
-    ends = dict(zip(("value", "low", "high"), value, strict=True))
-    return {"quantity": quantity, **ends, "n_cells": n}
+    """A row of the summary. values: [1 + B, cells]; scale: what they are shown on."""
+    quartiles: Any = (np.nan, np.nan)
+    if values.shape[-1]:
+        quartiles = np.quantile(values[0], (0.25, 0.75), method="inverted_cdf")
+    found = (*over_cells(values, n, average), *quartiles)
+    keys = ("value", "low", "high", "q25", "q75")
+    return {
+        "quantity": quantity,
+        **{k: float(scale(v)) for k, v in zip(keys, found, strict=True)},
+        "n_cells": values.shape[-1],
+    }
 
 
 def labels(

@@ -192,36 +192,35 @@ def median_ratio_interval(
 
 
 def over_cells(
-    values: Floats, of: Callable[[Floats], Any] = np.median, level: float = LEVEL
+    values: Floats, n: int, average: Callable[..., Any] = np.median
 ) -> tuple[float, float, float]:
-    """(value, low, high) of a mean or median over the cells of a plane.
+    """(value, low, high) of a median or mean over the cells of a plane.
 
-    Cells are resampled, as if they were independent: what the seeds of all cells have
-    in common is not in the interval. Of values with the other sign it is the mirrored
-    one. inf and -inf are values beyond all others; where a median falls between the two
-    it is NaN, which counts as -inf for low and as inf for high.
+    The cells are those that there are; seeds are resampled, each with its runs in all
+    of them. Of values with the other sign the interval is the mirrored one. inf and
+    -inf are values beyond all others; NaN, and a median between these two, count as
+    -inf for low and as inf for high.
 
     Args:
-      values: [n]. of: `np.median` or `np.mean`.
+      values: [1 + B, cells] of the data and of each resample of n seeds; no NaN in the
+        first row. average: over the last axis.
 
     Returns:
-      NaN for all of no values, for low, high of fewer than FEWEST.
+      NaN for all where there is no cell, for low, high of fewer than FEWEST seeds.
     """
-    n = len(values)
-    if n == 0:
+    if values.shape[-1] == 0:
         return np.nan, np.nan, np.nan
-    rng = np.random.default_rng(0)
     with np.errstate(invalid="ignore"):
-        value = float(of(values))
-        drawn = [of(values[rng.integers(0, n, n)]) for _ in range(RESAMPLES)]
-    resamples = np.array(drawn, float)
-    unknown = np.isnan(resamples)
-    low, _ = percentile_interval(np.where(unknown, -np.inf, resamples), n, level)
-    # Not the other end: quantiles of finitely many values are not symmetric.
-    minus_high, _ = percentile_interval(
-        np.where(unknown, -np.inf, -resamples), n, level
+        value = float(average(values[0]))
+        ends = [
+            average(np.where(np.isnan(values), -np.inf, sign * values)[1:], axis=-1)
+            for sign in (1, -1)
+        ]
+    low, high = (
+        percentile_interval(np.where(np.isnan(end), -np.inf, end), n)[0] for end in ends
     )
-    return value, low, -minus_high
+    # Not the other end of the first: quantiles of finitely many are not symmetric.
+    return value, low, -high
 
 
 def auc(ones: Floats, others: Floats) -> float:

@@ -123,7 +123,7 @@ def _print(found: Comparison) -> None:
     _print_labels(found.labels)
     for row in found.summary.to_dict("records"):
         _print_row(row)
-    print("(95%, cells resampled; what the seeds of all cells share is not in it)")
+    print("(95%, seeds resampled whole, from 6 on; in braces: half of the cells)")
 
 
 def _print_labels(labels: pd.DataFrame) -> None:
@@ -165,6 +165,7 @@ def _number(row: dict[str, Any], form: str = ".3g") -> str:
     value, low, high = (row[key] for key in ("value", "low", "high"))
     if math.isnan(value):
         return "-"
+    spread = f"{{{row['q25']:{form}} to {row['q75']:{form}}}}"
     if math.isnan(low) or math.isnan(high):
-        return f"{value:{form}} (too few cells for an interval)"
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+        return f"{value:{form}} {spread}"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}] {spread}"

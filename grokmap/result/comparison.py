@@ -104,14 +104,14 @@ def compare(
     matched = analysis.match(runs[0], runs[1], axes)
     if matched.a.empty:
         raise SpecError(_nothing_shared(runs, axes, names))
-    cells = analysis.cells(matched, axes, rules.generalised)
+    cells, summary = analysis.measure(matched, axes, rules.generalised)
     only = [table.assign(only_in=s) for s, table in zip("ab", matched[2:], strict=True)]
     return Comparison(
         names=names,
         axes=axes,
         settings=_settings(one, two, axes),
         cells=cells,
-        summary=analysis.summary(cells),
+        summary=summary,
         labels=analysis.labels(matched, cells, rules.generalised),
         unmatched=pd.concat(only, ignore_index=True)[["only_in", *axes]],
         matched=matched,

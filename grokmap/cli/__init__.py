@@ -16,7 +16,17 @@ from typer.core import TyperGroup
 
 from grokmap import __version__
 from grokmap.cli import cluster, training
-from grokmap.cli.options import ONE_RUN, At, Formats, Json, Out, Plugins, Result, Rules
+from grokmap.cli.options import (
+    ONE_RUN,
+    At,
+    Formats,
+    Json,
+    Near,
+    Out,
+    Plugins,
+    Result,
+    Rules,
+)
 from grokmap.errors import GrokmapError, shown
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
@@ -78,26 +88,40 @@ app.command(rich_help_panel=RUN)(cluster.merge)
 @app.command("phase-diagram", rich_help_panel=LOOK)
 def phase_diagram(
     result: Result,
-    x: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "weight_decay",
-    y: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "alpha",
+    x: Annotated[
+        str | None,
+        typer.Option(help="Swept axis, or decay_rate [weight_decay, or another]."),
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option(help="Another; none: lines against x [alpha, or another]."),
+    ] = None,
     colour: Annotated[
-        str, typer.Option(help="Right map: delay_ratio, or a recorded quantity.")
+        str,
+        typer.Option(
+            help="Right map: delay_ratio, t_grok, t_mem, delay, p_grok, or a recorded "
+            "quantity."
+        ),
     ] = "delay_ratio",
     when: Annotated[
         str, typer.Option(help="When that quantity is taken: final, t_mem.")
     ] = "final",
     at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw the phases of RESULT and the map of t_grok / t_mem or another quantity."""
-    from grokmap.cli.figures import Diagram, draw_phase_diagram
-    from grokmap.cli.places import read_places
+    """Draw the phases of RESULT and the map of t_grok / t_mem or another quantity.
 
-    diagram, place = Diagram(x, y, colour, when), read_places(at or ())
-    draw_phase_diagram(result, diagram, criteria, formats, out, place)
+    Where one number is swept: t_mem, t_grok and P(grok) against it.
+    """
+    from grokmap.cli.figures import Diagram, draw_phase_diagram
+    from grokmap.cli.places import read_where
+
+    diagram, where = Diagram(x, y, colour, when), read_where(at, near)
+    draw_phase_diagram(result, diagram, criteria, formats, out, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -106,6 +130,7 @@ def boundaries(
     x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
     at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     budget: Annotated[
         bool, typer.Option(help="Say how far half of the budget moves each edge.")
@@ -116,10 +141,10 @@ def boundaries(
 ) -> None:
     """Where the grok wedge begins and ends in each row, with intervals."""
     from grokmap.cli.boundaries import find_boundaries
-    from grokmap.cli.places import read_places
+    from grokmap.cli.places import read_where
 
-    place = read_places(at or ())
-    find_boundaries(result, x, y, criteria, budget, as_json, out, place)
+    where = read_where(at, near)
+    find_boundaries(result, x, y, criteria, budget, as_json, out, where)
 
 
 app.command(rich_help_panel=RUN)(training.refine)
@@ -133,6 +158,7 @@ def uncertainty(
     x: Annotated[str, typer.Option(help="Swept axis.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Swept axis.")] = "alpha",
     at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -140,16 +166,18 @@ def uncertainty(
     plugin: Plugins = None,
 ) -> None:
     """P(phase) and t_grok with intervals, and labels that other bars would change."""
-    from grokmap.cli.places import read_places
+    from grokmap.cli.places import read_where
     from grokmap.cli.uncertainty import map_uncertainty
 
-    place = read_places(at or ())
-    map_uncertainty(result, x, y, criteria, formats, out, as_json, place)
+    where = read_where(at, near)
+    map_uncertainty(result, x, y, criteria, formats, out, as_json, where)
 
 
 @app.command("order-parameters", rich_help_panel=ANALYSE)
 def order_parameters(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -158,8 +186,10 @@ def order_parameters(
 ) -> None:
     """Which quantity moves first where runs grok, and which tell phases apart."""
     from grokmap.cli.order_parameters import compare_order_parameters
+    from grokmap.cli.places import read_where
 
-    compare_order_parameters(result, criteria, formats, out, as_json)
+    where = read_where(at, near)
+    compare_order_parameters(result, criteria, formats, out, as_json, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -170,10 +200,8 @@ def scaling(
     quantity: Annotated[
         str, typer.Option(help="Order parameter of the Binder cumulant.")
     ] = "test_accuracy",
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="axis=value of any other swept axis."),
-    ] = None,
+    at: At = None,
+    near: Near = None,
     between: Annotated[
         str | None, typer.Option(help="LOW,HIGH of x: one boundary only [all].")
     ] = None,
@@ -191,9 +219,11 @@ def scaling(
     plugin: Plugins = None,
 ) -> None:
     """Finite-size scaling: crossings, Binder cumulant, data collapse, times by size."""
+    from grokmap.cli.places import read_where
     from grokmap.cli.scaling import Question, scale_result
 
-    question = Question(size, x, quantity, tuple(at or ()), between, log, clock)
+    where = read_where(at, near)
+    question = Question(size, x, quantity, where, between, log, clock)
     scale_result(result, question, criteria, formats, out, as_json)
 
 
@@ -203,6 +233,8 @@ def hysteresis(
     quantity: Annotated[str, typer.Option(help="A recorded quantity.")] = (
         "test_accuracy"
     ),
+    at: At = None,
+    near: Near = None,
     formats: Formats = "png,pdf",
     out: Out = None,
     as_json: Json = False,
@@ -210,8 +242,10 @@ def hysteresis(
 ) -> None:
     """Loops of runs whose weight decay is ramped up and down, against the ramp rate."""
     from grokmap.cli.hysteresis import measure_hysteresis
+    from grokmap.cli.places import read_where
 
-    measure_hysteresis(result, quantity, formats, out, as_json)
+    where = read_where(at, near)
+    measure_hysteresis(result, quantity, formats, out, as_json, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -223,10 +257,8 @@ def transition(
     x: Annotated[str, typer.Option(help="Swept axis across the boundary.")] = (
         "weight_decay"
     ),
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="axis=value of any other swept axis."),
-    ] = None,
+    at: At = None,
+    near: Near = None,
     ramps: Annotated[
         Path | None,
         typer.Option("--hysteresis", help="Folder of ramped runs: adds their loops."),
@@ -237,15 +269,18 @@ def transition(
     plugin: Plugins = None,
 ) -> None:
     """First order or continuous: what many seeds and widths say of a boundary."""
+    from grokmap.cli.places import read_where
     from grokmap.cli.transition import Question, judge_transition
 
-    question = Question(quantity, x, tuple(at or ()), ramps)
+    question = Question(quantity, x, read_where(at, near), ramps)
     judge_transition(result, question, formats, out, as_json)
 
 
 @app.command(rich_help_panel=THEORY)
 def laws(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -254,13 +289,16 @@ def laws(
 ) -> None:
     """Which law t_grok follows, by censored fits, and how far the times collapse."""
     from grokmap.cli.laws import compare_laws
+    from grokmap.cli.places import read_where
 
-    compare_laws(result, criteria, formats, out, as_json)
+    compare_laws(result, criteria, formats, out, as_json, read_where(at, near))
 
 
 @app.command(rich_help_panel=ANALYSE)
 def forecast(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -269,8 +307,9 @@ def forecast(
 ) -> None:
     """When runs that memorised will grok, with 80% intervals, and how well it knows."""
     from grokmap.cli.forecast import forecast_result
+    from grokmap.cli.places import read_where
 
-    forecast_result(result, criteria, formats, out, as_json)
+    forecast_result(result, criteria, formats, out, as_json, read_where(at, near))
 
 
 @app.command("early-stopping", rich_help_panel=ANALYSE)
@@ -283,6 +322,8 @@ def early_stopping(
     unit: Annotated[
         str, typer.Option(help="Of the patience: t_mem, decay-times, steps.")
     ] = "t_mem",
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -291,8 +332,51 @@ def early_stopping(
 ) -> None:
     """What stopping soon after memorisation would have cost, and what warns of it."""
     from grokmap.cli.early_stopping import judge_early_stopping
+    from grokmap.cli.places import read_where
 
-    judge_early_stopping(result, patience, unit, criteria, formats, out, as_json)
+    where = read_where(at, near)
+    judge_early_stopping(result, patience, unit, criteria, formats, out, as_json, where)
+
+
+@app.command(rich_help_panel=LOOK)
+def compare(
+    result: Result,
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="OTHER", help="Another; or give --by instead."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS=A,B",
+            help="Two values of an axis of RESULT, in place of OTHER.",
+        ),
+    ] = None,
+    x: Annotated[
+        str | None, typer.Option(help="Swept axis [weight_decay, or another].")
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option(help="Another; none: lines against x [alpha, or another]."),
+    ] = None,
+    colour: Annotated[
+        str,
+        typer.Option(help="The change that is drawn: as of phase-diagram."),
+    ] = "t_grok",
+    at: At = None,
+    near: Near = None,
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    out: Out = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """What differs between two results, or two values of an axis, cell by cell."""
+    from grokmap.cli.compare import Question, compare_results
+    from grokmap.cli.places import read_where
+
+    question = Question(by, x, y, colour, read_where(at, near))
+    compare_results(result, other, question, criteria, formats, out, as_json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -303,6 +387,8 @@ def curves(
         str | None,
         typer.Option(help="Comma-separated order parameters [some that tell phases]."),
     ] = None,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
     out: Out = None,
@@ -310,22 +396,27 @@ def curves(
 ) -> None:
     """Draw trajectories of the runs named, or of one run per phase."""
     from grokmap.cli.figures import draw_curves
+    from grokmap.cli.places import read_where
 
-    draw_curves(result, run or [], show, criteria, formats, out)
+    where = read_where(at, near)
+    draw_curves(result, run or [], show, criteria, formats, out, where)
 
 
 @app.command(rich_help_panel=LOOK)
 def classify(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Label the runs of RESULT by CRITERIA; nothing is trained again."""
+    from grokmap.cli.places import read_where
     from grokmap.cli.results import classify_result
 
-    classify_result(result, criteria, as_json, out)
+    classify_result(result, criteria, as_json, out, read_where(at, near))
 
 
 @app.command(rich_help_panel=LOOK)

@@ -9,19 +9,27 @@ from pathlib import Path
 from grokmap.analysis import transition_order as order
 from grokmap.analysis.hysteresis import place_of
 from grokmap.cli.events import json_rows
-from grokmap.cli.opened import open_result
-from grokmap.cli.outputs import name_of, outputs, print_files
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.outputs import name_of, outputs, placed, print_files
+from grokmap.cli.places import Where
 from grokmap.result.hysteresis import Hysteresis, draw, find
 from grokmap.spec.axis import word
 
 
 def measure_hysteresis(
-    path: Path, quantity: str, formats: str, out: Path | None, as_json: bool
+    path: Path,
+    quantity: str,
+    formats: str,
+    out: Path | None,
+    as_json: bool,
+    where: Where = EVERYWHERE,
 ) -> None:
     """Prints and writes the loop of every ramped run, and draws them."""
     to = outputs(path, out, formats, as_json)
-    loops = find(open_result(path), quantity)
+    result = open_result(path, where)
+    loops = find(result, quantity)
     name = "hysteresis" + ("" if quantity == "test_accuracy" else f"-{quantity}")
+    name = placed(name, result.place)
     file = to.table(loops.table, name)
     if as_json:
         tables = {"rates": json_rows(loops.rates), "trends": json_rows(loops.trends)}

@@ -20,7 +20,11 @@ Rules = Annotated[
 ]
 At = Annotated[
     list[str] | None,
-    typer.Option(help="axis=value of another swept axis; repeat for more [all]."),
+    typer.Option(help="axis=value: the runs there alone; repeat for more axes [all]."),
+]
+Near = Annotated[
+    list[str] | None,
+    typer.Option(help="axis=value: the same at the nearest value, which is said."),
 ]
 Formats = Annotated[
     str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,9 +15,11 @@ from grokmap import disk, store
 from grokmap.classify import Criteria
 from grokmap.errors import ResultError, SpecError, short, shown
 from grokmap.plot import figure_bytes
+from grokmap.result.groups import rounded
 
 FORMATS = ("png", "pdf", "svg")
 TABLES = ("csv", "parquet")  # what a figure shows, as a table
+NOWHERE: Mapping[str, Any] = {}
 CLOSED = "cannot be written; --out FILE writes elsewhere"
 
 
@@ -128,9 +132,16 @@ def _without_suffix(out: Path) -> Path:
     return out
 
 
-def file_name(name: str, rules: Criteria) -> str:
-    """The name of a table or figure, telling the criteria unless they are default."""
+def file_name(name: str, rules: Criteria, place: Mapping[str, Any] = NOWHERE) -> str:
+    """The name of a table or figure, telling the place that it is of, if it is of one,
+    and the criteria unless they are default."""
+    name = placed(name, place)
     return name if rules.name == "default" else f"{name}-{rules.name}"
+
+
+def placed(name: str, place: Mapping[str, Any]) -> str:
+    """A name that tells a place, so that a slice never takes the whole's file."""
+    return "-".join([name, *(f"{k}={rounded(v)}" for k, v in place.items())])
 
 
 def name_of(file: Path | None) -> str | None:

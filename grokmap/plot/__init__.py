@@ -1,6 +1,7 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
 from grokmap.plot.cells import Cells, Plane, boundary, gather
+from grokmap.plot.comparison import ComparedRow, Sides, comparison_maps
 from grokmap.plot.diagram import (
     DELAY,
     PhasePanel,
@@ -14,6 +15,7 @@ from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.loss_panels import loss_curves
+from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import COLOURS, Phases, figure_bytes, phases_of
@@ -27,6 +29,7 @@ __all__ = [
     "COLOURS",
     "Cells",
     "CURVES",
+    "ComparedRow",
     "DELAY",
     "Map",
     "Panel",
@@ -35,8 +38,11 @@ __all__ = [
     "Plane",
     "Scales",
     "Shading",
+    "Sides",
     "axis_label",
+    "axis_lines",
     "boundary",
+    "comparison_maps",
     "curves",
     "diagram_cells",
     "early_stopping",

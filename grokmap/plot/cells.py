@@ -53,8 +53,8 @@ def gather(
     # Rows differ in x on a decay rate axis, and where `refine` added runs.
     ragged = len(table) < table["x"].nunique() * table["y"].nunique()
     by_row = x == "decay_rate" or (ragged and y != "decay_rate")
-    table = _edges(table, "x", x_log, by="y" if by_row else None)
-    table = _edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
+    table = with_edges(table, "x", x_log, by="y" if by_row else None)
+    table = with_edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
     return Cells(table, x_log, y_log)
 
 
@@ -77,7 +77,9 @@ def _cell(
     }
 
 
-def _edges(table: pd.DataFrame, axis: str, log: bool, by: str | None) -> pd.DataFrame:
+def with_edges(
+    table: pd.DataFrame, axis: str, log: bool, by: str | None
+) -> pd.DataFrame:
     """Adds <axis>_low and <axis>_high: half-way to the neighbours.
 
     by: gives each of its values neighbours of its own, since decay rates are not on a

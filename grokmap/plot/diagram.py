@@ -97,7 +97,7 @@ def phase_diagram(
                 if right:
                     _draw_shades(place, cells, norm)
                 else:
-                    _draw_phases(place, cells, phases)
+                    draw_phases(place, cells, phases)
                     _draw_edges(place, panel.edges, plane.y)
                 place.set_title(wrapped(panel.title), fontsize=7)
                 scale(place, cells)
@@ -148,7 +148,7 @@ def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
     ]
 
 
-def _draw_phases(axes: Axes, cells: Cells, phases: Phases) -> None:
+def draw_phases(axes: Axes, cells: Cells, phases: Phases) -> None:
     """Phases in colour, P(grok) as opacity, censored cells hatched, a ring where a run
     came to rest halfway, the boundary."""
     table = cells.table
@@ -261,12 +261,12 @@ def scale(axes: Axes, cells: Cells) -> None:
         if log:
             getattr(axes, f"set_{axis}scale")("log")
             label_log(getattr(axes, f"{axis}axis"))
-            _mark_zero(axes, axis, table)
+            mark_zero(axes, axis, table)
         getattr(axes, f"set_{axis}lim")(*limits)
     axes.tick_params(which="minor", length=2)
 
 
-def _mark_zero(axes: Axes, axis: str, table: pd.DataFrame) -> None:
+def mark_zero(axes: Axes, axis: str, table: pd.DataFrame) -> None:
     side = getattr(axes, f"{axis}axis")
     zero = table[table[axis] == 0]
     if len(zero) == 0:

@@ -23,8 +23,8 @@ class Plots:
 
     def phase_diagram(
         self,
-        x: str = "weight_decay",
-        y: str = "alpha",
+        x: str | None = None,
+        y: str | None = None,
         colour: str = "delay_ratio",
         when: str = "final",
         criteria: str | Criteria = "default",

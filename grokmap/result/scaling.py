@@ -53,14 +53,14 @@ def find(
       SpecError: the size or x is not swept, or another axis is left open.
       ResultError: too few sizes, values or seeds, or nothing decided.
     """
-    rules = criteria_with(criteria, [GROK])
+    rules, result = criteria_with(criteria, [GROK]), result.at(at)
     if quantity not in result.quantities:
         near = nearest(quantity, result.quantities)
         raise SpecError(f"--quantity {short(quantity)!r}; {near}")
     columns = tuple(dict.fromkeys([*store.LABELS_READ, quantity]))
     runs = result.labelled(rules, columns)
     _check_axes(result, size, x)
-    runs = groups.at_one_place(runs, result.axes, (size, x), at)
+    runs = groups.at_one_place(runs, result.axes, (size, x))
     if between is not None:
         runs = _between(runs, x, *between)
     ensemble = scaling.gather(runs, size, x, quantity, clock, log)

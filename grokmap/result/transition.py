@@ -58,9 +58,10 @@ def find(
     wanted = [quantity] if isinstance(quantity, str) else list(quantity)
     for name in wanted:
         hysteresis.check_quantity(result, name)
+    result = result.at(at)
     runs = result.labelled(columns=None)
     _check_axes(result, x)
-    runs = groups.at_one_place(runs, result.axes, ("width", x), at)
+    runs = groups.at_one_place(runs, result.axes, ("width", x))
     known = _measured(result, runs, wanted)
     cells = order.cells(runs, x, known)
     rows = order.evidence(cells, runs, x, known)

@@ -47,10 +47,10 @@ def find(
     Raises:
       SpecError: x or y is no swept number. ResultError: nothing is finished.
     """
-    rules = rules_of(criteria)
+    rules, result = rules_of(criteria), result.at(at)
     labels = {name: result.labelled(other) for name, other in others(rules).items()}
     runs = labels[rules.name]
-    places, _ = groups.panels(runs, result.axes, x, y, at, groups.MOST)
+    places, _ = groups.panels(runs, result.axes, x, y, groups.MOST)
     tables = [_cells(group, labels, [y, x], rules) for group in places]
     maps = [
         plot.Map(group.title, group.runs, cells)

@@ -16,7 +16,19 @@ from typer.core import TyperGroup
 
 from grokmap import __version__
 from grokmap.cli import cluster, training
-from grokmap.cli.options import ONE_RUN, At, Formats, Json, Out, Plugins, Result, Rules
+from grokmap.cli.options import (
+    ONE_RUN,
+    At,
+    Figures,
+    Formats,
+    Json,
+    Out,
+    Plugins,
+    Result,
+    Rules,
+    Style,
+    Width,
+)
 from grokmap.errors import GrokmapError, shown
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
@@ -89,6 +101,8 @@ def phase_diagram(
     at: At = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
@@ -97,7 +111,8 @@ def phase_diagram(
     from grokmap.cli.places import read_places
 
     diagram, place = Diagram(x, y, colour, when), read_places(at or ())
-    draw_phase_diagram(result, diagram, criteria, formats, out, place)
+    figures = Figures(formats, style, width)
+    draw_phase_diagram(result, diagram, criteria, figures, out, place)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -135,6 +150,8 @@ def uncertainty(
     at: At = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -144,7 +161,8 @@ def uncertainty(
     from grokmap.cli.uncertainty import map_uncertainty
 
     place = read_places(at or ())
-    map_uncertainty(result, x, y, criteria, formats, out, as_json, place)
+    figures = Figures(formats, style, width)
+    map_uncertainty(result, x, y, criteria, figures, out, as_json, place)
 
 
 @app.command("order-parameters", rich_help_panel=ANALYSE)
@@ -152,6 +170,8 @@ def order_parameters(
     result: Result,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -159,7 +179,8 @@ def order_parameters(
     """Which quantity moves first where runs grok, and which tell phases apart."""
     from grokmap.cli.order_parameters import compare_order_parameters
 
-    compare_order_parameters(result, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    compare_order_parameters(result, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -186,6 +207,8 @@ def scaling(
     ] = "decay",
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -194,7 +217,8 @@ def scaling(
     from grokmap.cli.scaling import Question, scale_result
 
     question = Question(size, x, quantity, tuple(at or ()), between, log, clock)
-    scale_result(result, question, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    scale_result(result, question, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -204,6 +228,8 @@ def hysteresis(
         "test_accuracy"
     ),
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -211,7 +237,8 @@ def hysteresis(
     """Loops of runs whose weight decay is ramped up and down, against the ramp rate."""
     from grokmap.cli.hysteresis import measure_hysteresis
 
-    measure_hysteresis(result, quantity, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    measure_hysteresis(result, quantity, figures, out, as_json)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -232,6 +259,8 @@ def transition(
         typer.Option("--hysteresis", help="Folder of ramped runs: adds their loops."),
     ] = None,
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -240,7 +269,8 @@ def transition(
     from grokmap.cli.transition import Question, judge_transition
 
     question = Question(quantity, x, tuple(at or ()), ramps)
-    judge_transition(result, question, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    judge_transition(result, question, figures, out, as_json)
 
 
 @app.command(rich_help_panel=THEORY)
@@ -248,6 +278,8 @@ def laws(
     result: Result,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -255,7 +287,8 @@ def laws(
     """Which law t_grok follows, by censored fits, and how far the times collapse."""
     from grokmap.cli.laws import compare_laws
 
-    compare_laws(result, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    compare_laws(result, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -263,6 +296,8 @@ def forecast(
     result: Result,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -270,7 +305,8 @@ def forecast(
     """When runs that memorised will grok, with 80% intervals, and how well it knows."""
     from grokmap.cli.forecast import forecast_result
 
-    forecast_result(result, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    forecast_result(result, criteria, figures, out, as_json)
 
 
 @app.command("early-stopping", rich_help_panel=ANALYSE)
@@ -285,6 +321,8 @@ def early_stopping(
     ] = "t_mem",
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -292,7 +330,8 @@ def early_stopping(
     """What stopping soon after memorisation would have cost, and what warns of it."""
     from grokmap.cli.early_stopping import judge_early_stopping
 
-    judge_early_stopping(result, patience, unit, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    judge_early_stopping(result, patience, unit, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -305,13 +344,16 @@ def curves(
     ] = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
     """Draw trajectories of the runs named, or of one run per phase."""
     from grokmap.cli.figures import draw_curves
 
-    draw_curves(result, run or [], show, criteria, formats, out)
+    figures = Figures(formats, style, width)
+    draw_curves(result, run or [], show, criteria, figures, out)
 
 
 @app.command(rich_help_panel=LOOK)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from grokmap.classify import Criteria, read_criteria
 from grokmap.cli.boundaries import table_name
 from grokmap.cli.opened import open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import outputs
 from grokmap.cli.results import find_run
 from grokmap.result import curves, groups, phase_diagram
@@ -27,15 +28,15 @@ def draw_phase_diagram(
     path: Path,
     diagram: Diagram,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     at: groups.Place | None = None,
 ) -> None:
-    to = outputs(path, out, formats, figure_only=True)
+    to = outputs(path, out, figures, figure_only=True)
     result = open_result(path)
     phase_diagram.check_colour(result, diagram.colour, diagram.when)
     rules = read_criteria(criteria)
-    drawing = phase_diagram.draw(result, *diagram, rules, at)
+    drawing = phase_diagram.draw(result, *diagram, rules, at, to.look)
     to.figure(drawing.figure, drawing.data, _name(diagram, rules, at))
 
 
@@ -56,14 +57,14 @@ def draw_curves(
     wanted: list[str],
     show: str | None,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
 ) -> None:
-    to = outputs(path, out, formats, figure_only=True)
+    to = outputs(path, out, figures, figure_only=True)
     rules = read_criteria(criteria)
     ids = [find_run(path, text) for text in wanted]
     names = None if show is None else [name.strip() for name in show.split(",")]
-    drawing = curves.draw(open_result(path), ids, names, rules)
+    drawing = curves.draw(open_result(path), ids, names, rules, to.look)
     named = [k[:8] if "=" in w else w for w, k in zip(wanted, ids, strict=True)]
     name = "-".join(["curves", *named[:3]])
     if rules.name != "default":

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from grokmap.analysis import transition_order as order
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.places import read_places
 from grokmap.result.transition import draw, find
@@ -47,10 +48,10 @@ class Question(NamedTuple):
 
 
 def judge_transition(
-    path: Path, question: Question, formats: str, out: Path | None, as_json: bool
+    path: Path, question: Question, figures: Figures, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes evidence and verdict, and draws what they are made of."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     wanted, ramps = question.quantities, question.ramps
     loops = None if ramps is None else open_result(ramps)
     place = read_places(question.at)
@@ -65,7 +66,7 @@ def judge_transition(
         _print_evidence([row for row in transition.evidence if row.quantity in wanted])
         _print_verdicts(transition.verdict, transition.verdicts)
         print_files(file, evidence_file)
-    drawing = draw(transition)
+    drawing = draw(transition, to.look)
     to.figure(drawing.figure, drawing.data, question.name + question.of_quantity)
 
 

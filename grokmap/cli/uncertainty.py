@@ -11,6 +11,7 @@ from grokmap.analysis.statistics import wilson
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import table_name
 from grokmap.cli.opened import open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.result import groups
 from grokmap.result.uncertainty import draw, find
@@ -24,13 +25,13 @@ def map_uncertainty(
     x: str,
     y: str,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
     at: groups.Place | None = None,
 ) -> None:
     """Prints a summary, writes the table, draws the maps."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
     uncertainty = find(open_result(path), x, y, rules, at)
     name = table_name(NAME, x, y, rules, at)
@@ -41,7 +42,7 @@ def map_uncertainty(
     else:
         _print(uncertainty.table)
         print_files(file)
-    to.figure(draw(uncertainty).figure, uncertainty.table, name)
+    to.figure(draw(uncertainty, to.look).figure, uncertainty.table, name)
 
 
 def _print(cells: pd.DataFrame) -> None:

@@ -5,7 +5,6 @@ from grokmap.plot.diagram import (
     DELAY,
     PhasePanel,
     Shading,
-    axis_label,
     diagram_cells,
     phase_diagram,
 )
@@ -14,9 +13,20 @@ from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.loss_panels import loss_curves
+from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
-from grokmap.plot.style import COLOURS, Phases, figure_bytes, phases_of
+from grokmap.plot.style import (
+    COLOURS,
+    PAPER,
+    STYLES,
+    WIDTHS,
+    Look,
+    Phases,
+    figure_bytes,
+    look_of,
+    phases_of,
+)
 from grokmap.plot.trajectories import CURVES, curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
@@ -28,13 +38,17 @@ __all__ = [
     "Cells",
     "CURVES",
     "DELAY",
+    "Look",
     "Map",
+    "PAPER",
     "Panel",
     "PhasePanel",
     "Phases",
     "Plane",
+    "STYLES",
     "Scales",
     "Shading",
+    "WIDTHS",
     "axis_label",
     "boundary",
     "curves",
@@ -46,12 +60,15 @@ __all__ = [
     "law_residuals",
     "master_curve",
     "hysteresis_loops",
+    "look_of",
     "loop_table",
     "loss_curves",
     "order_panels",
     "phase_diagram",
     "phase_grids",
     "phases_of",
+    "place_words",
+    "quantity_words",
     "scaling_figure",
     "transition_panels",
     "transition_table",

@@ -10,6 +10,7 @@ from grokmap.analysis.series import values_at
 from grokmap.classify import Criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.result import groups
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import rules_of
 from grokmap.result.result import Result
@@ -27,6 +28,7 @@ def draw(
     when: str = FINAL,
     criteria: str | Criteria = "default",
     at: groups.Place | None = None,
+    look: plot.Look = plot.PAPER,
 ) -> Drawing:
     """Phases in the plane of two axes, the edges of the wedge, and a map beside it.
 
@@ -37,6 +39,7 @@ def draw(
       colour: the quantity of the map: delay_ratio, or one that was recorded.
       when: when that is taken: final, t_mem.
       at: the values of other axes, as in {"depth": 2}; without, all of them.
+      look: of `plot.look_of`.
 
     Raises:
       SpecError: an axis, a value, a quantity or a time that is not known; more panels
@@ -54,11 +57,15 @@ def draw(
     plane = result.plane(x, y, runs)
     phases = plot.phases_of(rules.phases, rules.generalised)
     panels = [
-        plot.PhasePanel(group.title, group.runs, _edges(group, plane, phases))
+        plot.PhasePanel(
+            plot.place_words(group.place), group.runs, _edges(group, plane, phases)
+        )
         for group in places
     ]
     shown = groups.n_columns(places, rest)
-    figure = plot.phase_diagram(panels, plane, phases, shading, shown)
+    drawn = pd.concat([group.runs for group in places])
+    words = caption(result, drawn)
+    figure = plot.phase_diagram(panels, plane, phases, shading, shown, look, words)
     cells = (
         groups.with_place(plot.diagram_cells(g.runs, plane, phases, shading), g)
         for g in places

@@ -23,6 +23,7 @@ from grokmap.plot.figure import (
     finished,
     legend_above,
     say_nothing,
+    wrapped,
 )
 from grokmap.plot.names import axis_label
 from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, styled
@@ -84,10 +85,17 @@ class Layout(NamedTuple):
     ems: float
 
 
+def even(count: int, most: int) -> int:
+    """Columns, at most so many, that leave the last row as full as the others."""
+    rows = -(-count // min(count, most))
+    return -(-count // rows)
+
+
 def layout_of(n_panels: int, columns: int, look: Look) -> Layout:
     """So many columns as are wanted, or as there is room for."""
     beside = 2 * columns * SMALLEST + BAR <= look.ems
-    columns = columns if beside else min(columns, look.columns(SMALLEST))
+    if not beside and columns > look.columns(SMALLEST):
+        columns = even(n_panels, look.columns(SMALLEST))
     ems = (look.ems - BAR) / (2 * columns) if beside else look.ems / columns
     return Layout(-(-n_panels // columns), columns, beside, ems)
 
@@ -124,18 +132,23 @@ def phase_diagram(
                     _draw_phases(place, cells, phases)
                     _draw_edges(place, panel.edges, plane.y)
                 scale(place, cells, layout.ems)
-            label_grid(half, len(panels), labels)
+            label_grid(half, len(panels), labels, panel_height(layout))
         drawn = [half.flat[i] for half in halves for i in range(len(panels))]
-        entitle(drawn, [panel.title for panel in panels] * 2, layout.ems - 1.5)
+        entitle(drawn, [panel.title for panel in panels] * 2, layout.ems - 2.5)
         _shade_bar(figure, halves[1], norm, shading, layout)
         edges = [panel.edges for panel in panels if panel.edges is not None]
         legend_above(figure, look, entries(shown, edges, phases, shading.none))
         return finished(figure, look, caption)
 
 
+def panel_height(layout: Layout) -> float:
+    """In letters, without title and labels."""
+    return float(np.clip(0.65 * layout.ems, 9.0, 18.0))
+
+
 def _height(layout: Layout) -> float:
     """Of the figure, in letters."""
-    one = float(np.clip(0.8 * layout.ems, 12.0, 24.0))
+    one = panel_height(layout) + 4.0
     bands = layout.rows * (1 if layout.beside else 2)
     return bands * one + (5.0 if layout.beside else 9.0)
 
@@ -150,10 +163,12 @@ def _halves(figure: Figure, layout: Layout) -> tuple[Any, Any]:
     return grid[:rows], grid[rows:]
 
 
-def label_grid(axes: Any, n_panels: int, labels: Iterable[str]) -> None:
+def label_grid(
+    axes: Any, n_panels: int, labels: Iterable[str], high: float = np.inf
+) -> None:
     """Labels the outer sides of a grid of panels, of which the last row may be short.
 
-    axes: [rows, columns]; labels: of x and of y.
+    axes: [rows, columns]; labels: of x and of y; high: a panel, in letters.
     """
     x_label, y_label = labels
     columns = axes.shape[1]
@@ -165,7 +180,7 @@ def label_grid(axes: Any, n_panels: int, labels: Iterable[str]) -> None:
             place.set_xlabel(x_label)
             place.tick_params(labelbottom=True)
         if i % columns == 0:
-            place.set_ylabel(y_label)
+            place.set_ylabel(wrapped(y_label, 0.8 * high))
             place.tick_params(labelleft=True)
 
 
@@ -239,6 +254,8 @@ def _draw_edges(axes: Axes, edges: pd.DataFrame | None, y: str) -> None:
     style.pop("elinewidth")
     for end, marker in BOUNDS:
         bound = bounds_of(edges, end)
+        if bound.empty:  # a line of no points would still take room
+            continue
         look: Any = {"linestyle": "none", "marker": marker, "ms": points(4.5)}
         axes.plot(bound[end], bound["y"], **look, **style, clip_on=False)
 

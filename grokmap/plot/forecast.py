@@ -59,7 +59,7 @@ def forecast_panels(
             _panel(axes, part)
             titles.append(_title(part, cut, name if len(names) > 1 else ""))
         _scales(grid[0, 0], known, most_below(ems - 5))
-        entitle(shown, titles, ems - 1.5)
+        entitle(shown, titles, ems - 2.8)
         _label(panels, len(cuts), columns)
         legend_above(figure, look, _handles(known))
         return finished(figure, look, caption)

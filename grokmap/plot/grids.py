@@ -11,9 +11,16 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Patch
 
 from grokmap.plot.diagram import label_grid
-from grokmap.plot.figure import Figure, blank, entitle, finished, legend_above
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    wrapped,
+)
 from grokmap.plot.style import COLOURS, PAPER, Look, points, styled
-from grokmap.plot.ticks import number
+from grokmap.plot.ticks import numbers
 
 Names = npt.NDArray[np.str_]
 NOTHING = "#FFFFFF"
@@ -42,15 +49,16 @@ def phase_grids(
     columns = min(count, look.columns(SMALLEST), -(-count // 2) if count > 3 else 3)
     rows, ems = -(-count // columns), look.ems / columns
     with styled(look):
-        figure = blank(look, rows * (ems + 1.0) + 3.5)
+        figure = blank(look, rows * (ems + 2.0) + 4.5)
         panels: Any = figure.subplots(rows, columns, squeeze=False)
         for panel, phases in zip(panels.flat, grids.values(), strict=False):
             _draw_phases(panel, phases)
         last = panels.flat[count - 1]
         last.imshow(agreement, cmap=GREYS.reversed(), vmin=0, vmax=1)
         for panel in panels.flat[:count]:
-            _tick_axes(panel, axes, 2 if ems < 16 else 3)
-        label_grid(panels, count, labels[::-1])
+            _tick_axes(panel, axes, 2 if ems < 16 else 4)
+        words = [wrapped(label, ems - 4) for label in labels[::-1]]
+        label_grid(panels, count, words)
         titles = [*grids, "share of our seeds with their commonest phase"]
         entitle(panels.flat[:count], titles, ems - 4)
         legend_above(figure, look, _handles(grids, agreement))
@@ -77,8 +85,11 @@ def _tick_axes(
     panel: Any, axes: tuple[Sequence[float], Sequence[float]], most: int
 ) -> None:
     for side, values in zip((panel.yaxis, panel.xaxis), axes, strict=True):
-        places = range(0, len(values), max(1, (len(values) - 1) // most))
-        side.set_ticks(places, [number(values[i]) for i in places])
+        places = [i for i, x in enumerate(values) if np.isclose(np.log10(x) % 1, 0)]
+        if len(places) < 2:
+            places = list(range(len(values)))
+        places = places[:: -(-len(places) // most)]
+        side.set_ticks(places, numbers([values[i] for i in places]))
 
 
 def _handles(

@@ -54,7 +54,7 @@ def law_residuals(table: pd.DataFrame, look: Look = PAPER, caption: str = "") ->
         y_label = r"$\ln(t_{\mathrm{grok}}/t_{\mathrm{fit}})$"
         label_grid(grid, len(names), [axis_words("weight_decay"), y_label])
         panels = list(grid.flat)[: len(names)]
-        entitle(panels, [_law_title(part) for part in parts], ems - 1.5)
+        entitle(panels, [_law_title(part) for part in parts], ems - 2.8)
         legend_above(figure, look, _alpha_handles(table, alphas, shades))
         return finished(figure, look, caption)
 
@@ -133,7 +133,7 @@ def master_curve(table: pd.DataFrame, look: Look = PAPER, caption: str = "") -> 
         _scale_ratios(grid[0, 0])
         label_grid(grid, len(names), [r"$\alpha$", "over the median"])
         panels = list(grid.flat)[: len(names)]
-        entitle(panels, [_spread_title(part) for part in parts], ems - 1.5)
+        entitle(panels, [_spread_title(part) for part in parts], ems - 2.8)
         legend_above(figure, look, _system_handles(systems))
         return finished(figure, look, caption)
 

@@ -43,6 +43,8 @@ QUANTITIES = {
     **{"rqi": "RQI", "snr": "SNR", "function_snr": "function SNR", "ipr": "IPR"},
     "effective_rank_roy_vetterli": "effective rank (R.-V.)",
     "ntk_drift": "NTK drift",
+    "weight_norm_first": "first-layer norm",
+    "weight_norm_readout": "readout norm",
 }
 NO_BREAK = "\N{NO-BREAK SPACE}"
 

@@ -76,7 +76,7 @@ def scaling_figure(
             else:
                 label_linear(axes.xaxis, most_below(ems - 4))
         titles = ["share of seeds that grok", "Binder cumulant", why, law]
-        entitle(panels, titles, ems - 3)
+        entitle(panels, titles, ems - 5)
         legend_above(figure, look, _handles(table, scales, looks))
         return finished(figure, look, caption)
 

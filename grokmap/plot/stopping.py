@@ -63,7 +63,7 @@ def early_stopping(
         _draw_warnings(panels[count - 1], warned)
         titles.append(f"warnings, told from {_against(warned)}")
         _scales(panels[:count], lost, ems)
-        entitle(panels[:count], titles, ems - 3)
+        entitle(panels[:count], titles, ems - 5.0)
         legend_above(figure, look, _handles(lost, warned))
         return finished(figure, look, caption)
 

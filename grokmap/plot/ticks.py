@@ -87,7 +87,7 @@ def number(value: float) -> str:
 
 def most_below(ems: float) -> int:
     """How many labels fit below a panel of so many letters."""
-    return int(np.clip(ems / 3.5, 2, MOST))
+    return int(np.clip(ems / 3.1, 2, MOST))
 
 
 def round_powers(low: float, high: float, most: int = 5) -> list[float]:

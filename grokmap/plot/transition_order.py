@@ -65,7 +65,7 @@ def order_panels(
                 _lines(axes, cells, x, column, most_below(ems - 4))
                 axes.set(xlabel=x_label, ylabel=label)
             titles += ["mean over seeds", "Binder cumulant"]
-        entitle(panels[:, :count].flat, titles, ems - 2)
+        entitle(panels[:, :count].flat, titles, ems - 3.5)
         legend_above(figure, look, _handles(widths))
         return finished(figure, look, caption)
 
@@ -91,7 +91,7 @@ def _histograms(
             say_nothing(axes, "no boundary cell", 10)
         axes.set_xlabel(label)
         label_linear(axes.xaxis, 3)
-        label_linear(axes.yaxis, 3)
+        label_linear(axes.yaxis, 4)
         axes.yaxis.get_major_locator().set_params(integer=True)
         if i == 0:
             axes.set_ylabel("seeds")

@@ -61,7 +61,7 @@ def transition_panels(
         shown[0].set_xscale("log")
         label_log(shown[0].xaxis, most_below(ems - 3))
         shown[0].set_xlim(times[0], times[-1])
-        entitle(shown, [panel.label for panel in panels.values()], ems - 2)
+        entitle(shown, [panel.label for panel in panels.values()], ems - 4.5)
         halves = moves[moves["quantity"].isin([*panels])]["t_half_over_t_grok"]
         is_half = bool(np.isfinite(halves.astype(float)).any())
         legend_above(figure, look, _handles(systems, is_half))

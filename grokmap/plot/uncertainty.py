@@ -27,6 +27,7 @@ from grokmap.plot.figure import (
     finished,
     legend_above,
     say_nothing,
+    wrapped,
 )
 from grokmap.plot.names import axis_label
 from grokmap.plot.style import NO_VALUE, PAPER, Look, points, styled
@@ -36,7 +37,7 @@ COLUMNS = {
     "p_grok": "P(grok)",
     "spread": "width of its 95% interval",
     "t_grok": r"median $t_{\mathrm{grok}}$ (steps)",
-    "changed": "share that other rules relabel",
+    "changed": "share relabelled by other rules",
 }
 
 
@@ -73,14 +74,17 @@ def uncertainty_maps(
     bands = len(COLUMNS) // columns
     with styled(look):
         shape = (len(maps) * bands, columns)
-        figure = blank(look, shape[0] * (0.85 * ems + 3.5) + 6.0)
+        high = 0.75 * ems
+        figure = blank(look, shape[0] * (high + (2.0 if bands == 1 else 6.0)) + 10.0)
         grid: Any = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
         norms = _norms([m.cells for m in maps])
         by_map = grid.reshape(len(maps), len(COLUMNS))
         for axes, row in zip(by_map, maps, strict=True):
             _draw_row(axes, row, plane, norms, ems)
-        label_grid(grid, grid.size, [axis_label(k, maps[0].runs) for k in plane[:2]])
-        entitle(grid.flat, [m.title for m in maps for _ in COLUMNS], ems - 2)
+        label_grid(
+            grid, grid.size, [axis_label(k, maps[0].runs) for k in plane[:2]], high
+        )
+        entitle(grid.flat, [m.title for m in maps for _ in COLUMNS], ems - 3)
         # One bar above each column, or above each panel where columns are shared.
         for i, (name, label) in enumerate(COLUMNS.items()):
             panels = [by_map[:, i].tolist()] if bands == 1 else by_map[:, i]
@@ -93,7 +97,7 @@ def uncertainty_maps(
 def _bar(figure: Figure, below: Any, norm: Normalize, label: str, ems: float) -> None:
     place: Any = {"location": "top", "shrink": 0.9, "aspect": 20}
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=below, **place)
-    bar.set_label(label)
+    bar.set_label(wrapped(label, ems - 3.5), labelpad=points(4))
     bar.outline.set_linewidth(points(0.6))
     if isinstance(norm, LogNorm):
         most = most_below(ems - 4)

@@ -61,7 +61,8 @@ def find(result: Result, criteria: str | Criteria = "default") -> Laws:
     skipped = [name for name in laws.LAWS if name not in fitted]
     few = sorted(set(runs["system"]) - set(laws.fitted_alone(runs)) - {laws.ALL})
     decay = laws.pure_decay(runs)
-    words = caption(result, runs)
+    fitted_runs = every[every["run_id"].isin(runs["run_id"])]
+    words = caption(result, fitted_runs)
     return Laws(table, runs, decay, laws.outside(every), skipped, few, words)
 
 

@@ -19,6 +19,7 @@ from grokmap.cli import cluster, training
 from grokmap.cli.options import (
     ONE_RUN,
     At,
+    Figures,
     Formats,
     Json,
     Near,
@@ -26,6 +27,8 @@ from grokmap.cli.options import (
     Plugins,
     Result,
     Rules,
+    Style,
+    Width,
 )
 from grokmap.errors import GrokmapError, shown
 
@@ -110,6 +113,8 @@ def phase_diagram(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
@@ -121,7 +126,8 @@ def phase_diagram(
     from grokmap.cli.places import read_where
 
     diagram, where = Diagram(x, y, colour, when), read_where(at, near)
-    draw_phase_diagram(result, diagram, criteria, formats, out, where)
+    figures = Figures(formats, style, width)
+    draw_phase_diagram(result, diagram, criteria, figures, out, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -161,6 +167,8 @@ def uncertainty(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -170,7 +178,8 @@ def uncertainty(
     from grokmap.cli.uncertainty import map_uncertainty
 
     where = read_where(at, near)
-    map_uncertainty(result, x, y, criteria, formats, out, as_json, where)
+    figures = Figures(formats, style, width)
+    map_uncertainty(result, x, y, criteria, figures, out, as_json, where)
 
 
 @app.command("order-parameters", rich_help_panel=ANALYSE)
@@ -180,6 +189,8 @@ def order_parameters(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -189,7 +200,8 @@ def order_parameters(
     from grokmap.cli.places import read_where
 
     where = read_where(at, near)
-    compare_order_parameters(result, criteria, formats, out, as_json, where)
+    figures = Figures(formats, style, width)
+    compare_order_parameters(result, criteria, figures, out, as_json, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -214,6 +226,8 @@ def scaling(
     ] = "decay",
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -224,7 +238,8 @@ def scaling(
 
     where = read_where(at, near)
     question = Question(size, x, quantity, where, between, log, clock)
-    scale_result(result, question, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    scale_result(result, question, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -236,6 +251,8 @@ def hysteresis(
     at: At = None,
     near: Near = None,
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -245,7 +262,8 @@ def hysteresis(
     from grokmap.cli.places import read_where
 
     where = read_where(at, near)
-    measure_hysteresis(result, quantity, formats, out, as_json, where)
+    figures = Figures(formats, style, width)
+    measure_hysteresis(result, quantity, figures, out, as_json, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -264,6 +282,8 @@ def transition(
         typer.Option("--hysteresis", help="Folder of ramped runs: adds their loops."),
     ] = None,
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -273,7 +293,8 @@ def transition(
     from grokmap.cli.transition import Question, judge_transition
 
     question = Question(quantity, x, read_where(at, near), ramps)
-    judge_transition(result, question, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    judge_transition(result, question, figures, out, as_json)
 
 
 @app.command(rich_help_panel=THEORY)
@@ -283,6 +304,8 @@ def laws(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -291,7 +314,8 @@ def laws(
     from grokmap.cli.laws import compare_laws
     from grokmap.cli.places import read_where
 
-    compare_laws(result, criteria, formats, out, as_json, read_where(at, near))
+    figures = Figures(formats, style, width)
+    compare_laws(result, criteria, figures, out, as_json, read_where(at, near))
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -301,6 +325,8 @@ def forecast(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -309,7 +335,8 @@ def forecast(
     from grokmap.cli.forecast import forecast_result
     from grokmap.cli.places import read_where
 
-    forecast_result(result, criteria, formats, out, as_json, read_where(at, near))
+    figures = Figures(formats, style, width)
+    forecast_result(result, criteria, figures, out, as_json, read_where(at, near))
 
 
 @app.command("early-stopping", rich_help_panel=ANALYSE)
@@ -326,6 +353,8 @@ def early_stopping(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -335,7 +364,8 @@ def early_stopping(
     from grokmap.cli.places import read_where
 
     where = read_where(at, near)
-    judge_early_stopping(result, patience, unit, criteria, formats, out, as_json, where)
+    figures = Figures(formats, style, width)
+    judge_early_stopping(result, patience, unit, criteria, figures, out, as_json, where)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -367,6 +397,8 @@ def compare(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -376,7 +408,8 @@ def compare(
     from grokmap.cli.places import read_where
 
     question = Question(by, x, y, colour, read_where(at, near))
-    compare_results(result, other, question, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    compare_results(result, other, question, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -391,6 +424,8 @@ def curves(
     near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
@@ -399,7 +434,8 @@ def curves(
     from grokmap.cli.places import read_where
 
     where = read_where(at, near)
-    draw_curves(result, run or [], show, criteria, formats, out, where)
+    figures = Figures(formats, style, width)
+    draw_curves(result, run or [], show, criteria, figures, out, where)
 
 
 @app.command(rich_help_panel=LOOK)

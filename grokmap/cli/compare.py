@@ -13,6 +13,7 @@ from grokmap.analysis.comparison import P_CHANGE
 from grokmap.cli.boundaries import with_axes
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import EVERYWHERE, open_result, say
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
 from grokmap.cli.places import Where
 from grokmap.errors import SpecError, short, shown
@@ -49,12 +50,12 @@ def compare_results(
     other: Path | None,
     question: Question,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Prints the comparison, writes its cells, draws both planes and the change."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     a = open_result(path)
     b = None if other is None else open_result(other)
     shading.check(a, question.colour)

@@ -11,6 +11,7 @@ from grokmap.analysis.early_stopping import ALIKE, PATIENCE, UNDECIDABLE
 from grokmap.classify import read_criteria
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
 from grokmap.cli.places import Where
 from grokmap.errors import SpecError, short
@@ -22,13 +23,13 @@ def judge_early_stopping(
     patience: str | None,
     unit: str,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
     where: Where = EVERYWHERE,
 ) -> None:
     """Prints and writes both tables, and draws the figure."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     multiples = _multiples(patience)
     check(multiples, unit)
     rules = read_criteria(criteria)
@@ -49,7 +50,7 @@ def judge_early_stopping(
         _print_losses(stopping.losses)
         _print_warnings(stopping.best)
         print_files(file, warned_file)
-    drawing = draw(stopping)
+    drawing = draw(stopping, to.look)
     to.figure(drawing.figure, drawing.data, name)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from grokmap.classify import Criteria, read_criteria
 from grokmap.cli.boundaries import with_axes
 from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, outputs
 from grokmap.cli.places import Where
 from grokmap.cli.results import run_of
@@ -27,15 +28,15 @@ def draw_phase_diagram(
     path: Path,
     diagram: Diagram,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     where: Where = EVERYWHERE,
 ) -> None:
-    to = outputs(path, out, formats, figure_only=True)
+    to = outputs(path, out, figures, figure_only=True)
     result = open_result(path, where)
     shading.check(result, diagram.colour, diagram.when)
     rules = read_criteria(criteria)
-    drawing = phase_diagram.draw(result, *diagram, rules)
+    drawing = phase_diagram.draw(result, *diagram, rules, look=to.look)
     to.figure(drawing.figure, drawing.data, _name(result, diagram, rules))
 
 
@@ -54,16 +55,16 @@ def draw_curves(
     wanted: list[str],
     show: str | None,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     where: Where = EVERYWHERE,
 ) -> None:
-    to = outputs(path, out, formats, figure_only=True)
+    to = outputs(path, out, figures, figure_only=True)
     rules = read_criteria(criteria)
     result = open_result(path, where)
     ids = [run_of(result, text) for text in wanted]
     names = None if show is None else [name.strip() for name in show.split(",")]
-    drawing = curves.draw(result, ids, names, rules)
+    drawing = curves.draw(result, ids, names, rules, to.look)
     named = [k[:8] if "=" in w else w for w, k in zip(wanted, ids, strict=True)]
     name = file_name("-".join(["curves", *named[:3]]), rules, result.place)
     to.figure(drawing.figure, drawing.data, name)

@@ -12,6 +12,7 @@ from grokmap.analysis.laws import FEWEST, T_MEM
 from grokmap.classify import read_criteria
 from grokmap.cli.events import json_rows, known
 from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
 from grokmap.cli.places import Where
 from grokmap.result.laws import Laws, decay_facts, draw, draw_collapse, find
@@ -20,13 +21,13 @@ from grokmap.result.laws import Laws, decay_facts, draw, draw_collapse, find
 def compare_laws(
     path: Path,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
     where: Where = EVERYWHERE,
 ) -> None:
     """Prints and writes the table, and draws residuals and the master curve."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
     result = open_result(path, where)
     laws = find(result, rules)
@@ -37,9 +38,9 @@ def compare_laws(
     else:
         _print(laws)
         print_files(file)
-    drawing = draw(laws)
+    drawing = draw(laws, to.look)
     to.figure(drawing.figure, drawing.data, name)
-    collapse = draw_collapse(laws)
+    collapse = draw_collapse(laws, to.look)
     to.figure(collapse.figure, collapse.data, name, "-collapse")
 
 

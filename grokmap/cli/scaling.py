@@ -15,6 +15,7 @@ from grokmap.analysis.scaling import Ensemble
 from grokmap.classify import read_criteria
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import (
     file_name,
     name_of,
@@ -67,12 +68,12 @@ def scale_result(
     path: Path,
     question: Question,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Prints and writes the table, and draws the figure."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
     result = open_result(path, question.where)
     scaling = find(result, **question.values(), criteria=rules)
@@ -83,7 +84,7 @@ def scale_result(
     else:
         _print(path, scaling)
         print_files(file)
-    drawing = draw(scaling)
+    drawing = draw(scaling, to.look)
     to.figure(drawing.figure, drawing.data, name)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from grokmap.analysis import transition_order as order
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import name_of, outputs, placed, print_files
 from grokmap.cli.places import Where
 from grokmap.result.transition import draw, find
@@ -45,10 +46,10 @@ class Question(NamedTuple):
 
 
 def judge_transition(
-    path: Path, question: Question, formats: str, out: Path | None, as_json: bool
+    path: Path, question: Question, figures: Figures, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes evidence and verdict, and draws what they are made of."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     wanted, ramps = question.quantities, question.ramps
     loops = None if ramps is None else open_result(ramps)
     result = open_result(path, question.where)

@@ -11,6 +11,7 @@ from grokmap.analysis.statistics import wilson
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import table_name
 from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import name_of, outputs, print_files
 from grokmap.cli.places import Where
 from grokmap.result.uncertainty import draw, find
@@ -24,13 +25,13 @@ def map_uncertainty(
     x: str,
     y: str,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
     where: Where = EVERYWHERE,
 ) -> None:
     """Prints a summary, writes the table, draws the maps."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
     result = open_result(path, where)
     uncertainty = find(result, x, y, rules)
@@ -42,7 +43,7 @@ def map_uncertainty(
     else:
         _print(uncertainty.table)
         print_files(file)
-    to.figure(draw(uncertainty).figure, uncertainty.table, name)
+    to.figure(draw(uncertainty, to.look).figure, uncertainty.table, name)
 
 
 def _print(cells: pd.DataFrame) -> None:

@@ -6,7 +6,6 @@ from grokmap.plot.diagram import (
     DELAY,
     PhasePanel,
     Shading,
-    axis_label,
     diagram_cells,
     phase_diagram,
 )
@@ -15,10 +14,21 @@ from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.loss_panels import loss_curves
+from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
-from grokmap.plot.style import COLOURS, Phases, figure_bytes, phases_of
+from grokmap.plot.style import (
+    COLOURS,
+    PAPER,
+    STYLES,
+    WIDTHS,
+    Look,
+    Phases,
+    figure_bytes,
+    look_of,
+    phases_of,
+)
 from grokmap.plot.trajectories import CURVES, curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
@@ -31,14 +41,18 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "Look",
     "Map",
+    "PAPER",
     "Panel",
     "PhasePanel",
     "Phases",
     "Plane",
+    "STYLES",
     "Scales",
     "Shading",
     "Sides",
+    "WIDTHS",
     "axis_label",
     "axis_lines",
     "boundary",
@@ -52,12 +66,15 @@ __all__ = [
     "law_residuals",
     "master_curve",
     "hysteresis_loops",
+    "look_of",
     "loop_table",
     "loss_curves",
     "order_panels",
     "phase_diagram",
     "phase_grids",
     "phases_of",
+    "place_words",
+    "quantity_words",
     "scaling_figure",
     "transition_panels",
     "transition_table",

@@ -8,6 +8,7 @@ from grokmap import plot, store
 from grokmap.analysis.boundaries import boundaries
 from grokmap.classify import Criteria
 from grokmap.result import groups, one_axis, planes, shading
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import rules_of
 from grokmap.result.result import Result
@@ -21,6 +22,7 @@ def draw(
     when: str = shading.FINAL,
     criteria: str | Criteria = "default",
     at: groups.Place | None = None,
+    look: plot.Look = plot.PAPER,
 ) -> Drawing:
     """Phases in the plane of two axes, the edges of the wedge, and a map beside it.
 
@@ -34,6 +36,7 @@ def draw(
         that was recorded.
       when: when a recorded one is taken: final, t_mem.
       at: the values of other axes, as in {"depth": 2}; without, all of them.
+      look: of `plot.look_of`.
 
     Raises:
       SpecError: an axis, a value, a quantity or a time that is not known; more panels
@@ -50,7 +53,7 @@ def draw(
     if y is None:
         extra = None if colour == shading.DELAY_RATIO else shown
         return one_axis.draw(result, runs, x, rules, extra)
-    return _plane(runs, result, (x, y), rules, shown)
+    return _plane(runs, result, (x, y), rules, shown, look)
 
 
 def _plane(
@@ -59,16 +62,20 @@ def _plane(
     axes: tuple[str, str],
     rules: Criteria,
     shown: plot.Shading,
+    look: plot.Look,
 ) -> Drawing:
     places, rest = groups.panels(runs, result.axes, *axes, groups.MOST)
     plane = result.plane(*axes, runs)
     phases = plot.phases_of(rules.phases, rules.generalised)
     panels = [
-        plot.PhasePanel(group.title, group.runs, _edges(group, plane, phases))
+        plot.PhasePanel(
+            plot.place_words(group.place), group.runs, _edges(group, plane, phases)
+        )
         for group in places
     ]
     columns = groups.n_columns(places, rest)
-    figure = plot.phase_diagram(panels, plane, phases, shown, columns)
+    words = caption(result, pd.concat([group.runs for group in places]))
+    figure = plot.phase_diagram(panels, plane, phases, shown, columns, look, words)
     cells = (
         groups.with_place(plot.diagram_cells(g.runs, plane, phases, shown), g)
         for g in places

@@ -71,7 +71,7 @@ def compare_results(
     if not numbers_of(found):
         say("no figure: the cells differ along no swept number")
         return
-    drawing = draw(found, colour, question.x, question.y)
+    drawing = draw(found, colour, question.x, question.y, to.look)
     to.figure(drawing.figure, drawing.data, name)
 
 

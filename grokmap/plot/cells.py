@@ -148,15 +148,19 @@ def _sides(cells: pd.DataFrame, along: str, across: str) -> list[tuple[float, ..
     return list(zip(pairs["at"][unlike], low[unlike], high[unlike], strict=True))
 
 
-def leaves_gaps(cells: pd.DataFrame, log: tuple[bool, bool]) -> bool:
+def leaves_gaps(
+    cells: pd.DataFrame, log: tuple[bool, bool], within: pd.DataFrame | None = None
+) -> bool:
     """Whether a panel that just holds the cells shows places where nothing was run.
 
-    log: of x and y, whether the panel shows its log.
+    log: of x and y, whether the panel shows its log; within: cells that it holds, too.
     """
     shares = 1.0
     for axis, is_log in zip(("x", "y"), log, strict=True):
-        low, high = cells[f"{axis}_low"], cells[f"{axis}_high"]
+        ends = [f"{axis}_low", f"{axis}_high"]
+        whole = (cells if within is None else within)[ends].to_numpy(float)
+        edges = cells[ends].to_numpy(float)
         if is_log:
-            low, high = np.log(low), np.log(high)
-        shares = shares * (high - low) / (high.max() - low.min())
+            whole, edges = np.log(whole), np.log(edges)
+        shares = shares * (edges[:, 1] - edges[:, 0]) / np.ptp(whole)
     return bool(np.sum(shares) < 1 - 1e-6)

@@ -13,27 +13,40 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Patch, Rectangle
 
-from grokmap.plot.cells import Cells, Plane, gather, with_edges
+from grokmap.plot.cells import Cells, Plane, gather, leaves_gaps, with_edges
 from grokmap.plot.diagram import (
+    BAR,
+    SMALLEST,
+    Layout,
     Shading,
-    axis_label,
     draw_phases,
+    fill_unknown,
     label_grid,
+    panel_height,
     scale,
+)
+from grokmap.plot.entries import HATCH, entries
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    say_nothing,
     wrapped,
 )
-from grokmap.plot.figure import Figure
-from grokmap.plot.style import Phases, styled
-from grokmap.plot.ticks import label_bar
+from grokmap.plot.names import axis_label
+from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, size_of, styled
+from grokmap.plot.ticks import label_bar, label_linear, most_below
 
 COLOURS = "PRGn_r"  # told apart by every common colour vision, white in the middle
-NOTHING = "#DDDDDD"
 LEAST = 1.25  # the ratio at which the colours end, at least
-LARGEST = 5.5  # size of a letter in a cell
+LARGEST = 6.0  # size of a letter in a cell, in points
+UNDECIDED = "#888888"
 
 
 class ComparedRow(NamedTuple):
-    """A row of panels: the runs of both at one place on the other axes.
+    """The runs of both at one place on the other axes.
 
     cells: x, y of the matched cells, value (b over a, or b less a; NaN: none), letter
     ("A", "B": the one that alone has a value; "": neither, or both), open: undecided.
@@ -46,11 +59,29 @@ class ComparedRow(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """What is compared: names of both, and of what the letters mean."""
+    """What is compared: names of both, and of what the letters mean.
+
+    only: what one alone does; none: what a cell without a value is.
+    """
 
     a: str
     b: str
     only: str = "groks"
+    none: str = "neither groks"
+
+
+class Place(NamedTuple):
+    """A row as it is drawn: cells of a, of b, and of the change, with their edges."""
+
+    a: Cells
+    b: Cells
+    change: pd.DataFrame
+
+    @property
+    def every(self) -> Cells:
+        """All cells, of which panels have their limits."""
+        tables = [self.a.table, self.b.table, self.change]
+        return self.a._replace(table=pd.concat(tables, ignore_index=True))
 
 
 def comparison_maps(
@@ -59,28 +90,65 @@ def comparison_maps(
     phases: Phases,
     change: Shading,
     sides: Sides,
+    look: Look = PAPER,
+    caption: str = "",
 ) -> Figure:
     """Phases of a, phases of b, and the change of a quantity from a to b.
 
-    change: the quantity; log: its ratio, else its difference.
+    Three panels a row; where there is no room, the changes stand below.
+
+    Args:
+      change: the quantity; log: its ratio, else its difference.
+      caption: what is fixed in it.
     """
-    norm = _norm(pd.concat([row.cells for row in rows])["value"], change.log)
-    with styled():
-        size = (7.2, 2.25 * len(rows) + 0.75)
-        figure = Figure(figsize=size, layout="constrained")
-        shape = (len(rows), 3)
-        grid = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
+    values = pd.concat([row.cells for row in rows])["value"]
+    layout = _layout(len(rows), look)
+    with styled(look):
+        norm = _norm(values, change.log)
+        figure = blank(look, _height(layout))
+        grid: Any = figure.subplots(
+            layout.rows, layout.columns, squeeze=False, sharex=True, sharey=True
+        )
+        places = [_place(row, plane, phases) for row in rows]
+        every = _union(places)
+        panels = _panels(grid, len(rows))
+        for axes, place in zip(panels, places, strict=True):
+            draw_phases(axes[0], place.a, phases)
+            draw_phases(axes[1], place.b, phases)
+            _draw_changes(axes[2], place.change, norm, sides.none, layout)
+            for one in axes:
+                scale(one, every, layout.ems)
         runs = pd.concat([part for row in rows for part in (row.a, row.b)])
-        for axes, row in zip(grid, rows, strict=True):
-            _draw_row(axes, row, plane, phases, norm)
-        label_grid(grid, 3 * len(rows), (axis_label(k, runs) for k in plane[:2]))
-        _title(grid, rows, sides)
-        bar = figure.colorbar(ScalarMappable(norm, COLOURS), ax=grid[:, 2], shrink=0.9)
-        bar.set_label(change.label)
-        if change.log:
-            label_bar(bar, float(norm.vmin or 0.5), float(norm.vmax or 2.0))
-        _legend(figure, runs, phases, pd.concat([r.cells for r in rows]), sides)
-    return figure
+        labels = [axis_label(name, runs) for name in plane[:2]]
+        label_grid(grid, 3 * len(rows), labels, panel_height(layout))
+        _entitle(figure, panels, rows, sides, layout)
+        if np.isfinite(values.to_numpy(float)).any():
+            below = [axes[2] for axes in panels]
+            _bar(figure, below, norm, change, layout)
+        legend_above(figure, look, _entries(places, every, phases, sides))
+        return finished(figure, look, caption)
+
+
+def _layout(n_rows: int, look: Look) -> Layout:
+    beside = 3 * SMALLEST + BAR <= look.ems
+    columns = 3 if beside else 2
+    ems = (look.ems - (BAR if beside else 0.0)) / columns
+    return Layout(-(-3 * n_rows // columns), columns, beside, ems)
+
+
+def _height(layout: Layout) -> float:
+    """Of the figure, in letters."""
+    bands = layout.rows * (panel_height(layout) + 5.0)
+    return bands + (6.0 if layout.beside else 10.0)
+
+
+def _panels(grid: Any, n_rows: int) -> list[list[Any]]:
+    """[row][a, b, change] of a grid of three columns, or of two with the changes below
+    those of all rows."""
+    if grid.shape[1] == 3:
+        return [list(axes) for axes in grid]
+    changes = grid[n_rows:].ravel()
+    return [[*grid[i], changes[i]] for i in range(n_rows)]
 
 
 def _norm(values: pd.Series, log: bool) -> Normalize:
@@ -93,40 +161,48 @@ def _norm(values: pd.Series, log: bool) -> Normalize:
     return Normalize(-most, most, clip=True)
 
 
-def _draw_row(
-    axes: Any, row: ComparedRow, plane: Plane, phases: Phases, norm: Normalize
+def _place(row: ComparedRow, plane: Plane, phases: Phases) -> Place:
+    a, b = (
+        gather(runs.assign(none=0.0), plane, "none", phases.grokked)
+        for runs in (row.a, row.b)
+    )
+    change = with_edges(row.cells, "x", plane.x_log, None)
+    return Place(a, b, with_edges(change, "y", plane.y_log, None))
+
+
+def _union(places: Sequence[Place]) -> Cells:
+    """The cells of all panels, which share their limits."""
+    tables = [place.every.table for place in places]
+    return places[0].a._replace(table=pd.concat(tables, ignore_index=True))
+
+
+def _draw_changes(
+    axes: Any, cells: pd.DataFrame, norm: Normalize, none: str, layout: Layout
 ) -> None:
-    drawn = []
-    for place, runs in zip(axes[:2], (row.a, row.b), strict=True):
-        cells = gather(runs.assign(none=np.nan), plane, "none", phases.grokked)
-        draw_phases(place, cells, phases)
-        drawn.append(cells.table)
-    changes = with_edges(row.cells, "x", plane.x_log, None)
-    changes = with_edges(changes, "y", plane.y_log, None)
-    _draw_changes(axes[2], changes, norm)
-    every = pd.concat([*drawn, changes], ignore_index=True)
-    for place in axes:
-        scale(place, Cells(every, plane.x_log, plane.y_log))
-
-
-def _draw_changes(axes: Any, cells: pd.DataFrame, norm: Normalize) -> None:
     """Colours where both have a value; a letter where one alone does; grey, neither."""
     known = np.isfinite(cells["value"].to_numpy(float))
-    colours = np.tile(mpl.colors.to_rgba(NOTHING), (len(cells), 1))
-    colours[known] = mpl.colormaps[COLOURS](norm(cells["value"][known].to_numpy(float)))
-    alone = (cells["letter"] != "").to_numpy()
-    colours[alone & ~known] = mpl.colors.to_rgba("#FFFFFF")
-    axes.add_collection(
-        PatchCollection(_boxes(cells), facecolors=colours, linewidths=0)
-    )
+    alone = (cells["letter"] != "").to_numpy() & ~known
+    fill_unknown(axes, cells[~known & ~alone])
+    colours = mpl.colormaps[COLOURS](norm(cells["value"][known].to_numpy(float)))
+    boxes = _boxes(cells[known])
+    axes.add_collection(PatchCollection(boxes, facecolors=colours, linewidths=0))
     hatched = _boxes(cells[cells["open"]])
-    look: Any = {"facecolors": "none", "edgecolors": "#888888", "linewidths": 0}
-    axes.add_collection(PatchCollection(hatched, hatch="////", **look))
-    size = min(LARGEST, 90 / max(cells["x"].nunique(), 2 * cells["y"].nunique()))
-    for cell in cells[alone & ~known].itertuples():
+    look: Any = {"facecolors": "none", "edgecolors": UNDECIDED, "linewidths": 0}
+    axes.add_collection(PatchCollection(hatched, hatch=HATCH, **look))
+    size = _letter_size(cells, layout)
+    for cell in cells[alone].itertuples():
         place = {"ha": "center", "va": "center", "fontsize": size}
-        middle = _middle(axes, cell)
-        axes.text(*middle, cell.letter, **place)
+        axes.text(*_middle(cell), cell.letter, **place)
+    if not (known | alone).any():
+        say_nothing(axes, none, layout.ems - 5)
+
+
+def _letter_size(cells: pd.DataFrame, layout: Layout) -> float:
+    """In points: as large as the cells leave room for."""
+    letter = size_of("font.size")
+    wide = (layout.ems - 4) * letter / cells["x"].nunique()
+    high = panel_height(layout) * letter / cells["y"].nunique()
+    return min(points(LARGEST), 1.1 * wide, 0.8 * high)
 
 
 def _boxes(cells: pd.DataFrame) -> list[Rectangle]:
@@ -136,55 +212,79 @@ def _boxes(cells: pd.DataFrame) -> list[Rectangle]:
     ]
 
 
-def _middle(axes: Any, cell: Any) -> tuple[float, float]:
+def _middle(cell: Any) -> tuple[float, float]:
     """Of a cell as it is drawn, on a log axis, too, where 0 has a place."""
-    points = []
+    middle = []
     for axis in ("x", "y"):
         low, high = getattr(cell, f"{axis}_low"), getattr(cell, f"{axis}_high")
         value = getattr(cell, axis)
         is_zero = value == 0 and low > 0
-        points.append(float(np.sqrt(low * high)) if is_zero else float(value))
-    return points[0], points[1]
+        middle.append(float(np.sqrt(low * high)) if is_zero else float(value))
+    return middle[0], middle[1]
 
 
-def _title(grid: Any, rows: Sequence[ComparedRow], sides: Sides) -> None:
-    names = (f"A: {sides.a}", f"B: {sides.b}", "from A to B")
-    for axes, name in zip(grid[0], names, strict=True):
-        axes.set_title(wrapped(name), fontsize=7)
-    for axes, row in zip(grid[:, 0], rows, strict=True):
-        label = axes.get_ylabel()
-        axes.set_ylabel(f"{wrapped(row.title)}\n{label}".lstrip())
-
-
-def _legend(
+def _entitle(
     figure: Figure,
-    runs: pd.DataFrame,
-    phases: Phases,
-    cells: pd.DataFrame,
+    panels: Sequence[Sequence[Any]],
+    rows: Sequence[ComparedRow],
     sides: Sides,
+    layout: Layout,
 ) -> None:
-    present = set(runs["phase"])
-    grey: Any = {"facecolor": "white", "edgecolor": "#333333", "linewidth": 0.5}
-    handles = [
-        Patch(facecolor=colour, label=name)
-        for name, colour in phases.colours.items()
-        if name in present
-    ]
-    if runs["censored"].any():
-        handles.append(Patch(**grey, hatch="////", label="censored"))
-    alone = set(cells["letter"]) - {""}
+    """What is compared, and below it where, in the order of the letters."""
+    names = (f"A: {sides.a}", f"B: {sides.b}", "from A to B")
+    titles = {
+        id(place): f"{name}\n{row.title}".rstrip()
+        for axes, row in zip(panels, rows, strict=True)
+        for place, name in zip(axes, names, strict=True)
+    }
+    entitle(figure.axes, [titles[id(axes)] for axes in figure.axes], layout.ems - 3)
+
+
+def _bar(
+    figure: Figure,
+    below: Sequence[Any],
+    norm: Normalize,
+    change: Shading,
+    layout: Layout,
+) -> None:
+    place: Any = {"location": "right" if layout.beside else "bottom", "pad": 0.02}
+    look: Any = {"shrink": 0.9, "aspect": 18 if layout.beside else 20}
+    bar = figure.colorbar(ScalarMappable(norm, COLOURS), ax=below, **place, **look)
+    high = panel_height(layout) if layout.beside else layout.ems
+    bar.set_label(wrapped(change.label, 0.9 * high))
+    bar.outline.set_linewidth(points(0.6))
+    most = 4 if layout.beside else most_below(layout.ems - 4)
+    if change.log:
+        label_bar(bar, float(norm.vmin or 0.5), float(norm.vmax or 2.0), most)
+    else:
+        label_linear(bar.ax.yaxis if layout.beside else bar.ax.xaxis, most)
+
+
+def _entries(
+    places: Sequence[Place], every: Cells, phases: Phases, sides: Sides
+) -> list[Any]:
+    """The entries of the legend: what is drawn, and nothing else."""
+    shown = [cells for place in places for cells in (place.a, place.b)]
+    handles = entries(shown, [], phases, sides.none)
+    outline: Any = {"facecolor": "white", "edgecolor": "#808080"}
+    outline |= {"linewidth": points(0.4)}
+    tables = [cells.table for cells in shown] + [place.change for place in places]
+    log = every.x_log, every.y_log
+    said = {str(handle.get_label()) for handle in handles}
+    if "not run" not in said and any(
+        leaves_gaps(table, log, every.table) for table in tables
+    ):
+        handles.append(Patch(**outline, label="not run"))
+    change = pd.concat([place.change for place in places])
+    alone = sorted(set(change["letter"]) - {""})
     if alone:
-        letters = " or ".join(sorted(alone))
-        handles.append(Patch(**grey, label=f"{letters}: it alone {sides.only}"))
-    blank = ~np.isfinite(cells["value"].astype(float)) & (cells["letter"] == "")
+        words = f"{' or '.join(alone)} in a cell: it alone {sides.only}"
+        handles.append(Patch(**outline, label=words))
+    blank = ~np.isfinite(change["value"].astype(float)) & (change["letter"] == "")
     if blank.any():
-        handles.append(Patch(facecolor=NOTHING, label="neither"))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=6,
-        frameon=False,
-        fontsize=6.5,
-        handlelength=1.2,
-        columnspacing=0.8,
-    )
+        handles.append(Patch(facecolor=NO_VALUE, label=sides.none))
+    if change["open"].any():
+        look: Any = {"facecolor": "white", "edgecolor": UNDECIDED, "hatch": HATCH}
+        words = "change with an undecided run"
+        handles.append(Patch(label=words, **look, linewidth=0))
+    return handles

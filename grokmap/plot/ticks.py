@@ -16,6 +16,7 @@ from matplotlib.ticker import (
 
 from grokmap.arrays import Floats
 
+EVERY = 10**6
 MOST = 4  # labels that fit below a narrow panel
 STEPS = (range(1, 10), (1, 2, 5), (1, 3), (1,))
 
@@ -120,10 +121,12 @@ def label_zero(axis: Any, zero: float, low: float, high: float, most: int) -> No
 
     None so near to 0 that their labels would touch.
     """
-    ticks = round_values(low, high, most)
+    ticks = round_values(low, high, most) if high > low else np.array([low])
     gap = np.log(high / zero) / (most + 1)
     ticks = ticks[np.log(ticks / zero) >= gap]
     axis.set_ticks([zero, *ticks], labels=["0", *numbers(ticks)])
+    # From 0 to the least value there is no scale to be read.
+    axis.set_ticks(round_values(low, high, EVERY), minor=True)
 
 
 def label_bar(bar: Any, low: float, high: float, most: int = MOST) -> None:

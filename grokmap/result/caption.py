@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -41,6 +41,40 @@ def caption(
         beside,
     ]
     return "; ".join(part for part in parts if part)
+
+
+def caption_of_two(
+    results: Sequence[Result],
+    runs: Sequence[pd.DataFrame],
+    settings: Mapping[str, tuple[Any, Any]],
+) -> str:
+    """The same of two results that are compared, told apart as A and B.
+
+    settings: what tells them apart, as (in a, in b).
+    """
+    both = pd.concat(runs)
+    seeds = [
+        _seeds(table, [axis.name for axis in result.axes])
+        for result, table in zip(results, runs, strict=True)
+    ]
+    values = [{name: pair[i] for name, pair in settings.items()} for i in (0, 1)]
+    parts = [
+        ", ".join(_shared(both, NETWORK)),
+        ", ".join([*_shared(both, ("task",)), *_numbers(both)]),
+        _one_or_both([place_words(place) for place in values]),
+        _one_or_both(seeds),
+        _one_or_both([_missing(result) for result in results]),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _one_or_both(words: Sequence[str]) -> str:
+    """What holds of both, once; else of each that it holds of."""
+    if words[0] == words[1]:
+        return words[0]
+    return ", ".join(
+        f"{x}: {said}" for x, said in zip("AB", words, strict=True) if said
+    )
 
 
 def _shared(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from grokmap.analysis import comparison as analysis
 from grokmap.analysis.systems import coordinate, with_coordinates
 from grokmap.classify import Criteria
 from grokmap.errors import SpecError, short
+from grokmap.plot import look_of
 from grokmap.result import shading
 from grokmap.result.groups import REPLICAS, Place, rounded, title
 from grokmap.result.labels import rules_of
@@ -61,13 +62,19 @@ class Comparison(NamedTuple):
         return "-".join(f"{k}={rounded(v)},{rounded(w)}" for k, (v, w) in pairs.items())
 
     def plot(
-        self, colour: str = "t_grok", x: str | None = None, y: str | None = None
+        self,
+        colour: str = "t_grok",
+        x: str | None = None,
+        y: str | None = None,
+        style: str = "paper",
+        width: str | float | None = None,
     ) -> Figure:
         """Both phase diagrams and the change of a quantity; see
-        `grokmap.result.comparison_drawing.draw`."""
+        `grokmap.result.comparison_drawing.draw`, and `grokmap.plot.look_of` for style
+        and width."""
         from grokmap.result.comparison_drawing import draw
 
-        return draw(self, colour, x, y).figure
+        return draw(self, colour, x, y, look_of(style, width)).figure
 
 
 def compare(

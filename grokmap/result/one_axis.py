@@ -9,8 +9,11 @@ from grokmap import plot
 from grokmap.analysis.cells import probabilities, quartiles
 from grokmap.classify import Criteria
 from grokmap.errors import SpecError
-from grokmap.plot.one_axis import MOST_LINES, Axis, Line, LinePanel, places
+from grokmap.plot.lines import MOST_LINES, Below, Line, LinePanel
+from grokmap.plot.names import in_words
+from grokmap.plot.one_axis import Axis, places
 from grokmap.result import groups
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.result import Result
 
@@ -24,6 +27,7 @@ def draw(
     x: str,
     rules: Criteria,
     shading: plot.Shading | None = None,
+    look: plot.Look = plot.PAPER,
 ) -> Drawing:
     """t_mem, t_grok and P(grok) against x, each with what its seeds leave open.
 
@@ -33,6 +37,7 @@ def draw(
     Args:
       runs: labelled. x: a swept number, or decay_rate.
       shading: a column of the runs to draw below, with its median and quartiles.
+      look: of `plot.look_of`.
 
     Raises:
       SpecError: x is not read by some runs, or there are too many panels.
@@ -47,17 +52,33 @@ def draw(
         lines = groups.split(group.runs, by_line)
         found = [table(line.runs, x, rules, shading) for line in lines]
         drawn = [
-            line_of(line.title, cells, line.runs, (x, log), rules)
+            line_of(_title(line), cells, line.runs, (x, log), rules)
             for line, cells in zip(lines, found, strict=True)
         ]
-        panels.append(LinePanel(group.title, drawn))
+        panels.append(LinePanel(plot.place_words(group.place), drawn))
         tables += [
             groups.with_place(groups.with_place(cells, line), group)
             for line, cells in zip(lines, found, strict=True)
         ]
     axis = Axis(plot.axis_label(x, runs), log)
-    figure = plot.axis_lines(panels, axis, shading)
+    below = None if shading is None else _below(shading)
+    words = caption(result, runs)
+    figure = plot.axis_lines(panels, axis, below, look, words)
     return Drawing(figure, pd.concat(tables, ignore_index=True))
+
+
+def _title(line: groups.Group) -> str:
+    """Of a line; of runs that do not read the axis of the lines, that."""
+    unread = [f"no {in_words(name)}" for name, v in line.place.items() if v is None]
+    return ", ".join([*filter(None, [plot.place_words(line.place)]), *unread])
+
+
+def _below(shading: plot.Shading) -> Below:
+    """What is drawn below; its legend says that medians are."""
+    label = shading.label.replace(" (median over seeds)", "")
+    label = label.replace(", median over seeds", "")
+    words = f"{label.partition(' (')[0]}: median, quartiles"
+    return Below(shading._replace(label=label), words)
 
 
 def _check_read(runs: pd.DataFrame, x: str) -> None:

@@ -52,7 +52,7 @@ def draw(
     runs, shown = shading.shaded(result, runs, rules, colour, when)
     if y is None:
         extra = None if colour == shading.DELAY_RATIO else shown
-        return one_axis.draw(result, runs, x, rules, extra)
+        return one_axis.draw(result, runs, x, rules, extra, look)
     return _plane(runs, result, (x, y), rules, shown, look)
 
 

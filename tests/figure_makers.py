@@ -16,8 +16,12 @@ from matplotlib.figure import Figure
 
 import grokmap
 from grokmap import plot
+from grokmap.plot.lines import Line, LinePanel
+from grokmap.plot.names import axis_words
+from grokmap.plot.one_axis import Axis, places
 from grokmap.plot.style import Look
 from grokmap.result import (
+    comparison_drawing,
     curves,
     early_stopping,
     forecast,
@@ -61,6 +65,18 @@ def diagram(name: str, **options: Any) -> Maker:
     return make
 
 
+def compared(*names: str, x: Any = None, y: Any = None, **options: Any) -> Maker:
+    """The figure of two results, or of two values of an axis; as `grokmap.compare`."""
+    results = [opened(name) for name in names]
+
+    def make(look: Look) -> Figure:
+        colour = options.get("colour", "t_grok")
+        change = grokmap.compare(*results, **options)
+        return comparison_drawing.draw(change, colour, x, y, look).figure
+
+    return make
+
+
 def trajectories(name: str) -> Maker:
     return lambda look: curves.draw(opened(name), look=look).figure
 
@@ -95,12 +111,26 @@ def empty(look: Look) -> Figure:
     return plot.phase_diagram([panel], plane, phases, look=look)
 
 
+def nothing(look: Look) -> Figure:
+    """Times of runs that never memorise, of which one is undecided, from 0 on."""
+    cells = pd.DataFrame({"x": [0.0, 0.1], "t_mem": np.inf, "t_grok": np.inf})
+    cells = cells.assign(at=places(cells["x"].to_numpy(float), log=True))
+    cells = cells.assign(p_grok=np.nan, p_grok_low=0.0, p_grok_high=1.0, value=np.nan)
+    runs = cells.assign(t_mem=np.nan, t_grok=np.nan, n_steps=5000, undecided=True)
+    panel = LinePanel("", [Line("", cells, runs)])
+    axis = Axis(axis_words("weight_decay"), log=True)
+    return plot.axis_lines([panel], axis, look=look)
+
+
 # By the function of `grokmap.plot` that draws it.
 QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagram": ("phase_diagram", diagram(QUICK)),
     "diagram, decay rate": ("phase_diagram", diagram(QUICK, x="decay_rate")),
     "diagram, rqi": ("phase_diagram", diagram(QUICK, colour="rqi")),
     "diagram, empty": ("phase_diagram", empty),
+    "lines": ("axis_lines", diagram(QUICK, at={"alpha": 0.2}, colour="rqi")),
+    "lines, empty": ("axis_lines", nothing),
+    "comparison": ("comparison_maps", compared(WIDTHS, by={"width": (64, 256)})),
     "uncertainty": ("uncertainty_maps", of(uncertainty, QUICK)),
     "curves": ("curves", trajectories(QUICK)),
     "curves, one run": ("curves", trajectories("survey2026")),
@@ -117,6 +147,25 @@ SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagram, refined": ("phase_diagram", diagram("refined")),
     "diagram, dense": ("phase_diagram", diagram("dense")),
     "diagram, finite size": ("phase_diagram", diagram("finite-size", y="width")),
+    "lines from 0": ("axis_lines", diagram("order-parameters")),
+    "lines of widths": ("axis_lines", diagram(WIDTHS, y="none", colour="delay")),
+    "lines of models": ("axis_lines", diagram("ranks", x="weight_decay", y="none")),
+    "lines of depths": ("axis_lines", diagram("ranks", x="depth", y="none")),
+    "lines compared": (
+        "axis_lines",
+        compared(WIDTHS, by={"width": (64, 256)}, x="weight_decay", y="none"),
+    ),
+    "a line compared": (
+        "axis_lines",
+        compared(WIDTHS, by={"alpha": (0, 0.2)}, at={"width": 64}, colour="p_grok"),
+    ),
+    "comparison of alphas": (
+        "comparison_maps",
+        compared(WIDTHS, by={"alpha": (0, 0.4)}, colour="t_mem"),
+    ),
+    "comparison, refined": ("comparison_maps", compared("refined", "refined-one-seed")),
+    "comparison, no change": ("comparison_maps", compared("refined", "dense")),
+    "comparison with itself": ("comparison_maps", compared(QUICK, QUICK, colour="rqi")),
     "uncertainty of widths": ("uncertainty_maps", of(uncertainty, WIDTHS)),
     "curves of models": ("curves", trajectories("ranks")),
     "curves, no decay": ("curves", trajectories("no-decay-epsilon")),

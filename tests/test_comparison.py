@@ -18,7 +18,8 @@ from grokmap.analysis import comparison
 from grokmap.analysis.cells import quartiles
 from grokmap.analysis.statistics import over_cells, wilson
 from grokmap.classify import CRITERIA
-from grokmap.plot.one_axis import Axis, Line, LinePanel, places
+from grokmap.plot.lines import Line, LinePanel
+from grokmap.plot.one_axis import Axis, places
 from grokmap.result import comparison as comparison_of
 from grokmap.result import phase_diagram, shading
 

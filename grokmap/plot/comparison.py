@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from grokmap.plot.cells import Cells, Plane, gather, leaves_gaps, with_edges
@@ -25,24 +26,28 @@ from grokmap.plot.diagram import (
     panel_height,
     scale,
 )
-from grokmap.plot.entries import HATCH, entries
+from grokmap.plot.entries import NOT_RUN, entries
 from grokmap.plot.figure import (
     Figure,
     blank,
     entitle,
     finished,
     legend_above,
+    length,
     say_nothing,
+    shortened,
     wrapped,
 )
 from grokmap.plot.names import axis_label
 from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, size_of, styled
-from grokmap.plot.ticks import label_bar, label_linear, most_below
+from grokmap.plot.ticks import label_bar, label_linear, most_below, number
 
 COLOURS = "PRGn_r"  # told apart by every common colour vision, white in the middle
 LEAST = 1.25  # the ratio at which the colours end, at least
 LARGEST = 6.0  # size of a letter in a cell, in points
-UNDECIDED = "#888888"
+UNDECIDED, HATCH = "#888888", "\\\\\\\\"  # the other way than in the planes
+EDGES = ["x", "y", "x_low", "x_high", "y_low", "y_high"]
+NEAR = (1.5, 1.2)  # the ratio that is marked where all are within a factor of 2
 
 
 class ComparedRow(NamedTuple):
@@ -166,8 +171,15 @@ def _place(row: ComparedRow, plane: Plane, phases: Phases) -> Place:
         gather(runs.assign(none=0.0), plane, "none", phases.grokked)
         for runs in (row.a, row.b)
     )
-    change = with_edges(row.cells, "x", plane.x_log, None)
-    return Place(a, b, with_edges(change, "y", plane.y_log, None))
+    return Place(a, b, _changed(row.cells, a.table, plane))
+
+
+def _changed(cells: pd.DataFrame, own: pd.DataFrame, plane: Plane) -> pd.DataFrame:
+    """Matched cells with the edges that they have in the plane of a."""
+    apart = with_edges(cells, "x", plane.x_log, None)
+    apart = with_edges(apart, "y", plane.y_log, None).reset_index(drop=True)
+    there = cells.merge(own[EDGES], on=["x", "y"], how="left")
+    return there.fillna(apart[EDGES])
 
 
 def _union(places: Sequence[Place]) -> Cells:
@@ -191,7 +203,8 @@ def _draw_changes(
     axes.add_collection(PatchCollection(hatched, hatch=HATCH, **look))
     size = _letter_size(cells, layout)
     for cell in cells[alone].itertuples():
-        place = {"ha": "center", "va": "center", "fontsize": size}
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.1 * size}
+        place: Any = {"ha": "center", "va": "center", "fontsize": size, "bbox": box}
         axes.text(*_middle(cell), cell.letter, **place)
     if not (known | alone).any():
         say_nothing(axes, none, layout.ems - 5)
@@ -231,7 +244,9 @@ def _entitle(
     layout: Layout,
 ) -> None:
     """What is compared, and below it where, in the order of the letters."""
-    names = (f"A: {sides.a}", f"B: {sides.b}", "from A to B")
+    room = 1.05 * (layout.ems - 3) - length("(a) A: ")
+    a, b = (shortened(name, room) for name in (sides.a, sides.b))
+    names = (f"A: {a}", f"B: {b}", "from A to B")
     titles = {
         id(place): f"{name}\n{row.title}".rstrip()
         for axes, row in zip(panels, rows, strict=True)
@@ -255,9 +270,18 @@ def _bar(
     bar.outline.set_linewidth(points(0.6))
     most = 4 if layout.beside else most_below(layout.ems - 4)
     if change.log:
-        label_bar(bar, float(norm.vmin or 0.5), float(norm.vmax or 2.0), most)
+        _label_ratios(bar, float(norm.vmax or 2.0), most)
     else:
         label_linear(bar.ax.yaxis if layout.beside else bar.ax.xaxis, most)
+
+
+def _label_ratios(bar: Any, largest: float, most: int) -> None:
+    """Round ratios; where these lie near 1, one above and its inverse."""
+    label_bar(bar, 1 / largest, largest, most)
+    if largest < 2:
+        ratio = next(x for x in NEAR if x <= largest)
+        ticks = [1 / ratio, 1.0, ratio]
+        bar.set_ticks(ticks, labels=[number(x) for x in ticks])
 
 
 def _entries(
@@ -268,23 +292,29 @@ def _entries(
     handles = entries(shown, [], phases, sides.none)
     outline: Any = {"facecolor": "white", "edgecolor": "#808080"}
     outline |= {"linewidth": points(0.4)}
-    tables = [cells.table for cells in shown] + [place.change for place in places]
-    log = every.x_log, every.y_log
     said = {str(handle.get_label()) for handle in handles}
-    if "not run" not in said and any(
-        leaves_gaps(table, log, every.table) for table in tables
-    ):
-        handles.append(Patch(**outline, label="not run"))
-    change = pd.concat([place.change for place in places])
-    alone = sorted(set(change["letter"]) - {""})
-    if alone:
-        words = f"{' or '.join(alone)} in a cell: it alone {sides.only}"
-        handles.append(Patch(**outline, label=words))
-    blank = ~np.isfinite(change["value"].astype(float)) & (change["letter"] == "")
-    if blank.any():
+    log = every.x_log, every.y_log
+    gaps = any(leaves_gaps(cells.table, log, every.table) for cells in shown)
+    if gaps and NOT_RUN not in said:
+        handles.append(Patch(**outline, label=NOT_RUN))
+    if any(len(c.table) > len(p.change) for p in places for c in (p.a, p.b)):
+        handles.append(Patch(**outline, label="change: not in both"))
+    return handles + _change_entries(pd.concat([p.change for p in places]), sides)
+
+
+def _change_entries(change: pd.DataFrame, sides: Sides) -> list[Any]:
+    handles: list[Any] = []
+    style: Any = {"linestyle": "none", "color": "black", "markeredgewidth": 0}
+    for name in sorted(set(change["letter"]) - {""}):
+        marker = rf"$\mathrm{{{name}}}$"
+        words = f"{name} alone {sides.only}"
+        size = points(LARGEST)
+        handles.append(Line2D([], [], marker=marker, ms=size, label=words, **style))
+    unknown = ~np.isfinite(change["value"].astype(float)) & (change["letter"] == "")
+    if unknown.any():
         handles.append(Patch(facecolor=NO_VALUE, label=sides.none))
     if change["open"].any():
         look: Any = {"facecolor": "white", "edgecolor": UNDECIDED, "hatch": HATCH}
-        words = "change with an undecided run"
+        words = "change: a run is undecided"
         handles.append(Patch(label=words, **look, linewidth=0))
     return handles

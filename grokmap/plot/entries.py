@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from grokmap.plot.cells import Cells, boundary, leaves_gaps
 from grokmap.plot.style import NO_VALUE, Phases, points
 
+NOT_RUN = "not run"
 HATCH = "////"  # of cells that their budget left undecided
 RING: dict[str, Any] = {
     **{"linestyle": "none", "marker": "o"},
@@ -54,7 +55,7 @@ def entries(
         handles.append(Patch(facecolor=NO_VALUE, label=none))
     if any(leaves_gaps(c.table, (c.x_log, c.y_log)) for c in shown):
         outline: Any = {"edgecolor": "#808080", "linewidth": points(0.4)}
-        handles.append(Patch(facecolor="white", label="not run", **outline))
+        handles.append(Patch(facecolor="white", label=NOT_RUN, **outline))
     if (table["partial"] > 0).any():
         ring = Line2D([], [], label="came to rest halfway", **RING, ms=points(3))
         handles.append(ring)

@@ -61,6 +61,20 @@ def wrapped(text: str, ems: float) -> str:
     return "\n".join(lines)
 
 
+def shortened(name: str, ems: float) -> str:
+    """The name of a file, its middle left out where it is longer than a line."""
+    if "$" in name or " " in name or length(name) <= ems:
+        return name
+    keep = next(
+        k for k in range(len(name) // 2, 0, -1) if k < 2 or _cut(name, k) <= ems
+    )
+    return f"{name[:keep]}\N{HORIZONTAL ELLIPSIS}{name[-keep:]}"
+
+
+def _cut(name: str, keep: int) -> float:
+    return length(f"{name[:keep]}\N{HORIZONTAL ELLIPSIS}{name[-keep:]}")
+
+
 def _unbroken(text: str) -> list[str]:
     """The words of a text; a formula with spaces is one."""
     words: list[str] = []

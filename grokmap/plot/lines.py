@@ -48,8 +48,8 @@ class LinePanel(NamedTuple):
 class Below(NamedTuple):
     """A quantity of the lines, in panels of its own.
 
-    words: of the legend, telling what its marks and intervals are; even: where a line
-    goes across these panels.
+    words: of the legend, telling what its marks and intervals are ("": its label does);
+    even: where a line goes across these panels.
     """
 
     shading: Shading
@@ -206,13 +206,18 @@ def _draw_share(axes: Any, cells: pd.DataFrame, hue: Hue) -> None:
 
 
 def _draw_extra(axes: Any, cells: pd.DataFrame, hue: Hue) -> None:
-    known = cells[np.isfinite(cells["value"])]
-    x, value = known["at"].to_numpy(float), known["value"].to_numpy(float)
-    low, high = (known[end].to_numpy(float) for end in ("low", "high"))
-    ends = np.nan_to_num(np.array([value - low, high - value]), nan=0.0)
+    """A gap in the line where there is no value, and no bar beyond what is known."""
+    x, value = (cells[k].to_numpy(float) for k in ("at", "value"))
+    value = np.where(np.isfinite(value), value, np.nan)
+    low, high = (cells[end].to_numpy(float) for end in ("low", "high"))
+    ends = np.array([value - low, high - value])
     ends = np.where(np.isfinite(ends), ends, 0.0).clip(0)
     bars = _time_style("t_grok", hue) | {"elinewidth": points(0.8)}
     axes.errorbar(x, value, yerr=ends, **bars)
+
+
+def _has_extra(line: Line) -> bool:
+    return line.extra is not None
 
 
 def entries(
@@ -220,7 +225,8 @@ def entries(
 ) -> list[Line2D]:
     """The entries of the legend: what is drawn, and nothing else."""
     one = len(by_title) == 1
-    hue = next(iter(by_title.values())) if one else Hue(DARK, DARK, MARKERS[0])
+    grey = Hue(NEUTRAL, NEUTRAL, MARKERS[0])
+    hue = next(iter(by_title.values())) if one else grey
     handles = [
         Line2D([], [], label=f"{words}: median, quartiles", **_time_style(name, hue))
         for name, words in TIMES.items()
@@ -229,8 +235,11 @@ def entries(
     handles += _mark_entries(panels, hue, one)
     share: Any = {"linestyle": "-", "linewidth": points(0.8), "color": hue.grok}
     handles.append(Line2D([], [], label=f"{P_GROK}: 95% interval", **share))
-    if below is not None and any(is_known(panel, "value") for panel in panels):
-        style = _time_style("t_grok", Hue(DARK, DARK, MARKERS[0]))
+    known = any(is_known(panel, "value") for panel in panels)
+    if below is not None and below.words and known:
+        dark = Hue(DARK, DARK, MARKERS[0])
+        own = any(x.cells is not None for p in panels for x in p.lines if _has_extra(x))
+        style = _time_style("t_grok", dark if one or not own else grey)
         handles.append(Line2D([], [], label=below.words, **style))
     if not one:
         handles += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,11 +76,20 @@ def _names(found: Comparison) -> tuple[str, str]:
     a, b = found.sides
     apart = _apart(found)
     if a.path != b.path or not apart:
-        return found.names
+        return _tails(a.path, b.path)
     one, two = (
         plot.place_words({name: side.place[name] for name in apart}) for side in (a, b)
     )
     return one, two
+
+
+def _tails(a: Path, b: Path) -> tuple[str, str]:
+    """Of two folders as much of the end of their paths as tells them apart."""
+    parts = [path.resolve().parts for path in (a, b)]
+    most = max(map(len, parts))
+    tails = ([Path(*p[-k:]) for p in parts] for k in range(1, most + 1))
+    one, two = next((t for t in tails if t[0] != t[1]), (a.resolve().name,) * 2)
+    return str(one), str(two)
 
 
 def _apart(found: Comparison) -> list[str]:
@@ -260,11 +270,11 @@ def _lines(
 
 
 def _line_words(found: Comparison, change: plot.Shading, colour: str) -> str:
-    """What the marks of the change are, and their intervals, where it has some."""
+    """What the marks of the change are, where it has intervals."""
     name = _column(colour)
     ends = found.cells.get(f"{name}_low")
     has_ends = ends is not None and bool(np.isfinite(ends.astype(float)).any())
-    return f"{change.label}: 95% interval" if has_ends else change.label
+    return f"{change.label}: 95% interval" if has_ends else ""
 
 
 def _column(colour: str) -> str:

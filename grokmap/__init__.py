@@ -6,7 +6,8 @@
     result.phase_diagram()
 
 `sweep` trains what is missing of a sweep and returns its `Result`; `open` opens the
-folder of one that was trained before; `merge` unites parts that were trained apart.
+folder of one that was trained before; `merge` unites parts that were trained apart;
+`compare` says what differs between two results.
 `register` adds tasks, order parameters and the like of your own.
 """
 
@@ -18,17 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 # Imported when they are used: jax takes seconds to load.
 if TYPE_CHECKING:
+    from grokmap.classify import Criteria
     from grokmap.losses import Loss
     from grokmap.models import Activation, Model
     from grokmap.optimizers import Optimizer
     from grokmap.order_parameters import OrderParameter
     from grokmap.result import Result
+    from grokmap.result.comparison import Comparison
     from grokmap.session.counts import Counts
     from grokmap.session.merge import Merged
     from grokmap.tasks import Task
 
 __version__ = "0.1.0"
-__all__ = ["merge", "open", "register", "save_weights", "sweep"]
+__all__ = ["compare", "merge", "open", "register", "save_weights", "sweep"]
 
 
 def open(path: str | Path) -> Result:
@@ -42,6 +45,43 @@ def open(path: str | Path) -> Result:
     result = Result(path)
     result.say_waiting()
     return result
+
+
+def compare(
+    a: Result | str | Path,
+    b: Result | str | Path | None = None,
+    *,
+    by: Mapping[str, Sequence[Any]] | None = None,
+    at: Mapping[str, Any] | None = None,
+    near: Mapping[str, Any] | None = None,
+    criteria: str | Criteria = "default",
+    colour: str | None = None,
+) -> Comparison:
+    """What differs between two results, or two values of one axis, cell by cell.
+
+    Cells are places on all axes but the seed, matched up to rounding.
+
+    Args:
+      a, b: results, or their folders.
+      by: in place of b, an axis of a with two of its values, as in
+        {"optimizer": ("gd", "adamw")}.
+      at, near: values of other axes, as of `Result.at` and `Result.near`.
+      criteria: the rules of the labels. colour: a recorded quantity that `plot` of the
+        comparison will be asked for.
+
+    Returns:
+      Tables of the matched `cells`, of what changes over them (`summary`), of `labels`
+      that differ and of `unmatched` cells; `plot()` draws both planes and the change.
+
+    Raises:
+      SpecError: neither b nor by, no such axis or value, or no cell in common.
+      ResultError: no result folder, or nothing finished in it.
+    """
+    from grokmap.result.comparison import compare
+
+    one, two = (open(x) if isinstance(x, (str, Path)) else x for x in (a, b))
+    assert one is not None
+    return compare(one, two, by, criteria, at, colour, near)
 
 
 def merge(path: str | Path, *others: str | Path) -> Merged:

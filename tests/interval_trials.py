@@ -21,7 +21,9 @@ from grokmap.analysis.statistics import (
     binder_cumulant,
     median_interval,
     median_ratio_interval,
+    median_survival,
     mode_gap,
+    over_cells,
     percentile_interval,
     resample_weights,
     resampled,
@@ -74,6 +76,38 @@ def ratio_of_medians(rng: Rng, n: int) -> list[Held]:
     times = of_seed * rng.lognormal(sigma=0.3, size=(2, n)) * [[2.0], [1.0]]
     _, low, high = median_ratio_interval(times, np.ones((2, n), bool))
     return [held(low, 2.0, high)]
+
+
+def over_plane(apart: bool, share: bool) -> Trial:
+    """Of 24 cells, each with its own median time (or P(grok)), one result against
+    another that is twice as slow (or 0.2 less likely to grok); of each seed all cells
+    are early or late together.
+
+    apart: whether the two have other seeds; else a seed is as early in both.
+    """
+
+    def trial(rng: Rng, n: int) -> list[Held]:
+        weights = [resample_weights(n)] * 2
+        if apart:
+            weights[1] = np.vstack([weights[1][:1], weights[1][:0:-1]])
+        early = rng.normal(scale=0.3, size=(2, 1, n))
+        early[1] = early[1] if apart else early[0]
+        own = rng.normal(scale=0.3, size=(2, 24, n))
+        if share:
+            p = rng.uniform(0.25, 0.75, 24) + [[0.0], [-0.2]]
+            # Of each seed all cells together, a little: half of the variance.
+            level = stats.norm.cdf((early + own) / np.sqrt(0.18))
+            yes = (level < p[:, :, None]).astype(float)
+            shares = [w @ y.T / n for w, y in zip(weights, yes, strict=True)]
+            _, low, high = over_cells(shares[1] - shares[0], n, np.mean)
+            return [held(low, -0.2, high)]
+        times = np.exp(early + own) * rng.lognormal(size=(24, 1)) * [[[1.0]], [[2.0]]]
+        ok = np.ones((24, n), bool)
+        a, b = (median_survival(t, ok, w) for t, w in zip(times, weights, strict=True))
+        _, low, high = over_cells(np.log(b) - np.log(a), n)
+        return [held(low, np.log(2), high)]
+
+    return trial
 
 
 def outcomes(
@@ -330,6 +364,10 @@ TRIALS: dict[str, Trial] = {
     "median by scipy's percentiles": by_scipy("percentile"),
     "median by scipy's BCa": by_scipy("BCa"),
     "ratio of medians": ratio_of_medians,
+    "cells, ratio of times": over_plane(False, False),
+    "cells, ratio of times, other seeds": over_plane(True, False),
+    "cells, change of P(grok)": over_plane(False, True),
+    "cells, change of P(grok), other seeds": over_plane(True, True),
     "edges, width 0.3": edges_of_rows(0.3, False),
     "edges, width 0.3, cells of a seed together": edges_of_rows(0.3, True),
     "edges, width 1": edges_of_rows(1.0, False),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import mostly_slow
+from conftest import mostly_slow, small_sweep
 
 from grokmap.analysis import early_stopping as stops
 from grokmap.analysis import forecast as forecasts
@@ -73,6 +73,7 @@ class Planted(Result):
         self, axes: dict[str, tuple[Any, ...]], runs: pd.DataFrame, records: Any
     ) -> None:
         self.path = Path("planted")
+        self.spec, self.say = small_sweep(), print
         self._axes = tuple(Axis(k, v, kind_of(k)) for k, v in axes.items())
         self._runs, self._records = runs, records
 

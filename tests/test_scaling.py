@@ -428,16 +428,11 @@ def test_other_swept_axes_must_be_chosen() -> None:
     runs = pd.concat([one.assign(alpha=0.0), one.assign(alpha=0.2)])
     axes = [Axis("alpha", (0.0, 0.2), "linear"), Axis("width", (1, 2), "integer")]
 
-    def at(place: Any) -> pd.DataFrame:
-        return groups.at_one_place(runs, axes, ["width"], place)
-
     with pytest.raises(SpecError, match="alpha is swept too.*--at alpha=VALUE.*0, 0.2"):
-        at(None)
-    assert at({"alpha": 0.2})["alpha"].unique() == [0.2]
-    with pytest.raises(SpecError, match="alpha=0.1: no such value; known: 0, 0.2"):
-        at({"alpha": 0.1})
-    with pytest.raises(SpecError, match="there are: alpha"):
-        at({"modulus": 23})
+        groups.at_one_place(runs, axes, ["width"])
+    assert groups.at_one_place(runs, axes, ["width", "alpha"]) is runs
+    here = runs[runs["alpha"] == 0.2]
+    assert groups.at_one_place(here, axes, ["width"]) is here
 
 
 def drawn(found: scaling.Found) -> Any:
@@ -514,7 +509,7 @@ def test_command_line_from_sweep_to_table_and_figure(command_line: Any) -> None:
     for wrong, message in {
         "--size modulus": "--size 'modulus' is not swept; swept: width, weight_decay",
         "--x alpha": "--x 'alpha' is not swept",
-        "--at seed=1": "no other swept axis",
+        "--at seed=99": "no such value",
         "--at alpha": "give axis=value",
         "--between 1": "give LOW,HIGH",
         "--between 2,3": "no run of weight_decay is between",

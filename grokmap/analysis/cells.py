@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from grokmap.analysis.statistics import LEVEL, median_interval, wilson
+from grokmap.analysis.statistics import (
+    LEVEL,
+    median_interval,
+    median_survival,
+    wilson,
+)
+from grokmap.arrays import Bools, Floats
 
 
 def probabilities(
@@ -50,10 +56,59 @@ def probabilities(
             "p_grok_low": float(wilson(k, n, level)[0]),
             "p_grok_high": float(wilson(k + open_, n, level)[1]),
         }
-        last = np.where(undecided, cell["n_steps"].astype(float), np.inf)
-        times = np.where(yes, cell["t_grok"].astype(float), last)
-        median = median_interval(times, yes, level)
+        median = median_interval(*waited(cell, "t_grok", grokked), level)
         row |= dict(zip(("t_grok", "t_grok_low", "t_grok_high"), median, strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+TIMES = ("t_mem", "t_grok", "delay")
+QUARTILES = {"_q25": 0.75, "": 0.5, "_q75": 0.25}  # the share that is left there
+
+
+def waited(
+    runs: pd.DataFrame, name: str, grokked: Sequence[str]
+) -> tuple[Floats, Bools]:
+    """(times, happened), each [runs], of one of TIMES, as `median_survival` takes them.
+
+    Where it has not happened, times are the last step of runs that are undecided (of a
+    delay the steps since t_mem), and inf of those that are decided: it never will.
+
+    grokked: the phases that generalised.
+    """
+    yes = runs["phase"].isin(grokked).to_numpy()
+    happened = runs["t_mem"].notna().to_numpy() if name == "t_mem" else yes
+    undecided = runs["censored"].to_numpy(bool) & ~yes
+    known = runs[name].astype(float).to_numpy(float, na_value=np.nan)
+    last = runs["n_steps"].astype(float).to_numpy(float)
+    if name == "delay":
+        since = runs["t_mem"].astype(float).to_numpy(float, na_value=np.nan)
+        last = last - np.where(np.isnan(since), last, since)
+    times = np.where(happened, known, np.where(undecided, last, np.inf))
+    return times, happened
+
+
+def quartiles(
+    runs: pd.DataFrame, axes: Sequence[str], grokked: Sequence[str]
+) -> pd.DataFrame:
+    """One row a cell: medians and quartiles of TIMES over its seeds, in steps.
+
+    By Kaplan and Meier, who take runs that are undecided for what they are; inf: it is
+    beyond what the runs show, or never.
+
+    Returns:
+      The axes, and of each time T: T_q25, T, T_q75.
+    """
+    known = {name: waited(runs, name, grokked) for name in TIMES}
+    places = runs.groupby(list(axes), sort=True).ngroup().to_numpy()
+    rows = []
+    for place in range(places.max() + 1):
+        here = np.flatnonzero(places == place)
+        row = runs[[*axes]].iloc[here[0]].to_dict()
+        for name, (times, happened) in known.items():
+            pair = times[here], happened[here]
+            for end, left in QUARTILES.items():
+                row[name + end] = float(median_survival(*pair, share=left))
         rows.append(row)
     return pd.DataFrame(rows)
 

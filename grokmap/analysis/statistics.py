@@ -6,6 +6,7 @@ docs/statistics.md has how often each holds the truth, at 2 to 12 seeds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,12 @@ def percentile_interval(
 
 
 def median_survival(
-    times: Floats, happened: Bools, weights: Floats | None = None
+    times: Floats, happened: Bools, weights: Floats | None = None, share: float = 0.5
 ) -> Any:
     """Kaplan and Meier's median of right-censored times (J. Am. Stat. Assoc. 53 (1958)
     457): where the share that is left falls below 1/2; the middle of the times at which
-    it is 1/2 exactly, if it is; inf if it never falls below.
+    it is 1/2 exactly, if it is; inf if it never falls below. Another `share` is left
+    for another quantile: 3/4 for the lower quartile.
 
     As by `scipy.stats.ecdf`, which takes one sample a call and needs half a second for
     a thousand resamples of one cell.
@@ -138,8 +140,8 @@ def median_survival(
     at_risk = np.cumsum(count[..., ::-1], axis=-1)[..., ::-1]
     hazard = np.where(happened, count / np.maximum(at_risk, 1), 0.0)
     survival = np.cumprod(1 - hazard, axis=-1)
-    at_half = _first_time(times, survival <= 0.5 + 1e-12)
-    medians = (at_half + _first_time(times, survival < 0.5 - 1e-12)) / 2
+    at_share = _first_time(times, survival <= share + 1e-12)
+    medians = (at_share + _first_time(times, survival < share - 1e-12)) / 2
     return medians[0] if weights is None else medians
 
 
@@ -187,6 +189,38 @@ def median_ratio_interval(
     low, _ = percentile_interval(np.where(unknown, 0.0, drawn), n, level)
     _, high = percentile_interval(np.where(unknown, np.inf, drawn), n, level)
     return float(ratios[0]), low, high
+
+
+def over_cells(
+    values: Floats, n: int, average: Callable[..., Any] = np.median
+) -> tuple[float, float, float]:
+    """(value, low, high) of a median or mean over the cells of a plane.
+
+    The cells are those that there are; seeds are resampled, each with its runs in all
+    of them. Of values with the other sign the interval is the mirrored one. inf and
+    -inf are values beyond all others; NaN, and a median between these two, count as
+    -inf for low and as inf for high.
+
+    Args:
+      values: [1 + B, cells] of the data and of each resample of n seeds; no NaN in the
+        first row. average: over the last axis.
+
+    Returns:
+      NaN for all where there is no cell, for low, high of fewer than FEWEST seeds.
+    """
+    if values.shape[-1] == 0:
+        return np.nan, np.nan, np.nan
+    with np.errstate(invalid="ignore"):
+        value = float(average(values[0]))
+        ends = [
+            average(np.where(np.isnan(values), -np.inf, sign * values)[1:], axis=-1)
+            for sign in (1, -1)
+        ]
+    low, high = (
+        percentile_interval(np.where(np.isnan(end), -np.inf, end), n)[0] for end in ends
+    )
+    # Not the other end of the first: quantiles of finitely many are not symmetric.
+    return value, low, -high
 
 
 def auc(ones: Floats, others: Floats) -> float:

@@ -16,7 +16,20 @@ from typer.core import TyperGroup
 
 from grokmap import __version__
 from grokmap.cli import cluster, training
-from grokmap.cli.options import ONE_RUN, At, Formats, Json, Out, Plugins, Result, Rules
+from grokmap.cli.options import (
+    ONE_RUN,
+    At,
+    Figures,
+    Formats,
+    Json,
+    Near,
+    Out,
+    Plugins,
+    Result,
+    Rules,
+    Style,
+    Width,
+)
 from grokmap.errors import GrokmapError, shown
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
@@ -78,26 +91,43 @@ app.command(rich_help_panel=RUN)(cluster.merge)
 @app.command("phase-diagram", rich_help_panel=LOOK)
 def phase_diagram(
     result: Result,
-    x: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "weight_decay",
-    y: Annotated[str, typer.Option(help="Swept axis, or decay_rate.")] = "alpha",
+    x: Annotated[
+        str | None,
+        typer.Option(help="Swept axis, or decay_rate [weight_decay, or another]."),
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option(help="Another; none: lines against x [alpha, or another]."),
+    ] = None,
     colour: Annotated[
-        str, typer.Option(help="Right map: delay_ratio, or a recorded quantity.")
+        str,
+        typer.Option(
+            help="Right map: delay_ratio, t_grok, t_mem, delay, p_grok, or a recorded "
+            "quantity."
+        ),
     ] = "delay_ratio",
     when: Annotated[
         str, typer.Option(help="When that quantity is taken: final, t_mem.")
     ] = "final",
     at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw the phases of RESULT and the map of t_grok / t_mem or another quantity."""
-    from grokmap.cli.figures import Diagram, draw_phase_diagram
-    from grokmap.cli.places import read_places
+    """Draw the phases of RESULT and the map of t_grok / t_mem or another quantity.
 
-    diagram, place = Diagram(x, y, colour, when), read_places(at or ())
-    draw_phase_diagram(result, diagram, criteria, formats, out, place)
+    Where one number is swept: t_mem, t_grok and P(grok) against it.
+    """
+    from grokmap.cli.figures import Diagram, draw_phase_diagram
+    from grokmap.cli.places import read_where
+
+    diagram, where = Diagram(x, y, colour, when), read_where(at, near)
+    figures = Figures(formats, style, width)
+    draw_phase_diagram(result, diagram, criteria, figures, out, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -106,6 +136,7 @@ def boundaries(
     x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Axis of the rows.")] = "alpha",
     at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     budget: Annotated[
         bool, typer.Option(help="Say how far half of the budget moves each edge.")
@@ -116,10 +147,10 @@ def boundaries(
 ) -> None:
     """Where the grok wedge begins and ends in each row, with intervals."""
     from grokmap.cli.boundaries import find_boundaries
-    from grokmap.cli.places import read_places
+    from grokmap.cli.places import read_where
 
-    place = read_places(at or ())
-    find_boundaries(result, x, y, criteria, budget, as_json, out, place)
+    where = read_where(at, near)
+    find_boundaries(result, x, y, criteria, budget, as_json, out, where)
 
 
 app.command(rich_help_panel=RUN)(training.refine)
@@ -133,33 +164,44 @@ def uncertainty(
     x: Annotated[str, typer.Option(help="Swept axis.")] = "weight_decay",
     y: Annotated[str, typer.Option(help="Swept axis.")] = "alpha",
     at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """P(phase) and t_grok with intervals, and labels that other bars would change."""
-    from grokmap.cli.places import read_places
+    from grokmap.cli.places import read_where
     from grokmap.cli.uncertainty import map_uncertainty
 
-    place = read_places(at or ())
-    map_uncertainty(result, x, y, criteria, formats, out, as_json, place)
+    where = read_where(at, near)
+    figures = Figures(formats, style, width)
+    map_uncertainty(result, x, y, criteria, figures, out, as_json, where)
 
 
 @app.command("order-parameters", rich_help_panel=ANALYSE)
 def order_parameters(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Which quantity moves first where runs grok, and which tell phases apart."""
     from grokmap.cli.order_parameters import compare_order_parameters
+    from grokmap.cli.places import read_where
 
-    compare_order_parameters(result, criteria, formats, out, as_json)
+    where = read_where(at, near)
+    figures = Figures(formats, style, width)
+    compare_order_parameters(result, criteria, figures, out, as_json, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -170,10 +212,8 @@ def scaling(
     quantity: Annotated[
         str, typer.Option(help="Order parameter of the Binder cumulant.")
     ] = "test_accuracy",
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="axis=value of any other swept axis."),
-    ] = None,
+    at: At = None,
+    near: Near = None,
     between: Annotated[
         str | None, typer.Option(help="LOW,HIGH of x: one boundary only [all].")
     ] = None,
@@ -186,15 +226,20 @@ def scaling(
     ] = "decay",
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Finite-size scaling: crossings, Binder cumulant, data collapse, times by size."""
+    from grokmap.cli.places import read_where
     from grokmap.cli.scaling import Question, scale_result
 
-    question = Question(size, x, quantity, tuple(at or ()), between, log, clock)
-    scale_result(result, question, criteria, formats, out, as_json)
+    where = read_where(at, near)
+    question = Question(size, x, quantity, where, between, log, clock)
+    figures = Figures(formats, style, width)
+    scale_result(result, question, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -203,15 +248,22 @@ def hysteresis(
     quantity: Annotated[str, typer.Option(help="A recorded quantity.")] = (
         "test_accuracy"
     ),
+    at: At = None,
+    near: Near = None,
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Loops of runs whose weight decay is ramped up and down, against the ramp rate."""
     from grokmap.cli.hysteresis import measure_hysteresis
+    from grokmap.cli.places import read_where
 
-    measure_hysteresis(result, quantity, formats, out, as_json)
+    where = read_where(at, near)
+    figures = Figures(formats, style, width)
+    measure_hysteresis(result, quantity, figures, out, as_json, where)
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -223,54 +275,68 @@ def transition(
     x: Annotated[str, typer.Option(help="Swept axis across the boundary.")] = (
         "weight_decay"
     ),
-    at: Annotated[
-        list[str] | None,
-        typer.Option(help="axis=value of any other swept axis."),
-    ] = None,
+    at: At = None,
+    near: Near = None,
     ramps: Annotated[
         Path | None,
         typer.Option("--hysteresis", help="Folder of ramped runs: adds their loops."),
     ] = None,
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """First order or continuous: what many seeds and widths say of a boundary."""
+    from grokmap.cli.places import read_where
     from grokmap.cli.transition import Question, judge_transition
 
-    question = Question(quantity, x, tuple(at or ()), ramps)
-    judge_transition(result, question, formats, out, as_json)
+    question = Question(quantity, x, read_where(at, near), ramps)
+    figures = Figures(formats, style, width)
+    judge_transition(result, question, figures, out, as_json)
 
 
 @app.command(rich_help_panel=THEORY)
 def laws(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Which law t_grok follows, by censored fits, and how far the times collapse."""
     from grokmap.cli.laws import compare_laws
+    from grokmap.cli.places import read_where
 
-    compare_laws(result, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    compare_laws(result, criteria, figures, out, as_json, read_where(at, near))
 
 
 @app.command(rich_help_panel=ANALYSE)
 def forecast(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """When runs that memorised will grok, with 80% intervals, and how well it knows."""
     from grokmap.cli.forecast import forecast_result
+    from grokmap.cli.places import read_where
 
-    forecast_result(result, criteria, formats, out, as_json)
+    figures = Figures(formats, style, width)
+    forecast_result(result, criteria, figures, out, as_json, read_where(at, near))
 
 
 @app.command("early-stopping", rich_help_panel=ANALYSE)
@@ -283,16 +349,67 @@ def early_stopping(
     unit: Annotated[
         str, typer.Option(help="Of the patience: t_mem, decay-times, steps.")
     ] = "t_mem",
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """What stopping soon after memorisation would have cost, and what warns of it."""
     from grokmap.cli.early_stopping import judge_early_stopping
+    from grokmap.cli.places import read_where
 
-    judge_early_stopping(result, patience, unit, criteria, formats, out, as_json)
+    where = read_where(at, near)
+    figures = Figures(formats, style, width)
+    judge_early_stopping(result, patience, unit, criteria, figures, out, as_json, where)
+
+
+@app.command(rich_help_panel=LOOK)
+def compare(
+    result: Result,
+    other: Annotated[
+        Path | None,
+        typer.Argument(metavar="OTHER", help="Another; or give --by instead."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS=A,B",
+            help="Two values of an axis of RESULT, in place of OTHER.",
+        ),
+    ] = None,
+    x: Annotated[
+        str | None, typer.Option(help="Swept axis [weight_decay, or another].")
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option(help="Another; none: lines against x [alpha, or another]."),
+    ] = None,
+    colour: Annotated[
+        str,
+        typer.Option(help="The change that is drawn: as of phase-diagram."),
+    ] = "t_grok",
+    at: At = None,
+    near: Near = None,
+    criteria: Rules = "default",
+    formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
+    out: Out = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """What differs between two results, or two values of an axis, cell by cell."""
+    from grokmap.cli.compare import Question, compare_results
+    from grokmap.cli.places import read_where
+
+    question = Question(by, x, y, colour, read_where(at, near))
+    figures = Figures(formats, style, width)
+    compare_results(result, other, question, criteria, figures, out, as_json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -303,15 +420,22 @@ def curves(
         str | None,
         typer.Option(help="Comma-separated order parameters [some that tell phases]."),
     ] = None,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
     out: Out = None,
     plugin: Plugins = None,
 ) -> None:
     """Draw trajectories of the runs named, or of one run per phase."""
     from grokmap.cli.figures import draw_curves
+    from grokmap.cli.places import read_where
 
-    draw_curves(result, run or [], show, criteria, formats, out)
+    where = read_where(at, near)
+    figures = Figures(formats, style, width)
+    draw_curves(result, run or [], show, criteria, figures, out, where)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -345,15 +469,18 @@ def report(
 @app.command(rich_help_panel=LOOK)
 def classify(
     result: Result,
+    at: At = None,
+    near: Near = None,
     criteria: Rules = "default",
     out: Out = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Label the runs of RESULT by CRITERIA; nothing is trained again."""
+    from grokmap.cli.places import read_where
     from grokmap.cli.results import classify_result
 
-    classify_result(result, criteria, as_json, out)
+    classify_result(result, criteria, as_json, out, read_where(at, near))
 
 
 @app.command(rich_help_panel=LOOK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pandas as pd
 
 from grokmap.analysis import boundaries as wedge
 from grokmap.classify import Criteria, read_criteria
-from grokmap.cli.opened import open_result
-from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.result import groups
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.outputs import file_name, name_of, outputs, print_files
+from grokmap.cli.places import Where
 from grokmap.result.boundaries import find
 from grokmap.result.groups import rounded
 
@@ -29,13 +30,14 @@ def find_boundaries(
     budget: bool,
     as_json: bool,
     out: Path | None = None,
-    at: groups.Place | None = None,
+    where: Where = EVERYWHERE,
 ) -> None:
     """Prints the edges, alpha_c and the shift at half the budget; writes the table."""
     to = outputs(path, out)
     rules = read_criteria(criteria)
-    boundaries = find(open_result(path), x, y, rules, budget, at)
-    name = table_name(NAME, x, y, rules, at)
+    result = open_result(path, where)
+    boundaries = find(result, x, y, rules, budget)
+    name = table_name(NAME, (x, y), rules, result.place)
     files = [to.table(boundaries.table, name, kind) for kind in ("parquet", "csv")]
     if as_json:
         tables = {"edges": boundaries.table, "critical": boundaries.critical}
@@ -52,13 +54,15 @@ def find_boundaries(
 
 
 def table_name(
-    name: str, x: str, y: str, rules: Criteria, at: groups.Place | None
+    name: str, axes: Sequence[str], rules: Criteria, place: Mapping[str, Any]
 ) -> str:
     """File name without suffix, telling the axes and rules unless they are default."""
-    if (x, y) != ("weight_decay", "alpha"):
-        name += f"-{x}-{y}"
-    name = "-".join([name, *(f"{k}={rounded(v)}" for k, v in (at or {}).items())])
-    return name if rules.name == "default" else f"{name}-{rules.name}"
+    return file_name(with_axes(name, axes), rules, place)
+
+
+def with_axes(name: str, axes: Sequence[str]) -> str:
+    default = tuple(axes) == ("weight_decay", "alpha")
+    return name if default else "-".join([name, *axes])
 
 
 def _print(

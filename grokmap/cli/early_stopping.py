@@ -10,8 +10,10 @@ import pandas as pd
 from grokmap.analysis.early_stopping import ALIKE, PATIENCE, UNDECIDABLE
 from grokmap.classify import read_criteria
 from grokmap.cli.events import json_rows
-from grokmap.cli.opened import open_result
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
+from grokmap.cli.places import Where
 from grokmap.errors import SpecError, short
 from grokmap.result.early_stopping import check, draw, find
 
@@ -21,21 +23,23 @@ def judge_early_stopping(
     patience: str | None,
     unit: str,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
+    where: Where = EVERYWHERE,
 ) -> None:
     """Prints and writes both tables, and draws the figure."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     multiples = _multiples(patience)
     check(multiples, unit)
     rules = read_criteria(criteria)
-    stopping = find(open_result(path), multiples, unit, rules)
+    result = open_result(path, where)
+    stopping = find(result, multiples, unit, rules)
     asked = "" if unit == "t_mem" else f"-{unit}"
     if patience is not None:
         asked += "-patience=" + ",".join(f"{k:g}" for k in sorted(set(multiples)))
-    name = file_name(f"early-stopping{asked}", rules)
-    other = file_name(f"early-stopping-warnings{asked}", rules)
+    name = file_name(f"early-stopping{asked}", rules, result.place)
+    other = file_name(f"early-stopping-warnings{asked}", rules, result.place)
     file = to.table(stopping.losses, name)
     warned_file = to.table(stopping.warnings, other)
     if as_json:
@@ -46,7 +50,7 @@ def judge_early_stopping(
         _print_losses(stopping.losses)
         _print_warnings(stopping.best)
         print_files(file, warned_file)
-    drawing = draw(stopping)
+    drawing = draw(stopping, to.look)
     to.figure(drawing.figure, drawing.data, name)
 
 

@@ -7,19 +7,20 @@ from typing import NamedTuple
 
 from grokmap.classify import Criteria, read_criteria
 from grokmap.cli.advice import say_advice
-from grokmap.cli.boundaries import table_name
-from grokmap.cli.opened import open_result
-from grokmap.cli.outputs import outputs
-from grokmap.cli.results import find_run
-from grokmap.result import curves, groups, phase_diagram
-from grokmap.result.phase_diagram import AT_T_MEM, DELAY_RATIO
+from grokmap.cli.boundaries import with_axes
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
+from grokmap.cli.outputs import file_name, outputs
+from grokmap.cli.places import Where
+from grokmap.cli.results import run_of
+from grokmap.result import Result, curves, phase_diagram, planes, shading
 
 
 class Diagram(NamedTuple):
     """What a phase diagram shows; see `result.phase_diagram.draw`."""
 
-    x: str
-    y: str
+    x: str | None
+    y: str | None
     colour: str
     when: str
 
@@ -28,30 +29,28 @@ def draw_phase_diagram(
     path: Path,
     diagram: Diagram,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
-    at: groups.Place | None = None,
+    where: Where = EVERYWHERE,
 ) -> None:
-    to = outputs(path, out, formats, figure_only=True)
-    result = open_result(path)
-    phase_diagram.check_colour(result, diagram.colour, diagram.when)
+    to = outputs(path, out, figures, figure_only=True)
+    result = open_result(path, where)
+    shading.check(result, diagram.colour, diagram.when)
     rules = read_criteria(criteria)
-    drawing = phase_diagram.draw(result, *diagram, rules, at)
-    to.figure(drawing.figure, drawing.data, _name(diagram, rules, at))
-    if rules.name == "default":
+    drawing = phase_diagram.draw(result, *diagram, rules, look=to.look)
+    to.figure(drawing.figure, drawing.data, _name(result, diagram, rules))
+    if rules.name == "default" and not result.place:
         say_advice(result)
 
 
-def _name(diagram: Diagram, rules: Criteria, at: groups.Place | None) -> str:
+def _name(result: Result, diagram: Diagram, rules: Criteria) -> str:
     """File name without suffix, telling what differs from the default."""
-    x, y, colour, when = diagram
-    name = "phase-diagram"
-    if (x, y) != ("weight_decay", "alpha"):
-        name += f"-{x}-{y}"
-    if colour != DELAY_RATIO:
-        name += f"-{colour}" + ("-at-t_mem" if when == AT_T_MEM else "")
-    # The axes stand there already.
-    return table_name(name, "weight_decay", "alpha", rules, at)
+    colour, when = diagram.colour, diagram.when
+    axes = planes.chosen(result.axes, diagram.x, diagram.y)
+    name = with_axes("phase-diagram", [k for k in axes if k])
+    if colour != shading.DELAY_RATIO:
+        name += f"-{colour}" + ("-at-t_mem" if when == shading.AT_T_MEM else "")
+    return file_name(name, rules, result.place)
 
 
 def draw_curves(
@@ -59,16 +58,16 @@ def draw_curves(
     wanted: list[str],
     show: str | None,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
+    where: Where = EVERYWHERE,
 ) -> None:
-    to = outputs(path, out, formats, figure_only=True)
+    to = outputs(path, out, figures, figure_only=True)
     rules = read_criteria(criteria)
-    ids = [find_run(path, text) for text in wanted]
+    result = open_result(path, where)
+    ids = [run_of(result, text) for text in wanted]
     names = None if show is None else [name.strip() for name in show.split(",")]
-    drawing = curves.draw(open_result(path), ids, names, rules)
+    drawing = curves.draw(result, ids, names, rules, to.look)
     named = [k[:8] if "=" in w else w for w, k in zip(wanted, ids, strict=True)]
-    name = "-".join(["curves", *named[:3]])
-    if rules.name != "default":
-        name += f"-{rules.name}"
+    name = file_name("-".join(["curves", *named[:3]]), rules, result.place)
     to.figure(drawing.figure, drawing.data, name)

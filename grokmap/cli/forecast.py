@@ -10,23 +10,33 @@ import pandas as pd
 from grokmap.analysis.systems import ALL, coordinate
 from grokmap.classify import read_criteria
 from grokmap.cli.events import json_rows
-from grokmap.cli.opened import open_result
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
+from grokmap.cli.places import Where
 from grokmap.result.forecast import Forecast, draw, find
 
 LINES = 20  # forecasts printed
 
 
 def forecast_result(
-    path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
+    path: Path,
+    criteria: str,
+    figures: Figures,
+    out: Path | None,
+    as_json: bool,
+    where: Where = EVERYWHERE,
 ) -> None:
     """Prints the score and forecasts, writes both tables, and draws the score."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
-    forecast = find(open_result(path), rules)
-    name = file_name("forecast", rules)
+    result = open_result(path, where)
+    forecast = find(result, rules)
+    name, scored = (
+        file_name(name, rules, result.place) for name in ("forecast", "forecast-score")
+    )
     file = to.table(forecast.table, name)
-    score_file = to.table(forecast.hindcasts, file_name("forecast-score", rules))
+    score_file = to.table(forecast.hindcasts, scored)
     if as_json:
         facts = {"file": name_of(file), "score_file": name_of(score_file)}
         tables = {"score": forecast.score, "forecasts": forecast.table}
@@ -35,7 +45,7 @@ def forecast_result(
         _print_score(forecast.score)
         _print_forecasts(forecast)
         print_files(file, score_file)
-    drawing = draw(forecast)
+    drawing = draw(forecast, to.look)
     to.figure(drawing.figure, drawing.data, name)
 
 

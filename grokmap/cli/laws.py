@@ -11,28 +11,36 @@ import pandas as pd
 from grokmap.analysis.laws import FEWEST, T_MEM
 from grokmap.classify import read_criteria
 from grokmap.cli.events import json_rows, known
-from grokmap.cli.opened import open_result
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
+from grokmap.cli.places import Where
 from grokmap.result.laws import Laws, decay_facts, draw, draw_collapse, find
 
 
 def compare_laws(
-    path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
+    path: Path,
+    criteria: str,
+    figures: Figures,
+    out: Path | None,
+    as_json: bool,
+    where: Where = EVERYWHERE,
 ) -> None:
     """Prints and writes the table, and draws residuals and the master curve."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
-    laws = find(open_result(path), rules)
-    name = file_name("laws", rules)
+    result = open_result(path, where)
+    laws = find(result, rules)
+    name = file_name("laws", rules, result.place)
     file = to.table(laws.table, name)
     if as_json:
         _print_json(laws, name_of(file))
     else:
         _print(laws)
         print_files(file)
-    drawing = draw(laws)
+    drawing = draw(laws, to.look)
     to.figure(drawing.figure, drawing.data, name)
-    collapse = draw_collapse(laws)
+    collapse = draw_collapse(laws, to.look)
     to.figure(collapse.figure, collapse.data, name, "-collapse")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -20,7 +20,11 @@ Rules = Annotated[
 ]
 At = Annotated[
     list[str] | None,
-    typer.Option(help="axis=value of another swept axis; repeat for more [all]."),
+    typer.Option(help="axis=value: the runs there alone; repeat for more axes [all]."),
+]
+Near = Annotated[
+    list[str] | None,
+    typer.Option(help="axis=value: the same at the nearest value, which is said."),
 ]
 Formats = Annotated[
     str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")
@@ -29,6 +33,26 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="Path without suffix [names inside RESULT]."),
 ]
+Style = Annotated[
+    str, typer.Option(help="Letters of figures: paper (8 pt), talk (14 pt).")
+]
+Width = Annotated[
+    str | None,
+    typer.Option(
+        help="Of figures: single, double, aps, nature, neurips, ..., or inches."
+    ),
+]
+
+
+class Figures(NamedTuple):
+    """What a user wants of the figures of a command: suffixes, and as `plot.look_of`
+    takes them the style and the width."""
+
+    formats: str
+    style: str = "paper"
+    width: str | None = None
+
+
 TimeBudget = Annotated[
     str | None,
     typer.Option(help="Stop in good order after e.g. 45m, 1h30m, 2d (exit 75)."),

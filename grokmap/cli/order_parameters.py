@@ -9,19 +9,27 @@ import pandas as pd
 
 from grokmap.classify import PHASES, read_criteria
 from grokmap.cli.events import json_rows
-from grokmap.cli.opened import open_result
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
+from grokmap.cli.places import Where
 from grokmap.result.order_parameters import Movers, draw, find
 
 
 def compare_order_parameters(
-    path: Path, criteria: str, formats: str, out: Path | None, as_json: bool
+    path: Path,
+    criteria: str,
+    figures: Figures,
+    out: Path | None,
+    as_json: bool,
+    where: Where = EVERYWHERE,
 ) -> None:
     """Prints and writes the table, and draws the figure."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
-    movers = find(open_result(path), rules)
-    name = file_name("order-parameters", rules)
+    result = open_result(path, where)
+    movers = find(result, rules)
+    name = file_name("order-parameters", rules, result.place)
     file = to.table(movers.table, name)
     if as_json:
         facts = {"file": name_of(file), "quantities": json_rows(movers.table)}
@@ -29,7 +37,7 @@ def compare_order_parameters(
     else:
         _print(movers)
         print_files(file)
-    drawing = draw(movers)
+    drawing = draw(movers, to.look)
     to.figure(drawing.figure, drawing.data, name)
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import disk, store
 from grokmap.classify import Criteria
+from grokmap.cli.options import Figures
 from grokmap.errors import ResultError, SpecError, short, shown
-from grokmap.plot import figure_bytes
+from grokmap.plot import PAPER, Look, figure_bytes, look_of
+from grokmap.result.groups import rounded
 
 FORMATS = ("png", "pdf", "svg")
 TABLES = ("csv", "parquet")  # what a figure shows, as a table
+NOWHERE: Mapping[str, Any] = {}
 CLOSED = "cannot be written; --out FILE writes elsewhere"
 
 
@@ -25,7 +30,8 @@ class Outputs:
 
     result: the folder of a sweep; out: a path without suffix in place of it; kinds: of
     figures; quiet: whether the names of figures stay unprinted; writes: False where
-    nothing can be written, so that results are printed only; said: that they are.
+    nothing can be written, so that results are printed only; said: that they are; look:
+    of figures.
     """
 
     result: Path
@@ -34,6 +40,7 @@ class Outputs:
     quiet: bool = False
     writes: bool = True
     said: bool = False
+    look: Look = PAPER
 
     def table(
         self, data: pd.DataFrame, name: str, kind: str = "parquet"
@@ -94,30 +101,32 @@ class Outputs:
 def outputs(
     result: Path,
     out: Path | None,
-    formats: str | None = None,
+    figures: Figures | None = None,
     quiet: bool = False,
     figure_only: bool = False,
 ) -> Outputs:
     """Checks what a user asked for, before any work.
 
     Args:
-      formats: comma-separated suffixes, of commands that draw.
+      figures: what is wanted of them, of commands that draw.
       figure_only: the figure is all that the command makes.
 
     Raises:
-      SpecError: a suffix that is not known, or `out` names a folder.
+      SpecError: a suffix, style or width that is not known, or `out` names a folder.
       ResultError: no file can have such a name; nowhere to write a figure to.
     """
     place = None if out is None else _without_suffix(out)
-    kinds = tuple(kind.strip().lower() for kind in (formats or "").split(","))
-    for kind in kinds if formats is not None else ():
+    wanted = figures or Figures("")
+    kinds = tuple(kind.strip().lower() for kind in wanted.formats.split(","))
+    for kind in kinds if figures is not None else ():
         if kind not in (*FORMATS, *TABLES):
             known = ", ".join((*FORMATS, *TABLES))
             raise SpecError(f"--format {short(kind)!r}; known: {known}")
     writes = out is not None or not result.is_dir() or disk.is_writable(result)
     if not writes and figure_only:
         raise ResultError(f"{result}: {CLOSED}")
-    return Outputs(result, place, kinds, quiet, writes)
+    look = look_of(wanted.style, wanted.width)
+    return Outputs(result, place, kinds, quiet, writes, look=look)
 
 
 def _without_suffix(out: Path) -> Path:
@@ -128,9 +137,16 @@ def _without_suffix(out: Path) -> Path:
     return out
 
 
-def file_name(name: str, rules: Criteria) -> str:
-    """The name of a table or figure, telling the criteria unless they are default."""
+def file_name(name: str, rules: Criteria, place: Mapping[str, Any] = NOWHERE) -> str:
+    """The name of a table or figure, telling the place that it is of, if it is of one,
+    and the criteria unless they are default."""
+    name = placed(name, place)
     return name if rules.name == "default" else f"{name}-{rules.name}"
+
+
+def placed(name: str, place: Mapping[str, Any]) -> str:
+    """A name that tells a place, so that a slice never takes the whole's file."""
+    return "-".join([name, *(f"{k}={rounded(v)}" for k, v in place.items())])
 
 
 def name_of(file: Path | None) -> str | None:

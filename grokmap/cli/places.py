@@ -1,16 +1,49 @@
-"""Values of axes as a user writes them: --at depth=2, --between 0.01,0.1."""
+"""Values of axes as a user writes them: --at depth=2, --near alpha=0.2, --between
+0.01,0.1."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from grokmap.errors import SpecError, short
 from grokmap.spec.words import CHOICES
 
+if TYPE_CHECKING:
+    from grokmap.result import Result
 
-def read_places(texts: Sequence[str]) -> dict[str, float | str | bool]:
-    """The values given as --at axis=value, each a number, or the name of a choice.
+
+class Where(NamedTuple):
+    """The place a command is about, as given by --at and --near.
+
+    at: values by axis, that have to be there; near: values that others may stand for.
+    """
+
+    at: dict[str, float | str | bool] = {}
+    near: dict[str, float | str | bool] = {}
+
+    def of(self, result: Result) -> Result:
+        """The runs of a result there; see `Result.at` and `Result.near`."""
+        return result.at(self.at).near(self.near)
+
+
+def read_where(at: Sequence[str] | None, near: Sequence[str] | None = None) -> Where:
+    """The values given as --at axis=value and --near axis=value.
+
+    Raises:
+      SpecError: not of that form, or an axis given twice.
+    """
+    where = Where(read_places(at or (), "--at"), read_places(near or (), "--near"))
+    for axis in where.at.keys() & where.near.keys():
+        raise SpecError(f"--at and --near {short(axis)}: give one of the two")
+    return where
+
+
+def read_places(
+    texts: Sequence[str], option: str = "--at"
+) -> dict[str, float | str | bool]:
+    """The values given as axis=value, each a number, or the name of a choice.
 
     Raises:
       SpecError: not of that form, or an axis given twice.
@@ -19,11 +52,11 @@ def read_places(texts: Sequence[str]) -> dict[str, float | str | bool]:
     for text in texts:
         axis, _, value = (word.strip() for word in text.partition("="))
         if axis in place:
-            raise SpecError(f"--at {short(text)}: {short(axis)} is given twice")
+            raise SpecError(f"{option} {short(text)}: {short(axis)} is given twice")
         if axis in CHOICES and value:
             place[axis] = value
         else:
-            place[axis] = numbers(value, f"--at {short(text)}", "axis=value", 1)[0]
+            place[axis] = numbers(value, f"{option} {short(text)}", "axis=value", 1)[0]
     return place
 
 

@@ -9,6 +9,7 @@ from grokmap.cli.boundaries import find_boundaries
 from grokmap.cli.display import display_of
 from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import extend_command
+from grokmap.cli.places import Where
 from grokmap.cli.submitting import trainer
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
@@ -41,9 +42,10 @@ def refine_result(
         more = _to_extend(open_result(path), wanted.criteria) if reached else ""
         say(f"{refined.why}{more}")
     code = refined.session.code
-    x, y, rules, at = wanted.x, wanted.y, str(wanted.criteria), wanted.at
+    x, y, rules = wanted.x, wanted.y, str(wanted.criteria)
+    where = Where(dict(wanted.at or {}))
     try:
-        find_boundaries(path, x, y, rules, False, given.as_json, at=at)
+        find_boundaries(path, x, y, rules, False, given.as_json, where=where)
     except ResultError as error:
         if not code:
             raise

@@ -13,7 +13,8 @@ import pandas as pd
 from grokmap import store
 from grokmap.classify import FLAGS, PHASES, Criteria, read_criteria
 from grokmap.cli.advice import facts_of, say_advice
-from grokmap.cli.opened import open_result, say
+from grokmap.cli.opened import EVERYWHERE, open_result, say
+from grokmap.cli.places import Where
 from grokmap.errors import ResultError, shown
 from grokmap.result import Result, again, selection
 from grokmap.result.labels import phase_counts, plan_of
@@ -51,23 +52,28 @@ def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:
     return open_result(path).is_log(axis, runs)
 
 
-def classify_result(path: Path, name: str, as_json: bool, out: Path | None) -> None:
+def classify_result(
+    path: Path,
+    name: str,
+    as_json: bool,
+    out: Path | None,
+    where: Where = EVERYWHERE,
+) -> None:
     """Labels every run and writes runs.parquet (runs-NAME.parquet but for default)."""
-    from grokmap.cli.outputs import name_of, outputs
+    from grokmap.cli.outputs import file_name, name_of, outputs
 
     to = outputs(path, out)
     criteria = read_criteria(name)
-    runs = open_result(path).classify(criteria)
-    default = criteria.name == "default"
-    file_name = "runs" if default else f"runs-{criteria.name}"
-    file = to.table(runs, file_name)
+    result = open_result(path, where)
+    runs = result.classify(criteria)
+    file = to.table(runs, file_name("runs", criteria, result.place))
     counts = phase_counts(runs, criteria.phases)
     if as_json:
         print(json.dumps({"criteria": criteria.name, "file": name_of(file), **counts}))
         return
     print(shown(f"{file or path}: {len(runs)} runs by {criteria.name}"))
     print_counts(counts)
-    if default:
+    if criteria.name == "default" and not result.place:
         say_advice(Result(path, _nothing))
 
 
@@ -136,13 +142,17 @@ def _print_standing(path: Path, known: dict[str, Any], whole: standing.Whole) ->
 
 
 def find_run(path: Path, text: str) -> str:
+    """`run_of` a result folder."""
+    return run_of(open_result(path), text)
+
+
+def run_of(result: Result, text: str) -> str:
     """The one run id of the plan that begins with `text`; or, of coordinates such as
     alpha=0.2,weight_decay=0.01, the nearest run, which is then said on stderr.
 
     Raises:
       SpecError: no run begins so, or several do; or these are no axes of the runs.
     """
-    result = open_result(path)
     if "=" not in text:
         return result.find(text)
     place = selection.read_place(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,15 @@ from grokmap.analysis.scaling import Ensemble
 from grokmap.classify import read_criteria
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import open_result
-from grokmap.cli.outputs import file_name, name_of, outputs, print_files
-from grokmap.cli.places import numbers, read_places
+from grokmap.cli.options import Figures
+from grokmap.cli.outputs import (
+    file_name,
+    name_of,
+    outputs,
+    placed,
+    print_files,
+)
+from grokmap.cli.places import Where, numbers
 from grokmap.errors import shown
 from grokmap.result.scaling import Scaling, draw, find
 
@@ -26,13 +34,12 @@ class Question(NamedTuple):
     size: str
     x: str
     quantity: str
-    at: tuple[str, ...]
+    where: Where
     between: str | None
     log: bool | None
     clock: str
 
-    @property
-    def name(self) -> str:
+    def name(self, place: Mapping[str, Any]) -> str:
         """File name without suffix, telling what differs from the default."""
         name = "scaling"
         if (self.size, self.x) != ("width", "weight_decay"):
@@ -45,36 +52,39 @@ class Question(NamedTuple):
             name += f"-{self.clock}"
         # One boundary of two must not take the place of the other.
         between = [] if self.between is None else [f"between={self.between}"]
-        return "-".join([name, *self.at, *between])
+        return "-".join([placed(name, place), *between])
 
     def values(self) -> dict[str, Any]:
         """The options as `result.scaling.find` takes them."""
         between = None
         if self.between is not None:
             between = tuple(numbers(self.between, "--between", "LOW,HIGH", 2))
-        return self._asdict() | {"at": read_places(self.at), "between": between}
+        values = self._asdict() | {"between": between}
+        del values["where"]
+        return values
 
 
 def scale_result(
     path: Path,
     question: Question,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Prints and writes the table, and draws the figure."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
-    scaling = find(open_result(path), **question.values(), criteria=rules)
-    name = file_name(question.name, rules)
+    result = open_result(path, question.where)
+    scaling = find(result, **question.values(), criteria=rules)
+    name = file_name(question.name(result.place), rules)
     file = to.table(scaling.table, name)
     if as_json:
         print(json.dumps({"file": name_of(file), "found": json_rows(scaling.table)}))
     else:
         _print(path, scaling)
         print_files(file)
-    drawing = draw(scaling)
+    drawing = draw(scaling, to.look)
     to.figure(drawing.figure, drawing.data, name)
 
 

@@ -130,13 +130,13 @@ def refine(
     plugin: Plugins = None,
 ) -> None:
     """Train where the edges of the wedge are uncertain, until they are known."""
-    from grokmap.cli.places import read_places
+    from grokmap.cli.places import read_where
     from grokmap.cli.refine import refine_result
     from grokmap.cli.sweep import Given, options_of
     from grokmap.result.refine import Wanted
 
     given = Given(result, (), result, options_of(time_budget), as_json)
-    place = read_places(at or ())
+    place = read_where(at).at
     wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, place)
     raise typer.Exit(refine_result(given, wanted, dry_run, on, shards))
 

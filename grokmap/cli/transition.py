@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grokmap.analysis import transition_order as order
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import open_result
-from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.cli.places import read_places
+from grokmap.cli.options import Figures
+from grokmap.cli.outputs import name_of, outputs, placed, print_files
+from grokmap.cli.places import Where
 from grokmap.result.transition import draw, find
 
 
@@ -20,18 +21,17 @@ class Question(NamedTuple):
 
     quantity: str
     x: str
-    at: tuple[str, ...]
+    where: Where
     ramps: Path | None
 
     @property
     def quantities(self) -> list[str]:
         return [name.strip() for name in self.quantity.split(",")]
 
-    @property
-    def name(self) -> str:
+    def name(self, place: Mapping[str, Any]) -> str:
         """File name without suffix of the cells, which are of every quantity."""
         of_axis = [] if self.x == "weight_decay" else [self.x]
-        return "-".join(["transition", *of_axis, *self.at])
+        return placed("-".join(["transition", *of_axis]), place)
 
     @property
     def of_quantity(self) -> str:
@@ -39,24 +39,24 @@ class Question(NamedTuple):
         chosen = [] if self.quantity == "test_accuracy" else self.quantities[:3]
         return "".join(f"-{name}" for name in chosen)
 
-    @property
-    def evidence_name(self) -> str:
+    def evidence_name(self, place: Mapping[str, Any]) -> str:
         """Of the evidence: from cells of every quantity, from loops of the chosen."""
-        name = self.name.replace("transition", "transition-evidence", 1)
+        name = self.name(place).replace("transition", "transition-evidence", 1)
         return name + (f"-hysteresis{self.of_quantity}" if self.ramps else "")
 
 
 def judge_transition(
-    path: Path, question: Question, formats: str, out: Path | None, as_json: bool
+    path: Path, question: Question, figures: Figures, out: Path | None, as_json: bool
 ) -> None:
     """Prints and writes evidence and verdict, and draws what they are made of."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     wanted, ramps = question.quantities, question.ramps
     loops = None if ramps is None else open_result(ramps)
-    place = read_places(question.at)
-    transition = find(open_result(path), wanted, question.x, place, loops)
-    file = to.table(transition.cells, question.name)
-    evidence_file = to.table(transition.table, question.evidence_name)
+    result = open_result(path, question.where)
+    place = result.place
+    transition = find(result, wanted, question.x, loops=loops)
+    file = to.table(transition.cells, question.name(place))
+    evidence_file = to.table(transition.table, question.evidence_name(place))
     if as_json:
         rows = json_rows(transition.table[transition.table["quantity"].isin(wanted)])
         facts = {"verdict": transition.verdict, "all": transition.verdicts}
@@ -66,7 +66,8 @@ def judge_transition(
         _print_verdicts(transition.verdict, transition.verdicts)
         print_files(file, evidence_file)
     drawing = draw(transition)
-    to.figure(drawing.figure, drawing.data, question.name + question.of_quantity)
+    name = question.name(place) + question.of_quantity
+    to.figure(drawing.figure, drawing.data, name)
 
 
 def _print_evidence(rows: list[order.Evidence]) -> None:

@@ -10,9 +10,10 @@ import pandas as pd
 from grokmap.analysis.statistics import wilson
 from grokmap.classify import read_criteria
 from grokmap.cli.boundaries import table_name
-from grokmap.cli.opened import open_result
+from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.options import Figures
 from grokmap.cli.outputs import name_of, outputs, print_files
-from grokmap.result import groups
+from grokmap.cli.places import Where
 from grokmap.result.uncertainty import draw, find
 
 NAME = "uncertainty"
@@ -24,16 +25,17 @@ def map_uncertainty(
     x: str,
     y: str,
     criteria: str,
-    formats: str,
+    figures: Figures,
     out: Path | None,
     as_json: bool,
-    at: groups.Place | None = None,
+    where: Where = EVERYWHERE,
 ) -> None:
     """Prints a summary, writes the table, draws the maps."""
-    to = outputs(path, out, formats, as_json)
+    to = outputs(path, out, figures, as_json)
     rules = read_criteria(criteria)
-    uncertainty = find(open_result(path), x, y, rules, at)
-    name = table_name(NAME, x, y, rules, at)
+    result = open_result(path, where)
+    uncertainty = find(result, x, y, rules)
+    name = table_name(NAME, (x, y), rules, result.place)
     file = to.table(uncertainty.table, name)
     if as_json:
         rows = json.loads(uncertainty.table.to_json(orient="records"))
@@ -41,7 +43,7 @@ def map_uncertainty(
     else:
         _print(uncertainty.table)
         print_files(file)
-    to.figure(draw(uncertainty).figure, uncertainty.table, name)
+    to.figure(draw(uncertainty, to.look).figure, uncertainty.table, name)
 
 
 def _print(cells: pd.DataFrame) -> None:

@@ -1,11 +1,11 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
 from grokmap.plot.cells import Cells, Plane, boundary, gather
+from grokmap.plot.comparison import ComparedRow, Sides, comparison_maps
 from grokmap.plot.diagram import (
     DELAY,
     PhasePanel,
     Shading,
-    axis_label,
     diagram_cells,
     phase_diagram,
 )
@@ -14,9 +14,21 @@ from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.loss_panels import loss_curves
+from grokmap.plot.names import axis_label, place_words, quantity_words
+from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
-from grokmap.plot.style import COLOURS, Phases, figure_bytes, phases_of
+from grokmap.plot.style import (
+    COLOURS,
+    PAPER,
+    STYLES,
+    WIDTHS,
+    Look,
+    Phases,
+    figure_bytes,
+    look_of,
+    phases_of,
+)
 from grokmap.plot.trajectories import CURVES, curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
@@ -27,16 +39,24 @@ __all__ = [
     "COLOURS",
     "Cells",
     "CURVES",
+    "ComparedRow",
     "DELAY",
+    "Look",
     "Map",
+    "PAPER",
     "Panel",
     "PhasePanel",
     "Phases",
     "Plane",
+    "STYLES",
     "Scales",
     "Shading",
+    "Sides",
+    "WIDTHS",
     "axis_label",
+    "axis_lines",
     "boundary",
+    "comparison_maps",
     "curves",
     "diagram_cells",
     "early_stopping",
@@ -46,12 +66,15 @@ __all__ = [
     "law_residuals",
     "master_curve",
     "hysteresis_loops",
+    "look_of",
     "loop_table",
     "loss_curves",
     "order_panels",
     "phase_diagram",
     "phase_grids",
     "phases_of",
+    "place_words",
+    "quantity_words",
     "scaling_figure",
     "transition_panels",
     "transition_table",

@@ -53,8 +53,8 @@ def gather(
     # Rows differ in x on a decay rate axis, and where `refine` added runs.
     ragged = len(table) < table["x"].nunique() * table["y"].nunique()
     by_row = x == "decay_rate" or (ragged and y != "decay_rate")
-    table = _edges(table, "x", x_log, by="y" if by_row else None)
-    table = _edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
+    table = with_edges(table, "x", x_log, by="y" if by_row else None)
+    table = with_edges(table, "y", y_log, by="x" if y == "decay_rate" else None)
     return Cells(table, x_log, y_log)
 
 
@@ -77,7 +77,9 @@ def _cell(
     }
 
 
-def _edges(table: pd.DataFrame, axis: str, log: bool, by: str | None) -> pd.DataFrame:
+def with_edges(
+    table: pd.DataFrame, axis: str, log: bool, by: str | None
+) -> pd.DataFrame:
     """Adds <axis>_low and <axis>_high: half-way to the neighbours.
 
     by: gives each of its values neighbours of its own, since decay rates are not on a
@@ -119,60 +121,46 @@ def _places(points: Floats, log: bool) -> Floats:
 
 
 def boundary(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
-    """Edges between neighbouring cells on the two sides of P(grok) = 1/2.
+    """The sides that cells share with neighbours beyond P(grok) = 1/2.
 
-    Only where both labels are measured: no edge of a cell with a censored run. Off a
-    grid, the edges of each line of cells (rows, or columns where these are fewer) are
-    joined to those of the next.
+    Of two neighbours, in a grid or off one, the part of the side where they touch; so
+    that lines meet, but never cross. Only where both labels are measured: no side of a
+    cell with a censored run.
     """
-    if len(cells) < cells["x"].nunique() * cells["y"].nunique():
-        return _boundary_of_lines(cells)
     measured = cells[cells["censored"] == 0]
-    segments = []
-    for along, across in (("x", "y"), ("y", "x")):
-        for _, line in measured.groupby(across):
-            line = line.sort_values(along)
-            for one, two in zip(
-                line.itertuples(), line.iloc[1:].itertuples(), strict=False
-            ):
-                touch = np.isclose(
-                    getattr(one, f"{along}_high"), getattr(two, f"{along}_low")
-                )
-                if touch and (one.p_grok >= 0.5) != (two.p_grok >= 0.5):
-                    at = getattr(two, f"{along}_low")
-                    ends = [getattr(one, f"{across}_{end}") for end in ("low", "high")]
-                    points = [(at, e) if along == "x" else (e, at) for e in ends]
-                    segments.append(tuple(points))
-    return segments
+    upright = _sides(measured, "x", "y")
+    flat = _sides(measured, "y", "x")
+    segments = [((at, low), (at, high)) for at, low, high in upright]
+    return [*segments, *(((low, at), (high, at)) for at, low, high in flat)]
 
 
-def _boundary_of_lines(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
-    rows = cells["y"].nunique() <= cells["x"].nunique()
-    along, across = ("x", "y") if rows else ("y", "x")
-    segments: list[tuple[tuple[float, float], ...]] = []
-    before: dict[bool, list[float]] = {}
-    end = np.nan  # of the line before
-    for _, line in cells.groupby(across):
-        low, high = line[f"{across}_low"].iloc[0], line[f"{across}_high"].iloc[0]
-        edges = _edges_of_line(line.sort_values(along), along)
-        for upward, places in edges.items():
-            segments += [((at, low), (at, high)) for at in places]
-            others = before.get(upward, [])
-            if np.isclose(low, end) and len(others) == len(places):
-                pairs = zip(others, places, strict=True)
-                segments += [((one, low), (two, low)) for one, two in pairs]
-        before, end = edges, high
-    if rows:
-        return segments
-    return [tuple((y, x) for x, y in segment) for segment in segments]
+def _sides(cells: pd.DataFrame, along: str, across: str) -> list[tuple[float, ...]]:
+    """(place along, low and high across) of the sides between unlike neighbours."""
+    ends = {"low": f"{across}_low", "high": f"{across}_high"}
+    columns = cells[[*ends.values()]].set_axis([*ends], axis=1)
+    columns = columns.assign(groks=cells["p_grok"] >= 0.5)
+    one = columns.assign(at=cells[f"{along}_high"])
+    two = columns.assign(at=cells[f"{along}_low"])
+    pairs = one.merge(two, on="at", suffixes=("", "_2"))
+    low = pairs[["low", "low_2"]].max(axis=1)
+    high = pairs[["high", "high_2"]].min(axis=1)
+    unlike = (pairs["groks"] != pairs["groks_2"]) & (low < high)
+    return list(zip(pairs["at"][unlike], low[unlike], high[unlike], strict=True))
 
 
-def _edges_of_line(line: pd.DataFrame, along: str) -> dict[bool, list[float]]:
-    """Where P(grok) passes 1/2 along a line of cells: upward (True) and downward."""
-    edges: dict[bool, list[float]] = {True: [], False: []}
-    pairs = zip(line.itertuples(), line.iloc[1:].itertuples(), strict=False)
-    for one, two in pairs:
-        sides = one.p_grok >= 0.5, two.p_grok >= 0.5
-        if sides[0] != sides[1] and one.censored == two.censored == 0:
-            edges[sides[1]].append(getattr(two, f"{along}_low"))
-    return edges
+def leaves_gaps(
+    cells: pd.DataFrame, log: tuple[bool, bool], within: pd.DataFrame | None = None
+) -> bool:
+    """Whether a panel that just holds the cells shows places where nothing was run.
+
+    log: of x and y, whether the panel shows its log; within: cells that it holds, too.
+    """
+    shares = 1.0
+    for axis, is_log in zip(("x", "y"), log, strict=True):
+        ends = [f"{axis}_low", f"{axis}_high"]
+        whole = (cells if within is None else within)[ends].to_numpy(float)
+        edges = cells[ends].to_numpy(float)
+        if is_log:
+            whole, edges = np.log(whole), np.log(edges)
+        shares = shares * (edges[:, 1] - edges[:, 0]) / np.ptp(whole)
+    return bool(np.sum(shares) < 1 - 1e-6)

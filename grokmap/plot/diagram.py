@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,49 +10,49 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PatchCollection
+from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import LogNorm, Normalize, to_rgb
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
 from grokmap.plot.cells import Cells, Plane, boundary, gather
-from grokmap.plot.figure import Figure
-from grokmap.plot.style import Phases, styled
-from grokmap.plot.ticks import label_bar, label_log, numbers, round_values
-
-LABELS = {
-    "weight_decay": r"weight decay $\lambda$",
-    "decay_rate": r"decay rate $r$ (per step)",
-    "train_fraction": r"train fraction",
-    "width": r"width $N$",
-    "modulus": r"modulus $p$",
-    "learning_rate": r"learning rate $\eta$",
-    "momentum": r"momentum $\beta$",
-    "beta1": r"$\beta_1$",
-    "beta2": r"$\beta_2$",
-    "epsilon": r"$\epsilon$",
-    "ramp_factor": r"ramp factor $\lambda_{\mathrm{max}} / \lambda$",
-    "ramp_steps": "ramp steps",
-}
-ALPHA_LABELS = {
-    "laziness": r"$\alpha$,  $f = N^{\alpha-1}\Sigma_j\, a_j\,\sigma(w_j\cdot x)$",
-    "literal": r"$\alpha$,  $f = N^{-\alpha}\Sigma_j\, a_j\,\sigma(w_j\cdot x)$",
-    "output_scale": r"$\alpha$,  $f = (\alpha/N)\Sigma_j\, a_j\,\sigma(w_j\cdot x)$",
-    "init_scale": r"$\alpha$ (all initial weights $\times\,\alpha$)",
-    "survey_code": r"$\alpha$,  $f = \Sigma_j\, a_j\,\sigma(N^{-\alpha} w_j\cdot x)$",
-}
+from grokmap.plot.entries import BOUNDS, HATCH, RING, bounds_of, edge_style, entries
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    say_nothing,
+    wrapped,
+)
+from grokmap.plot.names import axis_label
+from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, styled
+from grokmap.plot.ticks import (
+    label_bar,
+    label_linear,
+    label_log,
+    label_zero,
+    most_below,
+)
 
 
 class Shading(NamedTuple):
-    """The quantity that colours the map: a column of the runs, its label, its scale."""
+    """The quantity that colours the map: a column of the runs, its label, its scale.
+
+    none: what a cell without a value is.
+    """
 
     column: str
     label: str
     log: bool
+    none: str = "no value"
 
 
 DELAY = Shading(
-    "delay_ratio", r"$t_{\mathrm{grok}} / t_{\mathrm{mem}}$ (median over seeds)", True
+    "delay_ratio",
+    r"$t_{\mathrm{grok}} / t_{\mathrm{mem}}$ (median over seeds)",
+    True,
+    "no run groks",
 )
 
 
@@ -70,67 +69,119 @@ class PhasePanel(NamedTuple):
     edges: pd.DataFrame | None = None
 
 
+SMALLEST = 13.0  # width of a panel in letters, with its labels
+BAR = 6.0  # of the colour bar beside the panels
+
+
+class Layout(NamedTuple):
+    """A grid of panels for each half, side by side or one above the other.
+
+    ems: width of a panel in letters.
+    """
+
+    rows: int
+    columns: int
+    beside: bool
+    ems: float
+
+
+def even(count: int, most: int) -> int:
+    """Columns, at most so many, that leave the last row as full as the others."""
+    rows = -(-count // min(count, most))
+    return -(-count // rows)
+
+
+def layout_of(n_panels: int, columns: int, look: Look) -> Layout:
+    """So many columns as are wanted, or as there is room for."""
+    beside = 2 * columns * SMALLEST + BAR <= look.ems
+    if not beside and columns > look.columns(SMALLEST):
+        columns = even(n_panels, look.columns(SMALLEST))
+    ems = (look.ems - BAR) / (2 * columns) if beside else look.ems / columns
+    return Layout(-(-n_panels // columns), columns, beside, ems)
+
+
 def phase_diagram(
     panels: Sequence[PhasePanel],
     plane: Plane,
     phases: Phases,
     shading: Shading = DELAY,
     columns: int = 1,
+    look: Look = PAPER,
+    caption: str = "",
 ) -> Figure:
-    """The phase diagram and, beside it, the map of t_grok / t_mem.
+    """The phase diagram and, beside or below it, the map of t_grok / t_mem.
 
     Args:
-      panels: small multiples, row by row, `columns` in each.
+      panels: small multiples, row by row, `columns` in each if there is room.
       shading: the quantity of the map, instead of t_grok / t_mem.
+      caption: what is fixed in it.
     """
     runs = pd.concat([panel.runs for panel in panels])
-    shape = (-(-len(panels) // columns), columns)
+    layout = layout_of(len(panels), columns, look)
     norm = _norm(runs, shading)
-    with styled():
-        wide = columns <= 2
-        figure = _diagram_figure(columns, shape[0], wide)
-        halves: Any = figure.subfigures(1, 2) if wide else figure.subfigures(2, 1)
-        for half, right in zip(halves, (False, True), strict=True):
-            axes = half.subplots(*shape, squeeze=False, sharex=True, sharey=True)
-            for place, panel in zip(axes.flat, panels, strict=False):
-                cells = gather(panel.runs, plane, shading.column, phases.grokked)
-                if right:
-                    _draw_shades(place, cells, norm)
+    labels = [axis_label(name, runs) for name in plane[:2]]
+    with styled(look):
+        figure = blank(look, _height(layout))
+        halves = _halves(figure, layout)
+        shown = [gather(p.runs, plane, shading.column, phases.grokked) for p in panels]
+        for half, is_map in zip(halves, (False, True), strict=True):
+            for place, panel, cells in zip(half.flat, panels, shown, strict=False):
+                if is_map:
+                    _draw_shades(place, cells, norm, shading.none)
                 else:
-                    _draw_phases(place, cells, phases)
+                    draw_phases(place, cells, phases)
                     _draw_edges(place, panel.edges, plane.y)
-                place.set_title(wrapped(panel.title), fontsize=7)
-                scale(place, cells)
-            label_grid(axes, len(panels), (axis_label(k, runs) for k in plane[:2]))
-        drawn = any(_has_intervals(panel.edges) for panel in panels)
-        _phase_legend(figure, runs, phases, drawn, wide)
-        _shade_bar(halves[1], norm, shading)
-    return figure
+                scale(place, cells, layout.ems)
+            label_grid(half, len(panels), labels, panel_height(layout))
+        drawn = [half.flat[i] for half in halves for i in range(len(panels))]
+        entitle(drawn, [panel.title for panel in panels] * 2, layout.ems - 2.5)
+        _shade_bar(figure, halves[1], norm, shading, layout)
+        edges = [panel.edges for panel in panels if panel.edges is not None]
+        legend_above(figure, look, entries(shown, edges, phases, shading.none))
+        return finished(figure, look, caption)
 
 
-def wrapped(title: str) -> str:
-    """A title in lines that fit above a panel."""
-    return "\n".join(textwrap.wrap(title, 38, break_on_hyphens=False))
+def panel_height(layout: Layout) -> float:
+    """In letters, without title and labels."""
+    return float(np.clip(0.65 * layout.ems, 9.0, 18.0))
 
 
-def _has_intervals(edges: pd.DataFrame | None) -> bool:
-    return edges is not None and bool(edges[["low", "high"]].notna().any(axis=None))
+def _height(layout: Layout) -> float:
+    """Of the figure, in letters."""
+    one = panel_height(layout) + 4.0
+    bands = layout.rows * (1 if layout.beside else 2)
+    return bands * one + (5.0 if layout.beside else 9.0)
 
 
-def label_grid(axes: Any, n_panels: int, labels: Iterable[str]) -> None:
+def _halves(figure: Figure, layout: Layout) -> tuple[Any, Any]:
+    """[rows, columns] panels of the phases, and as many of the map."""
+    rows, columns, beside, _ = layout
+    shape = (rows, 2 * columns) if beside else (2 * rows, columns)
+    grid: Any = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
+    if beside:
+        return grid[:, :columns], grid[:, columns:]
+    return grid[:rows], grid[rows:]
+
+
+def label_grid(
+    axes: Any, n_panels: int, labels: Iterable[str], high: float = np.inf
+) -> None:
     """Labels the outer sides of a grid of panels, of which the last row may be short.
 
-    axes: [rows, columns]; labels: of x and of y.
+    axes: [rows, columns]; labels: of x and of y; high: a panel, in letters.
     """
     x_label, y_label = labels
     columns = axes.shape[1]
     for i, place in enumerate(axes.flat):
-        place.set_visible(i < n_panels)
+        if i >= n_panels:
+            place.remove()
+            continue
         if i + columns >= n_panels:  # nothing below it
             place.set_xlabel(x_label)
             place.tick_params(labelbottom=True)
         if i % columns == 0:
-            place.set_ylabel(y_label)
+            place.set_ylabel(wrapped(y_label, 0.8 * high))
+            place.tick_params(labelleft=True)
 
 
 def diagram_cells(
@@ -148,7 +199,7 @@ def _rectangles(cells: pd.DataFrame) -> list[Rectangle]:
     ]
 
 
-def _draw_phases(axes: Axes, cells: Cells, phases: Phases) -> None:
+def draw_phases(axes: Axes, cells: Cells, phases: Phases) -> None:
     """Phases in colour, P(grok) as opacity, censored cells hatched, a ring where a run
     came to rest halfway, the boundary."""
     table = cells.table
@@ -157,7 +208,7 @@ def _draw_phases(axes: Axes, cells: Cells, phases: Phases) -> None:
         PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
     )
     hatch_censored(axes, table, "#333333")
-    _ring_partial(axes, table)
+    _ring_partial(axes, cells)
     _draw_boundary(axes, table)
 
 
@@ -167,28 +218,27 @@ def hatch_censored(axes: Axes, table: pd.DataFrame, colour: str) -> None:
             _rectangles(table[table["censored"] >= 0.5]),
             facecolors="none",
             edgecolors=colour,
-            hatch="////",
+            hatch=HATCH,
             linewidths=0,
         )
     )
 
 
-RING: dict[str, Any] = {
-    **{"linestyle": "none", "marker": "o", "markersize": 3.5},
-    **{"markerfacecolor": "white", "markeredgecolor": "black"},
-}
-
-
-def _ring_partial(axes: Axes, table: pd.DataFrame) -> None:
-    cells = table[table["partial"] > 0]
-    middle = [(cells[f"{a}_low"] + cells[f"{a}_high"]) / 2 for a in ("x", "y")]
-    axes.plot(*middle, **RING)
+def _ring_partial(axes: Axes, cells: Cells) -> None:
+    table = cells.table[cells.table["partial"] > 0]
+    places = []
+    for axis, log in (("x", cells.x_log), ("y", cells.y_log)):
+        low, high = table[f"{axis}_low"], table[f"{axis}_high"]
+        middle = np.sqrt(low * high) if log else (low + high) / 2
+        # Where the cell's runs are; 0 has no place of its own on a log axis.
+        places.append(table[axis].where(table[axis] != 0, middle))
+    axes.plot(*places, **RING, markersize=points(3))
 
 
 def _draw_boundary(axes: Axes, table: pd.DataFrame) -> None:
-    for start, end in boundary(table):
-        line = np.array([start, end]).T
-        axes.plot(*line, color="black", linewidth=1.4, solid_capstyle="projecting")
+    look: Any = {"colors": "black", "linewidths": points(1.4)}
+    lines = LineCollection(boundary(table), **look, capstyle="projecting")
+    axes.add_collection(lines, autolim=False)
 
 
 def _draw_edges(axes: Axes, edges: pd.DataFrame | None, y: str) -> None:
@@ -198,14 +248,16 @@ def _draw_edges(axes: Axes, edges: pd.DataFrame | None, y: str) -> None:
     edges = edges.rename(columns={y: "y"})
     measured = edges.loc[edges["estimate"].notna(), ["estimate", "low", "high", "y"]]
     place, low, high, row = measured.to_numpy(float).T
-    style: Any = {"color": "black", "markeredgecolor": "white", "markeredgewidth": 0.5}
     ends = np.array([place - low, high - place])
-    axes.errorbar(place, row, xerr=ends, fmt="o", ms=3, elinewidth=0.9, **style)
-    for end, marker in (("high", 8), ("low", 9)):  # 8, 9: carets to the left, right
-        bound = edges[edges["estimate"].isna() & np.isfinite(edges[end])]
-        axes.plot(
-            bound[end], bound["y"], linestyle="none", marker=marker, ms=5, **style
-        )
+    style = edge_style()
+    axes.errorbar(place, row, xerr=ends, fmt="o", ms=points(2.6), **style)
+    style.pop("elinewidth")
+    for end, marker in BOUNDS:
+        bound = bounds_of(edges, end)
+        if bound.empty:  # a line of no points would still take room
+            continue
+        look: Any = {"linestyle": "none", "marker": marker, "ms": points(4.5)}
+        axes.plot(bound[end], bound["y"], **look, **style, clip_on=False)
 
 
 def _blend(cell: Any, colours: dict[str, str]) -> tuple[float, float, float]:
@@ -217,22 +269,24 @@ def _blend(cell: Any, colours: dict[str, str]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _draw_shades(axes: Axes, cells: Cells, norm: Normalize) -> None:
-    """The median of a quantity in each cell; blank where no run has it."""
-    table = cells.table[np.isfinite(cells.table["shade"])]
-    axes.set_facecolor("#EEEEEE")
+def _draw_shades(axes: Axes, cells: Cells, norm: Normalize, none: str) -> None:
+    """The median of a quantity in each cell; grey where no run has it."""
+    known = np.isfinite(cells.table["shade"])
+    fill_unknown(axes, cells.table[~known])
+    table = cells.table[known]
     shade(axes, table, "shade", norm)
     if table.empty:
-        say_nothing(axes, "no run has it")
+        say_nothing(axes, none)
     else:
         # A quantity of a run that its budget cut short would still move.
         hatch_censored(axes, table, "#BBBBBB")
     _draw_boundary(axes, cells.table)
 
 
-def say_nothing(axes: Axes, why: str) -> None:
-    """Words in a panel that has nothing to show."""
-    axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center")
+def fill_unknown(axes: Axes, table: pd.DataFrame) -> None:
+    """Cells that were run and have no value, unlike the white where nothing was."""
+    cells = PatchCollection(_rectangles(table), facecolors=NO_VALUE, linewidths=0)
+    axes.add_collection(cells)
 
 
 def shade(axes: Axes, table: pd.DataFrame, name: str, norm: Normalize) -> None:
@@ -253,88 +307,41 @@ def _norm(runs: pd.DataFrame, shading: Shading) -> Normalize:
     return kind(low, high if high > low else low + (abs(low) or 1) / 10, clip=True)
 
 
-def scale(axes: Axes, cells: Cells) -> None:
-    """Limits, log scales and ticks; zero on a log axis is marked as 0."""
+def scale(axes: Axes, cells: Cells, ems: float = SMALLEST) -> None:
+    """Limits, log scales and ticks of a panel so many letters wide; zero on a log axis
+    is marked as 0."""
     table = cells.table
     for axis, log in (("x", cells.x_log), ("y", cells.y_log)):
         limits = table[f"{axis}_low"].min(), table[f"{axis}_high"].max()
+        side = getattr(axes, f"{axis}axis")
+        most = most_below(ems - 4.0) if axis == "x" else 4
         if log:
             getattr(axes, f"set_{axis}scale")("log")
-            label_log(getattr(axes, f"{axis}axis"))
-            _mark_zero(axes, axis, table)
+            label_log(side, most)
+            mark_zero(side, axis, table, most)
+        else:
+            label_linear(side, most)
         getattr(axes, f"set_{axis}lim")(*limits)
-    axes.tick_params(which="minor", length=2)
 
 
-def _mark_zero(axes: Axes, axis: str, table: pd.DataFrame) -> None:
-    side = getattr(axes, f"{axis}axis")
+def mark_zero(side: Any, axis: str, table: pd.DataFrame, most: int) -> None:
     zero = table[table[axis] == 0]
     if len(zero) == 0:
         return
     row = zero.iloc[0]
     at = float(np.sqrt(row[f"{axis}_low"] * row[f"{axis}_high"]))
-    smallest = table.loc[table[axis] > 0, axis].min()
-    ticks = round_values(smallest, table[axis].max())
-    side.set_ticks([at, *ticks], labels=["0", *numbers(ticks)])
+    values = table.loc[table[axis] > 0, axis]
+    label_zero(side, at, values.min(), values.max(), most)
 
 
-def axis_label(axis: str, runs: pd.DataFrame) -> str:
-    """An axis as it is called beside a figure."""
-    if axis == "alpha":
-        conventions = runs["alpha_convention"].unique()
-        several = len(conventions) > 1
-        return r"$\alpha$" if several else ALPHA_LABELS.get(conventions[0], r"$\alpha$")
-    return LABELS.get(axis, axis.replace("_", " "))
-
-
-def _diagram_figure(columns: int, rows: int, wide: bool) -> Figure:
-    """Empty, for both halves: side by side if `wide`, else one above the other."""
-    width = (3.5 if columns == 1 else 2.5 * columns) * (2 if wide else 1)
-    height = (2.9 if rows == 1 else 2.1 * rows) * (1 if wide else 2)
-    return Figure(figsize=(width, height + 0.4), layout="constrained")
-
-
-def _phase_legend(
-    figure: Figure, runs: pd.DataFrame, phases: Phases, edges: bool, wide: bool
+def _shade_bar(
+    figure: Figure, half: Any, norm: Normalize, shading: Shading, layout: Layout
 ) -> None:
-    """Above both halves, so that their rows are of one height."""
-    present = set(runs["phase"])
-    handles: list[Any] = [
-        Patch(facecolor=colour, label=_legend_name(name, phases))
-        for name, colour in phases.colours.items()
-        if name in present
-    ]
-    if runs["censored"].any():
-        handles.append(
-            Patch(
-                facecolor="white", edgecolor="#333333", hatch="////", label="censored"
-            )
-        )
-    if "partial" in runs and runs["partial"].any():
-        handles.append(Line2D([], [], label="partial", **RING))
-    handles.append(Line2D([], [], color="black", linewidth=1.4, label="P(grok) = ½"))
-    if edges:
-        line: Any = {"color": "black", "linewidth": 0.9, "ms": 3}
-        handles.append(
-            Line2D([], [], marker="o", label="fit, 95%; arrow: bound", **line)
-        )
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=6 if wide else 3,
-        frameon=False,
-        fontsize=6.5,
-        handlelength=1.2,
-        columnspacing=0.8,
-    )
-
-
-def _legend_name(phase: str, phases: Phases) -> str:
-    return f"{phase} (opacity: share)" if phase in phases.grokked else phase
-
-
-def _shade_bar(half: Any, norm: Normalize, shading: Shading) -> None:
-    bar = half.colorbar(ScalarMappable(norm, "viridis"), ax=half.axes, shrink=0.9)
+    place: Any = {"location": "right"} if layout.beside else {"location": "bottom"}
+    panels = [axes for axes in half.flat if axes.figure is not None]
+    look: Any = {"shrink": 0.9, "aspect": 18 if layout.beside else 35, "pad": 0.02}
+    bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=panels, **place, **look)
     bar.set_label(shading.label)
+    bar.outline.set_linewidth(points(0.6))
     if shading.log:
         label_bar(bar, norm.vmin or 1.0, norm.vmax or 10.0)

@@ -6,84 +6,146 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from grokmap.arrays import Floats
-from grokmap.plot.diagram import say_nothing
-from grokmap.plot.figure import Figure
-from grokmap.plot.style import COLOURS, styled
-from grokmap.plot.ticks import label_log
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    say_nothing,
+)
+from grokmap.plot.names import NO_BREAK, by_number, system_words
+from grokmap.plot.style import COLOURS, NEUTRAL, PAPER, Look, area, points, styled
+from grokmap.plot.ticks import fraction, label_log, most_below, round_powers
 
 T_GROK = r"$t_{\mathrm{grok}}$"
 
 
-def forecast_panels(known: pd.DataFrame, systems: pd.Series) -> Figure:
+SMALLEST = 14.0  # width of a panel in letters
+
+
+def forecast_panels(
+    known: pd.DataFrame, systems: pd.Series, look: Look = PAPER, caption: str = ""
+) -> Figure:
     """Forecast and interval over the true t_grok: a panel a cut, a row a system.
 
     known: `forecast.hindcasts`; systems: [rows of known] the system of each in words.
       Intervals that miss are orange; crosses: the baseline.
     """
-    cuts, names = list(dict.fromkeys(known["cut"])), sorted(systems.unique())
-    with styled():
-        size = (1.9 * len(cuts) + 0.3, 2.0 * len(names) + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(
-            len(names), len(cuts), sharex=True, sharey=True, squeeze=False
+    cuts = list(dict.fromkeys(known["cut"]))
+    names = sorted(systems.unique(), key=by_number)
+    most = look.columns(SMALLEST)
+    columns = len(cuts) if len(cuts) <= most else max(1, min(most, -(-len(cuts) // 2)))
+    cells = [(name, cut) for name in names for cut in cuts]
+    ems = look.ems / columns
+    # A system begins a new row.
+    rows = len(names) * -(-len(cuts) // columns)
+    with styled(look):
+        figure = blank(look, rows * (0.75 * ems + 4.0) + 6.0)
+        grid: Any = figure.subplots(
+            rows, columns, sharex=True, sharey=True, squeeze=False
         )
-        for row, name in zip(grid, names, strict=True):
-            for axes, cut in zip(row, cuts, strict=True):
-                _panel(axes, known[(known["cut"] == cut) & (systems == name)])
-            place = f"{name}\n" if len(names) > 1 else ""
-            row[0].set_ylabel(f"{place}forecast / {T_GROK}")
-        for axes in grid[-1]:
-            axes.set_xlabel(f"{T_GROK} (steps)")
-        handles, labels = _handles(grid.ravel())
-        places: Any = {"loc": "outside lower center", "ncols": 3}
-        figure.legend(handles, labels, **places, fontsize=7, frameon=False)
-    return figure
+        panels = grid.reshape(len(names), -1)
+        for unused in panels[:, len(cuts) :].flat:
+            unused.remove()
+        shown = list(panels[:, : len(cuts)].flat)
+        titles = []
+        for axes, (name, cut) in zip(shown, cells, strict=True):
+            part = known[(known["cut"] == cut) & (systems == name)]
+            _panel(axes, part)
+            titles.append(_title(part, cut, name if len(names) > 1 else ""))
+        _scales(grid[0, 0], known, most_below(ems - 5))
+        entitle(shown, titles, ems - 2.8)
+        _label(panels, len(cuts), columns)
+        legend_above(figure, look, _handles(known))
+        return finished(figure, look, caption)
+
+
+def _label(panels: Any, n_cuts: int, columns: int) -> None:
+    for i, row in enumerate(panels):
+        for j, axes in enumerate(row[:n_cuts]):
+            if j % columns == 0:
+                axes.set_ylabel(f"forecast / {T_GROK}")
+            if i == len(panels) - 1 and j + columns >= n_cuts:
+                axes.set_xlabel(f"{T_GROK} (steps)")
+                axes.tick_params(labelbottom=True)
+
+
+def _scales(axes: Any, known: pd.DataFrame, most: int) -> None:
+    """The same of all panels: as wide as all forecasts, with ticks at powers of 2."""
+    axes.set_xscale("log")
+    label_log(axes.xaxis, most)
+    axes.set_yscale("log", base=2)
+    ratios = [known[name] / known["t_grok"] for name in ENDS]
+    low, high = min(r.min() for r in ratios), max(r.max() for r in ratios)
+    axes.set_ylim(min(low, 0.5) / 1.2, max(high, 2.0) * 1.2)
+    ticks = round_powers(*axes.get_ylim())
+    axes.set_yticks(ticks, labels=[fraction(tick) for tick in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _panel(axes: Any, rows: pd.DataFrame) -> None:
     if len(rows):
         _draw(axes, rows)
-        axes.set_title(_title(rows), fontsize=7)
     else:
-        say_nothing(axes, "no such run")
+        say_nothing(axes, "no such run", 10)
 
 
-def _handles(panels: Any) -> tuple[list[Any], list[str]]:
-    """Of the first panel that shows something."""
-    known = [axes.get_legend_handles_labels() for axes in panels]
-    return next(((h, labels) for h, labels in known if h), ([], []))
+def _title(rows: pd.DataFrame, cut: str, name: str) -> str:
+    where = str(cut).replace("t_grok", T_GROK).replace(" ", NO_BREAK)
+    parts = [system_words(name)] if name else []
+    parts.append(f"cut at {where}".replace(" ", NO_BREAK))
+    if len(rows):
+        share = f"{rows['inside'].mean():.0%} of {len(rows)} inside"
+        parts.append(share.replace(" ", NO_BREAK))
+    return ", ".join(parts)
 
 
-def _title(rows: pd.DataFrame) -> str:
-    cut = str(rows["cut"].iloc[0]).replace("t_grok", T_GROK)
-    return f"cut at {cut}:\nholds {rows['inside'].mean():.0%} of {len(rows)}"
+def _handles(known: pd.DataFrame) -> list[Any]:
+    """What is drawn: dots with intervals that hold or miss, and what they are over."""
+    mark: Any = {"marker": "o", "markersize": points(2.4), "linewidth": points(0.6)}
+    handles: list[Any] = [
+        Line2D([], [], color=COLOURS[colour], label=label, **mark)
+        for inside, (colour, label) in SIDES.items()
+        if (known["inside"] == inside).any()
+    ]
+    cross: Any = {"linestyle": "none", "marker": "x", "markersize": points(2.6)}
+    handles.append(Line2D([], [], color=NEUTRAL, label="baseline", **cross))
+    if known["fraction"].notna().any():
+        line: Any = {"color": "black", "linestyle": ":", "linewidth": points(0.6)}
+        handles.append(Line2D([], [], label="the cut", **line))
+    return handles
+
+
+SIDES = {
+    True: ("grok", "80% interval holds the answer"),
+    False: ("memorize-only", "80% interval misses it"),
+}
+ENDS = ("t_grok_low", "t_grok_high", "t_grok_median", "baseline")
 
 
 def _draw(axes: Any, rows: pd.DataFrame) -> None:
     true = rows["t_grok"]
-    crosses = {"marker": "x", "color": COLOURS["no-learning"], "linewidths": 0.6}
-    axes.scatter(true, rows["baseline"] / true, s=7, label="baseline", **crosses)
-    for inside, colour in ((True, "grok"), (False, "memorize-only")):
+    crosses: Any = {"marker": "x", "color": NEUTRAL, "linewidths": points(0.6)}
+    axes.scatter(true, rows["baseline"] / true, s=area(7), **crosses)
+    for inside, (colour, _) in SIDES.items():
         part = rows[rows["inside"] == inside]
         axes.errorbar(
             part["t_grok"],
             part["t_grok_median"] / part["t_grok"],
             yerr=_bars(part),
             fmt="o",
-            markersize=2,
-            elinewidth=0.6,
+            markersize=points(2),
+            elinewidth=points(0.6),
             color=COLOURS[colour],
-            label="80% interval holds" if inside else "misses",
         )
-    axes.axhline(1, color="black", linewidth=0.6)
-    for fraction in rows["fraction"].dropna().unique():
-        axes.axhline(fraction, color="black", linewidth=0.6, linestyle=":")
-    axes.set_xscale("log")
-    label_log(axes.xaxis)
-    axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_formatter("{x:g}")
+    axes.axhline(1, color="black", linewidth=points(0.6))
+    for share in rows["fraction"].dropna().unique():
+        axes.axhline(share, color="black", linewidth=points(0.6), linestyle=":")
 
 
 def _bars(part: pd.DataFrame) -> Floats:

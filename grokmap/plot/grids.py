@@ -10,8 +10,17 @@ import numpy.typing as npt
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Patch
 
-from grokmap.plot.figure import Figure
-from grokmap.plot.style import COLOURS, styled
+from grokmap.plot.diagram import label_grid
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    wrapped,
+)
+from grokmap.plot.style import COLOURS, PAPER, Look, points, styled
+from grokmap.plot.ticks import numbers
 
 Names = npt.NDArray[np.str_]
 NOTHING = "#FFFFFF"
@@ -19,11 +28,15 @@ NOTHING = "#FFFFFF"
 GREYS = ListedColormap(["#FFFFFF", "#BBBBBB", "#555555"])
 
 
+SMALLEST = 12.0  # width of a panel in letters
+
+
 def phase_grids(
     grids: Mapping[str, Names],
     agreement: npt.NDArray[np.float64],
     axes: tuple[Sequence[float], Sequence[float]],
     labels: tuple[str, str],
+    look: Look = PAPER,
 ) -> Figure:
     """A panel for each grid, and one with the agreement between seeds.
 
@@ -32,23 +45,24 @@ def phase_grids(
       agreement: [rows, columns] share of seeds with the commonest phase.
       axes: values of rows from the top and of columns; labels: of both.
     """
-    with styled():
-        count = len(grids) + 1
-        figure = Figure(figsize=(2.7 * count, 3.2), layout="constrained")
-        panels = figure.subplots(1, count, squeeze=False)[0]
-        for panel, (title, phases) in zip(panels, grids.items(), strict=False):
+    count = len(grids) + 1
+    columns = min(count, look.columns(SMALLEST), -(-count // 2) if count > 3 else 3)
+    rows, ems = -(-count // columns), look.ems / columns
+    with styled(look):
+        figure = blank(look, rows * (ems + 2.0) + 4.5)
+        panels: Any = figure.subplots(rows, columns, squeeze=False)
+        for panel, phases in zip(panels.flat, grids.values(), strict=False):
             _draw_phases(panel, phases)
-            panel.set_title(title)
-        image = panels[-1].imshow(agreement, cmap=GREYS.reversed(), vmin=0, vmax=1)
-        panels[-1].set_title("agreement of our seeds")
-        bar = figure.colorbar(image, ax=panels[-1], shrink=0.6)
-        bar.set_ticks([0, 1 / 3, 2 / 3, 1], labels=["0", "1/3", "2/3", "1"])
-        bar.set_label("share with the commonest phase")
-        for panel in panels:
-            _label_axes(panel, axes, labels[1])
-        panels[0].set_ylabel(labels[0])
-        _legend(figure, grids)
-    return figure
+        last = panels.flat[count - 1]
+        last.imshow(agreement, cmap=GREYS.reversed(), vmin=0, vmax=1)
+        for panel in panels.flat[:count]:
+            _tick_axes(panel, axes, 2 if ems < 16 else 4)
+        words = [wrapped(label, ems - 4) for label in labels[::-1]]
+        label_grid(panels, count, words)
+        titles = [*grids, "share of our seeds with their commonest phase"]
+        entitle(panels.flat[:count], titles, ems - 4)
+        legend_above(figure, look, _handles(grids, agreement))
+        return finished(figure, look)
 
 
 def _draw_phases(panel: Any, phases: Names) -> None:
@@ -58,7 +72,7 @@ def _draw_phases(panel: Any, phases: Names) -> None:
     )
     panel.imshow(colour)
     for (row, column), name in np.ndenumerate(phases):
-        place = {"ha": "center", "va": "center", "fontsize": 5}
+        place = {"ha": "center", "va": "center", "fontsize": points(5)}
         panel.text(column, row, _initial(str(name)), **place)
 
 
@@ -67,18 +81,28 @@ def _initial(name: str) -> str:
     return "X" if name == "confusion" else name[:1].upper()
 
 
-def _label_axes(
-    panel: Any, axes: tuple[Sequence[float], Sequence[float]], label: str
+def _tick_axes(
+    panel: Any, axes: tuple[Sequence[float], Sequence[float]], most: int
 ) -> None:
-    rows, columns = ([f"{x:.1e}" for x in values] for values in axes)
-    panel.set_xticks(range(0, len(columns), 3), columns[::3])
-    panel.set_yticks(range(0, len(rows), 3), rows[::3])
-    panel.set_xlabel(label)
+    for side, values in zip((panel.yaxis, panel.xaxis), axes, strict=True):
+        places = [i for i, x in enumerate(values) if np.isclose(np.log10(x) % 1, 0)]
+        if len(places) < 2:
+            places = list(range(len(values)))
+        places = places[:: -(-len(places) // most)]
+        side.set_ticks(places, numbers([values[i] for i in places]))
 
 
-def _legend(figure: Figure, grids: Mapping[str, Names]) -> None:
+def _handles(
+    grids: Mapping[str, Names], agreement: npt.NDArray[np.float64]
+) -> list[Patch]:
+    """The phases by name and initial, and the shares of seeds."""
     named = sorted({str(x) for grid in grids.values() for x in grid.ravel()} - {""})
     patches = [
         Patch(color=COLOURS[name], label=f"{_initial(name)} {name}") for name in named
     ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=4, frameon=False)
+    for share in np.unique(agreement[np.isfinite(agreement)]):
+        colour = GREYS.reversed()(float(share))
+        outline: Any = {"edgecolor": "#808080", "linewidth": points(0.4)}
+        label = f"{share:.0%} of our seeds"
+        patches.append(Patch(facecolor=colour, label=label, **outline))
+    return patches

@@ -5,15 +5,20 @@ from __future__ import annotations
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
-from grokmap.plot.figure import Figure
-from grokmap.plot.style import styled
+from grokmap.plot.figure import Figure, blank, entitle, finished, legend_above
+from grokmap.plot.names import axis_symbol, value_words
+from grokmap.plot.style import PAPER, Look, points, styled
+from grokmap.plot.ticks import label_log, most_below
 
 PANELS = {"train_loss": "train loss", "test_loss": "test loss"}
-SYMBOLS = {"alpha": r"$\alpha$"}
+SMALLEST = 24.0  # width of a panel in letters
 
 
-def loss_curves(trajectories: pd.DataFrame, runs: pd.DataFrame, by: str) -> Figure:
+def loss_curves(
+    trajectories: pd.DataFrame, runs: pd.DataFrame, by: str, look: Look = PAPER
+) -> Figure:
     """Train and test losses, a line a run, on log axes.
 
     Args:
@@ -21,21 +26,30 @@ def loss_curves(trajectories: pd.DataFrame, runs: pd.DataFrame, by: str) -> Figu
       runs: those to draw, in order, with run_id and the column `by`, which tells them
         apart and gives their colours, dark to light.
     """
-    with styled():
-        figure = Figure(figsize=(6.4, 2.6), layout="constrained")
-        panels = figure.subplots(1, 2, sharex=True, sharey=True)
-        shades = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(runs)))
-        by_run = dict(list(trajectories.sort_values("step").groupby("run_id")))
-        for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
+    columns = min(2, look.columns(SMALLEST))
+    ems = look.ems / columns
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.92, len(runs)))
+    by_run = dict(list(trajectories.sort_values("step").groupby("run_id")))
+    with styled(look):
+        figure = blank(look, 0.75 * ems * (2 // columns) + 5.0)
+        panels = figure.subplots(2 // columns, columns, sharex=True, sharey=True)
+        for axes, name in zip(panels.flat, PANELS, strict=True):
             for (_, run), shade in zip(runs.iterrows(), shades, strict=True):
                 records = by_run[run["run_id"]]
                 # A log axis has no 0: step 0 is drawn at 1/2, before step 1.
                 time = records["step"].to_numpy(float).clip(0.5)
-                label = f"{SYMBOLS.get(by, by)} = {run[by]:g}"
-                axes.plot(time, records[name], color=shade, linewidth=1, label=label)
-            axes.set(xscale="log", yscale="log", xlabel="step", title=title)
-        panels[0].set_ylabel("loss")
-        panels[1].legend(
-            fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
-        )
-    return figure
+                axes.plot(time, records[name], color=shade)
+            axes.set(xscale="log", yscale="log")
+            label_log(axes.xaxis, most_below(ems - 4))
+            label_log(axes.yaxis)
+            axes.set_ylabel("loss")
+        panels.flat[-1].set_xlabel("step")
+        panels.flat[-columns].set_xlabel("step")
+        entitle(panels.flat, list(PANELS.values()), ems - 3)
+        names = [f"{axis_symbol(by)} = {value_words(run)}" for run in runs[by]]
+        lines = [
+            Line2D([], [], color=shade, linewidth=points(1.1), label=name)
+            for name, shade in zip(names, shades, strict=True)
+        ]
+        legend_above(figure, look, lines)
+        return finished(figure, look)

@@ -11,32 +11,23 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from scipy.special import expit
 
-from grokmap.plot.diagram import LABELS
-from grokmap.plot.figure import Figure
-from grokmap.plot.style import styled
-from grokmap.plot.ticks import label_log
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    say_nothing,
+)
+from grokmap.plot.names import NO_BREAK, axis_symbol, axis_words, place_words
+from grokmap.plot.style import PAPER, Look, points, styled
+from grokmap.plot.ticks import label_linear, label_log, most_below, number
 
 MARKERS = "osD^vP*X"
 LOWEST = -1.0  # cumulants drawn; below, a mark says that the point is lower
-BELOW: Any = {"linestyle": "none", "marker": 7, "markersize": 6}  # 7: a caret down
-# Legends stand above their panel, where they cover no curve.
-ABOVE: Any = {
-    "loc": "lower right",
-    "bbox_to_anchor": (1.0, 1.0),
-    "ncols": 5,
-    "frameon": False,
-    "fontsize": 6,
-    "columnspacing": 0.6,
-    "handletextpad": 0.1,
-    "handlelength": 1.2,
-}
+BELOW: Any = {"linestyle": "none", "marker": 7}  # a caret down
+SMALLEST = 20.0  # width of a panel in letters
 SYMBOLS = {"width": "N", "modulus": "p"}
-AXIS_SYMBOLS = {
-    "weight_decay": r"\lambda",
-    "train_fraction": r"\mathrm{fraction}",
-    "learning_rate": r"\eta",
-    "alpha": r"\alpha",
-}
 
 
 class Scales(NamedTuple):
@@ -57,27 +48,59 @@ class Scales(NamedTuple):
 
     @property
     def symbol(self) -> str:
-        return AXIS_SYMBOLS.get(self.axis, "x")
+        return axis_symbol(self.axis)
 
 
-def scaling_figure(table: pd.DataFrame, scales: Scales) -> Figure:
+def scaling_figure(
+    table: pd.DataFrame, scales: Scales, look: Look = PAPER, caption: str = ""
+) -> Figure:
     """Four panels: P(grok), Binder cumulants, collapsed P(grok), times against 1/N.
 
     Args:
       table: one row a number, of `scaling.measure`.
     """
     sizes = sorted(table.loc[table["name"] == "half", "size"].unique())
-    looks = _looks(sizes, scales)
-    with styled():
-        figure = Figure(figsize=(7.2, 5.4), layout="constrained")
-        (p, cumulant), (collapsed, times) = figure.subplots(2, 2)
-        _draw_curves(p, table, scales, looks)
-        _draw_cumulants(cumulant, table, scales, looks)
-        _draw_collapse(collapsed, table, scales, looks)
-        _draw_times(times, table, scales, looks)
-        for axes, letter in zip(figure.axes, "abcd", strict=True):
-            axes.set_title(f"({letter})", loc="left", fontsize=8)
-    return figure
+    columns = min(2, look.columns(SMALLEST))
+    ems = look.ems / columns
+    with styled(look):
+        looks = _looks(sizes, scales)
+        figure = blank(look, (4 // columns) * (0.7 * ems + 5.0) + 5.0)
+        panels = list(figure.subplots(4 // columns, columns, squeeze=False).flat)
+        _draw_curves(panels[0], table, scales, looks)
+        _draw_cumulants(panels[1], table, scales, looks)
+        why = _draw_collapse(panels[2], table, scales, looks)
+        law = _draw_times(panels[3], table, scales, looks)
+        for axes in panels:
+            if axes.get_xscale() == "log":
+                label_log(axes.xaxis, most_below(ems - 4))
+            else:
+                label_linear(axes.xaxis, most_below(ems - 4))
+        titles = ["share of seeds that grok", "Binder cumulant", why, law]
+        entitle(panels, titles, ems - 5)
+        legend_above(figure, look, _handles(table, scales, looks))
+        return finished(figure, look, caption)
+
+
+def _handles(table: pd.DataFrame, scales: Scales, looks: Any) -> list[Any]:
+    """The sizes, then what else is drawn in any panel."""
+    handles = [Line2D([], [], linestyle="none", **one) for one in looks.values()]
+    grey: Any = {"color": "0.5", "linewidth": points(0.7)}
+    if len(_rows(table, "undecided")):
+        mark: Any = {"linestyle": "none", "marker": "|", "color": "0.5"}
+        handles.append(Line2D([], [], label="undecided cell", **mark))
+    if len(_rows(table, "binder_crossing").dropna(subset="value")):
+        label = "crossing of successive sizes"
+        handles.append(Line2D([], [], label=label, linestyle=":", **grey))
+    if (_rows(table, "binder")["value"] < LOWEST).any():
+        mark = {"color": "0.3", "markersize": points(4)}
+        handles.append(Line2D([], [], label="lower still", **BELOW, **mark))
+    total = _rows(table, "t_correction")
+    if np.isfinite(float(total.loc[total["x"].isna(), "value"].iloc[0])):
+        one_x = total["value"][total["x"].notna()].dropna()
+        if len(one_x):
+            label = f"fit at each {scales.symbol} alone"
+            handles.append(Line2D([], [], label=label, color="0.7", linewidth=0.5))
+    return handles
 
 
 def _looks(sizes: list[float], scales: Scales) -> dict[float, dict[str, Any]]:
@@ -87,8 +110,8 @@ def _looks(sizes: list[float], scales: Scales) -> dict[float, dict[str, Any]]:
         size: {
             "color": shade,
             "marker": MARKERS[i % len(MARKERS)],
-            "markersize": 3.5,
-            "label": f"${scales.letter}={size:g}$",
+            "markersize": points(3),
+            "label": place_words({scales.size: int(size)}),
         }
         for i, (size, shade) in enumerate(zip(sizes, shades, strict=True))
     }
@@ -109,15 +132,20 @@ def _points(axes: Any, x: Any, rows: pd.DataFrame, look: dict[str, Any]) -> None
     # Rounding may put a bound on the wrong side of its value by 1e-17.
     error = np.clip(np.nan_to_num(bounds), 0, None)
     axes.errorbar(
-        x, rows["value"], error, linestyle="none", elinewidth=0.7, capsize=0, **look
+        x,
+        rows["value"],
+        error,
+        linestyle="none",
+        elinewidth=points(0.7),
+        capsize=0,
+        **look,
     )
 
 
 def _axis(axes: Any, scales: Scales) -> None:
     axes.set_xscale("log" if scales.log else "linear")
-    if scales.log:
-        label_log(axes.xaxis)
-    axes.set_xlabel(LABELS.get(scales.axis, scales.axis.replace("_", " ")))
+    axes.set_xlabel(axis_words(scales.axis))
+    label_linear(axes.yaxis, 5)
 
 
 def _draw_curves(
@@ -133,52 +161,41 @@ def _draw_curves(
         half, slope = (_value(table, name, size) for name in ("half", "slope"))
         if np.isfinite(half):
             fit = expit(slope * (place(fine) - place(half)))
-            axes.plot(fine, fit, color=look["color"], linewidth=0.9)
+            axes.plot(fine, fit, color=look["color"], linewidth=points(0.9))
     undecided = _rows(table, "undecided")
     if len(undecided):
-        axes.plot(
-            undecided["x"], np.full(len(undecided), 0.5), "|", color="0.5",
-            label="undecided",
-        )  # fmt: skip
+        axes.plot(undecided["x"], np.full(len(undecided), 0.5), "|", color="0.5")
     _axis(axes, scales)
     axes.set_ylim(-0.05, 1.05)
-    axes.set_ylabel(r"$P(\mathrm{grok})$ over seeds")
-    axes.legend(**ABOVE)
+    axes.set_ylabel(r"$P(\mathrm{grok})$")
 
 
 def _draw_cumulants(
     axes: Any, table: pd.DataFrame, scales: Scales, looks: dict[float, Any]
 ) -> None:
-    is_lower = False
     for size, look in looks.items():
         cells = _rows(table, "binder", size)
-        axes.plot(cells["x"], cells["value"], color=look["color"], linewidth=0.9)
+        axes.plot(
+            cells["x"], cells["value"], color=look["color"], linewidth=points(0.9)
+        )
         _points(axes, cells["x"], cells, look)
         lower = cells.loc[cells["value"] < LOWEST, "x"]
-        axes.plot(lower, np.full(len(lower), LOWEST), **BELOW, color=look["color"])
-        is_lower |= len(lower) > 0
+        mark: Any = {"color": look["color"], "markersize": points(5)}
+        axes.plot(lower, np.full(len(lower), LOWEST), **BELOW, **mark)
     crossings = _rows(table, "binder_crossing").dropna(subset="value")
     for place in crossings["value"]:
-        axes.axvline(place, color="0.5", linewidth=0.7, linestyle=":")
-    axes.axhline(2 / 3, color="black", linewidth=0.6, linestyle="--")
+        axes.axvline(place, color="0.5", linewidth=points(0.7), linestyle=":")
+    axes.axhline(2 / 3, color="black", linewidth=points(0.6), linestyle="--")
     axes.set_ylim(max(LOWEST - 0.06, axes.get_ylim()[0]), 0.75)
     _axis(axes, scales)
-    axes.set_ylabel(f"Binder cumulant $U$ of {scales.quantity}")
-    handles = []
-    if len(crossings):
-        words = "crossing of successive sizes"
-        line: Any = {"color": "0.5", "linewidth": 0.7, "linestyle": ":"}
-        handles.append(Line2D([], [], label=words, **line))
-    if is_lower:
-        handles.append(Line2D([], [], color="0.3", label="lower still", **BELOW))
-    if handles:
-        axes.legend(handles=handles, **ABOVE)
+    axes.set_ylabel(f"$U$ of {scales.quantity}")
 
 
 def _draw_collapse(
     axes: Any, table: pd.DataFrame, scales: Scales, looks: dict[float, Any]
-) -> None:
-    """Collapsed curves; without a collapse, each shifted by its own midpoint."""
+) -> str:
+    """Collapsed curves; without a collapse, each shifted by its own midpoint. Returns
+    the exponents, or why there are none."""
     place: Callable[[Any], Any] = np.log if scales.log else np.asarray
     x_c = _value(table, "collapse_x_c")
     exponent = _value(table, "collapse_inverse_nu")
@@ -189,35 +206,40 @@ def _draw_collapse(
         if np.isfinite(centre):
             stretch = size**exponent if collapses else 1.0
             _points(axes, (place(shares["x"]) - place(centre)) * stretch, shares, look)
-    symbol, letter = scales.symbol, scales.letter
-    zero = rf"{symbol}_c" if collapses else rf"{symbol}_{{1/2}}({letter})"
-    distance = rf"\ln({symbol} / {zero})" if scales.log else rf"{symbol} - {zero}"
-    if collapses and not scales.log:
-        distance = f"({distance})"
-    if collapses:
-        distance += rf"\, {letter}^{{1/\nu}}"
-        s = _value(table, "collapse_s")
-        text = (
-            rf"${symbol}_c = {x_c:.3g}$" + "\n"
-            rf"$1/\nu = {exponent:.2f}$" + "\n" + rf"$S = {s:.2f}$"
-        )
-    else:
-        text = _wrapped(str(_rows(table, "collapse_x_c")["note"].iloc[0]))
-    axes.text(0.97, 0.95, text, transform=axes.transAxes, ha="right", va="top")
-    axes.set_xlabel(f"${distance}$")
+    label_linear(axes.yaxis, 5)
+    axes.set_xlabel(f"${_distance(scales, exponent if collapses else None)}$")
     axes.set_ylabel(r"$P(\mathrm{grok})$")
+    symbol = scales.symbol.strip("$")
+    if not collapses:
+        note = str(_rows(table, "collapse_x_c")["note"].iloc[0])
+        return note.replace("x_c", f"${symbol}_c$")
+    parts = {f"${symbol}_c$": x_c, r"$1/\nu$": exponent}
+    parts["$S$"] = _value(table, "collapse_s")
+    words = (f"{k} = {number(v)}".replace(" ", NO_BREAK) for k, v in parts.items())
+    return "collapsed: " + ", ".join(words)
 
 
-def _wrapped(note: str) -> str:
-    return note.replace(": ", ":\n")
+def _distance(scales: Scales, exponent: float | None) -> str:
+    """The axis of the collapse; without exponent, the distance from the midpoint."""
+    symbol, letter = scales.symbol.strip("$"), scales.letter
+    if len(symbol) > 1 and not symbol.startswith("\\"):
+        symbol = rf"\mathrm{{{symbol.replace(' ', '~')}}}"
+    zero = rf"{{{symbol}}}_c" if exponent is not None else rf"{{{symbol}}}_{{1/2}}"
+    if scales.log:
+        distance = rf"\ln({symbol} / {zero})"
+    else:
+        distance = (
+            rf"({symbol} - {zero})" if exponent is not None else f"{symbol} - {zero}"
+        )
+    return distance + (rf"\, {letter}^{{1/\nu}}" if exponent is not None else "")
 
 
 def _draw_times(
     axes: Any, table: pd.DataFrame, scales: Scales, looks: dict[float, Any]
-) -> None:
+) -> str:
     """Times over t_inf, or over the time at the largest size where there is no c.
 
-    Grey: 1 + c/N fitted at each x alone.
+    Grey: 1 + c/N fitted at each x alone. Returns the law.
     """
     letter = scales.letter
     total = _rows(table, "t_correction")
@@ -231,26 +253,22 @@ def _draw_times(
         _points(axes, 1 / part["size"], bounds, look)
     below = r"t_\infty" if np.isfinite(c) else rf"t_{{{largest:g}}}"
     unit = r"t_{\mathrm{grok}}" + (r"\, r" if scales.clock == "decay" else "")
+    text = "times by size"
     if np.isfinite(c):
         sign = "+" if c >= 0 else "-"
-        text = rf"$t_{letter} = t_\infty(1 {sign} {abs(c):.3g}/{letter})$"
+        law = rf"$t_{letter} = t_\infty(1 {sign} {abs(c):.3g}/{letter})$"
+        text = f"times by size, line: {law}"
         inverse = np.linspace(0, 1.08 / factors["size"].min(), 100)
-        line = 1 + c * inverse
-        axes.plot(inverse, line, color="black", linewidth=0.9, label=text)
+        axes.plot(inverse, 1 + c * inverse, color="black", linewidth=points(0.9))
         top = axes.get_ylim()
-        label = f"the same, each ${scales.symbol}$ alone"
         for c_at_x in total["value"][total["x"].notna()].dropna():
-            look = {"color": "0.7", "linewidth": 0.5, "zorder": 0, "label": label}
+            look = {"color": "0.7", "linewidth": points(0.5), "zorder": 0}
             axes.plot(inverse, 1 + c_at_x * inverse, **look)
-            label = ""
         axes.set_ylim(top)  # the lines of single x may leave the panel
-        handles, labels = axes.get_legend_handles_labels()
-        shown = [i for i, word in enumerate(labels) if word[:3] in ("$t_", "the")]
-        picked = [handles[i] for i in shown], [labels[i] for i in shown]
-        axes.legend(*picked, **ABOVE)
     elif not len(factors):
-        text = _wrapped(str(total["note"].iloc[0]))
-        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center")
+        say_nothing(axes, str(total["note"].iloc[0]))
     axes.set_xlim(left=0)
+    label_linear(axes.yaxis, 5)
     axes.set_xlabel(f"$1/{letter}$")
     axes.set_ylabel(f"${unit}\\ /\\ {below}$")
+    return text

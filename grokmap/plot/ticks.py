@@ -6,22 +6,33 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import Formatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    Formatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from grokmap.arrays import Floats
 
+EVERY = 10**6
 MOST = 4  # labels that fit below a narrow panel
 STEPS = (range(1, 10), (1, 2, 5), (1, 3), (1,))
 
 
 class RoundLocator(LogLocator):
-    """The finest of 1-2-3 to 9, 1-2-5, 1-3 and decades with at most `MOST` in view."""
+    """The finest of 1-2-3 to 9, 1-2-5, 1-3 and decades with at most `most` in view."""
+
+    def __init__(self, most: int = MOST) -> None:
+        super().__init__()
+        self.most = most
 
     def tick_values(self, vmin: float, vmax: float) -> list[float]:
-        return list(map(float, round_values(vmin, vmax)))
+        return list(map(float, round_values(vmin, vmax, self.most)))
 
 
-def round_values(low: float, high: float) -> Floats:
+def round_values(low: float, high: float, most: int = MOST) -> Floats:
     """Round numbers between two positive ones; every second decade, or third and so on,
     where there are many, and both ends where no round number lies between."""
     low, high = sorted((low, high))
@@ -31,11 +42,11 @@ def round_values(low: float, high: float) -> Floats:
     for steps in STEPS:
         values = np.outer(10.0 ** np.arange(first, last + 1), steps).ravel()
         inside = values[(values >= low * (1 - 1e-9)) & (values <= high * (1 + 1e-9))]
-        if len(inside) <= MOST:
+        if len(inside) <= most:
             break
     if len(inside) < 2:
         return np.array([low, high])
-    return inside[:: -(-len(inside) // MOST)]
+    return inside[:: -(-len(inside) // most)]
 
 
 class RoundFormatter(Formatter):
@@ -64,16 +75,63 @@ def _power(value: float) -> str:
     return f"${head}10^{{{power}}}$"
 
 
-def label_log(axis: Any) -> None:
+def number(value: float) -> str:
+    """One number in a sentence, to three digits: 0, 0.00232, 3.4 x 10^5 in math."""
+    if value < 0:
+        return f"\N{MINUS SIGN}{number(-value)}"
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    if 1e-3 * (1 - 1e-9) <= value < 1e5:
+        return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return _power(value)
+
+
+def most_below(ems: float) -> int:
+    """How many labels fit below a panel of so many letters."""
+    return int(np.clip(ems / 3.1, 2, MOST))
+
+
+def round_powers(low: float, high: float, most: int = 5) -> list[float]:
+    """Powers of 2 between two positive numbers, 1 among them: each, or every second."""
+    first, last = int(np.ceil(np.log2(low))), int(np.floor(np.log2(high)))
+    step = max(1, -(-(last - first + 1) // most))
+    powers = [n for n in range(first, last + 1) if n % step == 0]
+    return [2.0**n for n in powers]
+
+
+def fraction(value: float) -> str:
+    """A power of 2 as it is read: 4, 1, 1/2, 1/8."""
+    return f"{value:g}" if value >= 1 else f"1/{1 / value:g}"
+
+
+def label_log(axis: Any, most: int = MOST) -> None:
     """Gives an axis that is on a log scale such ticks; `axes.xaxis` or `axes.yaxis`."""
-    axis.set_major_locator(RoundLocator())
+    axis.set_major_locator(RoundLocator(most))
     axis.set_major_formatter(RoundFormatter())
     axis.set_minor_formatter(NullFormatter())
 
 
-def label_bar(bar: Any, low: float, high: float) -> None:
+def label_linear(axis: Any, most: int = MOST) -> None:
+    """Few ticks at round numbers for an axis that is on a linear scale."""
+    axis.set_major_locator(MaxNLocator(most, steps=(1, 2, 2.5, 5, 10)))
+
+
+def label_zero(axis: Any, zero: float, low: float, high: float, most: int) -> None:
+    """Ticks of a log axis from `low` to `high` on which 0 stands at `zero` below.
+
+    None so near to 0 that their labels would touch.
+    """
+    ticks = round_values(low, high, most) if high > low else np.array([low])
+    gap = np.log(high / zero) / (most + 1)
+    ticks = ticks[np.log(ticks / zero) >= gap]
+    axis.set_ticks([zero, *ticks], labels=["0", *numbers(ticks)])
+    # From 0 to the least value there is no scale to be read.
+    axis.set_ticks(round_values(low, high, EVERY), minor=True)
+
+
+def label_bar(bar: Any, low: float, high: float, most: int = MOST) -> None:
     """The same of a colour bar from `low` to `high`, with no minor ticks."""
-    values = round_values(low, high)
+    values = round_values(low, high, most)
     bar.set_ticks(values, labels=numbers(values))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.xaxis.set_minor_locator(NullLocator())

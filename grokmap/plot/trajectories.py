@@ -8,102 +8,152 @@ from typing import Any
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from grokmap.plot.diagram import wrapped
-from grokmap.plot.figure import Figure
-from grokmap.plot.style import styled
-from grokmap.plot.ticks import label_log
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    say_nothing,
+    wrapped,
+)
+from grokmap.plot.names import place_words, quantity_words
+from grokmap.plot.style import PAPER, Look, points, styled
+from grokmap.plot.ticks import label_linear, label_log, most_below
+
+SMALLEST, HIGH = 14.0, 8.5  # width and height of a panel in letters
+# What may tell runs apart, in the order in which it is said.
+APART = (
+    *("model", "optimizer", "modulus", "width", "depth", "n_inputs", "n_examples"),
+    *("alpha", "weight_decay", "learning_rate", "train_fraction", "seed"),
+)
 
 
 def curves(
     trajectories: pd.DataFrame,
     runs: pd.DataFrame,
     order_parameters: Mapping[str, bool] | None = None,
-    titles: Sequence[str] | None = None,
+    apart: Sequence[str] = APART,
+    look: Look = PAPER,
+    caption: str = "",
 ) -> Figure:
     """Trajectories of a few runs, one column each, on a log time axis.
 
     Rows: accuracies; losses; weight norm; then a panel for each order parameter that
-    has values. t_mem and t_grok are marked by vertical lines.
+    has values. t_mem and t_grok are marked by vertical lines. Where there is no room
+    for all runs side by side, the others stand below.
 
     Args:
       trajectories: run_id, step and quantities of the runs.
       runs: classified runs to draw, in order.
       order_parameters: those to draw, and whether on a log scale.
-      titles: where each run is on the axes (default: alpha, lambda and the seed).
+      apart: columns of `runs`, said of each run where they differ.
     """
-    order_parameters = {
+    logs = {
         name: log
         for name, log in (order_parameters or {}).items()
         if name in trajectories and trajectories[name].notna().any()
     }
-    rows = 3 + len(order_parameters)
-    with styled():
-        size = (2.6 * len(runs) + 0.6, 1.25 * rows + 0.6)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(
-            rows, len(runs), sharex="col", sharey="row", squeeze=False
-        )
-        for column, (_, run) in enumerate(runs.iterrows()):
+    rows, columns = 3 + len(logs), min(len(runs), look.columns(SMALLEST))
+    blocks, ems = -(-len(runs) // columns), look.ems / columns
+    with styled(look):
+        figure = blank(look, blocks * (rows * HIGH + 5.0) + 4.0)
+        shape = (blocks * rows, columns)
+        grid = figure.subplots(*shape, sharex="col", sharey="row", squeeze=False)
+        by_run = [
+            grid[i * rows : (i + 1) * rows, j]
+            for i in range(blocks)
+            for j in range(columns)
+        ]
+        for unused in by_run[len(runs) :]:
+            for axes in unused:
+                axes.remove()
+        for column, (_, run) in zip(by_run, runs.iterrows(), strict=False):
             records = trajectories[trajectories["run_id"] == run["run_id"]]
-            _draw_run(grid[:, column], records, run, order_parameters)
-            title = _title(run) if titles is None else titles[column]
-            flag = ", censored" if run["censored"] else ""
-            words = f"{run['phase']}{flag}\n{wrapped(title)}"
-            grid[0, column].set_title(words, fontsize=7)
-        _label_curves(grid, order_parameters)
-    return figure
+            _draw_run(column, records, run, logs, most_below(ems - 4))
+        titles = _titles(runs, apart)
+        entitle([column[0] for column in by_run[: len(runs)]], titles, ems - 2)
+        for i, column in enumerate(by_run[: len(runs)]):
+            _label_column(column, logs, first=i % columns == 0)
+        legend_above(figure, look, _handles(runs))
+        return finished(figure, look, caption)
+
+
+def _titles(runs: pd.DataFrame, apart: Sequence[str]) -> list[str]:
+    """The phase of each run, and where it is on the axes that tell runs apart."""
+    names = [n for n in apart if n in runs and runs[n].nunique(dropna=False) > 1]
+    titles = []
+    for row in runs.to_dict("records"):
+        flag = " (censored)" if row["censored"] else ""
+        place = {name: row[name] if pd.notna(row[name]) else None for name in names}
+        titles.append(f"{row['phase']}{flag}\n{place_words(place)}".rstrip())
+    return titles
 
 
 _PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
+LINES = {"train": "#000000", "test": "#D55E00"}
+TIMES = {"t_mem": ":", "t_grok": "--"}
 # The quantities drawn for every run.
 CURVES = (*_PAIRS[0], *_PAIRS[1], "weight_norm")
 
 
 def _draw_run(
-    column: Any, records: pd.DataFrame, run: pd.Series, logs: Mapping[str, bool]
+    column: Any,
+    records: pd.DataFrame,
+    run: pd.Series,
+    logs: Mapping[str, bool],
+    most: int,
 ) -> None:
     # A log axis has no 0: step 0 is drawn at 1/2, before step 1.
     time = records["step"].to_numpy(float).clip(0.5)
     for axes, pair in zip(column, _PAIRS, strict=False):
-        for name, colour in zip(pair, ("#000000", "#D55E00"), strict=True):
-            label = name.split("_")[0]
-            axes.plot(time, records[name], color=colour, linewidth=1.1, label=label)
+        for name, colour in zip(pair, LINES.values(), strict=True):
+            axes.plot(time, records[name], color=colour)
     if records["train_accuracy"].isna().all():
-        words = {"ha": "center", "transform": column[0].transAxes, "fontsize": 7}
-        column[0].text(0.5, 0.5, "real targets: no accuracy", **words)
+        say_nothing(column[0], "real targets: no accuracy", 12)
     column[1].set_yscale("log")
     label_log(column[1].yaxis)
-    column[2].plot(time, records["weight_norm"], color="#000000", linewidth=1.1)
+    column[2].plot(time, records["weight_norm"], color="#000000")
     for axes, (name, log) in zip(column[3:], logs.items(), strict=True):
         known = records[records[name].notna()]
         steps = known["step"].to_numpy(float).clip(0.5)
-        axes.plot(steps, known[name], color="#000000", linewidth=0.9, marker=".", ms=3)
+        marks: Any = {"marker": ".", "ms": points(3)}
+        axes.plot(steps, known[name], color="#000000", linewidth=points(0.9), **marks)
+        if known.empty:
+            say_nothing(axes, "not recorded", 12)
         if log and (known[name] > 0).any():
             axes.set_yscale("log")
             label_log(axes.yaxis)
     for axes in column:
+        if axes.get_yscale() == "linear":
+            label_linear(axes.yaxis, 3)
         axes.set_xscale("log")
-        label_log(axes.xaxis)
-        for name, style in (("t_mem", ":"), ("t_grok", "--")):
+        label_log(axes.xaxis, most)
+        for name, style in TIMES.items():
             if pd.notna(run[name]) and run[name] > 0:
-                axes.axvline(run[name], color="#0072B2", linestyle=style, linewidth=0.9)
+                line: Any = {"color": "#0072B2", "linestyle": style}
+                axes.axvline(run[name], **line, linewidth=points(0.9))
+    column[0].set_ylim(-0.05, 1.05)
 
 
-def _title(run: pd.Series) -> str:
-    place = rf"$\alpha$ = {run['alpha']:g}, $\lambda$ = {run['weight_decay']:.3g}"
-    return f"{place}, seed {run['seed']}"
+def _label_column(column: Any, logs: Mapping[str, bool], first: bool) -> None:
+    """What is drawn, beside the first column; the step below the last panel."""
+    column[-1].set_xlabel("step")
+    column[-1].tick_params(labelbottom=True)
+    names = ["accuracy", "loss", r"norm $\|\theta\|$", *map(quantity_words, logs)]
+    for axes, name in zip(column, names, strict=True):
+        if first:
+            axes.set_ylabel(wrapped(name, 0.8 * HIGH))
 
 
-def _label_curves(grid: Any, order_parameters: Mapping[str, bool]) -> None:
-    names = ["accuracy", "loss", r"$\|\theta\|$", *order_parameters]
-    for axes, name in zip(grid[:, 0], names, strict=True):
-        axes.set_ylabel(name.replace("_", " ") if name in order_parameters else name)
-    for axes in grid[-1]:
-        axes.set_xlabel("step")
-    times = [
-        Line2D([], [], color="#0072B2", linestyle=":", label=r"$t_{\mathrm{mem}}$"),
-        Line2D([], [], color="#0072B2", linestyle="--", label=r"$t_{\mathrm{grok}}$"),
-    ]
-    lines, _ = grid[0, 0].get_legend_handles_labels()
-    grid[0, 0].legend(handles=[*lines, *times], fontsize=6, frameon=False)
-    grid[0, 0].set_ylim(-0.05, 1.05)
+def _handles(runs: pd.DataFrame) -> list[Line2D]:
+    """Of the lines that any panel has."""
+    lines = [Line2D([], [], color=c, label=name) for name, c in LINES.items()]
+    symbols = {"t_mem": r"$t_{\mathrm{mem}}$", "t_grok": r"$t_{\mathrm{grok}}$"}
+    for name, style in TIMES.items():
+        if (runs[name].astype(float) > 0).any():
+            look: Any = {"color": "#0072B2", "linestyle": style}
+            lines.append(
+                Line2D([], [], label=symbols[name], linewidth=points(0.9), **look)
+            )
+    return lines

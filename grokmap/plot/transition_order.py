@@ -7,14 +7,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from grokmap.arrays import Floats
-from grokmap.plot.figure import Figure
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    say_nothing,
+)
 from grokmap.plot.hysteresis import LINES, MARKERS
-from grokmap.plot.style import COLOURS, styled
-from grokmap.plot.ticks import label_log
+from grokmap.plot.names import NO_BREAK, place_words
+from grokmap.plot.style import COLOURS, PAPER, Look, points, styled
+from grokmap.plot.ticks import label_linear, label_log, most_below, number
 
 BINS = 12
+COLUMNS = 4
+SMALLEST = 14.0  # width of a panel in letters
 
 
 def order_panels(
@@ -23,34 +34,40 @@ def order_panels(
     x: str,
     labels: Mapping[str, str],
     x_label: str,
+    look: Look = PAPER,
+    caption: str = "",
 ) -> Figure:
-    """A row a quantity: histograms at each width's boundary, then mean and Binder.
+    """Of each quantity: histograms at each width's boundary, then mean and Binder.
 
     Args:
       table: `transition_order.cells`; values: by quantity and width, those of the seeds
         at the boundary cell; labels: of the quantities.
     """
     widths = sorted(table["width"].unique())
-    with styled():
-        columns = len(widths) + 2
-        ratios = [1.0] * len(widths) + [1.5, 1.5]
-        figure = Figure(
-            figsize=(1.35 * len(widths) + 4.4, 1.75 * len(values) + 0.3),
-            layout="constrained",
-        )
-        grid = figure.subplots(len(values), columns, squeeze=False, width_ratios=ratios)
-        for i, (name, samples) in enumerate(values.items()):
+    count = len(widths) + 2
+    columns = min(COLUMNS, look.columns(SMALLEST), count)
+    bands, ems = -(-count // columns), look.ems / columns
+    rows = len(values) * bands
+    with styled(look):
+        figure = blank(look, rows * (0.65 * ems + 5.0) + 5.0)
+        grid: Any = figure.subplots(rows, columns, squeeze=False)
+        panels = grid.reshape(len(values), -1)
+        for unused in panels[:, count:].flat:
+            unused.remove()
+        titles: list[str] = []
+        for own, (name, samples) in zip(panels, values.items(), strict=True):
             cells = table[table["quantity"] == name]
-            last = i == len(values) - 1
-            _histograms(grid[i, :-2], samples, cells, x, labels[name], widths)
-            _lines(grid[i, -2], cells, x, "mean", labels[name])
-            _lines(grid[i, -1], cells, x, "binder", "Binder cumulant $U$")
-            if cells["binder"].isna().all():
-                grid[i, -1].set_visible(False)
-            for axes in grid[i, -2:]:
-                axes.set_xlabel(x_label if last else "")
-        grid[0, -2].legend(title="width $N$", fontsize=6, title_fontsize=6)
-    return figure
+            titles += _histograms(own, samples, cells, x, labels[name], widths)
+            for axes, column, label in (
+                (own[count - 2], "mean", labels[name]),
+                (own[count - 1], "binder", "Binder cumulant $U$"),
+            ):
+                _lines(axes, cells, x, column, most_below(ems - 4))
+                axes.set(xlabel=x_label, ylabel=label)
+            titles += ["mean over seeds", "Binder cumulant"]
+        entitle(panels[:, :count].flat, titles, ems - 3.5)
+        legend_above(figure, look, _handles(widths))
+        return finished(figure, look, caption)
 
 
 def _histograms(
@@ -60,42 +77,68 @@ def _histograms(
     x: str,
     label: str,
     widths: Sequence[int],
-) -> None:
+) -> list[str]:
+    """Draws one for each width, and says where it is taken."""
     pooled = np.concatenate(list(values.values())) if values else np.zeros(1)
     low, high = pooled.min(), pooled.max()
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     boundary = cells[cells["at_boundary"]].set_index("width")
-    for axes, width in zip(row, widths, strict=True):
-        axes.hist(values.get(width, []), edges, color=COLOURS["grok"])
-        axes.set_xlabel(label, fontsize=7)
-        axes.tick_params(labelsize=6)
+    titles = []
+    for i, (axes, width) in enumerate(zip(row, widths, strict=False)):
+        sample = values.get(width, np.zeros(0))
+        axes.hist(sample, edges, color=COLOURS["grok"])
+        if not len(sample):
+            say_nothing(axes, "no boundary cell", 10)
+        axes.set_xlabel(label)
+        label_linear(axes.xaxis, 3)
+        label_linear(axes.yaxis, 4)
         axes.yaxis.get_major_locator().set_params(integer=True)
-        if width in boundary.index:
-            cell = boundary.loc[width]
-            where = rf"$N$ = {width}, $\lambda$ = {cell[x]:.3g}"
-            where = where if x == "weight_decay" else f"$N$ = {width}, {cell[x]:.3g}"
-            known = pd.notna(cell["p_dip"])  # too few seeds have none
-            dip = f"{cell['p_dip']:.2g}" if known else "-"
-            axes.set_title(f"{where}\ndip $p$ = {dip}", fontsize=6.5)
-    row[0].set_ylabel("seeds")
+        if i == 0:
+            axes.set_ylabel("seeds")
+        titles.append(_where(width, x, boundary))
+    return titles
 
 
-def _lines(axes: Any, cells: pd.DataFrame, x: str, column: str, label: str) -> None:
-    for i, (width, rows) in enumerate(cells.groupby("width")):
+def _where(width: int, x: str, boundary: pd.DataFrame) -> str:
+    if width not in boundary.index:
+        return place_words({"width": int(width)})
+    cell = boundary.loc[width]
+    place = place_words({"width": int(width), x: float(cell[x])})
+    # Too few seeds have no p.
+    dip = number(float(f"{cell['p_dip']:.2g}")) if pd.notna(cell["p_dip"]) else "-"
+    return f"{place}\n" + f"dip test $p$ = {dip}".replace(" ", NO_BREAK)
+
+
+def _look(i: int) -> dict[str, Any]:
+    return {
+        "color": LINES[i % len(LINES)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "markersize": points(2.6),
+        "linewidth": points(0.9),
+    }
+
+
+def _handles(widths: Sequence[int]) -> list[Line2D]:
+    return [
+        Line2D([], [], label=place_words({"width": int(width)}), **_look(i))
+        for i, width in enumerate(widths)
+    ]
+
+
+def _lines(axes: Any, cells: pd.DataFrame, x: str, column: str, most: int) -> None:
+    for i, (_, rows) in enumerate(cells.groupby("width")):
         rows = rows.sort_values(x)
-        style = {
-            "color": LINES[i % len(LINES)],
-            "marker": MARKERS[i % len(MARKERS)],
-            "markersize": 3,
-            "linewidth": 0.9,
-        }
-        axes.plot(rows[x], rows[column], label=f"{width}", **style)
+        axes.plot(rows[x], rows[column], **_look(i))
     if cells[x].min() > 0:
         axes.set_xscale("log")
-        label_log(axes.xaxis)
-    if column == "binder":
-        axes.axhline(0, color="black", linewidth=0.6, linestyle=":")
-        axes.axhline(2 / 3, color="black", linewidth=0.6, linestyle=":")
+        label_log(axes.xaxis, most)
+    else:
+        label_linear(axes.xaxis, most)
+    label_linear(axes.yaxis, 4)
+    if cells[column].isna().all():
+        say_nothing(axes, "of a quantity on a log scale, not defined", 12)
+    elif column == "binder":
+        for level in (0, 2 / 3):
+            line: Any = {"color": "black", "linestyle": ":"}
+            axes.axhline(level, **line, linewidth=points(0.6))
         axes.set_ylim(bottom=max(-3.0, cells["binder"].min() - 0.2), top=0.8)
-    axes.set_ylabel(label, fontsize=7)
-    axes.tick_params(labelsize=6, which="both")

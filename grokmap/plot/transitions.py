@@ -11,12 +11,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from grokmap.arrays import Floats
-from grokmap.plot.figure import Figure
+from grokmap.plot.diagram import label_grid
+from grokmap.plot.figure import Figure, blank, entitle, finished, legend_above
 from grokmap.plot.hysteresis import LINES
-from grokmap.plot.style import COLOURS, styled
-from grokmap.plot.ticks import label_log
+from grokmap.plot.names import system_words
+from grokmap.plot.style import COLOURS, PAPER, Look, points, styled
+from grokmap.plot.ticks import label_linear, label_log, most_below
 
 COLUMNS = 4
+SMALLEST = 14.5  # width of a panel in letters
 GREYS = ("#555555", "#999999")
 DASHES = ("-", "--", ":", "-.")
 FEWEST = 0.5  # share of the runs that must have a value for it to be drawn
@@ -32,7 +35,11 @@ class Panel(NamedTuple):
 
 
 def transition_panels(
-    panels: Mapping[str, Panel], times: Floats, moves: pd.DataFrame
+    panels: Mapping[str, Panel],
+    times: Floats,
+    moves: pd.DataFrame,
+    look: Look = PAPER,
+    caption: str = "",
 ) -> Figure:
     """One panel a quantity: median over runs and the band between the quartiles.
 
@@ -41,46 +48,47 @@ def transition_panels(
       times: [k] steps over t_grok.
       moves: quantity, system and t_half_over_t_grok, which is marked.
     """
-    rows = -(-len(panels) // COLUMNS)
+    columns = min(COLUMNS, look.columns(SMALLEST), len(panels))
+    rows, ems = -(-len(panels) // columns), look.ems / columns
     systems = list(dict.fromkeys(k for p in panels.values() for k in p.values))
-    with styled():
-        size = (1.85 * COLUMNS, 1.45 * rows + 0.5)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).ravel()
-        for axes, (name, panel) in zip(grid, panels.items(), strict=False):
+    with styled(look):
+        figure = blank(look, rows * (0.6 * ems + 4.0) + 8.0)
+        grid: Any = figure.subplots(rows, columns, squeeze=False, sharex=True)
+        for axes, (name, panel) in zip(grid.flat, panels.items(), strict=False):
             _draw(axes, panel, times, moves[moves["quantity"] == name], systems)
-        for axes in grid[len(panels) :]:
-            axes.set_visible(False)
-        for axes in grid[max(0, len(panels) - COLUMNS) : len(panels)]:
-            axes.set_xlabel(r"step $/\ t_{\mathrm{grok}}$")
-            axes.tick_params(labelbottom=True)
-        grid[0].set_xscale("log")
-        label_log(grid[0].xaxis)
-        _legend(figure, systems)
-        grid[0].set_xlim(times[0], times[-1])
-    return figure
+        label_grid(grid, len(panels), [r"step $/\ t_{\mathrm{grok}}$", ""])
+        shown = list(grid.flat)[: len(panels)]
+        shown[0].set_xscale("log")
+        label_log(shown[0].xaxis, most_below(ems - 3))
+        shown[0].set_xlim(times[0], times[-1])
+        entitle(shown, [panel.label for panel in panels.values()], ems - 4.5)
+        halves = moves[moves["quantity"].isin([*panels])]["t_half_over_t_grok"]
+        is_half = bool(np.isfinite(halves.astype(float)).any())
+        legend_above(figure, look, _handles(systems, is_half))
+        return finished(figure, look, caption)
 
 
-def _legend(figure: Figure, systems: Sequence[str]) -> None:
-    """What the lines are; of several systems in grey, and below their colours."""
+def _handles(systems: Sequence[str], is_half: bool) -> list[Any]:
+    """What the lines are, and of several systems the colour of each."""
     one = len(systems) == 1
     colour, half = (COLOURS["grok"], COLOURS["memorize-only"]) if one else GREYS
-    t_grok: Any = {"linestyle": "--", "linewidth": 0.8, "label": r"$t_{\mathrm{grok}}$"}
+    thin = points(0.9)
+    t_grok: Any = {"linestyle": "--", "linewidth": thin}
     handles: list[Any] = [
-        Line2D([], [], color=colour, linewidth=1.1, label="median of the runs"),
+        Line2D([], [], color=colour, label="median of the runs"),
         Patch(facecolor=colour, alpha=0.25, label="quartiles"),
-        Line2D([], [], color="black", **t_grok),
-        Line2D([], [], color=half, linewidth=0.9, label="half of the way"),
+        Line2D([], [], color="black", label=r"$t_{\mathrm{grok}}$", **t_grok),
     ]
-    places: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False}
-    figure.legend(handles=handles, fontsize=7, **places)
+    if is_half:
+        handles.append(
+            Line2D([], [], color=half, linewidth=thin, label="half of the way")
+        )
     if not one:
-        lines = [
-            Line2D([], [], color=_colour(i), linestyle=_dashes(i), label=name)
-            for i, name in enumerate(systems)
+        handles += [
+            Line2D([], [], color=_colour(i), linestyle=_dashes(i), label=words)
+            for i, words in enumerate(map(system_words, systems))
         ]
-        places = {"loc": "outside lower center", "ncols": 3, "frameon": False}
-        figure.legend(handles=lines, fontsize=6, **places)
+    return handles
 
 
 def _colour(i: int) -> str:
@@ -126,13 +134,13 @@ def _draw(
         i = systems.index(name)
         colour = COLOURS["grok"] if one else _colour(i)
         axes.fill_between(drawn, low, high, color=colour, alpha=0.25, linewidth=0)
-        axes.plot(drawn, middle, color=colour, linewidth=1.1, linestyle=_dashes(i))
+        axes.plot(drawn, middle, color=colour, linestyle=_dashes(i))
         if np.isfinite(half := halves.get(name, np.nan)):
             half_colour = COLOURS["memorize-only"] if one else colour
-            axes.axvline(half, color=half_colour, linewidth=0.9)
+            axes.axvline(half, color=half_colour, linewidth=points(0.9))
         if panel.log and np.any(middle > 0):
             axes.set_yscale("log")
             label_log(axes.yaxis)
-    axes.axvline(1, color="black", linestyle="--", linewidth=0.8)
-    axes.set_title(panel.label, fontsize=7, pad=3)
-    axes.tick_params(labelsize=6, which="both")
+    if axes.get_yscale() == "linear":
+        label_linear(axes.yaxis, 4)
+    axes.axvline(1, color="black", linestyle="--", linewidth=points(0.8))

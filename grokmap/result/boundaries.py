@@ -54,9 +54,9 @@ def find(
     Raises:
       SpecError: x or y is no swept number. ResultError: no row has two values of x.
     """
-    rules = rules_of(criteria)
+    rules, result = rules_of(criteria), result.at(at)
     runs = result.labelled(rules)
-    places, by = groups.panels(runs, result.axes, x, y, at)
+    places, by = groups.panels(runs, result.axes, x, y)
     plane = result.plane(x, y, runs)
     half = at_half_budget(result, rules) if budget else None
     parts = [_group_tables(group, plane, rules, half) for group in places]
@@ -89,7 +89,7 @@ def _group_tables(
 
 def at_half_budget(result: Result, rules: Criteria) -> pd.DataFrame:
     """The runs, labelled by what half of each budget would have shown."""
-    plan = result.plan
+    plan = result.planned
     halved = plan.assign(horizon=plan["horizon"] / 2)
     parts = store.trajectory_parts(result.path, [], store.LABELS_READ)
     cut = (wedge.at_half_budget(part, plan) for part in parts)

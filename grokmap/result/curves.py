@@ -11,6 +11,7 @@ from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import HEALTH, OrderParameter
 from grokmap.result import groups
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.result import Result
 from grokmap.spec.names import nearest
@@ -23,12 +24,14 @@ def draw(
     runs: Sequence[str] = (),
     show: Sequence[str] | None = None,
     criteria: str | Criteria = "default",
+    look: plot.Look = plot.PAPER,
 ) -> Drawing:
     """Trajectories of some runs, a column each, with t_mem and t_grok.
 
     Args:
       runs: run ids, or how they begin (none: one run of each phase).
       show: order parameters (None: a few that tell phases apart).
+      look: of `plot.look_of`.
 
     Raises:
       SpecError: no such run, or order parameter. ResultError: a run is not done.
@@ -40,18 +43,17 @@ def draw(
     records = result.records(None, chosen["run_id"].tolist())
     entries = {k: v for k, v in result.quantities.items() if k not in HEALTH}
     logs = {name: entries[name].log for name in _shown(show, records, entries)}
-    titles = [title(result, run) for _, run in chosen.iterrows()]
     names = [n for n in (*plot.CURVES, *logs) if n in records]
-    figure = plot.curves(records, chosen, logs, titles)
+    apart = list(dict.fromkeys([*(axis.name for axis in result.axes), "seed"]))
+    words = caption(result, chosen, seeds=False)
+    figure = plot.curves(records, read(chosen, apart), logs, apart, look, words)
     return Drawing(figure, records[["run_id", "step", *names]])
 
 
-def title(result: Result, run: pd.Series) -> str:
-    """Where a run is: its train fraction, and every swept axis that it reads."""
-    names = dict.fromkeys((*(axis.name for axis in result.axes), "train_fraction"))
-    row = run.to_frame().T
-    place = {k: run[k] for k in names if groups.is_read(row, k).iloc[0]}
-    return groups.title(place)
+def read(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """The runs, with null on axes that they do not read."""
+    known = {name: runs[name].where(groups.is_read(runs, name)) for name in axes}
+    return runs.assign(**known)
 
 
 def _shown(

@@ -12,6 +12,7 @@ from grokmap.analysis import early_stopping
 from grokmap.analysis.systems import system_of
 from grokmap.classify import GROK, Criteria
 from grokmap.errors import ResultError, SpecError, short
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import criteria_with, naming
 from grokmap.result.order_parameters import compared
@@ -26,12 +27,14 @@ class EarlyStopping(NamedTuple):
 
     losses: `analysis.early_stopping.losses_by_system`.
     warnings: `analysis.early_stopping.warnings`, in which only runs of one system are
-      matched; best: those that tell most (`best_warnings`).
+      matched; best: those that tell most (`best_warnings`); caption: what is
+      fixed in all runs.
     """
 
     losses: pd.DataFrame
     warnings: pd.DataFrame
     best: pd.DataFrame
+    caption: str = ""
 
 
 def find(
@@ -64,7 +67,8 @@ def find(
     losses = early_stopping.losses_by_system(records, runs, multiples, unit)
     logs = compared(result.quantities)
     warned = early_stopping.warnings(records, runs, logs, multiples, unit)
-    return EarlyStopping(losses, warned, best_warnings(warned))
+    words = caption(result, runs)
+    return EarlyStopping(losses, warned, best_warnings(warned), words)
 
 
 def check(patience: Sequence[float], unit: str) -> None:
@@ -99,8 +103,8 @@ def best_warnings(warned: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(against="censored runs" if tail else "decided runs")
 
 
-def draw(costs: EarlyStopping) -> Drawing:
+def draw(costs: EarlyStopping, look: plot.Look = plot.PAPER) -> Drawing:
     """Accuracy lost, share of grokking runs missed, and what would have warned."""
-    figure = plot.early_stopping(costs.losses, costs.best)
+    figure = plot.early_stopping(costs.losses, costs.best, look, costs.caption)
     drawn = pd.concat([costs.losses, costs.best], ignore_index=True)
     return Drawing(figure, drawn)

@@ -10,6 +10,7 @@ from grokmap import plot
 from grokmap.analysis import forecast
 from grokmap.analysis.systems import VARIABLES, places, varying
 from grokmap.classify import GROK, Criteria
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import criteria_with, naming, refuse_ramps
 from grokmap.result.result import Result
@@ -22,12 +23,14 @@ class Forecast(NamedTuple):
     hindcasts: `analysis.forecast.hindcasts`, of runs whose answer is known.
     score: of the hindcasts, of all and of each system.
     axes: what tells the runs apart, alpha, weight decay and seed among them.
+    caption: what is fixed in all of them.
     """
 
     table: pd.DataFrame
     hindcasts: pd.DataFrame
     score: pd.DataFrame
     axes: list[str]
+    caption: str = ""
 
 
 def find(result: Result, criteria: str | Criteria = "default") -> Forecast:
@@ -45,11 +48,13 @@ def find(result: Result, criteria: str | Criteria = "default") -> Forecast:
         known = forecast.hindcasts(records, runs)
         ahead = forecast.outlook(records, runs)
     score = forecast.score_by_system(known, varying(runs))
-    return Forecast(ahead, known, score, varying(runs, beside=()))
+    words = caption(result, runs)
+    return Forecast(ahead, known, score, varying(runs, beside=()), words)
 
 
-def draw(forecasts: Forecast) -> Drawing:
+def draw(forecasts: Forecast, look: plot.Look = plot.PAPER) -> Drawing:
     """Forecasts and their intervals against the answer."""
     known = forecasts.hindcasts
     systems = places(known, [key for key in forecasts.axes if key not in VARIABLES])
-    return Drawing(plot.forecast_panels(known, systems), known)
+    figure = plot.forecast_panels(known, systems, look, forecasts.caption)
+    return Drawing(figure, known)

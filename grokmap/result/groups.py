@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap.errors import ResultError, SpecError, short
+from grokmap.errors import SpecError, short
 from grokmap.spec.axis import Axis
-from grokmap.spec.words import CHOICES, SYSTEM_SIZES
+from grokmap.spec.words import SYSTEM_SIZES
 
 REPLICAS = "seed"
 MOST_IN_A_ROW = 6
@@ -68,8 +68,8 @@ def split(
     ]
     if most is not None and len(groups) > most:
         raise SpecError(
-            f"{_names(rest)}: swept here too, {len(groups)} panels; at most {most}. "
-            f"Keep one value of some: {_way_out(rest)}"
+            f"{_counts(rest)} swept here too: {len(groups)} panels, at most {most} fit "
+            f"on a figure. Keep one value of some: {_way_out(rest)}"
         )
     return groups
 
@@ -79,17 +79,15 @@ def panels(
     axes: Sequence[Axis],
     x: str,
     y: str,
-    at: Place | None = None,
     most: int | None = None,
 ) -> tuple[list[Group], list[str]]:
     """(groups, rest): runs in the plane of two axes, a group for each place on others.
 
-    Args: as of `select` and `split`; x, y: swept numbers, or decay_rate.
+    Args: as of `split`; x, y: swept numbers, or decay_rate.
 
     Raises:
-      SpecError: as these; or x or y is no such axis, or is not read by some runs.
+      SpecError: as this; or x or y is no such axis, or is not read by some runs.
     """
-    runs, axes = select(runs, axes, at)
     _check_plane(axes, x, y)
     rest = others(axes, (x, y))
     groups = split(runs, rest, most)
@@ -142,46 +140,15 @@ def with_place(table: pd.DataFrame, group: Group) -> pd.DataFrame:
     return place.set_axis(table.index).join(table) if group.place else table
 
 
-def select(
-    runs: pd.DataFrame, axes: Sequence[Axis], at: Place | None
-) -> tuple[pd.DataFrame, tuple[Axis, ...]]:
-    """The runs at a place, and the axes that are still swept there.
-
-    at: values by axis; numbers are matched to four digits.
-
-    Raises:
-      SpecError: an axis that is not swept, or not at that value.
-      ResultError: no run there is finished.
-    """
-    known = {axis.name: axis for axis in axes}
-    for name, value in (at or {}).items():
-        if name not in known:
-            swept = ", ".join(known) or "nothing"
-            raise SpecError(f"at {short(name)}: not swept; swept: {swept}")
-        runs = runs[is_at(runs, known[name], value)]
-        if runs.empty:
-            raise ResultError(f"at {name}={value}: no finished run yet")
-    return runs, tuple(axis for axis in axes if axis.name not in (at or {}))
-
-
 def at_one_place(
-    runs: pd.DataFrame, axes: Sequence[Axis], used: Collection[str], at: Place | None
+    runs: pd.DataFrame, axes: Sequence[Axis], used: Collection[str]
 ) -> pd.DataFrame:
-    """The runs that differ in `used` axes and the seed alone, at a place on the others.
+    """The runs, which have to differ in `used` axes and the seed alone.
 
     Raises:
-      SpecError: an axis or a value that is not swept, or an axis left open.
-      ResultError: no run there is finished.
+      SpecError: they differ in others, which are named.
     """
-    rest = others(axes, used)
-    for name in at or {}:
-        if name not in [axis.name for axis in rest]:
-            there = _names(rest) or "none"
-            raise SpecError(
-                f"--at {short(name)}: no other swept axis; there are: {there}"
-            )
-    runs, still = select(runs, rest, at)
-    open_ = [axis for axis in still if len(split(runs, [axis])) > 1]
+    open_ = [axis for axis in others(axes, used) if len(split(runs, [axis])) > 1]
     if open_:
         raise SpecError(
             [
@@ -197,20 +164,6 @@ def check_numbers(axes: Sequence[Axis], x: str) -> None:
     """Raises SpecError where x is a swept choice, along which there is no distance."""
     if any(axis.name == x and axis.kind == "choice" for axis in axes):
         raise SpecError(f"--x {x}: names have no distance; choose an axis of numbers")
-
-
-def is_at(runs: pd.DataFrame, axis: Axis, value: float | str | bool) -> pd.Series:
-    """[runs] whether each stands at a value of an axis.
-
-    Raises:
-      SpecError: the axis has no such value.
-    """
-    matches = [v for v in axis.values if _is_same(axis, v, value)]
-    if not matches:
-        known = ", ".join(map(rounded, axis.values))
-        given = short(str(value))
-        raise SpecError(f"at {axis.name}={given}: no such value; known: {known}")
-    return runs[axis.name] == matches[0]
 
 
 def is_read(runs: pd.DataFrame, name: str) -> pd.Series:
@@ -245,16 +198,6 @@ def _group(runs: pd.DataFrame, rest: Sequence[Axis]) -> Group:
     return Group(title(place), place, runs)
 
 
-def _is_same(axis: Axis, swept: Any, given: Any) -> bool:
-    if axis.name in CHOICES:
-        return str(swept).casefold() == str(given).casefold()
-    try:
-        wanted = float(given)
-    except (TypeError, ValueError):
-        return False  # not a number, so none of the axis' values
-    return bool(np.isclose(float(swept), wanted, rtol=5e-4, atol=0))
-
-
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
@@ -266,8 +209,9 @@ def rounded(value: Any) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
-def _names(axes: Sequence[Axis]) -> str:
-    return ", ".join(axis.name for axis in axes)
+def _counts(axes: Sequence[Axis]) -> str:
+    """Such as "depth (4 values), width (5 values)"."""
+    return ", ".join(f"{axis.name} ({len(axis.values)} values)" for axis in axes)
 
 
 def _way_out(axes: Sequence[Axis]) -> str:

@@ -11,6 +11,7 @@ from grokmap import plot
 from grokmap.analysis import hysteresis
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import quantities
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.result import Result
 from grokmap.spec.names import nearest
@@ -24,6 +25,7 @@ class Hysteresis(NamedTuple):
     table: `analysis.hysteresis.loops`, one row a ramped run; loops: by run_id.
     rates, trends: `analysis.hysteresis.by_rate` and `trends`, by family.
     family: the axes that tell families apart: all but the seed and the ramp's rate.
+    caption: what is fixed in all ramped runs.
     """
 
     quantity: str
@@ -32,6 +34,7 @@ class Hysteresis(NamedTuple):
     rates: pd.DataFrame
     trends: pd.DataFrame
     family: list[str]
+    caption: str = ""
 
 
 def find(result: Result, quantity: str = "test_accuracy") -> Hysteresis:
@@ -63,10 +66,12 @@ def find(result: Result, quantity: str = "test_accuracy") -> Hysteresis:
         raise ResultError(
             f"{result.path}: every ramped run diverged, so there is no loop"
         )
-    family = hysteresis.families(plan[plan["ramp_steps"].notna()])
+    ramped = plan[plan["ramp_steps"].notna()]
+    family = hysteresis.families(ramped)
     rates = hysteresis.by_rate(runs, family)
     trends = hysteresis.trends(runs, family)
-    return Hysteresis(quantity, runs, loops, rates, trends, family)
+    words = caption(result, ramped)
+    return Hysteresis(quantity, runs, loops, rates, trends, family, words)
 
 
 def check_quantity(result: Result, quantity: str) -> None:
@@ -77,10 +82,12 @@ def check_quantity(result: Result, quantity: str) -> None:
         raise SpecError(f"--quantity {short(quantity)!r}: not recorded; {near}")
 
 
-def draw(ramps: Hysteresis) -> Drawing:
+def draw(ramps: Hysteresis, look: plot.Look = plot.PAPER) -> Drawing:
     """The loops of each family and rate, and their areas against the rate."""
     branches = {k: plot.Branches(*loop) for k, loop in ramps.loops.items()}
     label = f"${quantities([ramps.quantity])[ramps.quantity].symbol}$"
     family = ramps.family
-    figure = plot.hysteresis_loops(ramps.table, branches, ramps.rates, family, label)
+    figure = plot.hysteresis_loops(
+        ramps.table, branches, ramps.rates, family, label, look, ramps.caption
+    )
     return Drawing(figure, plot.loop_table(ramps.table, branches, family))

@@ -9,6 +9,7 @@ import pandas as pd
 from grokmap import plot
 from grokmap.analysis import laws
 from grokmap.classify import GROK, Criteria
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import criteria_with, naming, refuse_ramps
 from grokmap.result.result import Result
@@ -31,6 +32,7 @@ class Laws(NamedTuple):
     outside: runs outside the laws' scope, by reason.
     skipped: laws that do not apply to all runs.
     few: systems fitted with the others only, for they have too few grokked runs.
+    caption: what is fixed in all runs.
     """
 
     table: pd.DataFrame
@@ -39,6 +41,7 @@ class Laws(NamedTuple):
     outside: dict[str, int]
     skipped: list[str]
     few: list[str]
+    caption: str = ""
 
 
 def find(result: Result, criteria: str | Criteria = "default") -> Laws:
@@ -58,7 +61,9 @@ def find(result: Result, criteria: str | Criteria = "default") -> Laws:
     skipped = [name for name in laws.LAWS if name not in fitted]
     few = sorted(set(runs["system"]) - set(laws.fitted_alone(runs)) - {laws.ALL})
     decay = laws.pure_decay(runs)
-    return Laws(table, runs, decay, laws.outside(every), skipped, few)
+    fitted_runs = every[every["run_id"].isin(runs["run_id"])]
+    words = caption(result, fitted_runs)
+    return Laws(table, runs, decay, laws.outside(every), skipped, few, words)
 
 
 def decay_facts(decay: pd.DataFrame) -> dict[str, float]:
@@ -72,16 +77,18 @@ def decay_facts(decay: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def draw(comparison: Laws) -> Drawing:
+def draw(comparison: Laws, look: plot.Look = plot.PAPER) -> Drawing:
     """Each run's residual from each law of all runs."""
     drawn = laws.residuals(comparison.runs, comparison.table)
-    return Drawing(plot.law_residuals(drawn), drawn)
+    figure = plot.law_residuals(drawn, look, comparison.caption)
+    return Drawing(figure, drawn)
 
 
-def draw_collapse(comparison: Laws) -> Drawing:
+def draw_collapse(comparison: Laws, look: plot.Look = plot.PAPER) -> Drawing:
     """t_grok r over alpha, before and after it is divided by laws."""
     curve = master_table(comparison.runs)
-    return Drawing(plot.master_curve(curve), curve)
+    figure = plot.master_curve(curve, look, comparison.caption)
+    return Drawing(figure, curve)
 
 
 def master_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from grokmap.analysis.systems import ALL, system_of, varying
 from grokmap.classify import GROK, PHASES, Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError
 from grokmap.order_parameters import OrderParameter, quantities
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.result import Result
 
@@ -30,12 +31,14 @@ class Movers(NamedTuple):
       the column `system`.
     runs: labelled runs with `system`; records: what was recorded along them.
     axes: of alpha, weight decay and seed, those swept: pooled in each system.
+    caption: what is fixed in all runs.
     """
 
     table: pd.DataFrame
     runs: pd.DataFrame
     records: pd.DataFrame
     axes: list[str]
+    caption: str = ""
 
     @property
     def systems(self) -> list[str]:
@@ -78,14 +81,16 @@ def find(result: Result, criteria: str | Criteria = "default") -> Movers:
     for name, rows in runs.groupby("system"):
         moves = leads.summary(_select(records, rows), rows, logs)
         parts.append(moves.assign(system=name) if apart else moves)
-    return Movers(pd.concat(parts, ignore_index=True), runs, records, pooled)
+    words = caption(result, runs)
+    table = pd.concat(parts, ignore_index=True)
+    return Movers(table, runs, records, pooled, words)
 
 
-def draw(movers: Movers) -> Drawing:
+def draw(movers: Movers, look: plot.Look = plot.PAPER) -> Drawing:
     """Each quantity against step / t_grok: median and quartiles of each system."""
     panels = _panels(movers)
     halves = movers.table.assign(system=movers.table.get("system", ALL))
-    figure = plot.transition_panels(panels, TIMES, halves)
+    figure = plot.transition_panels(panels, TIMES, halves, look, movers.caption)
     return Drawing(figure, plot.transition_table(panels, TIMES))
 
 
@@ -103,6 +108,7 @@ def _panels(movers: Movers) -> dict[str, plot.Panel]:
                 values[str(system)] = aligned
         if values:
             entry = quantities([name])[name]
-            label = f"{name.replace('_', ' ')}  ${entry.symbol}$"
+            words = plot.quantity_words(name)
+            label = words if words == entry.symbol else f"{words}  ${entry.symbol}$"
             panels[name] = plot.Panel(label, entry.log, values)
     return panels

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from grokmap.analysis.early_stopping import PATIENCE
+from grokmap.plot import look_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,27 +15,38 @@ if TYPE_CHECKING:
     from grokmap.result.groups import Place
     from grokmap.result.result import Result
 
+Width = str | float | None
+
 
 class Plots:
-    """`result.plot`: a method for each figure; each returns a matplotlib Figure."""
+    """`result.plot`: a method for each figure; each returns a matplotlib Figure.
+
+    All take `style` (paper, talk) and `width`, a name of `grokmap.plot.WIDTHS` such as
+    "single" or "aps-double", or inches; see `grokmap.plot.look_of`.
+    """
 
     def __init__(self, result: Result) -> None:
         self._result = result
 
     def phase_diagram(
         self,
-        x: str = "weight_decay",
-        y: str = "alpha",
+        x: str | None = None,
+        y: str | None = None,
         colour: str = "delay_ratio",
         when: str = "final",
         criteria: str | Criteria = "default",
         at: Place | None = None,
+        style: str = "paper",
+        width: Width = None,
     ) -> Figure:
         """The phases in the plane of two axes, and beside them t_grok / t_mem or
         another quantity; see `grokmap.result.phase_diagram.draw`."""
         from grokmap.result import phase_diagram
 
-        drawing = phase_diagram.draw(self._result, x, y, colour, when, criteria, at)
+        look = look_of(style, width)
+        drawing = phase_diagram.draw(
+            self._result, x, y, colour, when, criteria, at, look
+        )
         return drawing.figure
 
     def uncertainty(
@@ -43,55 +55,80 @@ class Plots:
         y: str = "alpha",
         criteria: str | Criteria = "default",
         at: Place | None = None,
+        style: str = "paper",
+        width: Width = None,
     ) -> Figure:
         """Maps of P(grok), its interval, t_grok, and of labels that other bars change;
         see `grokmap.result.uncertainty.find`."""
         from grokmap.result import uncertainty
 
         cells = uncertainty.find(self._result, x, y, criteria, at)
-        return uncertainty.draw(cells).figure
+        return uncertainty.draw(cells, look_of(style, width)).figure
 
     def curves(
         self,
         runs: Sequence[str] = (),
         show: Sequence[str] | None = None,
         criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
     ) -> Figure:
         """Trajectories of the runs named, or of one run per phase; see
         `grokmap.result.curves.draw`."""
         from grokmap.result import curves
 
-        return curves.draw(self._result, runs, show, criteria).figure
+        look = look_of(style, width)
+        return curves.draw(self._result, runs, show, criteria, look).figure
 
-    def laws(self, criteria: str | Criteria = "default") -> Figure:
+    def laws(
+        self,
+        criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
+    ) -> Figure:
         """Each run's residual from each law of t_grok."""
         from grokmap.result import laws
 
-        return laws.draw(laws.find(self._result, criteria)).figure
+        found = laws.find(self._result, criteria)
+        return laws.draw(found, look_of(style, width)).figure
 
-    def law_collapse(self, criteria: str | Criteria = "default") -> Figure:
+    def law_collapse(
+        self,
+        criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
+    ) -> Figure:
         """t_grok r over alpha, before and after it is divided by laws."""
         from grokmap.result import laws
 
-        return laws.draw_collapse(laws.find(self._result, criteria)).figure
+        found = laws.find(self._result, criteria)
+        return laws.draw_collapse(found, look_of(style, width)).figure
 
-    def forecast(self, criteria: str | Criteria = "default") -> Figure:
+    def forecast(
+        self,
+        criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
+    ) -> Figure:
         """Forecasts of runs whose answer is known, against it."""
         from grokmap.result import forecast
 
-        return forecast.draw(forecast.find(self._result, criteria)).figure
+        found = forecast.find(self._result, criteria)
+        return forecast.draw(found, look_of(style, width)).figure
 
     def early_stopping(
         self,
         patience: Sequence[float] = PATIENCE,
         unit: str = "t_mem",
         criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
     ) -> Figure:
         """What a stop would have cost, and what would have warned of it."""
         from grokmap.result import early_stopping
 
         costs = early_stopping.find(self._result, patience, unit, criteria)
-        return early_stopping.draw(costs).figure
+        return early_stopping.draw(costs, look_of(style, width)).figure
 
     def scaling(
         self,
@@ -103,6 +140,8 @@ class Plots:
         log: bool | None = None,
         clock: str = "decay",
         criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
     ) -> Figure:
         """What scales with size; see `grokmap.result.scaling.find`."""
         from grokmap.result import scaling
@@ -110,7 +149,7 @@ class Plots:
         measured = scaling.find(
             self._result, size, x, quantity, at, between, log, clock, criteria
         )
-        return scaling.draw(measured).figure
+        return scaling.draw(measured, look_of(style, width)).figure
 
     def transition(
         self,
@@ -118,23 +157,35 @@ class Plots:
         x: str = "weight_decay",
         at: Place | None = None,
         loops: Result | None = None,
+        style: str = "paper",
+        width: Width = None,
     ) -> Figure:
         """Evidence for the order of a transition; see `grokmap.result.transition`."""
         from grokmap.result import transition
 
         judged = transition.find(self._result, quantity, x, at, loops)
-        return transition.draw(judged).figure
+        return transition.draw(judged, look_of(style, width)).figure
 
-    def hysteresis(self, quantity: str = "test_accuracy") -> Figure:
+    def hysteresis(
+        self,
+        quantity: str = "test_accuracy",
+        style: str = "paper",
+        width: Width = None,
+    ) -> Figure:
         """Loops by family and rate, and their areas against the rate."""
         from grokmap.result import hysteresis
 
-        return hysteresis.draw(hysteresis.find(self._result, quantity)).figure
+        found = hysteresis.find(self._result, quantity)
+        return hysteresis.draw(found, look_of(style, width)).figure
 
-    def order_parameters(self, criteria: str | Criteria = "default") -> Figure:
+    def order_parameters(
+        self,
+        criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
+    ) -> Figure:
         """Each quantity against step / t_grok."""
         from grokmap.result import order_parameters
 
-        return order_parameters.draw(
-            order_parameters.find(self._result, criteria)
-        ).figure
+        found = order_parameters.find(self._result, criteria)
+        return order_parameters.draw(found, look_of(style, width)).figure

@@ -69,13 +69,12 @@ def made(result: Result, wanted: Wanted) -> tuple[pd.DataFrame | None, int]:
 
 def next_points(result: Result, wanted: Wanted) -> pd.DataFrame:
     """The next round: one row a run, one column a swept choice or an axis."""
-    runs = result.labelled(rules_of(wanted.criteria))
-    sweep = result.spec
-    # `at` leaves one value of an axis, and the new runs are to be trained at it.
-    chosen, _ = groups.select(runs, result.axes, wanted.at)
-    places, _ = groups.panels(chosen, result.axes, wanted.x, wanted.y)
-    aim = _aim(result, chosen, wanted)
-    fixed = {axis: getattr(sweep, axis)[0] for axis in AXES}
+    here, sweep = result.at(wanted.at), result.spec
+    runs = here.labelled(rules_of(wanted.criteria))
+    places, _ = groups.panels(runs, here.axes, wanted.x, wanted.y)
+    aim = _aim(result, runs, wanted)
+    # The new runs are to be trained at the place.
+    fixed = {axis: getattr(sweep, axis)[0] for axis in AXES} | here.place
     rows: list[dict[str, Any]] = []
     for group in places:
         place = fixed | {k: v for k, v in group.place.items() if v is not None}

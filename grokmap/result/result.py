@@ -68,6 +68,33 @@ class Result:
         """The swept axes: name, values, kind."""
         return self.spec.axes
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """The values that `at` and `near` have chosen; none of a whole result."""
+        return {}
+
+    def at(self, place: Place | None = None, **values: float | str | bool) -> Result:
+        """The result at one value of some axes, as in at(depth=2, optimizer="gd").
+
+        Every table and method is then of the runs there. Numbers are matched to four
+        digits; an axis that is not swept has its one value.
+
+        Raises:
+          SpecError: no such axis or value, or no run there.
+        """
+        from grokmap.result import slices
+
+        wanted = {**(place or {}), **values}
+        return slices.at(self, wanted) if wanted else self
+
+    def near(self, place: Place | None = None, **values: float | str | bool) -> Result:
+        """The same at the nearest values that there are, which `say` is told of:
+        nearest by ratios on a log axis. Choices have to be there."""
+        from grokmap.result import slices
+
+        wanted = {**(place or {}), **values}
+        return slices.near(self, wanted) if wanted else self
+
     def axis(self, name: str) -> Axis:
         """One swept axis by its name.
 
@@ -84,6 +111,11 @@ class Result:
     def plan(self) -> pd.DataFrame:
         """The planned runs, done or not: run_id, system, control, budget."""
         return store.read_plan(self.path)
+
+    @property
+    def planned(self) -> pd.DataFrame:
+        """The plan of the whole folder, also of a slice of it."""
+        return self.plan
 
     @property
     def quantities(self) -> dict[str, OrderParameter]:
@@ -254,9 +286,10 @@ class Result:
         from grokmap.result.refine import Wanted
         from grokmap.session.library import refine
 
+        at = {**self.place, **(at or {})}
         wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, at)
         refine(self.path, wanted, time_budget, on_progress)
-        return self.boundaries(x, y, criteria, budget=False, at=at)
+        return Result(self.path, self.say).boundaries(x, y, criteria, False, at)
 
     def uncertainty(
         self,
@@ -406,8 +439,8 @@ class Result:
 
     def phase_diagram(
         self,
-        x: str = "weight_decay",
-        y: str = "alpha",
+        x: str | None = None,
+        y: str | None = None,
         colour: str = "delay_ratio",
         when: str = "final",
         criteria: str | Criteria = "default",

@@ -11,6 +11,7 @@ from grokmap.analysis import scaling
 from grokmap.classify import GROK, Criteria
 from grokmap.errors import SpecError, short
 from grokmap.result import groups
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import criteria_with
 from grokmap.result.result import Result
@@ -21,11 +22,12 @@ class Scaling(NamedTuple):
     """What scales with size.
 
     table: `analysis.scaling.measure`, one row a number.
-    ensemble: the runs by size, x and seed.
+    ensemble: the runs by size, x and seed; caption: what is fixed in them.
     """
 
     table: pd.DataFrame
     ensemble: scaling.Ensemble
+    caption: str = ""
 
 
 def find(
@@ -53,18 +55,19 @@ def find(
       SpecError: the size or x is not swept, or another axis is left open.
       ResultError: too few sizes, values or seeds, or nothing decided.
     """
-    rules = criteria_with(criteria, [GROK])
+    rules, result = criteria_with(criteria, [GROK]), result.at(at)
     if quantity not in result.quantities:
         near = nearest(quantity, result.quantities)
         raise SpecError(f"--quantity {short(quantity)!r}; {near}")
     columns = tuple(dict.fromkeys([*store.LABELS_READ, quantity]))
     runs = result.labelled(rules, columns)
     _check_axes(result, size, x)
-    runs = groups.at_one_place(runs, result.axes, (size, x), at)
+    runs = groups.at_one_place(runs, result.axes, (size, x))
     if between is not None:
         runs = _between(runs, x, *between)
     ensemble = scaling.gather(runs, size, x, quantity, clock, log)
-    return Scaling(scaling.measure(ensemble).table, ensemble)
+    words = caption(result, runs)
+    return Scaling(scaling.measure(ensemble).table, ensemble, words)
 
 
 def _check_axes(result: Result, size: str, x: str) -> None:
@@ -91,10 +94,11 @@ def _between(runs: pd.DataFrame, x: str, low: float, high: float) -> pd.DataFram
     return inside
 
 
-def draw(measured: Scaling) -> Drawing:
+def draw(measured: Scaling, look: plot.Look = plot.PAPER) -> Drawing:
     """P(grok), Binder's cumulant, the collapse and the times by size."""
     ensemble = measured.ensemble
-    label = ensemble.quantity.replace("_", " ")
+    label = plot.quantity_words(ensemble.quantity)
     clock = ensemble.clock
     scales = plot.Scales(ensemble.size, ensemble.axis, ensemble.log, label, clock)
-    return Drawing(plot.scaling_figure(measured.table, scales), measured.table)
+    figure = plot.scaling_figure(measured.table, scales, look, measured.caption)
+    return Drawing(figure, measured.table)

@@ -13,6 +13,7 @@ from grokmap.analysis import transition_order as order
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import quantities
 from grokmap.result import groups, hysteresis
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.result import Result
 
@@ -24,6 +25,7 @@ class Transition(NamedTuple):
     verdict: in a sentence, of the quantities asked for; verdicts: of each by itself.
     cells: `analysis.transition_order.cells`, of all quantities; runs: what they are of.
     x: the axis; logs: of the quantities asked for, whether on a log scale.
+    caption: what is fixed in all runs.
     """
 
     table: pd.DataFrame
@@ -34,6 +36,7 @@ class Transition(NamedTuple):
     runs: pd.DataFrame
     x: str
     logs: dict[str, bool]
+    caption: str = ""
 
 
 def find(
@@ -58,9 +61,10 @@ def find(
     wanted = [quantity] if isinstance(quantity, str) else list(quantity)
     for name in wanted:
         hysteresis.check_quantity(result, name)
+    result = result.at(at)
     runs = result.labelled(columns=None)
     _check_axes(result, x)
-    runs = groups.at_one_place(runs, result.axes, ("width", x), at)
+    runs = groups.at_one_place(runs, result.axes, ("width", x))
     known = _measured(result, runs, wanted)
     cells = order.cells(runs, x, known)
     rows = order.evidence(cells, runs, x, known)
@@ -70,7 +74,8 @@ def find(
     verdict = order.verdict(row for row in rows if row.quantity in wanted)[1]
     logs = {name: known[name] for name in wanted}
     table = pd.DataFrame(rows)
-    return Transition(table, rows, verdict, _verdicts(rows), cells, runs, x, logs)
+    verdicts, words = _verdicts(rows), caption(result, runs)
+    return Transition(table, rows, verdict, verdicts, cells, runs, x, logs, words)
 
 
 def _check_axes(result: Result, x: str) -> None:
@@ -131,7 +136,7 @@ def _verdicts(rows: list[order.Evidence]) -> dict[str, str]:
     return {n: order.verdict(r for r in rows if r.quantity == n)[0] for n in names}
 
 
-def draw(transition: Transition) -> Drawing:
+def draw(transition: Transition, look: plot.Look = plot.PAPER) -> Drawing:
     """Distributions over seeds at the boundary, means and Binder's cumulant."""
     cells, runs, x = transition.cells, transition.runs, transition.x
     values = {
@@ -139,7 +144,10 @@ def draw(transition: Transition) -> Drawing:
         for name, log in transition.logs.items()
     }
     labels = {name: _label(name, log) for name, log in transition.logs.items()}
-    figure = plot.order_panels(cells, values, x, labels, plot.axis_label(x, runs))
+    x_label = plot.axis_label(x, runs)
+    figure = plot.order_panels(
+        cells, values, x, labels, x_label, look, transition.caption
+    )
     return Drawing(figure, cells[cells["quantity"].isin(transition.logs)])
 
 

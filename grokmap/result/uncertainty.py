@@ -11,6 +11,7 @@ from grokmap import plot
 from grokmap.analysis.cells import probabilities, sensitivity
 from grokmap.classify import CRITERIA, Criteria
 from grokmap.result import groups
+from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import rules_of
 from grokmap.result.result import Result
@@ -23,12 +24,13 @@ class Uncertainty(NamedTuple):
 
     table: one row a cell: the other axes, y, x, then the columns of
       `analysis.cells.probabilities` and `sensitivity`; maps: the same for each place on
-      the other axes, with its runs.
+      the other axes, with its runs; caption: what is fixed in them.
     """
 
     table: pd.DataFrame
     maps: list[plot.Map]
     plane: plot.Plane
+    caption: str = ""
 
 
 def find(
@@ -47,22 +49,25 @@ def find(
     Raises:
       SpecError: x or y is no swept number. ResultError: nothing is finished.
     """
-    rules = rules_of(criteria)
+    rules, result = rules_of(criteria), result.at(at)
     labels = {name: result.labelled(other) for name, other in others(rules).items()}
     runs = labels[rules.name]
-    places, _ = groups.panels(runs, result.axes, x, y, at, groups.MOST)
+    places, _ = groups.panels(runs, result.axes, x, y, groups.MOST)
     tables = [_cells(group, labels, [y, x], rules) for group in places]
     maps = [
-        plot.Map(group.title, group.runs, cells)
+        plot.Map(plot.place_words(group.place), group.runs, cells)
         for group, cells in zip(places, tables, strict=True)
     ]
     table = pd.concat(tables, ignore_index=True)
-    return Uncertainty(table, maps, result.plane(x, y, runs))
+    drawn = pd.concat([group.runs for group in places])
+    plane = result.plane(x, y, runs)
+    return Uncertainty(table, maps, plane, caption(result, drawn))
 
 
-def draw(cells: Uncertainty) -> Drawing:
+def draw(cells: Uncertainty, look: plot.Look = plot.PAPER) -> Drawing:
     """A row of four maps for each place on the other axes."""
-    return Drawing(plot.uncertainty_maps(cells.maps, cells.plane), cells.table)
+    figure = plot.uncertainty_maps(cells.maps, cells.plane, look, cells.caption)
+    return Drawing(figure, cells.table)
 
 
 def _cells(

@@ -1,0 +1,183 @@
+"""Every figure, drawn from small results that come with the repository.
+
+A figure that is not listed here fails `test_every_figure_is_in_the_table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from conftest import ROOT
+from matplotlib.figure import Figure
+
+import grokmap
+from grokmap import plot
+from grokmap.plot.lines import Line, LinePanel
+from grokmap.plot.names import axis_words
+from grokmap.plot.one_axis import Axis, places
+from grokmap.plot.style import Look
+from grokmap.result import (
+    comparison_drawing,
+    curves,
+    early_stopping,
+    forecast,
+    hysteresis,
+    laws,
+    order_parameters,
+    phase_diagram,
+    scaling,
+    transition,
+    uncertainty,
+)
+
+QUICK, WIDTHS = "quickstart-reference", "widths"
+Maker = Callable[[Look], Figure]
+
+
+@cache
+def opened(name: str) -> Any:
+    return grokmap.open(ROOT / "results" / name)
+
+
+@cache
+def found(find: Callable[..., Any], name: str, **options: Any) -> Any:
+    """What an analysis finds in a committed result; once for all looks."""
+    return find(opened(name), **options)
+
+
+def of(module: Any, name: str, draw: str = "draw", **options: Any) -> Maker:
+    """The figure of an analysis that finds first and draws then."""
+
+    def make(look: Look) -> Figure:
+        return getattr(module, draw)(found(module.find, name, **options), look).figure
+
+    return make
+
+
+def diagram(name: str, **options: Any) -> Maker:
+    def make(look: Look) -> Figure:
+        return phase_diagram.draw(opened(name), **options, look=look).figure
+
+    return make
+
+
+def compared(*names: str, x: Any = None, y: Any = None, **options: Any) -> Maker:
+    """The figure of two results, or of two values of an axis; as `grokmap.compare`."""
+    results = [opened(name) for name in names]
+
+    def make(look: Look) -> Figure:
+        colour = options.get("colour", "t_grok")
+        change = grokmap.compare(*results, **options)
+        return comparison_drawing.draw(change, colour, x, y, look).figure
+
+    return make
+
+
+def trajectories(name: str) -> Maker:
+    return lambda look: curves.draw(opened(name), look=look).figure
+
+
+def losses(look: Look) -> Figure:
+    """Losses of the runs of one alpha."""
+    runs = opened(QUICK).labelled()
+    runs = runs[(runs["alpha"] == 0) & (runs["seed"] == 0)]
+    return plot.loss_curves(opened(QUICK).records(), runs, "weight_decay", look)
+
+
+def grids(look: Look) -> Figure:
+    """Made-up phases on a grid of 10 x 10 rates."""
+    rng = np.random.default_rng(0)
+    names = np.array(["confusion", "memorization", "grokking", "comprehension"])
+    drawn = {f"ours, seed {i}": names[rng.integers(4, size=(10, 10))] for i in range(4)}
+    rates = np.geomspace(1e-5, 1e-2, 10).tolist()
+    labels = ("learning rate of the decoder", "learning rate of the representation")
+    agreement = rng.choice([0.5, 1.0], size=(10, 10))
+    return plot.phase_grids(drawn, agreement, (rates[::-1], rates), labels, look)
+
+
+def empty(look: Look) -> Figure:
+    """A diagram in which no run groks, with weight decay 0 among the others."""
+    runs = opened(QUICK).labelled()
+    runs = runs[runs["phase"] != "grok"]
+    zero = runs[runs["weight_decay"] == runs["weight_decay"].min()]
+    runs = pd.concat([runs, zero.assign(weight_decay=0.0)])
+    plane = plot.Plane("weight_decay", "alpha", x_log=True, y_log=False)
+    phases = plot.phases_of(("no-learning", "memorize-only", "grok", "grok"), ("grok",))
+    panel = plot.PhasePanel("", runs.assign(delay_ratio=np.nan))
+    return plot.phase_diagram([panel], plane, phases, look=look)
+
+
+def nothing(look: Look) -> Figure:
+    """Times of runs that never memorise, of which one is undecided, from 0 on."""
+    cells = pd.DataFrame({"x": [0.0, 0.1], "t_mem": np.inf, "t_grok": np.inf})
+    cells = cells.assign(at=places(cells["x"].to_numpy(float), log=True))
+    cells = cells.assign(p_grok=np.nan, p_grok_low=0.0, p_grok_high=1.0, value=np.nan)
+    runs = cells.assign(t_mem=np.nan, t_grok=np.nan, n_steps=5000, undecided=True)
+    panel = LinePanel("", [Line("", cells, runs)])
+    axis = Axis(axis_words("weight_decay"), log=True)
+    return plot.axis_lines([panel], axis, look=look)
+
+
+# By the function of `grokmap.plot` that draws it.
+QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
+    "diagram": ("phase_diagram", diagram(QUICK)),
+    "diagram, decay rate": ("phase_diagram", diagram(QUICK, x="decay_rate")),
+    "diagram, rqi": ("phase_diagram", diagram(QUICK, colour="rqi")),
+    "diagram, empty": ("phase_diagram", empty),
+    "lines": ("axis_lines", diagram(QUICK, at={"alpha": 0.2}, colour="rqi")),
+    "lines, empty": ("axis_lines", nothing),
+    "comparison": ("comparison_maps", compared(WIDTHS, by={"width": (64, 256)})),
+    "uncertainty": ("uncertainty_maps", of(uncertainty, QUICK)),
+    "curves": ("curves", trajectories(QUICK)),
+    "curves, one run": ("curves", trajectories("survey2026")),
+    "collapse": ("master_curve", of(laws, QUICK, "draw_collapse")),
+    "laws": ("law_residuals", of(laws, QUICK)),
+    "forecast": ("forecast_panels", of(forecast, QUICK)),
+    "early stopping": ("early_stopping", of(early_stopping, QUICK)),
+    "losses": ("loss_curves", losses),
+    "grids": ("phase_grids", grids),
+}
+SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
+    "diagrams of widths": ("phase_diagram", diagram(WIDTHS)),
+    "diagrams of alphas": ("phase_diagram", diagram(WIDTHS, y="width")),
+    "diagram, refined": ("phase_diagram", diagram("refined")),
+    "diagram, dense": ("phase_diagram", diagram("dense")),
+    "diagram, finite size": ("phase_diagram", diagram("finite-size", y="width")),
+    "lines from 0": ("axis_lines", diagram("order-parameters")),
+    "lines of widths": ("axis_lines", diagram(WIDTHS, y="none", colour="delay")),
+    "lines of models": ("axis_lines", diagram("ranks", x="weight_decay", y="none")),
+    "lines of depths": ("axis_lines", diagram("ranks", x="depth", y="none")),
+    "lines compared": (
+        "axis_lines",
+        compared(WIDTHS, by={"width": (64, 256)}, x="weight_decay", y="none"),
+    ),
+    "a line compared": (
+        "axis_lines",
+        compared(WIDTHS, by={"alpha": (0, 0.2)}, at={"width": 64}, colour="p_grok"),
+    ),
+    "comparison of alphas": (
+        "comparison_maps",
+        compared(WIDTHS, by={"alpha": (0, 0.4)}, colour="t_mem"),
+    ),
+    "comparison, refined": ("comparison_maps", compared("refined", "refined-one-seed")),
+    "comparison, no change": ("comparison_maps", compared("refined", "dense")),
+    "comparison with itself": ("comparison_maps", compared(QUICK, QUICK, colour="rqi")),
+    "uncertainty of widths": ("uncertainty_maps", of(uncertainty, WIDTHS)),
+    "curves of models": ("curves", trajectories("ranks")),
+    "curves, no decay": ("curves", trajectories("no-decay-epsilon")),
+    "collapse of widths": ("master_curve", of(laws, WIDTHS, "draw_collapse")),
+    "laws of widths": ("law_residuals", of(laws, WIDTHS)),
+    "forecast of widths": ("forecast_panels", of(forecast, WIDTHS)),
+    "early stopping of widths": ("early_stopping", of(early_stopping, WIDTHS)),
+    "undecidable stopping": ("early_stopping", of(early_stopping, "early-stopping")),
+    "scaling": ("scaling_figure", of(scaling, "finite-size")),
+    "transition": ("order_panels", of(transition, "finite-size")),
+    "hysteresis": ("hysteresis_loops", of(hysteresis, "hysteresis")),
+    "movers": ("transition_panels", of(order_parameters, QUICK)),
+    "movers of models": ("transition_panels", of(order_parameters, "ranks")),
+}
+MAKERS = QUICK_MAKERS | SLOW_MAKERS

@@ -23,7 +23,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from interval_trials import SEEDS, TRIALS, coverage  # noqa: E402
 
 REPETITIONS = 1000
-FEWER = {"collapse": 100, "cells": 200, "edges": 100, "law": 300, "forecast": 5}  # by first word
+FEWER = {
+    "collapse": 100,
+    "cells": 200,
+    "edges": 100,
+    "law": 300,
+    "forecast": 5,
+}  # by first word
 
 
 def measure(job: tuple[str, int]) -> dict[str, object]:

@@ -217,7 +217,7 @@ def _finish(
 ) -> None:
     """Labels and ticks of the outer sides; panels that are not there are hidden."""
     columns = grid.shape[1]
-    labels = ["steps", P_GROK, "" if extra is None else extra.label]
+    labels = ["steps", P_GROK, "" if extra is None else _in_lines(extra.label)]
     cells = _all_cells(panels)
     for (row, column), axes in np.ndenumerate(grid):
         place, part = (row // parts) * columns + column, row % parts
@@ -233,6 +233,11 @@ def _finish(
             label_log(axes.yaxis)
         _scale_x(axes, cells, axis)
     grid[1, 0].set_yticks([0, 0.5, 1], labels=["0", "½", "1"])
+
+
+def _in_lines(label: str) -> str:
+    """A label beside a low panel: the symbol, and what is said of it below."""
+    return label.partition(" (")[0].replace(" of the run", "").replace("$ ", "$\n", 1)
 
 
 def _all_cells(panels: Sequence[LinePanel]) -> pd.DataFrame:

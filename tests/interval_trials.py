@@ -18,6 +18,7 @@ from grokmap.analysis.boundaries import MEASURED, MIN, Row, edges, midpoint
 from grokmap.analysis.scaling.ensemble import interval, interval_of_curves
 from grokmap.analysis.statistics import (
     FEWEST_OF_CURVES,
+    FEWEST_OF_SHARES,
     binder_cumulant,
     median_interval,
     median_ratio_interval,
@@ -99,7 +100,8 @@ def over_plane(apart: bool, share: bool) -> Trial:
             level = stats.norm.cdf((early + own) / np.sqrt(0.18))
             yes = (level < p[:, :, None]).astype(float)
             shares = [w @ y.T / n for w, y in zip(weights, yes, strict=True)]
-            _, low, high = over_cells(shares[1] - shares[0], n, np.mean)
+            change = shares[1] - shares[0]
+            _, low, high = over_cells(change, n, np.mean, FEWEST_OF_SHARES)
             return [held(low, -0.2, high)]
         times = np.exp(early + own) * rng.lognormal(size=(24, 1)) * [[[1.0]], [[2.0]]]
         ok = np.ones((24, n), bool)
@@ -366,8 +368,8 @@ TRIALS: dict[str, Trial] = {
     "ratio of medians": ratio_of_medians,
     "cells, ratio of times": over_plane(False, False),
     "cells, ratio of times, other seeds": over_plane(True, False),
-    "cells, change of P(grok)": over_plane(False, True),
-    "cells, change of P(grok), other seeds": over_plane(True, True),
+    "change of P(grok) over cells": over_plane(False, True),
+    "change of P(grok) over cells, other seeds": over_plane(True, True),
     "edges, width 0.3": edges_of_rows(0.3, False),
     "edges, width 0.3, cells of a seed together": edges_of_rows(0.3, True),
     "edges, width 1": edges_of_rows(1.0, False),

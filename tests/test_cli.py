@@ -62,8 +62,10 @@ def test_from_toml_to_figures_and_again_without_new_work(grokmap: Any) -> None:
     assert grokmap("sweep", "tiny.toml")[0] == 0
     assert files(result) == before
 
-    # One axis alone is swept, so lambda against the seed's absence cannot be drawn.
+    # One axis alone is swept: lines against it, but no map of uncertainty.
     code, out, err = grokmap("phase-diagram", "results/tiny")
+    assert code == 0 and "figures/phase-diagram-weight_decay.png" in out, err
+    code, out, err = grokmap("uncertainty", "results/tiny")
     assert code == 2 and "needs two such axes" in err and out == ""
 
     # Growing an axis does only the new runs.

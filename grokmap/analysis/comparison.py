@@ -15,6 +15,7 @@ import pandas as pd
 from grokmap.analysis.cells import TIMES, probabilities, waited
 from grokmap.analysis.statistics import (
     FEWEST,
+    FEWEST_OF_SHARES,
     RESAMPLES,
     median_survival,
     over_cells,
@@ -230,7 +231,10 @@ def _time_rows(
     known = ~np.isnan(logs[0])
     sets = {"": (kind == BOTH) & known, ", all": known}
     return [
-        _measured(f"{name} ratio{end}", logs[:, some], n, np.median, np.exp) | counts
+        _measured(
+            f"{name} ratio{end}", logs[:, some], over_cells(logs[:, some], n), np.exp
+        )
+        | counts
         for end, some in sets.items()
     ]
 
@@ -251,7 +255,8 @@ def _p_change(
     known = cells["p_grok_change"].notna().to_numpy()
     change = (shares[1] - shares[0])[:, known]
     n = min(len(side.seeds) for side in seeds)
-    return _measured(P_CHANGE, change, n, _mean_known, np.asarray)
+    found = over_cells(change, n, _mean_known, FEWEST_OF_SHARES)
+    return _measured(P_CHANGE, change, found)
 
 
 def _mean_known(values: Floats, axis: int = -1) -> Any:
@@ -263,17 +268,20 @@ def _mean_known(values: Floats, axis: int = -1) -> Any:
 
 
 def _measured(
-    quantity: str, values: Floats, n: int, average: Any, scale: Any
+    quantity: str,
+    values: Floats,
+    found: tuple[float, float, float],
+    scale: Any = np.asarray,
 ) -> dict[str, Any]:
-    """A row of the summary. values: [1 + B, cells]; scale: what they are shown on."""
+    """A row of the summary. values: [1 + B, cells]; found: `over_cells` of them; scale:
+    what they are shown on."""
     quartiles: Any = (np.nan, np.nan)
     if values.shape[-1]:
         quartiles = np.quantile(values[0], (0.25, 0.75), method="inverted_cdf")
-    found = (*over_cells(values, n, average), *quartiles)
     keys = ("value", "low", "high", "q25", "q75")
     return {
         "quantity": quantity,
-        **{k: float(scale(v)) for k, v in zip(keys, found, strict=True)},
+        **{k: float(scale(v)) for k, v in zip(keys, (*found, *quartiles), strict=True)},
         "n_cells": values.shape[-1],
     }
 

@@ -24,6 +24,8 @@ FEWEST = 6
 # With fewer, a rare phase may occur in no seed, and so in no resample; and intervals
 # from whole curves of several sizes cover 80% to 91% instead of 95%.
 FEWEST_OF_CURVES = 12
+# With fewer, intervals of the mean change of a share over cells hold 91%.
+FEWEST_OF_SHARES = 8
 LEAST_P = 1e-6  # resolution of the million samples of `diptest`
 LEAST_VARIANCE = 1e-12  # over the mean square; smaller ones are rounding
 
@@ -192,7 +194,10 @@ def median_ratio_interval(
 
 
 def over_cells(
-    values: Floats, n: int, average: Callable[..., Any] = np.median
+    values: Floats,
+    n: int,
+    average: Callable[..., Any] = np.median,
+    fewest: int = FEWEST,
 ) -> tuple[float, float, float]:
     """(value, low, high) of a median or mean over the cells of a plane.
 
@@ -206,10 +211,12 @@ def over_cells(
         first row. average: over the last axis.
 
     Returns:
-      NaN for all where there is no cell, for low, high of fewer than FEWEST seeds.
+      NaN for all where there is no cell, for low, high of fewer than `fewest` seeds.
     """
     if values.shape[-1] == 0:
         return np.nan, np.nan, np.nan
+    if n < fewest:
+        return float(average(values[0])), np.nan, np.nan
     with np.errstate(invalid="ignore"):
         value = float(average(values[0]))
         ends = [

@@ -124,7 +124,7 @@ def _print(found: Comparison) -> None:
     _print_labels(found.labels)
     for row in found.summary.to_dict("records"):
         _print_row(row)
-    print("(95%, seeds resampled whole, from 6 on; in braces: half of the cells)")
+    print("(95%, seeds resampled whole, 6 or more; in braces: half of the cells)")
 
 
 def _print_labels(labels: pd.DataFrame) -> None:

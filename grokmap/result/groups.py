@@ -107,8 +107,8 @@ def _check_plane(axes: Sequence[Axis], x: str, y: str) -> None:
     able = [a.name for a in axes if a.kind != "choice" and a.name != REPLICAS]
     if len(able) < 2:
         raise SpecError(
-            f"{able[0] if able else 'no axis'} has several values here: a diagram "
-            "needs two such axes, for --x and --y"
+            f"{able[0] if able else 'no axis'} has several values here: this "
+            "needs two such axes, for --x and --y; `grokmap phase-diagram` draws one"
         )
     for name in (x, y):
         if name in (axis.name for axis in axes if axis.kind == "choice"):

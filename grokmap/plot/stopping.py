@@ -75,6 +75,7 @@ def _scales(panels: list[Any], lost: pd.DataFrame, ems: float) -> None:
         label_log(axes.xaxis, most_below(ems - 4))
         label_linear(axes.yaxis, 5)
         axes.set(xlim=limits, ylim=(-0.04, 1.04))
+        axes.set_ylabel(wrapped(axes.get_ylabel(), 0.6 * ems))
         axes.set_xlabel(wrapped(UNITS[lost["unit"].iloc[0]], ems - 3))
 
 

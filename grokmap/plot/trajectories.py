@@ -71,7 +71,7 @@ def curves(
         for column, (_, run) in zip(by_run, runs.iterrows(), strict=False):
             records = trajectories[trajectories["run_id"] == run["run_id"]]
             _draw_run(column, records, run, logs, most_below(ems - 4))
-        titles = _titles(runs, apart)
+        titles = run_titles(runs, apart)
         entitle([column[0] for column in by_run[: len(runs)]], titles, ems - 2)
         for i, column in enumerate(by_run[: len(runs)]):
             _label_column(column, logs, first=i % columns == 0)
@@ -79,7 +79,7 @@ def curves(
         return finished(figure, look, caption)
 
 
-def _titles(runs: pd.DataFrame, apart: Sequence[str]) -> list[str]:
+def run_titles(runs: pd.DataFrame, apart: Sequence[str]) -> list[str]:
     """The phase of each run, and where it is on the axes that tell runs apart."""
     names = [n for n in apart if n in runs and runs[n].nunique(dropna=False) > 1]
     titles = []

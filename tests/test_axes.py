@@ -156,8 +156,13 @@ def test_no_analysis_pools_a_swept_axis(swept: tuple[str, Result]) -> None:
 
     drawing = phase_diagram.draw(result)
     assert set(drawing.data["p_grok"]) == {0.0, 1.0}
-    titles = [axes.get_title() for axes in drawing.figure.subfigs[0].axes]
-    assert len(set(titles)) == 2 and all(t.startswith(f"{key} = ") for t in titles)
+    titles = [axes.get_title(loc="left") for axes in drawing.figure.axes[:2]]
+    words = f"{axis_symbol(key)} = ".replace(" ", NO_BREAK)
+    assert all(
+        title.startswith(f"({letter}) {words}")
+        for letter, title in zip("ab", titles, strict=True)
+    )
+    assert len({title[4:] for title in titles}) == 2
 
     only = phase_diagram.draw(result, at={key: second}).data
     assert set(only["p_grok"]) == {0.0} and key not in only

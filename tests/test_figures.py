@@ -56,6 +56,7 @@ def test_a_figure_is_fit_to_print(name: str, look: tuple[str, str]) -> None:
     assert checks.overlapping_ticks(figure, renderer) == []
     assert checks.overlapping_titles(figure, renderer) == []
     assert checks.outside(figure, renderer) == []
+    assert checks.beyond_their_panel(figure, renderer) == []
     assert checks.raw_words(figure) == []
     # Below the loops of hysteresis stands one wide panel.
     assert len(checks.sizes(figure)) == (2 if function == "hysteresis_loops" else 1)

@@ -140,7 +140,7 @@ def test_the_figure_shows_letters_and_rates() -> None:
     for panel in panels[:4]:
         letters = [text.get_text() for text in panel.texts]
         assert "".join(letters) == "".join(liu.PUBLISHED_GRID)
-    assert [x.get_text() for x in panels[0].get_yticklabels()][0] == "1.0e-02"
+    assert [x.get_text() for x in panels[0].get_yticklabels()][0] == "$10^{-2}$"
 
 
 def test_the_authors_draw_is_theirs() -> None:

@@ -192,7 +192,8 @@ def test_two_boundaries_have_no_midpoint() -> None:
         assert own["value"].isna().sum() == 2
     for name in ("half_exponent", "slope_exponent", "collapse_x_c", "collapse_nu"):
         assert np.isnan(rows.loc[name, "value"]) and rows.loc[name, "note"] == note
-    assert note in drawn(found).axes[2].texts[0].get_text().replace("\n", " ")
+    title = drawn(found).axes[2].get_title(loc="left")
+    assert note in title.replace("\n", " ")
     # One boundary of the two, as --between gives it.
     upper = scaling.measure(scaling.gather(runs[runs["weight_decay"] > 0.05]), 50)
     half = upper.table[upper.table["name"] == "half"]["value"]

@@ -102,7 +102,7 @@ def _title(rows: pd.DataFrame, cut: str, name: str) -> str:
     if len(rows):
         share = f"{rows['inside'].mean():.0%} of {len(rows)} inside"
         parts.append(share.replace(" ", NO_BREAK))
-    return ", ".join(parts)
+    return "\n".join(parts)
 
 
 def _handles(known: pd.DataFrame) -> list[Any]:

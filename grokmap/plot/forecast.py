@@ -92,7 +92,7 @@ def _panel(axes: Any, rows: pd.DataFrame) -> None:
     if len(rows):
         _draw(axes, rows)
     else:
-        say_nothing(axes, "no such run", 10)
+        say_nothing(axes, "no such run")
 
 
 def _title(rows: pd.DataFrame, cut: str, name: str) -> str:

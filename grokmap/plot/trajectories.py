@@ -110,7 +110,7 @@ def _draw_run(
         for name, colour in zip(pair, LINES.values(), strict=True):
             axes.plot(time, records[name], color=colour)
     if records["train_accuracy"].isna().all():
-        say_nothing(column[0], "real targets: no accuracy", 12)
+        say_nothing(column[0], "real targets: no accuracy", 10)
     column[1].set_yscale("log")
     label_log(column[1].yaxis)
     column[2].plot(time, records["weight_norm"], color="#000000")
@@ -120,7 +120,7 @@ def _draw_run(
         marks: Any = {"marker": ".", "ms": points(3)}
         axes.plot(steps, known[name], color="#000000", linewidth=points(0.9), **marks)
         if known.empty:
-            say_nothing(axes, "not recorded", 12)
+            say_nothing(axes, "not recorded")
         if log and (known[name] > 0).any():
             axes.set_yscale("log")
             label_log(axes.yaxis)

@@ -72,7 +72,7 @@ def curves(
             records = trajectories[trajectories["run_id"] == run["run_id"]]
             _draw_run(column, records, run, logs, most_below(ems - 4))
         titles = run_titles(runs, apart)
-        entitle([column[0] for column in by_run[: len(runs)]], titles, ems - 2)
+        entitle([column[0] for column in by_run[: len(runs)]], titles, ems - 3)
         for i, column in enumerate(by_run[: len(runs)]):
             _label_column(column, logs, first=i % columns == 0)
         legend_above(figure, look, _handles(runs))

@@ -115,6 +115,18 @@ def overlapping_titles(figure: Figure, renderer: Any) -> list[str]:
     ]
 
 
+def beyond_their_panel(figure: Figure, renderer: Any) -> list[str]:
+    """Words inside of panels that reach over the frame."""
+    found = []
+    for axes in panels(figure):
+        frame = axes.get_window_extent()
+        for text in axes.texts:
+            box = text.get_window_extent(renderer)
+            if box.x0 < frame.x0 or box.x1 > frame.x1:
+                found.append(text.get_text())
+    return found
+
+
 def sizes(figure: Figure) -> set[tuple[float, float]]:
     """Of the panels, in pixels, to a pixel."""
     found: set[tuple[float, float]] = set()

@@ -18,6 +18,8 @@ from grokmap import plan, store
 from grokmap.arrays import Ints
 from grokmap.errors import SpecError
 from grokmap.plan import read_sweep
+from grokmap.plot.names import NO_BREAK, axis_symbol
+from grokmap.plot.trajectories import run_titles
 from grokmap.result import Result, curves, phase_diagram, refine
 from grokmap.spec import Sweep
 from grokmap.spec.sweep import SWEEPABLE
@@ -154,8 +156,13 @@ def test_no_analysis_pools_a_swept_axis(swept: tuple[str, Result]) -> None:
 
     drawing = phase_diagram.draw(result)
     assert set(drawing.data["p_grok"]) == {0.0, 1.0}
-    titles = [axes.get_title() for axes in drawing.figure.subfigs[0].axes]
-    assert len(set(titles)) == 2 and all(t.startswith(f"{key} = ") for t in titles)
+    titles = [axes.get_title(loc="left") for axes in drawing.figure.axes[:2]]
+    words = f"{axis_symbol(key)} = ".replace(" ", NO_BREAK)
+    assert all(
+        title.startswith(f"({letter}) {words}")
+        for letter, title in zip("ab", titles, strict=True)
+    )
+    assert len({title[4:] for title in titles}) == 2
 
     only = phase_diagram.draw(result, at={key: second}).data
     assert set(only["p_grok"]) == {0.0} and key not in only
@@ -171,9 +178,11 @@ def test_refine_trains_where_the_edges_are(swept: tuple[str, Result]) -> None:
 
 def test_titles_of_curves_name_every_coordinate(swept: tuple[str, Result]) -> None:
     key, result = swept
-    titles = {curves.title(result, run) for _, run in result.runs.iterrows()}
-    assert len(titles) == len(result.plan)
-    assert all(f"{key} = " in t and "train_fraction = " in t for t in titles)
+    axes = [axis.name for axis in result.axes]
+    titles = run_titles(curves.read(result.runs, axes), axes)
+    assert len(set(titles)) == len(result.plan)
+    words = f"{axis_symbol(key)} = ".replace(" ", NO_BREAK)
+    assert all(words in title for title in titles)
 
 
 def test_choices_are_no_axis_of_a_plane_and_integers_have_nothing_between(

@@ -94,7 +94,7 @@ def test_colours_hatches_and_labels_are_drawn() -> None:
     runs = planted()
     runs.loc[runs.index[2], "phase"] = "memorize-only"
     figure = drawn(runs)
-    phases, ratios = figure.subfigs[0].axes[0], figure.subfigs[1].axes[0]
+    phases, ratios = figure.axes[:2]
     solid, hatched = (c for c in phases.collections if isinstance(c, PatchCollection))
     colours = [tuple(c[:3]) for c in solid.get_facecolors()]
     grok = np.array(to_rgb(plot.COLOURS["grok"]))
@@ -103,16 +103,18 @@ def test_colours_hatches_and_labels_are_drawn() -> None:
     assert len(hatched.get_paths()) == 3 and hatched.get_hatch() == "////"
     assert phases.get_xscale() == "log" and "lambda" in phases.get_xlabel()
     assert "N^{\\alpha-1}" in phases.get_ylabel()
-    assert len(ratios.collections[0].get_paths()) == 3
+    unknown, known = ratios.collections[:2]
+    assert len(known.get_paths()) == 3 and len(unknown.get_paths()) == 5
     legend = [t.get_text() for t in figure.legends[0].get_texts()]
-    assert "censored" in legend and "memorize-only" in legend
+    assert "undecided (censored)" in legend and "memorize-only" in legend
+    assert "grok in a share of seeds" in legend
 
 
 def test_zero_weight_decay_has_a_place_on_the_log_axis(tmp_path: Path) -> None:
     zero = planted().query("weight_decay == 1e-3").assign(weight_decay=0.0)
     figure = drawn(pd.concat([planted(), zero]))
     figure.savefig(tmp_path / "x.png")
-    axes = figure.subfigs[0].axes[0]
+    axes = figure.axes[0]
     labels = [t.get_text() for t in axes.get_xticklabels()]
     assert labels[0] == "0" and "0.001" in labels
 
@@ -123,9 +125,11 @@ def test_small_multiples_are_laid_out_and_titled() -> None:
         for n in (32, 64, 128, 256, 512)
     ]
     figure = plot.phase_diagram(panels, PLANE, PHASES, columns=3)
-    axes = figure.subfigs[0].axes
-    assert [a.get_title() for a in axes] == [*(p.title for p in panels), ""]
-    assert [a.get_visible() for a in axes] == [True] * 5 + [False]
+    axes = figure.axes[:5]  # the sixth place is left empty, the map follows
+    titles = [a.get_title(loc="left") for a in figure.axes[:10]]
+    letters = "abcdefghij"
+    expected = [f"({x}) {p.title}" for x, p in zip(letters, panels * 2, strict=True)]
+    assert titles == expected
     # The third has nothing below it, so that it says itself what its axis is.
     assert [bool(a.get_xlabel()) for a in axes[:5]] == [False, False, True, True, True]
     assert [bool(a.get_ylabel()) for a in axes[:5]] == [True, False, False, True, False]
@@ -137,7 +141,7 @@ def test_phases_with_names_of_their_own_have_colours() -> None:
     phases = plot.phases_of(("a", "b", "c", "d"), ("c", "d"))
     figure = plot.phase_diagram([plot.PhasePanel("", runs)], PLANE, phases)
     legend = [t.get_text() for t in figure.legends[0].get_texts()]
-    assert legend[:3] == ["a", "b", "c (opacity: share)"]
+    assert legend[:3] == ["a", "b", "c"]
     assert phases.colours["c"] == plot.COLOURS["grok"]
 
 
@@ -175,12 +179,15 @@ def test_a_map_of_another_quantity_is_coloured_by_it() -> None:
     runs["q"] = np.where(runs["phase"] == "grok", 0.9, 0.1)
     runs.loc[runs["phase"] == "no-learning", "q"] = np.nan
     figure = drawn(runs, shading=plot.Shading("q", "$q$", False))
-    axes = figure.subfigs[1].axes[0]
-    cells, hatched = (c for c in axes.collections if isinstance(c, PatchCollection))
-    # An undefined value is a blank cell, what a budget cut short is hatched.
+    axes = figure.axes[1]
+    grey, cells, hatched = (
+        c for c in axes.collections if isinstance(c, PatchCollection)
+    )
+    # An undefined value is a grey cell, what a budget cut short is hatched.
+    assert len(grey.get_paths()) == 2
     assert len(cells.get_paths()) == 6 and len(hatched.get_paths()) == 3
     assert len({tuple(c) for c in cells.get_facecolors()}) == 2
-    assert figure.subfigs[1].axes[-1].get_ylabel() == "$q$"
+    assert figure.axes[-1].get_ylabel() == "$q$"
     runs["q"] = np.nan
     drawn(runs, shading=plot.Shading("q", "$q$", True))
 
@@ -207,15 +214,15 @@ def test_a_map_with_nothing_to_show_says_so() -> None:
     runs = planted().assign(delay_ratio=np.nan, phase="no-learning", censored=False)
     edges = boundaries(runs)
     figure = drawn(runs, edges)
-    words = [text.get_text() for text in figure.subfigs[1].axes[0].texts]
-    assert words == ["no run has it"]
+    words = [text.get_text() for text in figure.axes[1].texts]
+    assert words == ["no run groks"]
     legend = figure.legends[0].get_texts()
-    assert not any("fit" in text.get_text() for text in legend)
+    assert not any("edge" in text.get_text() for text in legend)
 
 
 def test_a_bar_of_one_value_has_ticks() -> None:
     runs = planted().assign(delay_ratio=lambda t: t["delay_ratio"] * 1.23)
-    bar = drawn(runs).subfigs[1].axes[-1]
+    bar = drawn(runs).axes[-1]
     ticks = [text.get_text() for text in bar.get_yticklabels()]
     assert ticks[0] == "12.3" and len(ticks) == 2
 

@@ -129,17 +129,18 @@ def test_the_effective_loss_of_the_authors_draw() -> None:
 def test_the_figure_shows_letters_and_rates() -> None:
     figure = liu.grid_figure(grid(*[liu.PUBLISHED_GRID] * 3))
     panels: list[Any] = figure.axes
-    assert [p.get_title() for p in panels[:5]] == [
-        "published",
-        "ours, the authors' draw",
-        "ours, seed 0",
-        "ours, seed 1",
-        "agreement of our seeds",
+    titles = [p.get_title(loc="left").replace("\n", " ") for p in panels[:5]]
+    assert titles == [
+        "(a) published",
+        "(b) ours, the authors' draw",
+        "(c) ours, seed 0",
+        "(d) ours, seed 1",
+        "(e) share of our seeds with their commonest phase",
     ]
     for panel in panels[:4]:
         letters = [text.get_text() for text in panel.texts]
         assert "".join(letters) == "".join(liu.PUBLISHED_GRID)
-    assert [x.get_text() for x in panels[0].get_yticklabels()][0] == "1.0e-02"
+    assert [x.get_text() for x in panels[0].get_yticklabels()][0] == "$10^{-2}$"
 
 
 def test_the_authors_draw_is_theirs() -> None:

@@ -154,7 +154,7 @@ def finished(made: Figure, look: Look, caption: str = "") -> Figure:
     return made
 
 
-def say_nothing(axes: Any, why: str, ems: float = 14.0) -> None:
+def say_nothing(axes: Any, why: str, ems: float = 8.5) -> None:
     """Words in a panel that has nothing to show."""
     words = wrapped(why, ems)
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center")

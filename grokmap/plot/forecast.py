@@ -92,7 +92,7 @@ def _panel(axes: Any, rows: pd.DataFrame) -> None:
     if len(rows):
         _draw(axes, rows)
     else:
-        say_nothing(axes, "no such run", 10)
+        say_nothing(axes, "no such run")
 
 
 def _title(rows: pd.DataFrame, cut: str, name: str) -> str:
@@ -102,7 +102,7 @@ def _title(rows: pd.DataFrame, cut: str, name: str) -> str:
     if len(rows):
         share = f"{rows['inside'].mean():.0%} of {len(rows)} inside"
         parts.append(share.replace(" ", NO_BREAK))
-    return ", ".join(parts)
+    return "\n".join(parts)
 
 
 def _handles(known: pd.DataFrame) -> list[Any]:

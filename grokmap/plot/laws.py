@@ -63,8 +63,8 @@ def _law_title(table: pd.DataFrame) -> str:
     first = table.iloc[0]
     clock = r"$t_{\mathrm{mem}}$ + " if first["clock"] == "t_mem" else ""
     law = str(first["law"]).replace("lambda", LAMBDA).replace("-", NO_BREAK)
-    above = f"$\\Delta$AIC {first['delta_aic']:.0f}"
-    return f"{clock}{law}, {above}".replace(" ", NO_BREAK).replace(f",{NO_BREAK}", ", ")
+    above = f"$\\Delta$AIC{NO_BREAK}{first['delta_aic']:.0f}"
+    return f"{clock}{law}, {above}"
 
 
 def _residual_panel(axes: Any, table: pd.DataFrame, shades: dict[float, Any]) -> None:

@@ -16,7 +16,7 @@ from grokmap.plot.figure import (
     say_nothing,
     wrapped,
 )
-from grokmap.plot.names import quantity_words, system_words
+from grokmap.plot.names import by_number, quantity_words, system_words
 from grokmap.plot.style import COLOURS, NEUTRAL, PAPER, Look, points, styled
 from grokmap.plot.ticks import label_linear, label_log, most_below
 
@@ -43,7 +43,8 @@ def early_stopping(
         decay rate.
     """
     systems = dict(list(lost.groupby("system", sort=False))) if "system" in lost else {}
-    parts = systems or {"": lost}
+    parts = {name: systems[name] for name in sorted(systems, key=by_number)}
+    parts = parts or {"": lost}
     count = 2 * len(parts) + 1
     most = look.columns(SMALLEST)
     columns = min(most, 3) if len(parts) == 1 else max(1, most - most % 2)
@@ -75,7 +76,8 @@ def _scales(panels: list[Any], lost: pd.DataFrame, ems: float) -> None:
         label_log(axes.xaxis, most_below(ems - 4))
         label_linear(axes.yaxis, 5)
         axes.set(xlim=limits, ylim=(-0.04, 1.04))
-        axes.set_xlabel(wrapped(UNITS[lost["unit"].iloc[0]], ems - 3))
+        axes.set_ylabel(wrapped(axes.get_ylabel(), 0.6 * ems))
+        axes.set_xlabel(wrapped(UNITS[lost["unit"].iloc[0]], ems - 6.5))
 
 
 def _draw_losses(axes: Any, lost: pd.DataFrame) -> None:

@@ -71,15 +71,15 @@ def curves(
         for column, (_, run) in zip(by_run, runs.iterrows(), strict=False):
             records = trajectories[trajectories["run_id"] == run["run_id"]]
             _draw_run(column, records, run, logs, most_below(ems - 4))
-        titles = _titles(runs, apart)
-        entitle([column[0] for column in by_run[: len(runs)]], titles, ems - 2)
+        titles = run_titles(runs, apart)
+        entitle([column[0] for column in by_run[: len(runs)]], titles, ems - 3)
         for i, column in enumerate(by_run[: len(runs)]):
             _label_column(column, logs, first=i % columns == 0)
         legend_above(figure, look, _handles(runs))
         return finished(figure, look, caption)
 
 
-def _titles(runs: pd.DataFrame, apart: Sequence[str]) -> list[str]:
+def run_titles(runs: pd.DataFrame, apart: Sequence[str]) -> list[str]:
     """The phase of each run, and where it is on the axes that tell runs apart."""
     names = [n for n in apart if n in runs and runs[n].nunique(dropna=False) > 1]
     titles = []
@@ -110,7 +110,7 @@ def _draw_run(
         for name, colour in zip(pair, LINES.values(), strict=True):
             axes.plot(time, records[name], color=colour)
     if records["train_accuracy"].isna().all():
-        say_nothing(column[0], "real targets: no accuracy", 12)
+        say_nothing(column[0], "real targets: no accuracy", 10)
     column[1].set_yscale("log")
     label_log(column[1].yaxis)
     column[2].plot(time, records["weight_norm"], color="#000000")
@@ -120,7 +120,7 @@ def _draw_run(
         marks: Any = {"marker": ".", "ms": points(3)}
         axes.plot(steps, known[name], color="#000000", linewidth=points(0.9), **marks)
         if known.empty:
-            say_nothing(axes, "not recorded", 12)
+            say_nothing(axes, "not recorded")
         if log and (known[name] > 0).any():
             axes.set_yscale("log")
             label_log(axes.yaxis)

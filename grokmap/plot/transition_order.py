@@ -88,7 +88,7 @@ def _histograms(
         sample = values.get(width, np.zeros(0))
         axes.hist(sample, edges, color=COLOURS["grok"])
         if not len(sample):
-            say_nothing(axes, "no boundary cell", 10)
+            say_nothing(axes, "no boundary cell")
         axes.set_xlabel(label)
         label_linear(axes.xaxis, 3)
         label_linear(axes.yaxis, 4)
@@ -136,7 +136,7 @@ def _lines(axes: Any, cells: pd.DataFrame, x: str, column: str, most: int) -> No
         label_linear(axes.xaxis, most)
     label_linear(axes.yaxis, 4)
     if cells[column].isna().all():
-        say_nothing(axes, "of a quantity on a log scale, not defined", 12)
+        say_nothing(axes, "not defined on a log scale")
     elif column == "binder":
         for level in (0, 2 / 3):
             line: Any = {"color": "black", "linestyle": ":"}

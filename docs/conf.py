@@ -34,6 +34,8 @@ suppress_warnings = ["myst.header"]  # headings of an included page may skip a l
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True  # as they are written, not their values
+nitpick_ignore_regex = [("py:class", ".*")]  # types of other packages have no page here
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False

@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from grokmap.cli import PANELS, app as program
+from grokmap.cli import PANELS
+from grokmap.cli import app as program
 
 GROUP: Any = typer.main.get_command(program)
 

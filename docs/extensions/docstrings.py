@@ -1,7 +1,8 @@
 """Reads grokmap's docstrings, which are plain text, for the reference of the library.
 
-Their sections (Args, Returns, Raises) begin with a word in bold, what is explained word
-by word becomes a list, and nothing is taken for markup but `code`.
+Their sections (Args, Returns, Raises) begin with a word in bold; what is explained word
+by word becomes a list, but for errors, several of which may stand in a line. Nothing is
+taken for markup but `code`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 SECTION = re.compile(r"(Args|Returns|Raises):\s*(.*)$")
-ENTRY = re.compile(r"((?:[a-z_]\w*|\w+Error)(?:, (?:\w+|\.\.\.))*): (.*)$")
+ENTRY = re.compile(r"([a-z_]\w*(?:, (?:\w+|\.\.\.))*): (.*)$")
 
 
 def restructured(lines: list[str]) -> list[str]:
@@ -19,12 +20,13 @@ def restructured(lines: list[str]) -> list[str]:
     text: list[str] = []
     for section, block in _sections(lines):
         text += ["", f"**{section}**", ""] if section else []
-        text += _listed(block)
+        listed = section != "Raises"
+        text += _listed(block) if listed else [_plain(line.strip()) for line in block]
     return text
 
 
 def _sections(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """The parts of a docstring, each with the name of its section ("" for the first)."""
+    """The parts of a docstring, each with its section's name ("" for the first)."""
     section, block = "", list[str]()
     for line in lines:
         match = SECTION.match(line)

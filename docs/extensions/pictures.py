@@ -168,7 +168,9 @@ def grokking_curve() -> Any:
 def _annotated(records: Any, times: Any) -> Any:
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
-    axes.set(xscale="log", xlabel="step of training", ylabel="share right", ylim=(0, 1.3))
+    axes.set(
+        xscale="log", xlabel="step of training", ylabel="share right", ylim=(0, 1.3)
+    )
     axes.set_yticks([0, 0.5, 1], ["0", "50%", "100%"])
     axes.spines[["top", "right"]].set_visible(False)
     for column, colour in (("train_accuracy", "#E69F00"), ("test_accuracy", "#0072B2")):
@@ -190,11 +192,22 @@ def _annotated(records: Any, times: Any) -> Any:
 def _write(app: Any) -> None:
     folder = Path(app.srcdir) / "generated"
     (folder / "gallery").mkdir(parents=True, exist_ok=True)
-    (folder / "grokking.svg").write_bytes(figure_bytes(grokking_curve(), "svg"))
-    for name, entry in GALLERY.items():
-        figure = entry.draw(grokmap.open(RESULTS / entry.result))
-        (folder / f"gallery/{name}.png").write_bytes(figure_bytes(figure, "png"))
     (folder / "gallery.md").write_text(gallery() + "\n")
+    curve = folder / "grokking.svg"
+    if _is_old(curve, "quickstart-reference"):
+        curve.write_bytes(figure_bytes(grokking_curve(), "svg"))
+    for name, entry in GALLERY.items():
+        file = folder / f"gallery/{name}.png"
+        if _is_old(file, entry.result):
+            figure = entry.draw(grokmap.open(RESULTS / entry.result))
+            file.write_bytes(figure_bytes(figure, "png"))
+
+
+def _is_old(file: Path, result: str) -> bool:
+    """Whether code or result have changed since the picture was drawn."""
+    places = (ROOT / "grokmap", RESULTS / result, Path(__file__).parent)
+    changed = max(p.stat().st_mtime for at in places for p in at.rglob("*.p*"))
+    return not file.exists() or file.stat().st_mtime < changed
 
 
 def setup(app: Any) -> dict[str, bool]:

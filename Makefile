@@ -76,8 +76,8 @@ lint: $(STAMP) ## ruff
 type: $(STAMP) ## mypy
 	$(BIN)/mypy
 
-docs: $(STAMP) ## the documentation as a site: docs/_build/index.html
-	$(BIN)/sphinx-build -b html -W --keep-going -n -q docs docs/_build
+docs: $(STAMP) ## the documentation as a site: docs/_build/html/index.html
+	$(BIN)/sphinx-build -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
 
 bench: $(STAMP) ## measure the claims of benchmarks/README.md, about two hours
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -1,4 +1,4 @@
-"""How Sphinx makes the site of docs/: `make docs` writes it to docs/_build."""
+"""How Sphinx makes the site of docs/: `make docs` writes it to docs/_build/html."""
 
 from __future__ import annotations
 

@@ -47,9 +47,8 @@ def _in_repository(path: Path) -> str:
 
 
 def _relink_page(app: Any, name: str, source: list[str]) -> None:
-    path = Path(app.env.doc2path(name))
-    if path.suffix == ".md":
-        source[0] = relinked(source[0], path.parent, path.parent)
+    folder = Path(app.env.doc2path(name)).parent  # of a notebook the text of its JSON
+    source[0] = relinked(source[0], folder, folder)
 
 
 def _relink_included(app: Any, path: Path, parent: str, source: list[str]) -> None:

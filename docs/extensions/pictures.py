@@ -205,8 +205,9 @@ def _write(app: Any) -> None:
 
 def _is_old(file: Path, result: str) -> bool:
     """Whether code or result have changed since the picture was drawn."""
-    places = (ROOT / "grokmap", RESULTS / result, Path(__file__).parent)
-    changed = max(p.stat().st_mtime for at in places for p in at.rglob("*.p*"))
+    code = [*(ROOT / "grokmap").rglob("*.py"), Path(__file__)]
+    data = (RESULTS / result).rglob("*.parquet")
+    changed = max(path.stat().st_mtime for path in (*code, *data))
     return not file.exists() or file.stat().st_mtime < changed
 
 

@@ -109,7 +109,9 @@ def test_long_tables_of_evidence_are_folded() -> None:
 
     def folds(rows: int, page: str) -> bool:
         body = nodes.tbody("", *(nodes.row() for _ in range(rows)))
-        section = nodes.section("", nodes.table("", nodes.tgroup("", body)))
+        entries = [nodes.entry("", nodes.paragraph(text=t)) for t in ("law", "<x>")]
+        head = nodes.thead("", nodes.row("", *entries))
+        section = nodes.section("", nodes.table("", nodes.tgroup("", head, body)))
         document = utils.new_document("page")
         document.append(section)
         environment = type("", (), {"docname": page})
@@ -117,7 +119,7 @@ def test_long_tables_of_evidence_are_folded() -> None:
         tables._fold(type("", (), {"env": environment, "config": config}), document)
         shown = [node.astext() for node in section.children if node.tagname == "raw"]
         assert shown in ([], [shown[0], "</details>"] if shown else [])
-        return bool(shown) and f"Table of {rows} rows" in shown[0]
+        return bool(shown) and f"Table of {rows} rows: law, &lt;x&gt;<" in shown[0]
 
     longest = tables.LONGEST
     assert folds(longest + 1, "laws") and folds(longest + 1, "systems/liu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from docutils import nodes
@@ -15,10 +16,18 @@ def _fold(app: Any, tree: nodes.document) -> None:
     for table in list(tree.findall(nodes.table)):
         rows = sum(len(body) for body in table.findall(nodes.tbody))
         if rows > LONGEST:
-            head = f"<details class='folded'><summary>Table of {rows} rows</summary>"
+            head = f"<details class='folded'><summary>{_summary(table, rows)}</summary>"
             place = table.parent.index(table)
             table.parent.insert(place + 1, nodes.raw("", "</details>", format="html"))
             table.parent.insert(place, nodes.raw("", head, format="html"))
+
+
+def _summary(table: nodes.table, rows: int) -> str:
+    """What is folded away: how many rows, and the names of the first columns."""
+    heads = [cell.astext() for row in table.findall(nodes.thead) for cell in row[0]]
+    named = ", ".join(head for head in heads[:4] if head)
+    more = ", ..." if len(heads) > 4 else ""
+    return escape(f"Table of {rows} rows" + (f": {named}{more}" if named else ""))
 
 
 def _is_evidence(app: Any, name: str) -> bool:

@@ -77,7 +77,7 @@ type: $(STAMP) ## mypy
 	$(BIN)/mypy
 
 docs: $(STAMP) ## the documentation as a site: docs/_build/html/index.html
-	$(BIN)/sphinx-build -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/sphinx-build -E -a -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
 
 bench: $(STAMP) ## measure the claims of benchmarks/README.md, about two hours
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

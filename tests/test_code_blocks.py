@@ -178,8 +178,8 @@ def test_blocks_are_of_languages_that_are_followed(page: str) -> None:
 def test_a_block_that_fails_is_seen(folder: Path) -> None:
     for language, text in (
         ("python", "assert False"),
-        ("console", "$ grokmap status results/none"),
-        ("bash", "grokmap status results/none\ntrue"),
+        ("console", "$ false"),
+        ("bash", "false\ntrue"),
     ):
         with pytest.raises(AssertionError):
             follow(Block("page.md", language, None, text), {})

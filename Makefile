@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo smoke smoke-minimum smoke-newest test test-minimum test-newest \
-  test-slow test-slurm test-ray lint type bench gpu-audit gpu-day figures screenshots clean
+  test-slow test-slurm test-ray lint type docs bench gpu-audit gpu-day figures screenshots clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ lint: $(STAMP) ## ruff
 type: $(STAMP) ## mypy
 	$(BIN)/mypy
 
+docs: $(STAMP) ## the documentation as a site: docs/_build/html/index.html
+	$(BIN)/sphinx-build -E -a -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
+
 bench: $(STAMP) ## measure the claims of benchmarks/README.md, about two hours
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	for name in planning host_memory training end_to_end order_parameters reliability shards report; do \
@@ -103,4 +106,4 @@ figures: $(STAMP) ## draw the committed figures again
 	$(BIN)/grokmap curves results/survey2026 --format png
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-minimum .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-minimum .venv-newest docs/_build docs/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Pictures of `grokmap report` for docs/images, from committed results.
+"""Pictures for docs/images: of `grokmap report`, and of the site that `make docs` made.
 
     python docs/screenshots.py [NAME ...]
 
@@ -58,10 +58,23 @@ def open_page(tab: Any, file: Path) -> None:
     tab.wait_for_selector("html[data-ready]")
 
 
+def site(page: str) -> Callable[[Any, Path], None]:
+    """A page of the site."""
+
+    def show(tab: Any, folder: Path) -> None:
+        tab.goto((ROOT / f"docs/_build/html/{page}.html").as_uri())
+
+    return show
+
+
 # By name: what to show, and the height of the window in pixels.
 PICTURES: dict[str, tuple[Callable[[Any, Path], None], int]] = {
     "report": (one, 1330),
     "report-two": (two, 1010),
+    "site-index": (site("index"), 760),
+    "site-tutorial": (site("tutorial"), 760),
+    "site-gallery": (site("gallery"), 760),
+    "site-commands": (site("commands"), 760),
 }
 
 

@@ -78,11 +78,11 @@ def test_it_still_shows_what_it_shows(fresh: Any) -> None:
 
 def test_its_figures_are_pictures(fresh: Any) -> None:
     pictures = ["image/png" in data for c in code_cells(fresh) for data in shown(c)]
-    assert sum(pictures) == 2
+    assert sum(pictures) == 3
 
 
 def test_progress_is_one_line_that_is_renewed(fresh: Any) -> None:
-    (cell,) = (c for c in code_cells(fresh) if "grokmap.sweep(" in c.source)
+    (cell,) = (c for c in code_cells(fresh) if "= grokmap.sweep(sweep)" in c.source)
     (line,) = texts(cell)
     match = PROGRESS.match(line)
     assert match and match[1] == match[2] == "42", line

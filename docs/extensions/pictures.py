@@ -114,6 +114,22 @@ GALLERY: dict[str, Picture] = {
         "A coarse grid whose runs were added where the edges were uncertain "
         "([boundaries](../boundaries.md#refinement)).",
     ),
+    "one-axis": Picture(
+        "Along one axis",
+        "widths",
+        lambda result: result.at(width=128).phase_diagram(y="none"),
+        "phase-diagram --y none --at width=128",
+        "When networks memorise and grok, and how many do, against the weight decay; "
+        "one line for each alpha ([comparisons and slices](../compare.md)).",
+    ),
+    "compare": Picture(
+        "Two widths compared",
+        "finite-size",
+        lambda result: grokmap.compare(result, by={"width": (32, 256)}).plot(),
+        "compare --by width=32,256",
+        "Times and P(grok) of both, and the ratio of their times in each cell that "
+        "both have ([comparisons](../compare.md)).",
+    ),
     "scaling": Picture(
         "Finite-size scaling",
         "finite-size",

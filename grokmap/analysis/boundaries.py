@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit, logsumexp
-from scipy.stats import norm, t
+from scipy.special import logit, logsumexp, ndtri, stdtrit
 
 from grokmap.analysis.statistics import LEVEL
 from grokmap.arrays import Floats, Ints
@@ -249,7 +248,7 @@ def excess(sides: Sequence[Side], level: float = LEVEL) -> float:
     if between <= within:
         return 1.0
     tail = (1 + level) / 2
-    return between / within * float(t.ppf(tail, dof) / norm.ppf(tail)) ** 2
+    return between / within * float(stdtrit(dof, tail) / ndtri(tail)) ** 2
 
 
 def _residuals(by_seed: Floats) -> Floats:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from diptest import dipstat, diptest
-from scipy.stats import mannwhitneyu, norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from grokmap.arrays import Bools, Floats
 
@@ -40,7 +40,7 @@ def wilson(
     (1927) 209). No trials: (0, 1). As of `scipy.stats.binomtest`, for arrays.
     """
     k, n = np.asarray(successes, float), np.asarray(trials, float)
-    z2 = norm.ppf((1 + level) / 2) ** 2
+    z2 = ndtri((1 + level) / 2) ** 2
     share = k / np.maximum(n, 1)
     middle = (share * n + z2 / 2) / (n + z2)
     half = np.sqrt(z2 * (share * (1 - share) * n + z2 / 4)) / (n + z2)
@@ -60,7 +60,7 @@ def student_interval(
     mean = values.mean(axis=-1)
     if n < 2:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    half = t.ppf((1 + level) / 2, n - 1) * values.std(axis=-1, ddof=1) / np.sqrt(n)
+    half = stdtrit(n - 1, (1 + level) / 2) * values.std(axis=-1, ddof=1) / np.sqrt(n)
     return mean, mean - half, mean + half
 
 
@@ -94,8 +94,8 @@ def expanded_tail(n: int, level: float = LEVEL) -> float:
     normal quantile, and by sqrt(1 - 1/n); Hesterberg (arXiv 1411.5279) corrects this by
     percentiles further out: 1.6 and 98.4 for n = 20 at 95%.
     """
-    wide = t.ppf((1 - level) / 2, n - 1) * np.sqrt(n / (n - 1))
-    return float(norm.cdf(wide))
+    wide = stdtrit(n - 1, (1 - level) / 2) * np.sqrt(n / (n - 1))
+    return float(ndtr(wide))
 
 
 def percentile_interval(
@@ -237,6 +237,8 @@ def auc(ones: Floats, others: Floats) -> float:
     """
     if not len(ones) or not len(others):
         return float("nan")
+    from scipy.stats import mannwhitneyu  # takes a second to load
+
     u = mannwhitneyu(ones, others, method="asymptotic").statistic
     return float(u) / (len(ones) * len(others))
 

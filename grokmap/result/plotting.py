@@ -6,16 +6,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from grokmap.analysis.early_stopping import PATIENCE
-from grokmap.plot import look_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from grokmap.classify import Criteria
+    from grokmap.plot import Look
     from grokmap.result.groups import Place
     from grokmap.result.result import Result
 
 Width = str | float | None
+
+
+def _look(style: str, width: Width) -> Look:
+    # matplotlib is loaded for figures alone.
+    from grokmap.plot import look_of
+
+    return look_of(style, width)
 
 
 class Plots:
@@ -43,7 +50,7 @@ class Plots:
         another quantity; see `grokmap.result.phase_diagram.draw`."""
         from grokmap.result import phase_diagram
 
-        look = look_of(style, width)
+        look = _look(style, width)
         drawing = phase_diagram.draw(
             self._result, x, y, colour, when, criteria, at, look
         )
@@ -63,7 +70,7 @@ class Plots:
         from grokmap.result import uncertainty
 
         cells = uncertainty.find(self._result, x, y, criteria, at)
-        return uncertainty.draw(cells, look_of(style, width)).figure
+        return uncertainty.draw(cells, _look(style, width)).figure
 
     def curves(
         self,
@@ -77,7 +84,7 @@ class Plots:
         `grokmap.result.curves.draw`."""
         from grokmap.result import curves
 
-        look = look_of(style, width)
+        look = _look(style, width)
         return curves.draw(self._result, runs, show, criteria, look).figure
 
     def laws(
@@ -90,7 +97,7 @@ class Plots:
         from grokmap.result import laws
 
         found = laws.find(self._result, criteria)
-        return laws.draw(found, look_of(style, width)).figure
+        return laws.draw(found, _look(style, width)).figure
 
     def law_collapse(
         self,
@@ -102,7 +109,7 @@ class Plots:
         from grokmap.result import laws
 
         found = laws.find(self._result, criteria)
-        return laws.draw_collapse(found, look_of(style, width)).figure
+        return laws.draw_collapse(found, _look(style, width)).figure
 
     def forecast(
         self,
@@ -114,7 +121,7 @@ class Plots:
         from grokmap.result import forecast
 
         found = forecast.find(self._result, criteria)
-        return forecast.draw(found, look_of(style, width)).figure
+        return forecast.draw(found, _look(style, width)).figure
 
     def early_stopping(
         self,
@@ -128,7 +135,7 @@ class Plots:
         from grokmap.result import early_stopping
 
         costs = early_stopping.find(self._result, patience, unit, criteria)
-        return early_stopping.draw(costs, look_of(style, width)).figure
+        return early_stopping.draw(costs, _look(style, width)).figure
 
     def scaling(
         self,
@@ -149,7 +156,7 @@ class Plots:
         measured = scaling.find(
             self._result, size, x, quantity, at, between, log, clock, criteria
         )
-        return scaling.draw(measured, look_of(style, width)).figure
+        return scaling.draw(measured, _look(style, width)).figure
 
     def transition(
         self,
@@ -164,7 +171,7 @@ class Plots:
         from grokmap.result import transition
 
         judged = transition.find(self._result, quantity, x, at, loops)
-        return transition.draw(judged, look_of(style, width)).figure
+        return transition.draw(judged, _look(style, width)).figure
 
     def hysteresis(
         self,
@@ -176,7 +183,7 @@ class Plots:
         from grokmap.result import hysteresis
 
         found = hysteresis.find(self._result, quantity)
-        return hysteresis.draw(found, look_of(style, width)).figure
+        return hysteresis.draw(found, _look(style, width)).figure
 
     def order_parameters(
         self,
@@ -188,4 +195,4 @@ class Plots:
         from grokmap.result import order_parameters
 
         found = order_parameters.find(self._result, criteria)
-        return order_parameters.draw(found, look_of(style, width)).figure
+        return order_parameters.draw(found, _look(style, width)).figure

@@ -17,7 +17,6 @@ from grokmap.analysis.early_stopping import PATIENCE
 from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import OrderParameter, quantities
-from grokmap.plot import Plane
 from grokmap.result import labels, selection
 from grokmap.result.groups import Place
 from grokmap.result.moments import step_at
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from grokmap.engine.restored import Network
+    from grokmap.plot import Plane
 
 
 class Result:
@@ -189,6 +189,8 @@ class Result:
 
     def plane(self, x: str, y: str, runs: pd.DataFrame) -> Plane:
         """Two axes of a diagram, and whether each is read as its log."""
+        from grokmap.plot import Plane
+
         return Plane(x, y, self.is_log(x, runs), self.is_log(y, runs))
 
     def find(self, text: str) -> str:

@@ -150,7 +150,10 @@ SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "lines from 0": ("axis_lines", diagram("order-parameters")),
     "lines of widths": ("axis_lines", diagram(WIDTHS, y="none", colour="delay")),
     "lines of models": ("axis_lines", diagram("ranks", x="weight_decay", y="none")),
-    "lines of depths": ("axis_lines", diagram("ranks", x="depth", y="none")),
+    "lines of depths": (
+        "axis_lines",
+        diagram("ranks", x="depth", y="none", at={"model": "mlp"}),
+    ),
     "lines compared": (
         "axis_lines",
         compared(WIDTHS, by={"width": (64, 256)}, x="weight_decay", y="none"),

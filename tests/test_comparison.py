@@ -243,9 +243,15 @@ def test_two_values_of_a_choice_of_one_result(
     back = grokmap.compare(result, by={"optimizer": ("adamw", "gd")}).summary
     assert back.set_index("quantity").loc[comparison.P_CHANGE, "value"] == -changed
     figure = found.plot()
-    titles = [axes.get_title() for axes in figure.axes[:3]]
-    assert titles == ["A: optimizer = gd", "B: optimizer = adamw", "from A to B"]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    words = [title.replace("\N{NO-BREAK SPACE}", " ") for title in titles]
+    named = ["(a) A: optimizer = GD", "(b) B: optimizer = AdamW", "(c) from A to B"]
+    assert words == named  # and no colour bar, since nothing has both times
     assert [text.get_text() for text in figure.axes[2].texts] == ["A"] * 6
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[-2:] == ["A alone groks", "neither groks"]
+    wide = found.plot(style="talk", width="slide")
+    assert wide.get_figwidth() == plot.WIDTHS["slide"]
 
     options = ("--by", "optimizer", "--json", "--format", "csv", "--at", "alpha=1")
     code, out, err = command_line("compare", str(result.path), *options)

@@ -244,7 +244,7 @@ def _entitle(
     layout: Layout,
 ) -> None:
     """What is compared, and below it where, in the order of the letters."""
-    room = 1.05 * (layout.ems - 3) - length("(a) A: ")
+    room = layout.ems - 4 - length("(a) A: ")
     a, b = (shortened(name, room) for name in (sides.a, sides.b))
     names = (f"A: {a}", f"B: {b}", "from A to B")
     titles = {

@@ -100,11 +100,17 @@ def draw_panel(
 
 def _say_what_is_missing(place: Any, panel: LinePanel, below: Below | None) -> None:
     if not is_known(panel, "t_mem", "t_grok"):
-        say_nothing(place[0], "no run memorises")
+        _say(place[0], "no run memorises")
     if not is_known(panel, "p_grok"):
-        say_nothing(place[1], "nothing is decided")
+        _say(place[1], "nothing is decided")
     if below is not None and not is_known(panel, "value"):
-        say_nothing(place[2], below.shading.none)
+        _say(place[2], below.shading.none)
+
+
+def _say(axes: Any, why: str) -> None:
+    """Words on white, since intervals go through the panel even so."""
+    say_nothing(axes, why)
+    axes.texts[-1].set_bbox({"facecolor": "white", "edgecolor": "none"})
 
 
 def is_known(panel: LinePanel, *columns: str) -> bool:

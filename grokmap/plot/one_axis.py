@@ -129,7 +129,7 @@ def _scale(
             _scale_x(axes, cells, axis, most)
             first = layout.beside or i % layout.columns == 0
             if first:
-                axes.set_ylabel(wrapped(labels[part], 0.9 * _high(layout)))
+                axes.set_ylabel(wrapped(labels[part], 0.8 * _high(layout)))
             last = part == layout.parts - 1 and i + layout.columns >= len(blocks)
             last = last or layout.beside
             axes.tick_params(labelleft=first, labelbottom=last)

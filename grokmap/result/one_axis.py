@@ -76,7 +76,7 @@ def _title(line: groups.Group) -> str:
 def _below(shading: plot.Shading) -> Below:
     """What is drawn below; its legend says that medians are."""
     label = shading.label.replace(" (median over seeds)", "")
-    label = label.replace(", median over seeds", "")
+    label = label.replace(", median over seeds", "").replace(" of the run", "")
     words = f"{label.partition(' (')[0]}: median, quartiles"
     return Below(shading._replace(label=label), words)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import store
 from grokmap.plot import place_words
 from grokmap.plot.names import value_words
 from grokmap.result.result import Result
@@ -104,6 +103,5 @@ def _seeds(runs: pd.DataFrame, axes: Sequence[str]) -> str:
 
 def _missing(result: Result) -> str:
     """How many of the planned runs there are, where some are missing."""
-    planned = set(result.plan["run_id"])
-    done = len(store.stored(result.path).steps.keys() & planned)
-    return f"{done} of {len(planned)} runs" if done < len(planned) else ""
+    planned, done = len(result.plan), result.n_done
+    return f"{done} of {planned} runs" if done < planned else ""

@@ -118,6 +118,12 @@ class Result:
         return self.plan
 
     @property
+    def n_done(self) -> int:
+        """How many of the planned runs are done."""
+        done = store.stored(self.path).steps.keys()
+        return len(done & set(self.plan["run_id"]))
+
+    @property
     def quantities(self) -> dict[str, OrderParameter]:
         """What may be recorded, by name; those of plugins that are not loaded, too."""
         return quantities(self.spec.order_parameters or ())

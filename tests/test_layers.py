@@ -20,6 +20,7 @@ MAY_USE = {
     "spec": {"errors", "disk"},
     "store": {"errors", "disk", "spec"},
     "losses": set(),
+    "avalanches": set(),
     "theory": {"losses"},
     "tasks": {"spec"},
     "models": {"spec", "tasks"},
@@ -37,6 +38,7 @@ MAY_USE = {
     "engine": {
         *("errors", "disk", "spec", "process", "plan", "classify"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
+        "avalanches",
     },
     "analysis": {"errors", "spec", "classify"},
     "plot": {"errors", "spec"},
@@ -52,6 +54,7 @@ MAY_USE = {
         *("errors", "disk", "spec", "store", "process", "durations", "session"),
     },
     "reproduce": {
+        "avalanches",
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),
     },
 }
@@ -59,7 +62,7 @@ MAY_USE = {
 ABOVE = {"result/result.py": {"session"}}
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "engine", "cli"),
-    *("theory", "reproduce", "session"),
+    *("theory", "reproduce", "session", "avalanches"),
 }
 # Of the engine these know of steps and files of numbers alone.
 NO_JAX = {"engine/records.py", "engine/schedule.py", "engine/estimate.py"}

@@ -44,11 +44,11 @@ MAY_USE = {
     "plot": {"errors", "spec"},
     "result": {
         *("errors", "spec", "store", "plan", "classify", "order_parameters"),
-        *("analysis", "plot", "engine"),
+        *("analysis", "plot", "engine", "avalanches"),
     },
     "session": {
         *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),
-        *("durations", "plugins", "result"),
+        *("durations", "plugins", "result", "avalanches"),
     },
     "submit": {
         *("errors", "disk", "spec", "store", "process", "durations", "session"),

@@ -3,6 +3,7 @@
 The probe of Wang (arXiv 2604.04655), and the fields that it has to be compared with.
 """
 
+from grokmap.avalanches.fields import REAL, Gradients, snapshots
 from grokmap.avalanches.graphs import GRAPHS, Graph, graph_of
 from grokmap.avalanches.nulls import NULLS
 from grokmap.avalanches.probe import Probe, Sizes, sizes_of, spread_out
@@ -10,10 +11,13 @@ from grokmap.avalanches.probe import Probe, Sizes, sizes_of, spread_out
 __all__ = [
     "GRAPHS",
     "NULLS",
+    "REAL",
+    "Gradients",
     "Graph",
     "Probe",
     "Sizes",
     "graph_of",
     "sizes_of",
+    "snapshots",
     "spread_out",
 ]

@@ -1,0 +1,104 @@
+"""Gradients of runs that are trained again, and the avalanches that a result has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import grokmap
+from grokmap.engine.restored import network_of
+from grokmap.result.selection import run_of
+from grokmap.session.gradients import gradients_at
+
+XOR: dict[str, Any] = {
+    "name": "xor",
+    "task": "xor_patterns",
+    "model": "mlp",
+    "depth": 1,
+    "activation": "tanh",
+    "alpha_convention": "standard",
+    "alpha": 1.0,
+    "bias": True,
+    "loss": "logistic",
+    "optimizer": "gd",
+    "learning_rate": 0.1,
+    "weight_decay": 0.0,
+    "train_fraction": 0.5,
+    "n_steps": 60,
+    "order_parameters": ["gradient_norm"],
+    "axes": {"width": [5, 8, 13], "seed": "range:0:6:1"},
+}
+
+
+@pytest.fixture(scope="module")
+def xor(tmp_path_factory: pytest.TempPathFactory) -> grokmap.Result:
+    return grokmap.sweep(XOR, out=tmp_path_factory.mktemp("xor") / "r")
+
+
+def test_gradients_are_those_of_bce_in_a_two_layer_network(xor: grokmap.Result) -> None:
+    run_id = xor.nearest(width=5, seed=1)["run_id"]
+    (found,) = gradients_at(xor.path, {run_id: [0, 40]})
+    assert found.steps.tolist() == [0, 40] and found.values.shape == (2, 21)
+    grokmap.save_weights(xor, run_id, at=[40])
+    leaves = xor.weights(run_id, at=40)
+    w, b = leaves["first"].T, leaves["first_bias"]
+    a, c = leaves["readout"][0], leaves["readout_bias"][0]
+    x = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], float)
+    y = x[:, 0] * x[:, 1]
+    hidden = np.tanh(x @ w.T + b)
+    slope = -y / (1 + np.exp(y * (hidden @ a + c))) / 4
+    back = slope[:, None] * a * (1 - hidden**2)
+    # Weights into a neuron side by side, arrays as PyTorch has them.
+    parts = [(back.T @ x).ravel(), back.sum(axis=0), hidden.T @ slope, [slope.sum()]]
+    expected = np.concatenate(parts)
+    np.testing.assert_allclose(found.values[1], expected, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(found.layers, np.repeat([0, 1, 2, 3], [10, 5, 5, 1]))
+
+
+def test_their_norm_is_that_which_was_recorded(xor: grokmap.Result) -> None:
+    ids = xor.runs["run_id"].tolist()
+    records = xor.records(["gradient_norm"]).dropna()
+    steps = records["step"].unique().tolist()
+    found = {g.run_id: g for g in gradients_at(xor.path, dict.fromkeys(ids, steps))}
+    assert set(found) == set(ids)
+    for run_id, part in records.groupby("run_id"):
+        norms = np.linalg.norm(found[run_id].values, axis=1)
+        np.testing.assert_allclose(norms, part["gradient_norm"], rtol=1e-5)
+
+
+def test_a_token_network_has_gradients_by_neuron(tmp_path: Path) -> None:
+    spec = {
+        "name": "tokens",
+        "task": "modular_addition",
+        "modulus": 5,
+        "width": 7,
+        "alpha": 0.3,
+        "weight_decay": 0.01,
+        "train_fraction": 0.6,
+        "learning_rate": 0.01,
+        "n_steps": 20,
+        "order_parameters": [],
+    }
+    result = grokmap.sweep(spec, out=tmp_path / "r")
+    run_id = result.runs["run_id"].item()
+    (found,) = gradients_at(result.path, {run_id: [20]})
+    grokmap.save_weights(result, run_id, at=["end"])
+    run = run_of(result.spec, result.plan, run_id)
+    network = network_of(run, result.weights(run_id, at="end"))
+    train = network.train
+    target = np.eye(5)[network.labels[train]]
+
+    def loss(params: Any) -> Any:
+        logits = network.module.apply(
+            {"params": params}, network.inputs, network.scale
+        ).logits
+        return ((logits[train] - target) ** 2).sum() / train.sum()
+
+    grads = jax.grad(loss)(network.params)
+    parts = [grads["first"].T.ravel(), grads["readout"].ravel()]
+    expected = np.concatenate(parts)
+    np.testing.assert_allclose(found.values[0], expected, rtol=1e-3, atol=1e-6)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from grokmap.analysis.statistics import percentile_interval
@@ -32,7 +33,7 @@ class Cube(NamedTuple):
 
     logs: [fields, widths, seeds, steps] ln s; NaN where there is none. fields[0] is
     REAL. n: [widths] parameters. transition: [widths, seeds] step at which each run
-    has learned; NaN: never.
+    has learned; NaN: never. run_ids: [widths, seeds]; "" where there is no run.
     """
 
     fields: tuple[str, ...]
@@ -40,6 +41,7 @@ class Cube(NamedTuple):
     steps: Floats
     logs: Floats
     transition: Floats
+    run_ids: npt.NDArray[np.object_]
 
 
 def cube_of(
@@ -62,9 +64,10 @@ def cube_of(
     values = snapshots[size].to_numpy(np.float64)
     logs = np.full((len(fields), len(n), len(seeds), len(steps)), np.nan)
     logs[places] = np.log(np.where(values > 0, values, np.nan))
-    at = np.full(logs.shape[1:3], np.nan)
+    at, ids = np.full(logs.shape[1:3], np.nan), np.full(logs.shape[1:3], "", object)
     at[places[1:3]] = snapshots["run_id"].map(transition).to_numpy(np.float64)
-    return Cube(fields, n, steps.astype(np.float64), logs, at)
+    ids[places[1:3]] = snapshots["run_id"].to_numpy(object)
+    return Cube(fields, n, steps.astype(np.float64), logs, at, ids)
 
 
 def dimension(n: Floats | Ints, sizes: Floats | Ints) -> Floats:

@@ -50,9 +50,7 @@ def snapshots(
       run_id, seed, n, step, field ("real" or a null), and those of `Sizes`.
     """
     parts = [
-        _rows(one, field, _sizes(one, values, probe, graph, fixed))
-        for one in gradients
-        for field, values in fields_of(one, nulls)
+        rows for one in gradients for rows in _of_run(one, probe, graph, nulls, fixed)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -66,20 +64,21 @@ def fields_of(one: Gradients, nulls: Sequence[str]) -> Iterator[tuple[str, Float
         yield name, NULLS[name](np.asarray(one.values, np.float64), one.layers, rng)
 
 
-def _sizes(
-    one: Gradients, values: Floats, probe: Probe, graph: str, fixed: bool
-) -> Sizes:
+def _of_run(
+    one: Gradients, probe: Probe, graph: str, nulls: Sequence[str], fixed: bool
+) -> Iterator[pd.DataFrame]:
+    """The rows of each field, all probed in one call."""
+    fields = dict(fields_of(one, nulls))
+    values = np.concatenate(list(fields.values()))
+    k = len(one.steps)
     threshold = None
     if fixed:
-        threshold = np.repeat(thresholds(values[:1], probe.percentile), len(values))
+        threshold = np.repeat(thresholds(values[::k], probe.percentile), k)
     drawn = graph_of(graph, len(one.layers), one.seed)
-    return sizes_of(values, drawn, probe, threshold)
-
-
-def _rows(one: Gradients, field: str, sizes: Sizes) -> pd.DataFrame:
-    facts = {"run_id": one.run_id, "seed": one.seed, "n": len(one.layers)}
-    rows = pd.DataFrame(facts | {"step": one.steps, "field": field} | sizes._asdict())
+    sizes = sizes_of(values, drawn, probe, threshold)
     # A gradient that is not finite has no avalanche.
     bad = ~np.isfinite(one.values).all(axis=1)
-    rows.loc[bad, list(Sizes._fields)] = 0
-    return rows
+    facts = {"run_id": one.run_id, "seed": one.seed, "n": len(one.layers)}
+    for i, field in enumerate(fields):
+        own = Sizes(*(np.where(bad, 0, x[i * k : (i + 1) * k]) for x in sizes))
+        yield pd.DataFrame(facts | {"step": one.steps, "field": field} | own._asdict())

@@ -1,5 +1,6 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
+from grokmap.plot.avalanches import Avalanches, avalanche_panels
 from grokmap.plot.cells import Cells, Plane, boundary, gather
 from grokmap.plot.diagram import (
     DELAY,
@@ -23,6 +24,7 @@ from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
 
 __all__ = [
+    "Avalanches",
     "Branches",
     "COLOURS",
     "Cells",
@@ -35,6 +37,7 @@ __all__ = [
     "Plane",
     "Scales",
     "Shading",
+    "avalanche_panels",
     "axis_label",
     "boundary",
     "curves",

@@ -1,4 +1,4 @@
-"""Avalanches of the gradients of a result's runs, and how they grow with the network."""
+"""Avalanches of the gradients of a result's runs, and how they grow with N."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from grokmap import plot
 from grokmap.analysis import avalanches as analysis
 from grokmap.analysis.systems import places, varying
-from grokmap.avalanches import GRAPHS, Gradients, Probe, snapshots
+from grokmap.avalanches import GRAPHS, NULLS, Gradients, Probe, snapshots
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.result.drawing import Drawing
 from grokmap.result.result import Result
@@ -20,7 +20,7 @@ from grokmap.spec.names import nearest
 SIZES = ("total", "peak", "largest")
 PERCENTILES = (80.0, 85.0, 90.0, 95.0)
 PASSED = (0.1, 0.5, 0.9)
-FAMILY = "family"
+FAMILY, AS_ASKED = "family", "as asked"
 
 
 class Question(NamedTuple):
@@ -44,7 +44,7 @@ class Family(NamedTuple):
 
     title: the others' place in words; cube, and the tables made of it: over_time,
     aligned, phases, exponents, distribution (`analysis.avalanches`); collapse: how far
-    the distributions stay apart; gini: run_id, step, n, gini, if it was recorded.
+    the scaled distributions stay apart; gini: run_id, step, n, gini, where recorded.
     """
 
     title: str
@@ -91,7 +91,7 @@ def steps_wanted(result: Result, question: Question) -> dict[str, list[int]]:
 
 
 def transitions(runs: pd.DataFrame) -> dict[str, float]:
-    """The step at which each run has learned: t_grok; of runs that never grok, t_mem."""
+    """The step from which each run has learned: t_grok, or t_mem if it never groks."""
     at = runs["t_grok"].astype(float).fillna(runs["t_mem"].astype(float))
     return dict(zip(runs["run_id"].astype(str), at, strict=True))
 
@@ -106,9 +106,24 @@ def find(
     Raises:
       ResultError: fewer than three widths.
     """
-    table = _table(result, gradients, question)
+    table, gini = _table(gradients, question), _gini(result)
+    return [_family(*one, gini) for one in _cubes(result, table, question.size)]
+
+
+def _table(
+    gradients: Sequence[Gradients],
+    question: Question,
+    nulls: Sequence[str] = tuple(NULLS),
+) -> pd.DataFrame:
+    return snapshots(gradients, question.probe, question.graph, nulls, question.fixed)
+
+
+def _cubes(
+    result: Result, table: pd.DataFrame, size: str
+) -> list[tuple[str, analysis.Cube]]:
+    """(title, cube) of each family of runs that differ in width and seed alone."""
     runs = result.labelled()
-    keys = [k for k in varying(runs, beside=("seed", "width")) if k != "width"]
+    keys = varying(runs, beside=("seed", "width"))
     titles = dict(zip(runs["run_id"], places(runs, keys), strict=True))
     table = table.assign(**{FAMILY: table["run_id"].map(titles)})
     groups = analysis.families(table, [FAMILY])
@@ -117,16 +132,11 @@ def find(
             f"{result.path}: avalanches are compared over networks of at least "
             f"{analysis.FEWEST_WIDTHS} sizes; sweep width"
         )
-    at, gini = transitions(runs), _gini(result)
-    return [_family(group, at, question.size, gini) for group in groups]
-
-
-def _table(
-    result: Result, gradients: Sequence[Gradients], question: Question
-) -> pd.DataFrame:
-    return snapshots(
-        gradients, question.probe, question.graph, fixed=question.fixed
-    ).astype({"n": int})
+    at = transitions(runs)
+    return [
+        (str(group[FAMILY].iloc[0]), analysis.cube_of(group, at, size))
+        for group in groups
+    ]
 
 
 def _gini(result: Result) -> pd.DataFrame:
@@ -136,17 +146,14 @@ def _gini(result: Result) -> pd.DataFrame:
     return records[["run_id", "step", "gini"]].dropna()
 
 
-def _family(
-    rows: pd.DataFrame, at: dict[str, float], size: str, gini: pd.DataFrame
-) -> Family:
-    cube = analysis.cube_of(rows, at, size)
+def _family(title: str, cube: analysis.Cube, gini: pd.DataFrame) -> Family:
     exponents = analysis.aggregate(cube)
-    d = float(exponents["d"].iloc[0])
-    distribution = analysis.distribution(cube, d)
-    n_of = rows.drop_duplicates("run_id").set_index("run_id")["n"]
-    own = gini[gini["run_id"].isin(n_of.index)]
+    distribution = analysis.distribution(cube, float(exponents["d"].iloc[0]))
+    widths = np.repeat(cube.n, cube.run_ids.shape[1])
+    n_of = dict(zip(cube.run_ids.ravel(), widths, strict=True))
+    n = gini["run_id"].map(n_of)
     return Family(
-        str(rows[FAMILY].iloc[0]),
+        title,
         cube,
         analysis.over_time(cube),
         analysis.aligned(cube),
@@ -154,14 +161,14 @@ def _family(
         exponents,
         distribution,
         analysis.spread_of_collapse(distribution),
-        own.assign(n=own["run_id"].map(n_of)),
+        gini.assign(n=n)[n.notna()].astype({"n": int}),
     )
 
 
 def settings(question: Question) -> Iterator[tuple[str, Question]]:
     """What is varied in a scan, one thing at a time, and the question as it is."""
     probe = question.probe
-    yield "as asked", question
+    yield AS_ASKED, question
     for percentile in PERCENTILES:
         changed = probe._replace(percentile=percentile)
         yield f"percentile {percentile:g}", question._replace(probe=changed)
@@ -172,8 +179,6 @@ def settings(question: Question) -> Iterator[tuple[str, Question]]:
         yield f"graph {graph}", question._replace(graph=graph)
     kept = probe._replace(keeps=not probe.keeps)
     yield "keeps what it does not pass", question._replace(probe=kept)
-    for size in SIZES:
-        yield f"size {size}", question._replace(size=size)
     yield "threshold fixed in time", question._replace(fixed=not question.fixed)
 
 
@@ -182,14 +187,20 @@ def scan(
 ) -> pd.DataFrame:
     """D before and after the transition, by what is varied in the probe.
 
-    Columns: family, setting, and those of `analysis.avalanches.by_phase`.
+    Columns: family, setting, and those of `analysis.avalanches.by_phase`, of the
+    gradients and the shuffled ones.
     """
-    parts = [
-        family.phases.assign(**{FAMILY: family.title, "setting": name})
-        for name, changed in settings(question)
-        for family in find(result, gradients, changed)
-    ]
-    return pd.concat(parts, ignore_index=True)
+    parts = []
+    for name, changed in settings(question):
+        table = _table(gradients, changed, ("shuffled",))
+        sizes = SIZES if name == AS_ASKED else (question.size,)
+        for size in sizes:
+            setting = name if size == question.size else f"size {size}"
+            for title, cube in _cubes(result, table, size):
+                phases = analysis.by_phase(cube)
+                phases.insert(0, "setting", setting)
+                parts.append((title, phases))
+    return _joined(parts)
 
 
 def over_time(families: Sequence[Family]) -> pd.DataFrame:

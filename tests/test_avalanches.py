@@ -120,7 +120,7 @@ def plain(load: np.ndarray, graph: Graph, probe: Probe) -> tuple[int, ...]:
     """One snapshot, node by node and edge by edge, in float32."""
     load = np.abs(load).astype(np.float32)
     threshold = np.percentile(load, probe.percentile)
-    share = shares(graph, probe.passed).astype(np.float32)
+    share = shares(graph, np.float32(probe.passed))
     kept = np.float32(1 - probe.passed if probe.keeps else 0)
     count, peak, done = np.zeros(graph.n, int), 0, 0
     for _ in range(probe.sweeps):

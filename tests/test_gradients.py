@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import grokmap
+from grokmap.avalanches import Probe, graph_of, spread_out
 from grokmap.engine.restored import network_of
 from grokmap.result.selection import run_of
 from grokmap.session.gradients import gradients_at
@@ -102,3 +103,26 @@ def test_a_token_network_has_gradients_by_neuron(tmp_path: Path) -> None:
     parts = [grads["first"].T.ravel(), grads["readout"].ravel()]
     expected = np.concatenate(parts)
     np.testing.assert_allclose(found.values[0], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_in_line_probe_feeds_the_spread_gradient_to_the_step(
+    tmp_path: Path, xor: grokmap.Result
+) -> None:
+    spec = XOR | {"n_steps": 1, "gradient_avalanche": 0.5, "order_parameters": []}
+    spec["axes"] = {"width": [5, 8, 13], "seed": [1, 2]}
+    result = grokmap.sweep(spec, out=tmp_path / "r")
+    # Another run than without, of the same first weights.
+    assert not set(result.runs["run_id"]) & set(xor.runs["run_id"])
+    run_id = result.nearest(width=8, seed=1)["run_id"]
+    (found,) = gradients_at(result.path, {run_id: [0]})
+    grokmap.save_weights(result, run_id, at=[0, 1])
+    before, after = (result.weights(run_id, at=step) for step in (0, 1))
+    moved = [(before[k] - after[k]) for k in ("first", "first_bias", "readout")]
+    moved = np.concatenate([moved[0].T.ravel(), moved[1], moved[2].ravel()]) / 0.1
+    graph = graph_of("barabasi_albert", 33, 0)
+    spread = np.asarray(
+        spread_out(found.values[0], graph, Probe(passed=0.5, keeps=True))
+    )
+    np.testing.assert_allclose(moved, spread[:32], atol=2e-6)
+    assert np.abs(spread - found.values[0]).max() > 0.01
+    assert spread.sum() == pytest.approx(found.values[0].sum(), abs=1e-5)

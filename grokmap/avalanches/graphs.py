@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grokmap.arrays import Floats, Ints
+from grokmap.arrays import Ints
 
 DEGREE = 4  # mean degree of all graphs; barabasi_albert lacks 8 ends of 4 N
 REWIRED = 0.1  # share of the edges of `watts_strogatz` whose far end is drawn again
@@ -77,6 +77,9 @@ def from_edges(edges: Ints, n: int) -> Graph:
     return Graph(n, of[order], to[order], np.bincount(of, minlength=n))
 
 
-def shares(graph: Graph, passed: float) -> Floats:
-    """[2m] what goes along each edge of a load at its origin: passed / degree."""
-    return passed / graph.degree[graph.of]
+def shares(graph: Graph, passed: Any) -> Any:
+    """[2m] float32, what goes along each edge of a load at its origin: passed / degree.
+
+    passed: a number of the host, or traced.
+    """
+    return passed * (1.0 / graph.degree[graph.of]).astype(np.float32)

@@ -82,7 +82,7 @@ def sizes_of(
         np.asarray(threshold, np.float32)[None],
         graph.of,
         graph.to,
-        shares(graph, probe.passed).astype(np.float32),
+        shares(graph, np.float32(probe.passed)),
         np.float32(1.0 - probe.passed if probe.keeps else 0.0),
         probe.sweeps,
     )
@@ -179,20 +179,20 @@ def spread_out(gradient: jax.Array, graph: Graph, probe: Probe) -> jax.Array:
     """[n] the gradient [n], with its signs, after the avalanche; traceable.
 
     The in-line probe: what is left and passed on is the gradient that training follows.
+    probe.passed may be traced.
     """
     place = probe.percentile * (graph.n - 1) / 100
     low = int(place + 1e-9)
     ordered = jnp.sort(jnp.abs(gradient))
     high = ordered[min(low + 1, graph.n - 1)]
     threshold = ordered[low] + jnp.float32(place - low) * (high - ordered[low])
-    share = shares(graph, probe.passed).astype(np.float32)
-    kept = np.float32(1.0 - probe.passed if probe.keeps else 0.0)
+    kept = 1.0 - probe.passed if probe.keeps else 0.0
     last = _relaxed(
         gradient[:, None],
         threshold[None, None],
         graph.of,
         graph.to,
-        share,
+        shares(graph, probe.passed),
         kept,
         probe.sweeps,
     )

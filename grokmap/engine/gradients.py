@@ -13,6 +13,7 @@ import numpy as np
 
 from grokmap.avalanches import Gradients
 from grokmap.engine.devices import platform, prepared
+from grokmap.engine.inline import by_neuron
 from grokmap.engine.restored import Reached, flat, nested
 from grokmap.engine.train import build
 from grokmap.plan import effective_precision
@@ -39,7 +40,7 @@ def _of_run(moments: list[Reached]) -> Gradients:
     n_train = n_train_of(run.control.train_fraction, n_examples)
     with prepared():
         found = _function(run.system, n_train)(run, leaves)
-    found = {k: _by_neuron(k, found[k]) for k in names}
+    found = {k: _of_each(k, found[k]) for k in names}
     sizes = [found[k][0].size for k in names]
     values = np.concatenate([found[k].reshape(len(moments), -1) for k in names], axis=1)
     layers = np.repeat(np.arange(len(names)), sizes)
@@ -47,10 +48,9 @@ def _of_run(moments: list[Reached]) -> Gradients:
     return Gradients(run.run_id, run.seed, steps, values, layers)
 
 
-def _by_neuron(name: str, values: Any) -> Any:
-    """[K, ..] with the weights into each neuron side by side, as PyTorch lays them."""
-    into_neurons = name == "first" or name.startswith("hidden_")
-    return values.swapaxes(1, 2) if into_neurons and values.ndim == 3 else values
+def _of_each(name: str, values: Any) -> Any:
+    """[K, ..] gradients of one array, each as it stands in the row of all weights."""
+    return np.stack([by_neuron(name, value) for value in values])
 
 
 @lru_cache(maxsize=16)

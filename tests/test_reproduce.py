@@ -50,7 +50,7 @@ def closed(trained: Mapping[str, Trained]) -> list[Finding]:
 
 def steps(trained: Mapping[str, Trained]) -> list[Finding]:
     """Of the tiny sweep: what was trained, and a number that is wrong on purpose."""
-    runs, trajectories = trained["tiny"]
+    runs, trajectories = trained["tiny"][:2]
     last = trajectories.groupby("run_id")["step"].max()
     held = len(runs) == 2 and set(last.index) == set(runs["run_id"])
     return [

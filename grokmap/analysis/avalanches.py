@@ -70,6 +70,12 @@ def cube_of(
     return Cube(fields, n, steps.astype(np.float64), logs, at, ids)
 
 
+def transitions(runs: pd.DataFrame) -> dict[str, float]:
+    """The step from which each run has learned: t_grok, or t_mem if it never groks."""
+    at = runs["t_grok"].astype(float).fillna(runs["t_mem"].astype(float))
+    return dict(zip(runs["run_id"].astype(str), at, strict=True))
+
+
 def dimension(n: Floats | Ints, sizes: Floats | Ints) -> Floats:
     """D [...], least-squares slope of ln s over ln N: n [W], s [..., W]."""
     x = np.log(n) - np.log(n).mean()

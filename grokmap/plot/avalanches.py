@@ -10,6 +10,7 @@ import pandas as pd
 from grokmap.arrays import Floats
 from grokmap.plot.figure import Figure
 from grokmap.plot.style import styled
+from grokmap.plot.ticks import label_log
 
 # Okabe and Ito's colours, the real gradients first.
 COLOURS = {
@@ -66,12 +67,10 @@ def avalanche_panels(what: Avalanches) -> Figure:
             grid[1, 2], what.distribution, "scaled", f"$s / N^{{{what.d:.2f}}}$"
         )
         _gini(grid[1, 3], what.gini)
+        _log_steps([grid[0, 0], grid[0, 1], grid[1, 3]], what.over_time["step"])
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, loc="outside upper center", ncols=5, frameon=False
-        )
-        if what.title:
-            figure.suptitle(what.title, fontsize=8)
+        style: Any = {"loc": "outside upper center", "ncols": 5, "frameon": False}
+        figure.legend(handles, labels, title=what.title or None, **style)
     return figure
 
 
@@ -88,6 +87,15 @@ def _curves(axes: Any, table: pd.DataFrame, x: str, value: str, label: str) -> N
     axes.axhline(1 if value == "d" else 0, color="#999999", linewidth=0.6)
     axes.set_xlabel(x)
     axes.set_ylabel(label)
+
+
+def _log_steps(panels: Any, steps: pd.Series) -> None:
+    """Where snapshots are not evenly spaced: by the logarithm of the step."""
+    spaces = np.diff(np.unique(steps))
+    if len(spaces) and spaces.max() > 4 * spaces.min():
+        for axes in panels:
+            axes.set_xscale("symlog", linthresh=1)
+            axes.set_xlim(left=0)
 
 
 def _window(axes: Any, transitions: Floats) -> None:
@@ -116,6 +124,7 @@ def _distribution(axes: Any, table: pd.DataFrame, x: str, label: str) -> None:
         axes.plot(rows[x], rows["ccdf"], color=colour, linewidth=1, label=f"{n}")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    label_log(axes.xaxis)
     axes.set_xlabel(label)
     axes.set_ylabel("share at least as large")
     if x == "s":

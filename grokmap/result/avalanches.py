@@ -90,12 +90,6 @@ def steps_wanted(result: Result, question: Question) -> dict[str, list[int]]:
     return {str(k): [int(s) for s in grid if s <= n] for k, n in pairs}
 
 
-def transitions(runs: pd.DataFrame) -> dict[str, float]:
-    """The step from which each run has learned: t_grok, or t_mem if it never groks."""
-    at = runs["t_grok"].astype(float).fillna(runs["t_mem"].astype(float))
-    return dict(zip(runs["run_id"].astype(str), at, strict=True))
-
-
 def find(
     result: Result, gradients: Sequence[Gradients], question: Question
 ) -> list[Family]:
@@ -132,7 +126,7 @@ def _cubes(
             f"{result.path}: avalanches are compared over networks of at least "
             f"{analysis.FEWEST_WIDTHS} sizes; sweep width"
         )
-    at = transitions(runs)
+    at = analysis.transitions(runs)
     return [
         (str(group[FAMILY].iloc[0]), analysis.cube_of(group, at, size))
         for group in groups

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from grokmap import avalanches
@@ -296,3 +297,122 @@ def test_independent_gradients_give_dimension_one(graph: str) -> None:
     logs = wang.null_logs(graph, N, Probe(), 2, 51)
     assert np.all(np.exp(logs) > 0.1 * N[:, None] * 0.95)
     assert analysis.drawn_dimensions(logs, N)[0] == pytest.approx(1, abs=0.03)
+
+
+def snapshots_of(
+    slopes: dict[str, float], steps: list[int], seeds: int = 6
+) -> pd.DataFrame:
+    """Made-up sizes n^slope of each field, times what each seed has for itself."""
+    rng = np.random.default_rng(11)
+    rows = [
+        {
+            "run_id": f"{n}-{seed}",
+            "seed": seed,
+            "n": n,
+            "step": step,
+            "field": field,
+            "total": n**slope * noise,
+        }
+        for n in N.tolist()
+        for seed in range(seeds)
+        for step in steps
+        for noise in [np.exp(0.05 * rng.standard_normal())]
+        for field, slope in slopes.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_d_over_time_and_its_excess() -> None:
+    table = snapshots_of({"real": 1.2, "shuffled": 1.0}, [0, 10])
+    cube = analysis.cube_of(table, {})
+    found = analysis.over_time(cube, 500)
+    real = found[found["field"] == "real"]
+    assert real["step"].tolist() == [0, 10] and real["excess"].isna().all()
+    np.testing.assert_allclose(real["d"], 1.2, atol=0.05)
+    assert (real["d_low"] < 1.2).all() and (1.2 < real["d_high"]).all()
+    other = found[found["field"] == "shuffled"]
+    # What a seed has for itself is in both, so that it is not in the excess.
+    np.testing.assert_allclose(other["excess"], 0.2, atol=1e-9)
+    np.testing.assert_allclose(other["excess_low"], 0.2, atol=1e-9)
+
+
+def test_phases_are_split_at_each_runs_own_transition() -> None:
+    at = {f"{n}-{seed}": float(20 + n % 7 * 10) for n in N for seed in range(6)}
+    table = snapshots_of({"real": 0.9}, list(range(0, 201, 10)))
+    late = table["step"] >= table["run_id"].map(at)
+    table.loc[late, "total"] *= table["n"] ** 0.3
+    found = analysis.by_phase(analysis.cube_of(table, at), 500).set_index("phase")
+    expected = {"before": 0.9, "after": 1.2, "change": 0.3}
+    for phase, d in expected.items():
+        assert found.loc[phase, "d"] == pytest.approx(d, abs=0.03)
+        assert found.loc[phase, "d_low"] < d < found.loc[phase, "d_high"]
+        assert found.loc[phase, "loo_low"] <= d + 0.03
+        assert found.loc[phase, "loo_high"] >= d - 0.03
+    # In each run's own time the step is at 1.
+    curve = analysis.aligned(analysis.cube_of(table, at), 100).set_index("ratio")["d"]
+    assert curve.iloc[3] == pytest.approx(0.9, abs=0.05)
+    assert curve.iloc[-3] == pytest.approx(1.2, abs=0.05)
+
+
+def test_avalanches_of_no_size_have_no_dimension() -> None:
+    table = snapshots_of({"real": 1.0}, [0, 10])
+    table.loc[(table["step"] == 10) & (table["n"] == 201), "total"] = 0
+    found = analysis.over_time(analysis.cube_of(table, {}), 100)
+    assert np.isfinite(found["d"]).tolist() == [True, False]
+    assert np.isfinite(found["d_low"]).tolist() == [True, False]
+
+
+def test_exponents_of_all_snapshots() -> None:
+    # The largest of a run goes as n^1.1, the mean of 1 and that as it or slower.
+    table = snapshots_of({"real": 1.1}, [0])
+    small = table.assign(step=10, total=table["total"] / 1e6)
+    cube = analysis.cube_of(pd.concat([table, small]), {})
+    found = analysis.aggregate(cube, 100).set_index("exponent")["d"]
+    assert found["s_max"] == pytest.approx(1.1, abs=0.02)
+    assert found["gamma"] == pytest.approx(1.1, abs=0.02)
+
+
+def test_a_collapse_is_one_at_the_right_exponent() -> None:
+    rng = np.random.default_rng(12)
+    logs = rng.standard_normal((1, 4, 20, 10)) + 1.1 * np.log(N)[:, None, None]
+    steps, ids = np.arange(10.0), np.full((4, 20), "", object)
+    cube = analysis.Cube(("real",), N, steps, logs, np.full((4, 20), np.nan), ids)
+    apart = {
+        d: analysis.spread_of_collapse(analysis.distribution(cube, d))
+        for d in (0.5, 1.1, 1.7)
+    }
+    assert apart[1.1] < 0.15 < 0.3 < min(apart[0.5], apart[1.7])
+    curve = analysis.distribution(cube, 1.1)
+    first = curve[curve["n"] == 81]
+    assert first["ccdf"].iloc[0] == 1 and first["ccdf"].is_monotonic_decreasing
+    np.testing.assert_allclose(first["scaled"], first["s"] / 81**1.1)
+
+
+def test_peaks_of_the_gini_coefficient() -> None:
+    gini = pd.DataFrame(
+        {
+            "run_id": ["a"] * 3 + ["b"] * 3,
+            "step": [0, 5, 10] * 2,
+            "gini": [0.4, 0.5, 0.3, 0.4, 0.3, 0.2],
+        }
+    )
+    found = analysis.gini_peaks(gini, {"a": 7.0}).set_index("run_id")
+    assert found.loc["a", "peak_step"] == 5 and found.loc["a", "peak"] == 0.5
+    assert found.loc["a", "transition"] == 7 and found.loc["b", "peak_step"] == 0
+    assert found["last"].tolist() == [0.3, 0.2]
+
+
+def test_snapshots_have_a_row_for_each_run_step_and_field() -> None:
+    rng = np.random.default_rng(13)
+    values = rng.standard_normal((3, 81)).astype(np.float32)
+    values[2, 5] = np.nan
+    one = avalanches.Gradients("r", 4, np.array([0, 5, 9]), values, np.zeros(81, int))
+    table = avalanches.snapshots([one], Probe(passed=0.8), "ring")
+    assert table["field"].unique().tolist() == ["real", *NULLS]
+    real = table[table["field"] == "real"]
+    own = sizes_of(values[:2], graph_of("ring", 81, 4), Probe(passed=0.8))
+    assert real["total"].tolist() == [*own.total, 0]  # not finite: no avalanche
+    # The threshold of the first snapshot for all of them.
+    halved = one._replace(values=np.stack([values[0], values[0] / 100, values[0]]))
+    fixed = avalanches.snapshots([halved], Probe(passed=0.8), "ring", (), fixed=True)
+    assert fixed["total"].tolist() == [own.total[0], 0, own.total[0]]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 import grokmap
-from grokmap.avalanches import Probe, graph_of, spread_out
+from grokmap.avalanches import NULLS, Probe, graph_of, spread_out
 from grokmap.engine.restored import network_of
+from grokmap.errors import ResultError, SpecError
 from grokmap.result.selection import run_of
 from grokmap.session.gradients import gradients_at
 
@@ -126,3 +129,39 @@ def test_the_in_line_probe_feeds_the_spread_gradient_to_the_step(
     np.testing.assert_allclose(moved, spread[:32], atol=2e-6)
     assert np.abs(spread - found.values[0]).max() > 0.01
     assert spread.sum() == pytest.approx(found.values[0].sum(), abs=1e-5)
+
+
+def test_the_command_says_what_the_library_finds(
+    xor: grokmap.Result, command_line: Any, tmp_path: Path
+) -> None:
+    options = ["--snapshots", "4", "--out", str(tmp_path / "found"), "--format", "png"]
+    code, out, _ = command_line("avalanche", str(xor.path), *options, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    table = pd.read_parquet(tmp_path / "found-avalanches.parquet")
+    pd.testing.assert_frame_equal(table, xor.avalanches(snapshots=4))
+    assert table["step"].unique().tolist() == [0, 20, 40, 60]
+    assert table["field"].unique().tolist() == ["real", *NULLS]
+    # Of N = 21, 33, 53: a tenth of each topples at least, so that D is near 1.
+    assert table["d"].between(0.3, 1.7).all()
+    phases = facts["avalanches-phases"]
+    assert {row.get("phase") for row in phases} >= {"before", "after", "change"}
+    assert (tmp_path / "found.png").stat().st_size > 10_000
+
+
+def test_what_cannot_be_asked_is_refused(xor: grokmap.Result) -> None:
+    for question, words in (
+        ({"graph": "rnig"}, "ring"),
+        ({"size": "mean"}, "total"),
+        ({"snapshots": 1}, "from 2"),
+        ({"probe": Probe(percentile=120)}, "from 0 to 100"),
+    ):
+        with pytest.raises(SpecError, match=words):
+            xor.avalanches(**question)
+
+
+def test_networks_of_fewer_than_three_sizes_are_refused(tmp_path: Path) -> None:
+    spec = XOR | {"n_steps": 2, "order_parameters": [], "axes": {"width": [5, 8]}}
+    result = grokmap.sweep(spec, out=tmp_path / "r")
+    with pytest.raises(ResultError, match="sweep width"):
+        result.avalanches(snapshots=2)

@@ -304,7 +304,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         sweeps=("wang-xor",),
         cpu_s=60,
         explained="from PyTorch's initial weights the coefficient falls as soon as "
-        "training goes on; only the narrowest rise at first, by one per cent.",
+        "training goes on; only some of the narrowest rise at first, by 5% at most.",
     ),
     "wang-modular": Reproduction(
         reference="after Wang (arXiv 2604.16431)",

@@ -12,6 +12,7 @@ from grokmap.analysis import avalanches as analysis
 from grokmap.analysis.statistics import percentile_interval
 from grokmap.avalanches import GRAPHS, NULLS, Graph, Probe, graph_of, sizes_of
 from grokmap.avalanches.graphs import EXCHANGEABLE, from_edges, shares
+from grokmap.avalanches.relaxation import spread_out
 from grokmap.reproduce import wang
 
 N = np.array([81, 201, 505, 1265])
@@ -108,12 +109,12 @@ def test_a_load_is_kept_or_falls_by_what_topples(keeps: bool) -> None:
     gradient = np.abs(rng.standard_normal(201)).astype(np.float32)
     one = Probe(passed=0.6, keeps=keeps, sweeps=1)
     graph = graph_of("ring", 201, 0)
-    after = np.asarray(avalanches.spread_out(gradient, graph, one))
+    after = np.asarray(spread_out(gradient, graph, one))
     toppled = gradient[gradient > np.percentile(gradient, 90)].sum()
     lost = 0.0 if keeps else 0.4 * toppled
     assert after.sum() == pytest.approx(gradient.sum() - lost, rel=1e-5)
     # With signs, to which the sum over neighbours is linear.
-    signed = np.asarray(avalanches.spread_out(-gradient, graph, one))
+    signed = np.asarray(spread_out(-gradient, graph, one))
     np.testing.assert_allclose(signed, -after, rtol=1e-6)
 
 
@@ -178,7 +179,7 @@ def test_the_spread_gradient_is_that_of_the_probe() -> None:
         going = np.where(above, load, 0.0)
         load = np.where(above, 0.0, load)
         np.add.at(load, graph.to, shares(graph, 0.8) * going[graph.of])
-    spread = jax.jit(lambda g: avalanches.spread_out(g, graph, probe))(gradient)
+    spread = jax.jit(lambda g: spread_out(g, graph, probe))(gradient)
     np.testing.assert_allclose(spread, load, atol=1e-5)
     assert np.abs(load - gradient).max() > 0.1
 

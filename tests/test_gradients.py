@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import grokmap
-from grokmap.avalanches import NULLS, Probe, graph_of, spread_out
+from grokmap.avalanches import NULLS, Probe, graph_of
+from grokmap.avalanches.relaxation import spread_out
 from grokmap.engine.restored import network_of
 from grokmap.errors import ResultError, SpecError
 from grokmap.result.selection import run_of

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokmap.avalanches import Probe, graph_of, spread_out
+from grokmap.avalanches import Probe, graph_of
+from grokmap.avalanches.relaxation import spread_out
 
 GRAPH, GRAPH_SEED = "barabasi_albert", 0
 FEWEST = 5  # weights that have such a graph

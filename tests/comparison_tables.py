@@ -302,6 +302,7 @@ MODIFIERS = (
     "label_noise",
     "gradient_noise",
     "perp_grad",
+    "gradient_avalanche",
 )
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 import grokmap
 from grokmap import plot
+from grokmap.analysis import avalanches as analysis
 from grokmap.plot.lines import Line, LinePanel
 from grokmap.plot.names import axis_words
 from grokmap.plot.one_axis import Axis, places
@@ -99,6 +100,36 @@ def grids(look: Look) -> Figure:
     return plot.phase_grids(drawn, agreement, (rates[::-1], rates), labels, look)
 
 
+def avalanches(look: Look) -> Figure:
+    """Sizes of made-up avalanches, with and without an excess after a transition."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"{n}-{seed}", seed, n, step, field, n ** (1 + rise * (step > 20)) * noise)
+        for n in (81, 161, 401, 801)
+        for seed in range(6)
+        for step in range(0, 60, 10)
+        for noise in [np.exp(0.05 * rng.standard_normal())]
+        for field, rise in (("real", 0.2), ("gaussian", 0.0), ("shuffled", 0.1))
+    ]
+    names = ["run_id", "seed", "n", "step", "field", "total"]
+    table = pd.DataFrame(rows, columns=names)
+    runs = table.drop_duplicates(["run_id", "step"])
+    cube = analysis.cube_of(table, dict.fromkeys(runs["run_id"], 25.0))
+    return plot.avalanche_panels(
+        plot.Avalanches(
+            "",
+            analysis.over_time(cube, 200),
+            analysis.aligned(cube, 200),
+            analysis.by_phase(cube, 200),
+            analysis.distribution(cube, 1.1),
+            1.1,
+            runs.assign(gini=0.3 + 0.1 * rng.random(len(runs))),
+            cube.transition.ravel(),
+        ),
+        look,
+    )
+
+
 def empty(look: Look) -> Figure:
     """A diagram in which no run groks, with weight decay 0 among the others."""
     runs = opened(QUICK).labelled()
@@ -139,6 +170,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "forecast": ("forecast_panels", of(forecast, QUICK)),
     "early stopping": ("early_stopping", of(early_stopping, QUICK)),
     "losses": ("loss_curves", losses),
+    "avalanches": ("avalanche_panels", avalanches),
     "grids": ("phase_grids", grids),
 }
 SLOW_MAKERS: dict[str, tuple[str, Maker]] = {

@@ -20,6 +20,7 @@ MAY_USE = {
     "spec": {"errors", "disk"},
     "store": {"errors", "disk", "spec"},
     "losses": set(),
+    "avalanches": set(),
     "theory": {"losses"},
     "tasks": {"spec"},
     "models": {"spec", "tasks"},
@@ -37,13 +38,14 @@ MAY_USE = {
     "engine": {
         *("errors", "disk", "spec", "process", "plan", "classify"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
+        "avalanches",
     },
     "analysis": {"errors", "spec", "classify"},
     "plot": {"errors", "spec"},
     "shell": set(),
     "result": {
         *("errors", "spec", "store", "plan", "classify", "order_parameters"),
-        *("analysis", "plot", "engine", "shell"),
+        *("analysis", "plot", "engine", "shell", "avalanches"),
     },
     "report": {
         *("errors", "disk", "spec", "store", "classify", "order_parameters"),
@@ -51,12 +53,13 @@ MAY_USE = {
     },
     "session": {
         *("errors", "disk", "spec", "store", "plan", "classify", "process", "engine"),
-        *("durations", "plugins", "result", "plot"),
+        *("durations", "plugins", "result", "plot", "avalanches"),
     },
     "submit": {
         *("errors", "disk", "spec", "store", "process", "durations", "session"),
     },
     "reproduce": {
+        "avalanches",
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),
     },
 }
@@ -64,7 +67,7 @@ MAY_USE = {
 ABOVE = {"result/result.py": {"session", "report"}}
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "engine", "cli"),
-    *("theory", "reproduce", "session"),
+    *("theory", "reproduce", "session", "avalanches"),
 }
 # Of the engine these know of steps and files of numbers alone.
 NO_JAX = {"engine/records.py", "engine/schedule.py", "engine/estimate.py"}

@@ -197,7 +197,7 @@ def test_the_comparison_of_fig_3e_leaves_censored_cells_out() -> None:
     def censored(alpha: float, epsilon: float) -> float:
         return np.nan if grows(alpha, epsilon) > 40_000 else grows(alpha, epsilon)
 
-    cells = kumar.delays_3e(*fig_3e(censored)["kumar-fig3e"])
+    cells = kumar.delays_3e(*fig_3e(censored)["kumar-fig3e"][:2])
     known = cells["delay"].notna()
     assert 0 < known.sum() < len(cells)
     exact = 500 * cells["alpha"] / cells["nonlinearity"]

@@ -124,6 +124,7 @@ NOISES = {
     "gradient_noise": 1e-4,
     "perp_grad": True,
     "label_noise": 0.3,
+    "gradient_avalanche": 0.5,
 }
 
 

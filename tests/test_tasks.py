@@ -83,6 +83,14 @@ def test_largest_modulus_does_not_overflow() -> None:
     assert list((a**3 + a * b**2 + b) % 1021) == data.label[-3:].tolist()
 
 
+def test_the_four_patterns_train_and_test() -> None:
+    data = table("xor_patterns")
+    patterns = [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    assert data.inputs[:4].tolist() == data.inputs[4:].tolist() == patterns
+    assert data.target[:, 0].tolist() == [1, -1, -1, 1] * 2
+    assert data.label.tolist() == [1, 0, 0, 1] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "degree"), [("s3_composition", 3), ("s5_composition", 5)]
 )

@@ -243,6 +243,60 @@ def scaling(
 
 
 @app.command(rich_help_panel=ANALYSE)
+def avalanche(
+    result: Result,
+    snapshots: Annotated[
+        int, typer.Option(help="Steps of each run at which gradients are taken.")
+    ] = 51,
+    log: Annotated[
+        bool, typer.Option("--log/--linear", help="How those steps are spaced.")
+    ] = False,
+    graph: Annotated[
+        str, typer.Option(help="Graph of the parameters.")
+    ] = "barabasi_albert",
+    percentile: Annotated[
+        float, typer.Option(help="Of |gradient|: above it parameters topple.")
+    ] = 90.0,
+    passed: Annotated[
+        float, typer.Option(help="Share of a load that goes to the neighbours.")
+    ] = 0.5,
+    keeps: Annotated[
+        bool, typer.Option(help="The rest stays where it was, instead of being lost.")
+    ] = False,
+    size: Annotated[
+        str, typer.Option(help="Topplings: total, peak (sweep), largest (avalanche).")
+    ] = "total",
+    fixed: Annotated[
+        bool, typer.Option(help="One threshold a run: that of its first step.")
+    ] = False,
+    scan: Annotated[
+        bool, typer.Option(help="Vary percentile, share, graph and size, too.")
+    ] = False,
+    at: At = None,
+    near: Near = None,
+    formats: Formats = "png,pdf",
+    style: Style = "paper",
+    width: Width = None,
+    out: Out = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """How avalanches of gradients grow with the network, against shuffled gradients.
+
+    Trains the runs of RESULT again for their gradients.
+    """
+    from grokmap.avalanches import Probe
+    from grokmap.cli.avalanches import measure_avalanches
+    from grokmap.cli.places import read_where
+    from grokmap.result.avalanches import Question
+
+    probe = Probe(percentile, passed, keeps)
+    question = Question(snapshots, log, graph, probe, size, fixed)
+    figures, where = Figures(formats, style, width), read_where(at, near)
+    measure_avalanches(result, question, scan, figures, out, as_json, where)
+
+
+@app.command(rich_help_panel=ANALYSE)
 def hysteresis(
     result: Result,
     quantity: Annotated[str, typer.Option(help="A recorded quantity.")] = (

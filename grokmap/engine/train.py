@@ -15,6 +15,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 
 from grokmap import order_parameters as op
+from grokmap.engine.inline import redistributed
 from grokmap.engine.lane import EPOCHS, STEPS, Lane, Setup, init, training_of
 from grokmap.engine.network import Training, build_network, is_finite
 from grokmap.engine.records import NEVER, Groups, Slots
@@ -328,9 +329,13 @@ def _rates(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:
 
 
 def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
-    """The gradient with noise, and without its part along the weights."""
+    """The gradient with noise, without its part along the weights, redistributed."""
     if "gradient_noise" in system.noisy:
         noise = noise_like(grads, jax.random.fold_in(key, 2))
         size = lane.control.gradient_noise
         grads = jax.tree.map(lambda g, xi: g + size * xi, grads, noise)
-    return without_own_direction(grads, lane.params) if system.perp_grad else grads
+    if system.perp_grad:
+        grads = without_own_direction(grads, lane.params)
+    if "gradient_avalanche" in system.noisy:
+        grads = redistributed(grads, lane.control.gradient_avalanche)
+    return grads

@@ -1,5 +1,6 @@
 """Tables -> matplotlib figures. Reads no files, decides no labels."""
 
+from grokmap.plot.avalanches import Avalanches, avalanche_panels
 from grokmap.plot.cells import Cells, Plane, boundary, gather
 from grokmap.plot.comparison import ComparedRow, Sides, comparison_maps
 from grokmap.plot.diagram import (
@@ -35,6 +36,7 @@ from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
 
 __all__ = [
+    "Avalanches",
     "Branches",
     "COLOURS",
     "Cells",
@@ -53,6 +55,7 @@ __all__ = [
     "Shading",
     "Sides",
     "WIDTHS",
+    "avalanche_panels",
     "axis_label",
     "axis_lines",
     "boundary",

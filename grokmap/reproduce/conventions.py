@@ -28,7 +28,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     """Fitted exponents of the width, at each alpha of each convention."""
     findings = []
     for sweep, (convention, exponent) in EXPONENTS.items():
-        runs, trajectories = trained[sweep]
+        runs, trajectories = trained[sweep][:2]
         motion = runs.join(motion_at(trajectories, FALL).rename("motion"), on="run_id")
         for alpha, runs_at_alpha in motion.groupby("alpha"):
             slopes = np.array([slope(one) for _, one in runs_at_alpha.groupby("seed")])

@@ -55,7 +55,7 @@ KNOWN_TIMES: dict[float, Times] = {
 
 def compare_3a(trained: Mapping[str, Trained]) -> list[Finding]:
     """What grows with alpha, from no gap to no grokking, and the recomputed times."""
-    table = times_3a(*trained["kumar-fig3a"])
+    table = times_3a(*trained["kumar-fig3a"][:2])
     lazy, rich = table[table["alpha"] >= 8], table[table["alpha"] == 1 / 32]
     gap = table["test_half"] / table["train_tenth"]
     return [
@@ -248,7 +248,7 @@ def _steps(trajectories: pd.DataFrame, quantity: str) -> pd.Series:
 
 def compare_3e(trained: Mapping[str, Trained]) -> list[Finding]:
     """Rank correlations of the delay with alpha, and with epsilon."""
-    cells = delays_3e(*trained["kumar-fig3e"])
+    cells = delays_3e(*trained["kumar-fig3e"][:2])
     crossed = cells["delay"].notna()
     return [
         _along(cells, "alpha", "nonlinearity", "grows with alpha", 1),
@@ -296,7 +296,7 @@ def _along(
 
 def figure_3a(trained: Mapping[str, Trained]) -> Figure:
     """Loss curves of one seed at each alpha, over their first value."""
-    runs, trajectories = trained["kumar-fig3a"]
+    runs, trajectories = trained["kumar-fig3a"][:2]
     one = runs[runs["seed"] == runs["seed"].min()].sort_values("alpha")
     losses = relative_to_start(trajectories, *LOSSES)
     return plot.loss_curves(losses, one, "alpha")
@@ -304,7 +304,7 @@ def figure_3a(trained: Mapping[str, Trained]) -> Figure:
 
 def figure_1(trained: Mapping[str, Trained]) -> Figure:
     """Loss curves of every seed."""
-    runs, trajectories = trained["kumar-fig1"]
+    runs, trajectories = trained["kumar-fig1"][:2]
     return plot.loss_curves(trajectories, runs.sort_values("seed"), "seed")
 
 

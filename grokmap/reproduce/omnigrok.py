@@ -36,7 +36,7 @@ def compare_times(trained: Mapping[str, Trained]) -> list[Finding]:
 
 def figure_times(trained: Mapping[str, Trained]) -> Figure:
     """One seed at each weight decay, at the printed threshold."""
-    runs, records = trained[TEACHERS[0.01]]
+    runs, records = trained[TEACHERS[0.01]][:2]
     return plot.curves(records, runs[runs["seed"] == runs["seed"].min()])
 
 
@@ -54,7 +54,7 @@ def compare_norm(trained: Mapping[str, Trained]) -> list[Finding]:
 
 def figure_norm(trained: Mapping[str, Trained]) -> Figure:
     """The norm of every seed."""
-    runs, records = trained[NORM]
+    runs, records = trained[NORM][:2]
     return plot.curves(records, runs)
 
 

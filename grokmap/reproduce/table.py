@@ -12,6 +12,7 @@ from grokmap.reproduce import (
     omnigrok,
     optimizers,
     theory,
+    wang,
 )
 from grokmap.reproduce.reproduction import Reproduction
 
@@ -25,4 +26,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **omnigrok.REPRODUCTIONS,
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
+    **wang.REPRODUCTIONS,
 }

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from grokmap.arrays import Floats, Ints
+from grokmap.arrays import Floats
 from grokmap.reproduce.finding import (
     NUMBER,
     OWN,
@@ -21,7 +21,7 @@ from grokmap.reproduce.finding import (
     rising,
 )
 from grokmap.reproduce.reproduction import Reproduction
-from grokmap.theory import gromov, levi, liu, lyu, muon, rubin, softmax, wang
+from grokmap.theory import gromov, levi, liu, lyu, muon, rubin, softmax
 
 SOLVED = " (the paper's integrals, solved here)"
 
@@ -171,37 +171,6 @@ def optax_range(shape: tuple[int, int]) -> Finding:
     )
 
 
-def wang_null() -> list[Finding]:
-    """D of independent Gaussian gradients, arXiv 2604.04655: 8 sizes, 5 graphs."""
-    sizes = 4 * np.geomspace(20, 500, 8).round().astype(np.int64) + 1
-    return [f for kept in (0.5, 0.9) for f in null_dimensions(sizes, kept)]
-
-
-def null_dimensions(sizes: Ints, kept: float) -> list[Finding]:
-    """D on each graph, 6 draws of 51 snapshots, and how much it varies over graphs."""
-    findings, dimensions = [], []
-    for graph in wang.GRAPHS:
-        sample = wang.null_avalanches(graph, sizes, kept, 6, 51, seed=0)
-        d, low, high = wang.bootstrap_dimension(sizes, sample, 10_000, 0)
-        dimensions.append(d)
-        quantity = f"D of Gaussian gradients, {graph}, alpha_diff {kept} (ours)"
-        finding = near(quantity, 1.0, 0.03, d, " (0.99 to 1)", NUMBER)
-        findings.append(finding._replace(spread=f"{low:.4f} to {high:.4f} (95%)"))
-    variation = float(np.std(dimensions, ddof=1) / np.mean(dimensions))
-    return [
-        *findings,
-        Finding(
-            f"D over five graphs, standard deviation over mean, alpha_diff {kept}",
-            "< 0.3%",
-            NUMBER,
-            "< 1%",
-            f"{variation:.2%}",
-            "",
-            variation < 0.01,
-        ),
-    ]
-
-
 def softmax_collapse() -> list[Finding]:
     """Margins at which the loss is exactly 0, arXiv 2501.04697: two classes."""
     findings = []
@@ -318,16 +287,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="the polynomial, and optax's update, wide and tall",
         compare=_alone(muon_singular_values),
         cpu_s=2,
-    ),
-    "wang-null": Reproduction(
-        reference="Wang (arXiv 2604.04655)",
-        claim="Avalanches of independent Gaussian gradients scale with D near 1 on "
-        "every graph.",
-        setting="8 sizes N = 81 to 2001, 5 graphs, 6 draws, alpha_diff 0.5, 0.9 (ours)",
-        compare=_alone(wang_null),
-        cpu_s=6,
-        explained="the spread over graphs at alpha_diff = 0.9 is partly that of 6 "
-        "draws: 12 other draws gave 0.5%. The paper's alpha_diff is not known.",
     ),
     "softmax-collapse": Reproduction(
         reference="Prieto et al. (arXiv 2501.04697)",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
+
+from grokmap.avalanches import Gradients
 
 
 class Trained(NamedTuple):
@@ -12,7 +15,11 @@ class Trained(NamedTuple):
 
     runs: one row a run, as `classify.classify` gives it under the reproduction's own
     criteria; trajectories: run_id, step, one column a recorded quantity.
+    gradients: (steps by run id) -> gradients of the runs there, trained again.
     """
 
     runs: pd.DataFrame
     trajectories: pd.DataFrame
+    gradients: Callable[[Mapping[str, Collection[int]]], Sequence[Gradients]] = (
+        lambda steps: []
+    )

@@ -14,6 +14,7 @@ import pandas as pd
 from grokmap import store
 from grokmap.analysis.advice import Advice
 from grokmap.analysis.early_stopping import PATIENCE
+from grokmap.avalanches import Probe
 from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import OrderParameter, quantities
@@ -435,6 +436,29 @@ class Result:
         from grokmap.result import hysteresis
 
         return hysteresis.find(self, quantity).table
+
+    def avalanches(
+        self,
+        snapshots: int = 51,
+        log: bool = False,
+        graph: str = "barabasi_albert",
+        probe: Probe = Probe(),
+        size: str = "total",
+        fixed: bool = False,
+    ) -> pd.DataFrame:
+        """D of avalanches of gradients over time, and its excess over each null.
+
+        Trains the runs again for their gradients. Arguments as of
+        `grokmap.result.avalanches.Question`; see `find` there, which also has D by
+        phase, exponents and distributions.
+        """
+        from grokmap.result import avalanches
+        from grokmap.session.gradients import gradients_at
+
+        question = avalanches.Question(snapshots, log, graph, probe, size, fixed)
+        wanted = avalanches.steps_wanted(self, question)
+        gradients = gradients_at(self.path, wanted, self.say)
+        return avalanches.over_time(avalanches.find(self, gradients, question))
 
     def order_parameters(self, criteria: str | Criteria = "default") -> pd.DataFrame:
         """Which quantity moves first where runs grok, and which tell phases apart.

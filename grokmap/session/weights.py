@@ -89,21 +89,21 @@ def _keep(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Kept:
     kept = Kept([], [])
-    for runs, reached in _trained(path, planned, missing, should_stop):
-        stored = _stored(path, runs)
+    for runs, reached in trained(path, planned, missing, should_stop):
+        records = stored(path, runs)
         for one in reached:
             run_id = one.run.run_id
-            differs = _first_difference(stored.get(run_id), one)
+            differs = first_difference(records.get(run_id), one)
             if differs is None:
                 facts = facts_of(one.run)
                 file = store.write_weights(path, run_id, one.step, one.leaves, facts)
                 kept.files.append(file)
             else:
-                kept.problems.append(_why(path, run_id, differs))
+                kept.problems.append(why(path, run_id, differs))
     return kept
 
 
-def _trained(
+def trained(
     path: Path,
     planned: Sequence[Planned],
     missing: Steps,
@@ -124,38 +124,39 @@ def _trained(
             yield group, weights_at(group, steps, settings, should_stop)
 
 
-def _stored(path: Path, runs: Sequence[Planned]) -> dict[str, pd.DataFrame]:
+def stored(path: Path, runs: Sequence[Planned]) -> dict[str, pd.DataFrame]:
     """What losses and accuracies were recorded of these runs, by run id."""
     ids = [run.run.run_id for run in runs]
     records, _ = store.read_trajectories(path, store.LABELS_READ, ids)
     return {str(run_id): part for run_id, part in records.groupby("run_id")}
 
 
-def _first_difference(stored: pd.DataFrame | None, one: Reached) -> int | None:
+def first_difference(records: pd.DataFrame | None, one: Reached) -> int | None:
     """The first step whose record differs in any bit; None: there is none.
 
     A record of NaN, which ends a diverged run, says nothing of its weights.
     """
-    if stored is None:
+    if records is None:
         return 0
-    names = [name for name in store.LABELS_READ if name in stored]
-    stored = stored[np.isfinite(stored["train_loss"].to_numpy())]
-    steps = stored["step"].to_numpy()
+    names = [name for name in store.LABELS_READ if name in records]
+    records = records[np.isfinite(records["train_loss"].to_numpy())]
+    steps = records["step"].to_numpy()
     common, here, there = np.intersect1d(steps, one.steps, return_indices=True)
-    before = stored[names].to_numpy(np.float32)[here]
+    before = records[names].to_numpy(np.float32)[here]
     places = [one.columns.index(name) for name in names]
     now = one.values[there][:, places]
     same = ((before == now) | (np.isnan(before) & np.isnan(now))).all(axis=1)
     return None if same.all() else int(common[~same][0])
 
 
-def _why(path: Path, run_id: str, step: int) -> str:
+def why(path: Path, run_id: str, step: int, what: str = "weights") -> str:
+    """Why the weights, or what is made of them, are not those of the first training."""
     facts = next((made.facts for ids, made in store.origins(path) if run_id in ids), {})
     versions = facts.get("versions", {})
     jaxlib = versions.get("jaxlib") if isinstance(versions, dict) else None
     return (
         f"{path}: run {run_id}, trained again here, differs from its records from step "
-        f"{step} on, so its weights are not kept: another device or other versions "
+        f"{step} on, so its {what} are not kept: another device or other versions "
         f"made it (jaxlib {jaxlib}, device {facts.get('device')}); use those, or train "
         "the sweep here in another folder (--out)"
     )

@@ -26,6 +26,7 @@ CALLED = {
     "epsilon": "ε eps",
     "label_noise": "ξ xi noise noiselevel",
     "gradient_noise": "noise gradnoise",
+    "gradient_avalanche": "avalanche alphadiff diffusion",
     "dropout": "drop pdrop dropoutrate",
     "temperature": "t temp",
     "batch_size": "bs batch minibatch minibatchsize",

@@ -146,6 +146,11 @@ class Sweep(BaseModel):
     nonlinearity: Annotated[tuple[float, ...], Points()] = _key(
         "epsilon of the polynomial activation h + (epsilon/2) h^2", default=(0.0,)
     )
+    gradient_avalanche: Annotated[tuple[float, ...], Points(ge=0, le=1)] = _key(
+        "share of the largest tenth of the gradient that goes on to neighbours on a "
+        "graph of all weights, until nothing is above that tenth's bound",
+        default=(0.0,),
+    )
     batch_size: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**22)] = _key(
         "training examples of each step, a batch; 0: all of them", default=(0,)
     )

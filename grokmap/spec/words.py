@@ -105,6 +105,7 @@ class Control(NamedTuple):
     embedding_learning_rate: float = 1e-3
     adam_learning_rate: float = 1e-3
     nonlinearity: float = 0.0
+    gradient_avalanche: float = 0.0
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
@@ -130,8 +131,9 @@ SYSTEM_NUMBERS = ("batch_size", "published_seed")
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
-# Read by every run in which they are not 0, where they change the program.
-NOISES = ("label_noise", "dropout", "gradient_noise")
+# Noise, and what is done to gradients by a strength: read by every run in which they
+# are not 0, where they change the program.
+NOISES = ("label_noise", "dropout", "gradient_noise", "gradient_avalanche")
 CONTROL_FIELDS = Control._fields
 # Absent from results of earlier versions.
 LATER_CONTROLS = CONTROL_FIELDS[CONTROL_FIELDS.index("ramp_factor") :]

@@ -100,6 +100,31 @@ def of_signs(
     )
 
 
+def xor_patterns() -> Task:
+    """y = x_1 x_2 on the four x in {-1, 1}^2, listed twice: the first four train, the
+    same four test (`train_fraction` 1/2). Nothing is left to generalise to.
+
+    What Wang (arXiv 2604.04655) calls grokking is when a network has learned them.
+    """
+    x = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]] * 2, np.float32)
+    y = np.prod(x, axis=1, keepdims=True)
+
+    def data(system: System, key: Any) -> Data:
+        label = (y[:, 0] > 0).astype(np.int32)
+        return Data(x, label, y, np.array([[-1.0], [1.0]], np.float32))
+
+    shape = Shape(n_examples=8, n_outputs=1, n_inputs=2)
+    return Task(
+        "y = x_1 x_2 of the four patterns, each in training and test set",
+        REALS,
+        (),
+        lambda system: shape,
+        data,
+        SIGNS,
+        shuffled=False,
+    )
+
+
 def tanh_teacher() -> Task:
     """y = a random d-100-100-d network of tanh, of PyTorch's standard weights.
 

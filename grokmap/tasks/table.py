@@ -14,6 +14,7 @@ from grokmap.tasks.drawn import (
     of_direction,
     of_signs,
     tanh_teacher,
+    xor_patterns,
 )
 from grokmap.tasks.pairs import (
     compose,
@@ -77,6 +78,7 @@ TASKS: dict[str, Task] = {
         odd=True,
     ),
     "xor": of_signs("y = x_1 x_2", 2, lambda x: x[:, 0] * x[:, 1]),
+    "xor_patterns": xor_patterns(),
     "linear_teacher": of_direction("y = s, s = beta.x / sqrt(d)", lambda s, size: s),
     "quadratic_teacher": of_direction("y = s^2 / 2", lambda s, size: s * s / 2.0),
     "squared_teacher": of_direction("y = s^2", lambda s, size: s * s),

@@ -40,14 +40,14 @@ WINDOW = "#F0E442"
 TITLES = (
     "over time",
     "excess over nulls",
-    "in each run's own time",
-    "excess, in own time",
+    "in own time",
+    "excess, own time",
     "by phase",
     "sizes",
     "sizes, scaled",
-    "Gini index of weights",
+    "Gini of weights",
 )
-OWN_TIME = "step / step of the transition"
+OWN_TIME = "step / transition"
 DIMENSION = "dimension $D$"
 LABELS = {"d": DIMENSION, "excess": "$D$ - $D$ of the null"}
 SMALLEST = 14.5  # width of a panel in letters
@@ -96,7 +96,7 @@ def avalanche_panels(what: Avalanches, look: Look = PAPER, caption: str = "") ->
         _gini(gini, what.gini)
         _log_steps([d, excess, gini], what.over_time["step"])
         titles = [what.title or TITLES[0], *TITLES[1:]]
-        entitle(panels[: len(TITLES)], titles, ems - 2.8)
+        entitle(panels[: len(TITLES)], titles, ems - 4.5)
         legend_above(figure, look, _handles(what))
         return finished(figure, look, caption)
 
@@ -154,7 +154,7 @@ def _phases(axes: Any, phases: pd.DataFrame) -> None:
     axes.axhline(1, color=NEUTRAL, linewidth=points(0.6))
     axes.set_xticks([0, 1], ["before", "after"])
     axes.set_xlim(-0.5, 1.5)
-    axes.set_xlabel("each run's own transition")
+    axes.set_xlabel("own transition")
     axes.set_ylabel(DIMENSION)
 
 

@@ -21,7 +21,6 @@ from grokmap.plot.diagram import (
     Layout,
     Shading,
     draw_phases,
-    fill_unknown,
     label_grid,
     panel_height,
     scale,
@@ -39,10 +38,11 @@ from grokmap.plot.figure import (
     wrapped,
 )
 from grokmap.plot.names import axis_label
-from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, size_of, styled
+from grokmap.plot.style import PAPER, Look, Phases, points, size_of, styled
 from grokmap.plot.ticks import label_bar, label_linear, most_below, number
 
 COLOURS = "PRGn_r"  # told apart by every common colour vision, white in the middle
+NOTHING = "#D0D0D0"  # of cells without a value: apart from that white
 LEAST = 1.25  # the ratio at which the colours end, at least
 LARGEST = 6.0  # size of a letter in a cell, in points
 UNDECIDED, HATCH = "#888888", "\\\\\\\\"  # the other way than in the planes
@@ -194,7 +194,8 @@ def _draw_changes(
     """Colours where both have a value; a letter where one alone does; grey, neither."""
     known = np.isfinite(cells["value"].to_numpy(float))
     alone = (cells["letter"] != "").to_numpy() & ~known
-    fill_unknown(axes, cells[~known & ~alone])
+    unknown = _boxes(cells[~known & ~alone])
+    axes.add_collection(PatchCollection(unknown, facecolors=NOTHING, linewidths=0))
     colours = mpl.colormaps[COLOURS](norm(cells["value"][known].to_numpy(float)))
     boxes = _boxes(cells[known])
     axes.add_collection(PatchCollection(boxes, facecolors=colours, linewidths=0))
@@ -312,7 +313,7 @@ def _change_entries(change: pd.DataFrame, sides: Sides) -> list[Any]:
         handles.append(Line2D([], [], marker=marker, ms=size, label=words, **style))
     unknown = ~np.isfinite(change["value"].astype(float)) & (change["letter"] == "")
     if unknown.any():
-        handles.append(Patch(facecolor=NO_VALUE, label=sides.none))
+        handles.append(Patch(facecolor=NOTHING, label=sides.none))
     if change["open"].any():
         look: Any = {"facecolor": "white", "edgecolor": UNDECIDED, "hatch": HATCH}
         words = "change: a run is undecided"

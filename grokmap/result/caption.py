@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from grokmap import disk, store
+from grokmap import store
 from grokmap.plot import place_words
 from grokmap.plot.names import value_words
 from grokmap.result.result import Result
@@ -104,7 +104,7 @@ def _seeds(runs: pd.DataFrame, axes: Sequence[str]) -> str:
 
 def _missing(result: Result) -> str:
     """How many of the planned runs there are, where some are missing."""
-    if not disk.exists(result.path):  # a table that is in no folder is all there is
+    if not result.path.is_dir():  # a table that is in no folder is all there is
         return ""
     planned = set(result.plan["run_id"])
     done = len(store.stored(result.path).steps.keys() & planned)

@@ -36,6 +36,7 @@ FOLDERS = {
     "quickstart": "quickstart-reference",
     "quickstart-reference": "quickstart-reference",
     "from-elsewhere": "quickstart-reference",
+    "refined": "refined",
     "finite-size": "finite-size",
     "hysteresis": "hysteresis",
 }

@@ -75,6 +75,7 @@ def test_their_norm_is_that_which_was_recorded(xor: grokmap.Result) -> None:
         np.testing.assert_allclose(norms, part["gradient_norm"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_token_network_has_gradients_by_neuron(tmp_path: Path) -> None:
     spec = {
         "name": "tokens",
@@ -109,6 +110,7 @@ def test_a_token_network_has_gradients_by_neuron(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.values[0], expected, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_in_line_probe_feeds_the_spread_gradient_to_the_step(
     tmp_path: Path, xor: grokmap.Result
 ) -> None:
@@ -132,6 +134,7 @@ def test_the_in_line_probe_feeds_the_spread_gradient_to_the_step(
     assert spread.sum() == pytest.approx(found.values[0].sum(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_the_library_finds(
     xor: grokmap.Result, command_line: Any, tmp_path: Path
 ) -> None:
@@ -161,6 +164,7 @@ def test_what_cannot_be_asked_is_refused(xor: grokmap.Result) -> None:
             xor.avalanches(**question)
 
 
+@pytest.mark.slow
 def test_networks_of_fewer_than_three_sizes_are_refused(tmp_path: Path) -> None:
     spec = XOR | {"n_steps": 2, "order_parameters": [], "axes": {"width": [5, 8]}}
     result = grokmap.sweep(spec, out=tmp_path / "r")

@@ -16,8 +16,8 @@ __all__ = ["argument", "extend_command", "pasted"]
 
 def extend_command(path: Path, sweep: Sweep, runs: pd.DataFrame) -> str:
     """The command that goes on with the censored runs of a folder."""
-    setting = larger_budget(sweep, runs)
-    return pasted(["grokmap", "sweep", argument(path), "--extend", "-s", setting])
+    settings = [word for each in larger_budget(sweep, runs) for word in ("-s", each)]
+    return pasted(["grokmap", "sweep", argument(path), "--extend", *settings])
 
 
 def advice_command(path: Path, advice: Advice) -> str:

@@ -73,8 +73,6 @@ def classify_result(
         return
     print(shown(f"{file or path}: {len(runs)} runs by {criteria.name}"))
     print_counts(counts)
-    if criteria.name == "default" and not result.place:
-        say_advice(Result(path, _nothing))
 
 
 def print_status(path: Path, as_json: bool) -> None:

@@ -39,12 +39,18 @@ CENSORED = (
 
 
 def print_counts(counts: dict[str, int]) -> None:
-    """A line for each phase; flags only where some run has them."""
+    """A line for each phase, which add up to all runs; then one for each flag that some
+    run has, which do not."""
+    flags = {name: counts[name] for name in FLAGS if counts[name]}
     for name, count in counts.items():
-        if count or name not in FLAGS:
+        if name not in FLAGS:
             print(f"  {name:<14} {count}")
-    if counts["censored"]:
-        print(f"  ({CENSORED})")
+    if flags:
+        print("\n  of these:")
+    for name, count in flags.items():
+        print(f"    {name:<12} {count}")
+    if "censored" in flags:
+        print(f"    ({CENSORED})")
 
 
 def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:

@@ -103,7 +103,12 @@ def test_result_commands_agree(grokmap: Any) -> None:
     shown = json.loads(grokmap("show", "results/tiny", run_id[:8], "--json")[1])
     assert shown["run_id"] == run_id and shown["n_steps"] == 60
     assert shown["phase"] == runs["phase"].iloc[0]
-    assert run_id in grokmap("show", "results/tiny", run_id)[1]
+    lines = grokmap("show", "results/tiny", run_id)[1].splitlines()
+    named = dict(line.split(maxsplit=1) for line in lines)
+    assert named["run_id"] == run_id
+    # Settings as a sweep file calls them, not as tables of earlier versions do.
+    assert named["expensive_order_parameters_per_octave"] == "2"
+    assert not any(key.startswith("dear") for key in (*named, *shown))
     code, out, _ = grokmap("classify", "results/tiny", "--criteria", "liu2022")
     assert code == 0 and "confusion" in out
     liu = pd.read_parquet("results/tiny/runs-liu2022.parquet")

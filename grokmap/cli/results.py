@@ -199,7 +199,8 @@ def show_run(path: Path, text: str, name: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=2))
         return
+    width = max(map(len, facts))
     for key, value in facts.items():
         text = "-" if value is None else str(value)
         text = f"{value:.6g}" if isinstance(value, float) else text
-        print(shown(f"{key:<26} {text}"))
+        print(shown(f"{key:<{width}} {text}"))

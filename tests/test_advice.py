@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from conftest import TINY_SYSTEM, small_sweep
 import grokmap
 from grokmap import plan
 from grokmap.analysis.advice import Advice, advise
-from grokmap.classify import FLAGS
+from grokmap.classify import CRITERIA, FLAGS
 from grokmap.cli.pasted import advice_command
 from grokmap.spec import Sweep
 
@@ -29,6 +30,9 @@ def table(sweep: Sweep, phase: Any = "grok", **columns: Any) -> pd.DataFrame:
     rest = {"train_accuracy_trend": 0.0, "train_loss_trend": 0.0}
     flags = dict.fromkeys((*FLAGS, "comprehension"), False)
     runs = runs.assign(**flags, **rest, phase=phases, n_steps=runs["budget_steps"])
+    horizon = np.fmax(runs["horizon"], CRITERIA["default"].horizon)
+    followed = runs["n_steps"] * runs["decay_rate"] * (1 + 1e-9) / horizon
+    runs = runs.assign(horizon_fraction=followed.clip(upper=1))
     return runs.assign(cost_s=runs["n_steps"] / 50.0, **columns)
 
 
@@ -101,7 +105,7 @@ def test_flags_that_many_runs_have(
     assert (found.topic, found.n_true, found.of) == (topic, count, 45)
     assert f"{count} of 45 runs" in found.text
     assert found.settings[0].startswith(setting)
-    few = table(sweep, wedge, **{flag: first(share / 3, 45)})
+    few = table(sweep, wedge, **{flag: first(share / 3 - 0.02, 45)})
     assert topic not in [item.topic for item in advise(few, sweep)]
 
 
@@ -113,6 +117,86 @@ def test_an_extension_costs_what_its_runs_took() -> None:
     assert found.seconds == pytest.approx(27 * 100 / 50)
     unknown = advise(runs.drop(columns="cost_s"), sweep)[0]
     assert np.isnan(unknown.seconds)
+
+
+HORIZON = {"n_steps": None, "horizon": 12.0, "min_steps": 100, "max_steps": 10_000}
+
+
+def under(horizon: dict[str, Any] = HORIZON) -> Sweep:
+    """Rates of 5e-5 to 5e-3: 12 decay times are 240000, 75895, 24000, 7590, 2400."""
+    return small_sweep(**GRID | {"alpha": 0} | horizon)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "decays", "settings"),
+    [
+        ({}, 3, ("max_steps=20000",)),
+        ({}, 5, ("horizon=24", "max_steps=20000")),
+        ({"min_steps": 3000}, 5, ("horizon=24", "max_steps=20000")),
+        ({"min_steps": 5000}, 5, ("min_steps=10000", "max_steps=20000")),
+        # All that decay for so long that their horizon is below the shortest run.
+        (
+            {"min_steps": 9000, "max_steps": 500_000},
+            5,
+            ("horizon=24", "min_steps=18000"),
+        ),
+        ({"min_steps": 10_000}, 5, ("min_steps=20000", "max_steps=20000")),
+    ],
+)
+def test_extending_gives_every_undecided_run_more_steps(
+    budgets: dict[str, Any], decays: int, settings: tuple[str, ...]
+) -> None:
+    sweep = under(HORIZON | budgets)
+    few = sorted(sweep.weight_decay)[:decays]
+    runs = table(sweep, "memorize-only")
+    runs = runs.assign(censored=runs["weight_decay"].isin(few))
+    found = next(a for a in advise(runs, sweep) if a.topic == "undecided")
+    assert found.settings == settings
+    # The smallest that does: without any of them, some run would end where it ended.
+    more = steps_under(sweep, settings)
+    before = runs.set_index("run_id")["n_steps"]
+    open_ = runs["run_id"][runs["censored"]]
+    assert (more[open_] > before[open_]).all()
+    for left_out in settings:
+        fewer = steps_under(sweep, [each for each in settings if each != left_out])
+        assert (fewer[open_] == before[open_]).any()
+    assert found.run_steps == (more - before)[open_].sum()
+    assert found.seconds == pytest.approx(found.run_steps / 50)
+
+
+def steps_under(sweep: Sweep, settings: Sequence[str]) -> pd.Series:
+    """Steps of each run of the sweep with other budgets, as it would be planned."""
+    pairs = (each.split("=") for each in settings)
+    larger = sweep.model_copy(update={key: float(value) for key, value in pairs})
+    return pd.Series({run.run.run_id: run.n_steps for run in plan.plan_runs(larger)})
+
+
+def test_undecided_runs_are_told_apart_by_what_ended_them() -> None:
+    sweep = under()
+    runs = table(sweep, "memorize-only").assign(censored=True)
+    text = advise(runs, sweep)[0].text
+    assert text == (
+        "15 of 15 runs are undecided (censored): 9 were cut short by max_steps, 6 "
+        "were followed for the whole horizon and still move; go on with them"
+    )
+    last = runs["weight_decay"] == 0.1
+    text = advise(runs.assign(partial=last), sweep)[0].text
+    assert "6 were followed for the whole horizon and still move or are par" in text
+    # Below the horizon of the criteria a run was cut short by its own.
+    short = under(HORIZON | {"horizon": 5.0, "max_steps": 10**6})
+    text = advise(table(short, "memorize-only").assign(censored=True), short)[0].text
+    assert "15 were cut short by horizon; go on" in text
+    sweep = small_sweep(**GRID)
+    text = advise(table(sweep, "memorize-only").assign(censored=True), sweep)[0].text
+    assert "45 were cut short by n_steps; go on" in text
+
+
+def test_epochs_are_doubled_too() -> None:
+    sweep = small_sweep(**GRID | {"n_steps": None, "n_epochs": 50, "batch_size": 4})
+    runs = table(sweep, "memorize-only").assign(censored=True)
+    found = advise(runs, sweep)[0]
+    assert found.settings == ("n_epochs=100",)
+    assert found.run_steps == runs["n_steps"].sum() > 45 * 50
 
 
 def test_what_was_learned_and_lost_can_be_looked_at() -> None:
@@ -136,7 +220,8 @@ def test_a_plane_without_an_edge_says_which_side_to_extend() -> None:
     # What is undecided at the end of the axis is no grokking there.
     open_ended = table(sweep, "grok")
     last = open_ended["weight_decay"].isin([1e-3, 0.1])
-    assert advise(open_ended.assign(censored=last), sweep) == []
+    (more_steps,) = advise(open_ended.assign(censored=last), sweep)
+    assert more_steps.topic == "undecided"
     # Nothing is below no decay at all.
     zero = small_sweep(**GRID | {"weight_decay": "0,1e-3,1e-2"})
     assert [item.topic for item in advise(table(zero, "grok"), zero)] == ["no edge"]
@@ -157,9 +242,20 @@ def test_few_seeds_call_for_runs_next_to_the_edges() -> None:
     found = only(table(sweep, wedge), sweep)
     # An edge on either side of each of three rows.
     assert (found.topic, found.n_true, found.how) == ("few seeds", 6, "refine")
+    assert found.text == "6 edges rest on 1 seed a cell: add runs beside them"
+    # Where a run beside an edge is undecided, that has to be decided first.
+    runs = table(sweep, wedge)
+    upper = runs["weight_decay"] == 0.1
+    some = only(runs.assign(censored=upper & (runs["alpha"] == 0)), sweep)
+    assert (some.topic, some.n_true, some.of) == ("few seeds", 5, 6)
+    lower = runs["weight_decay"] < 2e-3
+    most = (lower | upper) & (runs["alpha"] < 0.3)
+    topics = [item.topic for item in advise(runs.assign(censored=most), sweep)]
+    assert topics == ["undecided"]
     alone = small_sweep(weight_decay=GRID["weight_decay"], seed=3)
     found = only(table(alone, wedge), alone)
     assert found.how == "grow" and found.settings == ("seed=3,0,1,2,4",)
+    assert found.text == "2 edges rest on 1 seed a cell: add seeds"
     assert found.run_steps == 4 * 500
 
 
@@ -196,8 +292,31 @@ def test_commands_of_a_sweep_that_learned_nothing_work(
     code, out, err = command_line("status", "results/tiny", "--json")
     advice = json.loads(out)["advice"]
     assert advice[0]["command"] == command and advice[0]["n_true"] == 6
-    assert "larger learning rate" in command_line("classify", "results/tiny")[2]
-    assert "larger learning rate" in command_line("phase-diagram", "results/tiny")[2]
+    assert "larger learning rate" in command_line("status", "results/tiny")[2]
+    # What only looks at it says nothing of training.
+    assert "larger learning rate" not in command_line("classify", "results/tiny")[2]
+    drawn = command_line("phase-diagram", "results/tiny")
+    assert drawn[0] == 0 and "larger learning rate" not in drawn[2]
+
+
+def test_runs_that_their_shortest_length_ended_can_be_extended(
+    command_line: Any, sweep_file: Any
+) -> None:
+    text = TINY.replace("n_steps = 60", "horizon = 12\nmin_steps = 30\nmax_steps = 90")
+    path = sweep_file(text + '[axes]\nalpha = "0,0.2"\nweight_decay = "0.01,20"\n')
+    code, _, err = command_line("sweep", str(path))
+    assert code == 0
+    before = grokmap.open("results/tiny").labelled().set_index("run_id")["n_steps"]
+    assert sorted(before) == [30, 30, 90, 90]
+    words = ("-s", "min_steps=60", "-s", "max_steps=180")
+    code, _, err = command_line("sweep", "results/tiny", *words)
+    assert code == 4 and "min_steps was 30, now 60; --extend continues" in err
+    assert command_line("sweep", "results/tiny", "--extend", *words)[0] == 0
+    result = grokmap.open("results/tiny")
+    runs = result.labelled().set_index("run_id")
+    assert result.spec.min_steps == 60 and runs["n_steps"].max() == 180
+    assert (runs["n_steps"][runs["censored"]] == 2 * before[runs["censored"]]).all()
+    assert command_line("verify", "results/tiny")[0] == 0
 
 
 SLOW = pytest.mark.slow  # what compiles another program

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -24,6 +25,8 @@ from grokmap.plan import (
     run_at,
     sweep_schema,
 )
+from grokmap.result import again
+from grokmap.spec.overrides import override
 
 TEXT = """
 name = "two"
@@ -225,6 +228,25 @@ def test_a_run_stands_anywhere_on_axes_and_choices() -> None:
     # What its optimizer does not read changes no run.
     adamw = {"optimizer": "adamw", "seed": 1}
     assert run_at(sweep, {**adamw, "momentum": 0.5}).run_id in runs
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("optimizer", "adamw", "optimizer=adamw"),
+        ("center", True, "center=True"),
+        ("weight_decay", np.float64(1e-5), "weight_decay=1e-05"),
+        ("seed", np.int64(3), "seed=3"),
+        ("task", "a b", "'task='\"'\"'a b'\"'\"''"),
+    ],
+)
+def test_a_setting_is_quoted_only_where_it_has_to_be(
+    key: str, value: Any, word: str
+) -> None:
+    assert again.setting(key, value) == f"-s {word}"
+    given: dict[str, Any] = {}
+    override(given, [shlex.split(word)[0]], [])
+    assert given[key] in (value, [value])
 
 
 @pytest.fixture

@@ -92,11 +92,23 @@ def test_result_commands_agree(grokmap: Any) -> None:
     assert code == 0
     assert (status["planned"], status["done"], status["missing"]) == (4, 4, 0)
     assert sum(status[p] for p in ("no-learning", "memorize-only", "grok")) == 4
+    # Phases add up to all runs; flags stand apart, so that they seem no phases.
+    phases, _, flags = grokmap("status", "results/tiny")[1].partition("\n\n")
+    counts = [int(line.split()[-1]) for line in phases.splitlines()[1:]]
+    assert len(counts) == 3 and sum(counts) == 4
+    assert runs["censored"].sum() == 4
+    head, first, *_ = flags.splitlines()
+    assert (head, first.split()) == ("  of these:", ["censored", "4"])
     run_id = runs["run_id"].iloc[0]
     shown = json.loads(grokmap("show", "results/tiny", run_id[:8], "--json")[1])
     assert shown["run_id"] == run_id and shown["n_steps"] == 60
     assert shown["phase"] == runs["phase"].iloc[0]
-    assert run_id in grokmap("show", "results/tiny", run_id)[1]
+    lines = grokmap("show", "results/tiny", run_id)[1].splitlines()
+    named = dict(line.split(maxsplit=1) for line in lines)
+    assert named["run_id"] == run_id
+    # Settings as a sweep file calls them, not as tables of earlier versions do.
+    assert named["expensive_order_parameters_per_octave"] == "2"
+    assert not any(key.startswith("dear") for key in (*named, *shown))
     code, out, _ = grokmap("classify", "results/tiny", "--criteria", "liu2022")
     assert code == 0 and "confusion" in out
     liu = pd.read_parquet("results/tiny/runs-liu2022.parquet")

@@ -274,8 +274,15 @@ def test_two_results_and_what_cannot_be_compared(
     code, out, err = command_line("compare", one, one, "--out", "x", "--format", "csv")
     assert code == 0, err
     assert "16 matched cells along optimizer, alpha, weight_decay" in out
-    assert "t_grok, B over A: 1 {1 to 1}, median of 6 cells that have both" in out
-    assert "of runs of one seed: 0 of 32 decided, 0 of 0 with an undecided run" in out
+    assert "t_grok, B over A: 1 {1 to 1}, median of 6 cells with both" in out
+    assert "whose labels differ: 0 of 32 decided, 0 of 0 with an undecided run" in out
+    assert "P(grok), B - A: +0.000" in out and "only" not in out
+    # In Python it shows as the same.
+    result = grokmap.open(one)
+    assert out.startswith(f"{grokmap.compare(result, result)!r}\nx")
+    few = repr(grokmap.compare(result.at(alpha=1), result.at(alpha=1)))
+    assert "median of only " in few and "(only: below 5 cells" in few
+    assert len(few.splitlines()) < 20
     assert len(pd.read_csv("x.csv")) == 16
     for words, message in {
         (one,): "--by optimizer=gd,adamw",

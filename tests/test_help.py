@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -33,6 +35,16 @@ def test_hints_in_brackets_are_among_them(command_line: Any) -> None:
     helps = [p.help for c in GROUP.commands.values() for p in c.params]
     assert sum("[" in text for text in helps if text) >= 5
     assert "[results/NAME]" in command_line("sweep", "--help")[1]
+
+
+def test_a_bare_command_prints_help_in_lines_into_a_pipe() -> None:
+    program = [sys.executable, "-m", "grokmap"]
+    bare, asked = (
+        subprocess.run([*program, *more], capture_output=True, text=True)
+        for more in ([], ["-h"])
+    )
+    assert (bare.stdout + bare.stderr).strip() == asked.stdout.strip()
+    assert len(asked.stdout.splitlines()) > 40
 
 
 def test_the_list_of_commands_has_whole_lines(command_line: Any) -> None:

@@ -154,7 +154,7 @@ def test_a_terminal_shows_bar_counts_and_plane() -> None:
     display.end()
     # What was filled in stays on the terminal.
     written = screen.console.file.getvalue()  # type: ignore[attr-defined]
-    assert "small: undecided" in written.rstrip().splitlines()[-2]
+    assert "lower case: undecided" in written.rstrip().splitlines()[-2]
 
 
 def test_a_narrow_terminal_shows_the_bar_alone() -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT
+import pytest
+from conftest import ROOT, small_sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import TINY
 
 from grokmap import store
 from grokmap.cli.opened import open_result
-from grokmap.cli.pasted import argument, extend_command, pasted
+from grokmap.cli.pasted import argument, extend_command, next_command, pasted
 
 NAMES = [
     *("-rf", "--out", "-", "a b", "it's", 'say "x"', "a=b", "$HOME", "~", "*", "a;b"),
@@ -102,3 +104,31 @@ def test_the_hint_to_extend_names_the_folder(command_line: Any) -> None:
     result = open_result(Path("-rf a"))
     text = extend_command(result.path, result.spec, result.labelled())
     assert text == "grokmap sweep './-rf a' --extend -s n_steps=12000"
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"weight_decay": "0.1,1"}, "phase-diagram"),
+        ({"seed": "0,1", "optimizer": "gd,adamw"}, "curves"),
+        ({"n_steps": None, "ramp_factor": 10, "ramp_steps": 50}, "hysteresis"),
+    ],
+)
+def test_what_comes_next_is_by_what_is_swept(change: dict[str, Any], name: str) -> None:
+    sweep = small_sweep(**change)
+    assert next_command(Path("-r"), sweep) == f"grokmap {name} ./-r"
+
+
+def test_a_sweep_that_is_whole_says_what_comes_next(command_line: Any) -> None:
+    Path("tiny.toml").write_text(TINY)
+    sweep = ("sweep", "tiny.toml", "-s", "weight_decay=0.01,0.1")
+    assert "next: " not in command_line(*sweep, "--time-budget", "0s")[2]
+    assert "next: " not in command_line(*sweep, "--shard", "1/2")[2]
+    shutil.rmtree("results")
+    code, _, err = command_line(*sweep)
+    assert code == 0
+    line = err.splitlines()[-1]
+    assert line == "grokmap: next: `grokmap phase-diagram results/tiny`"
+    assert command_line(*shlex.split(line.split("`")[1])[1:])[0] == 0
+    code, out, err = command_line(*sweep, "--json")
+    assert code == 0 and "next: " not in out + err

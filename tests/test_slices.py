@@ -144,6 +144,13 @@ def test_at_and_near_as_they_are_written() -> None:
             read_where(at, near)
 
 
+def test_a_misspelt_axis_is_told_whatever_its_value() -> None:
+    for word in ("gd", "3"):
+        for at, near in (([f"optimiser={word}"], []), ([], [f"optimiser={word}"])):
+            with pytest.raises(SpecError, match="no such axis; did you mean 'optimi"):
+                read_where(at, near).of(Planned())
+
+
 NUMBERS = [Axis(k, (1.0, 2.0), "linear") for k in ("train_fraction", "alpha", "width")]
 DECAY, CHOICE = Axis("weight_decay", (0.1, 1.0), "log"), Axis("model", ("a",), "choice")
 SEED = Axis("seed", (0, 1), "integer")

@@ -7,6 +7,7 @@ the command line's affair (`cli/pasted.py`).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -17,11 +18,17 @@ import pandas as pd
 from grokmap.classify import CRITERIA, GROK, MEMORIZE_ONLY, NO_LEARNING
 from grokmap.spec import Sweep
 from grokmap.spec.axis import Axis
+from grokmap.spec.budgets import ended_by, longer, raised, steps_of
 from grokmap.spec.words import STORED_AS
 
 FEWEST = 4  # runs of which anything is said
 MOST = 3  # pieces of advice at once
-NEARLY_ALL, MANY, SOME = 0.9, 0.5, 0.1  # shares of runs from which something is said
+NEARLY_ALL, MANY, A_FIFTH, SOME = (
+    0.9,
+    0.5,
+    0.2,
+    0.1,
+)  # shares of runs from which something is said
 FEW_SEEDS = 3
 # Ways to follow advice: another sweep beside this one; this one with a larger budget,
 # or with more points of an axis; `grokmap refine`; a look at one run's curves.
@@ -61,19 +68,18 @@ def advise(runs: pd.DataFrame, sweep: Sweep) -> list[Advice]:
     return list(found)[:MOST]
 
 
-def larger_budget(sweep: Sweep, runs: pd.DataFrame) -> str:
-    """The budget that cut short most of the censored `runs`, doubled: `key=value`.
+def larger_budget(sweep: Sweep, runs: pd.DataFrame) -> tuple[str, ...]:
+    """The budgets, doubled, that give every censored run more steps, as key=value.
 
-    runs: labelled, with `censored` and `budget_steps`.
+    runs: labelled, with `censored` and `decay_rate`. Where none is censored, every run.
     """
-    if sweep.n_steps is not None:
-        return f"n_steps={2 * sweep.n_steps}"
-    if sweep.n_epochs is not None:
-        return f"n_epochs={2 * sweep.n_epochs}"
-    capped = runs["budget_steps"][runs["censored"].to_numpy(bool)] >= sweep.max_steps
-    if capped.mean() >= 0.5:
-        return f"max_steps={2 * sweep.max_steps}"
-    return f"horizon={2 * (sweep.horizon or 1):g}"
+    return raised(sweep, longer(sweep, _open(runs)["decay_rate"]))
+
+
+def _open(runs: pd.DataFrame) -> pd.DataFrame:
+    """The censored runs; all, if none is."""
+    censored = runs["censored"].to_numpy(bool)
+    return runs[censored] if censored.any() else runs
 
 
 def _diverged(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
@@ -118,9 +124,33 @@ def _no_learning(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
 
 def _censored(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
     k, n = int(runs["censored"].sum()), len(runs)
-    if k >= MANY * n:
-        text = f"{k} of {n} runs are undecided (censored): go on with them"
+    if k >= A_FIFTH * n:
+        why = _why_open(_open(runs), sweep)
+        text = f"{k} of {n} runs are undecided (censored): {why}; go on with them"
         yield _extend("undecided", k, n, text, runs, sweep)
+
+
+def _why_open(runs: pd.DataFrame, sweep: Sweep) -> str:
+    """How many of the censored `runs` a setting cut short, and how many were followed
+    for all of their horizon."""
+    cut = runs["horizon_fraction"].to_numpy(float) < 1
+    by = [ended_by(sweep, rate) for rate in runs["decay_rate"][cut]]
+    # A run that its shortest length ended has a horizon that is shorter still.
+    counts = Counter("horizon" if key == "min_steps" else key for key in by)
+    parts = [f"{n} {_were(n)} cut short by {key}" for key, n in counts.most_common()]
+    rest = runs[~cut]
+    if n := len(rest):
+        moves = int((~rest["partial"].to_numpy(bool)).sum())
+        how = [f"still move{'s' * (n == 1)}"] * (moves > 0)
+        how += [f"{'is' if n == 1 else 'are'} partial"] * (moves < n)
+        parts += [
+            f"{n} {_were(n)} followed for the whole horizon and {' or '.join(how)}"
+        ]
+    return ", ".join(parts)
+
+
+def _were(n: int) -> str:
+    return "was" if n == 1 else "were"
 
 
 def _dead(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
@@ -154,7 +184,8 @@ def _collapsed(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
 
 def _edges(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
     """Which side of weight decay the region of grokking goes on at, beyond the axis."""
-    rows = [row for row in _rows(runs, sweep, "weight_decay") if len(row) > 1]
+    known = (_decided(row) for row in _rows(runs, sweep, "weight_decay"))
+    rows = [row for row in known if len(row) > 1]
     with_grok = [row for row in rows if any(row.values())]
     n_grok = int((runs["phase"] == GROK).sum())
     for above, end, word in ((True, max, "largest"), (False, min, "smallest")):
@@ -188,20 +219,22 @@ def _no_delay(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
 def _seeds(runs: pd.DataFrame, sweep: Sweep) -> Iterator[Advice]:
     n_seeds = len(sweep.seed)
     real = {axis.name for axis in sweep.axes if axis.is_real}
-    rows = list(_rows(runs, sweep, "weight_decay"))
-    k = sum(a != b for row in rows for a, b in pairwise(row.values()))
-    if n_seeds >= FEW_SEEDS or not k:
+    rows = _rows(runs, sweep, "weight_decay")
+    beside = [is_open for row in rows for is_open in _open_beside(row)]
+    k, n = beside.count(False), len(beside)
+    # Where most edges are open, more steps come before more runs.
+    if n_seeds >= FEW_SEEDS or k == 0 or k < MANY * n:
         return
     text = (
-        f"{k} edges between cells of {n_seeds} seed{'s' * (n_seeds > 1)}, where one "
-        "seed decides: more runs, next to them alone"
+        f"{k} edge{'s' * (k > 1)} rest{'s' * (k == 1)} on {n_seeds} "
+        f"seed{'s' * (n_seeds > 1)} a cell: add "
     )
     if {"alpha", "weight_decay"} <= real:
-        yield Advice("few seeds", k, k, text, REFINE)
+        yield Advice("few seeds", k, n, f"{text}runs beside them", REFINE)
     else:
         seeds = [*sweep.seed, *(s for s in range(100) if s not in sweep.seed)]
         more = ("seed", tuple(seeds[: n_seeds + 4]))
-        yield _grow("few seeds", k, k, text.split(", next")[0], runs, sweep, more)
+        yield _grow("few seeds", k, n, f"{text}seeds", runs, sweep, more)
 
 
 # The most pressing first.
@@ -218,28 +251,54 @@ RULES: tuple[Callable[[pd.DataFrame, Sweep], Iterator[Advice]], ...] = (
 )
 
 
-def _rows(runs: pd.DataFrame, sweep: Sweep, name: str) -> Iterator[dict[float, bool]]:
-    """Along the axis, for each point of the others: by its value, whether most runs of
-    a cell grok.
+class _Cell(NamedTuple):
+    """groks: whether most of its decided runs grok, None if it has none; is_open:
+    whether some run of it is undecided."""
 
-    Only cells with a decided run, since what is undecided is no edge.
-    """
+    groks: bool | None
+    is_open: bool
+
+
+def _decided(row: dict[float, _Cell]) -> dict[float, bool]:
+    """Only cells with a decided run, since what is undecided is no edge."""
+    return {v: cell.groks for v, cell in row.items() if cell.groks is not None}
+
+
+def _open_beside(row: dict[float, _Cell]) -> Iterator[bool]:
+    """Of each edge along a row, whether a cell beside it has an undecided run; what is
+    all undecided beyond the last cell that groks hides one."""
+    cells = list(row.values())
+    known = [i for i, cell in enumerate(cells) if cell.groks is not None]
+    if known:
+        ends = ((known[0], 0), (known[-1], len(cells) - 1))
+        yield from (True for own, end in ends if own != end and cells[own].groks)
+    for a, b in pairwise(known):
+        if cells[a].groks != cells[b].groks:
+            yield any(cell.is_open for cell in cells[a : b + 1])
+
+
+def _rows(runs: pd.DataFrame, sweep: Sweep, name: str) -> Iterator[dict[float, _Cell]]:
+    """Along the axis, for each point of the others: its cells by their value of it, in
+    order."""
     if name not in sweep.swept:
         return
-    decided = runs[~runs["censored"].to_numpy(bool)]
     others = [
         STORED_AS.get(axis.name, axis.name)
         for axis in sweep.axes
         if axis.name not in (name, "seed")
     ]
     groups: Any = (
-        (part for _, part in decided.groupby(others, dropna=False))
-        if others
-        else (decided,)
+        (part for _, part in runs.groupby(others, dropna=False)) if others else (runs,)
     )
     for row in groups:
-        groks = (row["phase"] == GROK).groupby(row[name]).mean() > 0.5
-        yield {float(value): bool(is_grok) for value, is_grok in groks.items()}
+        is_open = row["censored"].astype(bool)
+        groks = (row["phase"] == GROK).astype(float).where(~is_open)
+        shares = groks.groupby(row[name]).mean()
+        some_open = is_open.groupby(row[name]).any()
+        yield {
+            float(v): _Cell(None if math.isnan(share) else share > 0.5, bool(open_))
+            for v, share, open_ in zip(shares.index, shares, some_open, strict=True)
+        }
 
 
 def _grown(sweep: Sweep, name: str, above: bool) -> tuple[str, tuple[Any, ...]] | None:
@@ -275,10 +334,19 @@ def _new(
 def _extend(
     topic: str, k: int, n: int, text: str, runs: pd.DataFrame, sweep: Sweep
 ) -> Advice:
-    """Advice that takes a budget twice as large of the runs that were cut short."""
-    steps = float(runs["n_steps"][runs["censored"].to_numpy(bool)].sum())
-    setting = (larger_budget(sweep, runs),)
-    return _costed(Advice(topic, k, n, text, EXTEND, setting, steps), runs)
+    """Advice that takes more steps of the undecided runs."""
+    own = _open(runs)
+    grown = longer(sweep, own["decay_rate"])
+    rows = own[["decay_rate", "budget_steps", "n_steps"]].to_numpy(float)
+    steps = sum(_after(sweep, grown, *row[:2]) - row[2] for row in rows)
+    settings = raised(sweep, grown)
+    return _costed(Advice(topic, k, n, text, EXTEND, settings, float(steps)), runs)
+
+
+def _after(sweep: Sweep, grown: Sweep, rate: float, budget: float) -> int:
+    """Steps under the larger budget of a run that now has `budget` of them."""
+    of_epoch = 1 if sweep.n_epochs is None else round(budget / sweep.n_epochs)
+    return steps_of(grown, rate, of_epoch)
 
 
 def _grow(

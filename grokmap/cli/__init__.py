@@ -33,6 +33,8 @@ from grokmap.cli.options import (
 from grokmap.errors import GrokmapError, shown
 
 USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own click, or of click
+# The help that a bare `grokmap` raises, in versions of click where it is an error.
+BARE: Any = getattr(sys.modules[USAGE_ERROR.__module__], "NoArgsIsHelpError", ())
 
 
 @contextmanager
@@ -40,7 +42,8 @@ def _usage_errors_shown() -> Iterator[None]:
     try:
         yield
     except USAGE_ERROR as error:
-        error.message = shown(error.message)
+        if not isinstance(error, BARE):  # which quotes nothing, and has lines
+            error.message = shown(error.message)
         raise
 
 

@@ -7,20 +7,16 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
-from grokmap.analysis.comparison import P_CHANGE
 from grokmap.cli.boundaries import with_axes
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import EVERYWHERE, open_result, say
 from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
 from grokmap.cli.places import Where
-from grokmap.errors import SpecError, short, shown
-from grokmap.result import Result, planes, shading
+from grokmap.errors import SpecError, short
+from grokmap.result import Result, comparison_text, planes, shading
 from grokmap.result.comparison import Comparison, compare
 from grokmap.result.comparison_drawing import draw, numbers_of
-from grokmap.result.groups import rounded
 
 FORM = "--by optimizer=gd,adamw"
 
@@ -66,7 +62,7 @@ def compare_results(
     if as_json:
         print(json.dumps({"file": name_of(file), **facts(found)}))
     else:
-        _print(found)
+        print(comparison_text.text(found))
         print_files(file)
     if not numbers_of(found):
         say("no figure: the cells differ along no swept number")
@@ -106,67 +102,3 @@ def facts(found: Comparison) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _print(found: Comparison) -> None:
-    a, b = found.names
-    print(shown(f"A: {a}"))
-    print(shown(f"B: {b}"))
-    for name, pair in found.settings.items():
-        one, two = ("not set" if v is None else rounded(v) for v in pair)
-        print(shown(f"  {name}: {one} in A, {two} in B"))
-    by_side = found.unmatched["only_in"].value_counts()
-    along = f" along {', '.join(found.axes)}" if found.axes else ""
-    print(
-        f"{len(found.cells)} matched cells{along}; in A alone "
-        f"{by_side.get('a', 0)}, in B alone {by_side.get('b', 0)}"
-    )
-    _print_labels(found.labels)
-    for row in found.summary.to_dict("records"):
-        _print_row(row)
-    print("(95%, seeds resampled whole, 6 or more; in braces: half of the cells)")
-
-
-def _print_labels(labels: pd.DataFrame) -> None:
-    for of, rows in labels.groupby("of", sort=False):
-        what = "of cells, the commonest" if of == "cells" else "of runs of one seed"
-        counts = ", ".join(
-            f"{row['differ']} of {row['n']} {_decided(row['decided'])}"
-            for row in rows.to_dict("records")
-        )
-        print(f"labels that differ, {what}: {counts}")
-
-
-def _decided(decided: bool) -> str:
-    return "decided" if decided else "with an undecided run"
-
-
-def _print_row(row: dict[str, Any]) -> None:
-    quantity, n = row["quantity"], int(row["n_cells"])
-    if quantity == P_CHANGE:
-        value = _number(row, "+.3f")
-        print(f"P(grok), B less A: {value} over {n} cells with decided runs of both")
-        return
-    time, _, every = quantity.partition(" ratio")
-    alone = row["only_a"] + row["only_b"]
-    if every:
-        if alone:
-            print(f"  median with these as infinite, or 0: {_number(row)}")
-        return
-    print(f"{time}, B over A: {_number(row)}, median of {n} cells that have both")
-    if alone:
-        print(
-            f"  in A alone {row['only_a']:.0f} cells, in B alone {row['only_b']:.0f} "
-            f"({row['open']:.0f} of these {alone:.0f} undecided); in neither "
-            f"{row['neither']:.0f}"
-        )
-
-
-def _number(row: dict[str, Any], form: str = ".3g") -> str:
-    value, low, high = (row[key] for key in ("value", "low", "high"))
-    if math.isnan(value):
-        return "-"
-    spread = f"{{{row['q25']:{form}} to {row['q75']:{form}}}}"
-    if math.isnan(low) or math.isnan(high):
-        return f"{value:{form}} {spread}"
-    return f"{value:{form}} [{low:{form}}, {high:{form}}] {spread}"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grokmap.classify import Criteria, read_criteria
-from grokmap.cli.advice import say_advice
 from grokmap.cli.boundaries import with_axes
 from grokmap.cli.opened import EVERYWHERE, open_result
 from grokmap.cli.options import Figures
@@ -39,8 +38,6 @@ def draw_phase_diagram(
     rules = read_criteria(criteria)
     drawing = phase_diagram.draw(result, *diagram, rules, look=to.look)
     to.figure(drawing.figure, drawing.data, _name(result, diagram, rules))
-    if rules.name == "default" and not result.place:
-        say_advice(result)
 
 
 def _name(result: Result, diagram: Diagram, rules: Criteria) -> str:

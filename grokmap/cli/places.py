@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from grokmap.errors import SpecError, short
+from grokmap.spec.sweep import SWEEPABLE
 from grokmap.spec.words import CHOICES
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def read_places(
 ) -> dict[str, float | str | bool]:
     """The values given as axis=value, each a number, or the name of a choice.
 
+    Whether a result has such an axis is its own affair: what is no axis of any sweep
+    keeps its value as typed.
+
     Raises:
       SpecError: not of that form, or an axis given twice.
     """
@@ -53,7 +57,8 @@ def read_places(
         axis, _, value = (word.strip() for word in text.partition("="))
         if axis in place:
             raise SpecError(f"{option} {short(text)}: {short(axis)} is given twice")
-        if axis in CHOICES and value:
+        is_number = axis in SWEEPABLE and axis not in CHOICES
+        if axis and value and not is_number:
             place[axis] = value
         else:
             place[axis] = numbers(value, f"{option} {short(text)}", "axis=value", 1)[0]

@@ -39,12 +39,18 @@ CENSORED = (
 
 
 def print_counts(counts: dict[str, int]) -> None:
-    """A line for each phase; flags only where some run has them."""
+    """A line for each phase, which add up to all runs; then one for each flag that some
+    run has, which do not."""
+    flags = {name: counts[name] for name in FLAGS if counts[name]}
     for name, count in counts.items():
-        if count or name not in FLAGS:
+        if name not in FLAGS:
             print(f"  {name:<14} {count}")
-    if counts["censored"]:
-        print(f"  ({CENSORED})")
+    if flags:
+        print("\n  of these:")
+    for name, count in flags.items():
+        print(f"    {name:<12} {count}")
+    if "censored" in flags:
+        print(f"    ({CENSORED})")
 
 
 def axis_is_log(path: Path, runs: pd.DataFrame, axis: str) -> bool:
@@ -73,8 +79,6 @@ def classify_result(
         return
     print(shown(f"{file or path}: {len(runs)} runs by {criteria.name}"))
     print_counts(counts)
-    if criteria.name == "default" and not result.place:
-        say_advice(Result(path, _nothing))
 
 
 def print_status(path: Path, as_json: bool) -> None:
@@ -195,7 +199,8 @@ def show_run(path: Path, text: str, name: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=2))
         return
+    width = max(map(len, facts))
     for key, value in facts.items():
         text = "-" if value is None else str(value)
         text = f"{value:.6g}" if isinstance(value, float) else text
-        print(shown(f"{key:<26} {text}"))
+        print(shown(f"{key:<{width}} {text}"))

@@ -13,7 +13,7 @@ from grokmap.cli.display import display_of
 from grokmap.cli.doctor import start_jax
 from grokmap.cli.events import print_event
 from grokmap.cli.opened import open_result, say
-from grokmap.cli.pasted import extend_command
+from grokmap.cli.pasted import extend_command, next_command
 from grokmap.cli.results import print_counts
 from grokmap.durations import seconds_of
 from grokmap.errors import shown
@@ -79,6 +79,7 @@ def run_sweep(given: Given) -> int:
     _report(session, runs, given.as_json)
     if not session.code and given.options.shard is None and not given.as_json:
         say_advice(open_result(path))
+        say(f"next: `{next_command(path, sweep)}`")
     return session.code
 
 

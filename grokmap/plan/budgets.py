@@ -19,6 +19,7 @@ from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, Scale
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan.expansion import controls_read, expand
 from grokmap.spec import CONTROL_FIELDS, Control, Run, Sweep, System, n_train_of
+from grokmap.spec.budgets import steps_of
 from grokmap.spec.words import (
     ALWAYS_READ,
     LATER_CONTROLS,
@@ -92,16 +93,7 @@ def steps_of_epoch(n_train: Any, batch_size: int) -> Any:
 def _n_steps(sweep: Sweep, control: Control, rate: float, of_epoch: int) -> int:
     if sweep.ramped:
         return 2 * int(control.ramp_steps)
-    if sweep.n_epochs is not None:
-        return sweep.n_epochs * of_epoch
-    if sweep.horizon is None:
-        assert sweep.n_steps is not None  # the reader lets no other sweep through
-        return sweep.n_steps
-    steps = sweep.horizon / rate if rate > 0 else math.inf
-    # A rate rounded a hair below its value must not cost a whole step.
-    whole = math.ceil(min(steps, sweep.max_steps) * (1 - 1e-10))
-    wanted = max(sweep.min_steps, whole)
-    return min(wanted, sweep.max_steps)
+    return steps_of(sweep, rate, of_epoch)
 
 
 def plan_table(planned: Sequence[Planned], sweep: Sweep) -> pd.DataFrame:

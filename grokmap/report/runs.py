@@ -14,7 +14,7 @@ from grokmap.classify import FLAGS, Criteria
 from grokmap.result import again, groups, labels
 from grokmap.result.result import Result
 from grokmap.spec.axis import Axis
-from grokmap.spec.words import SYSTEM_SIZES
+from grokmap.spec.words import RENAMED, SYSTEM_SIZES
 
 TIMES = ("t_mem", "t_grok", "t_mem_resolution", "t_grok_resolution")
 SHOWN_FLAGS = (*FLAGS, "comprehension")
@@ -132,7 +132,7 @@ def fixed(runs: pd.DataFrame, axes: Sequence[Axis]) -> dict[str, str]:
             continue
         is_size = name in SYSTEM_SIZES and (values == 0).all()
         if values.astype(str).nunique() == 1 and not is_size:
-            shared[name] = groups.rounded(_plain(values.iloc[0]))
+            shared[RENAMED.get(name, name)] = groups.rounded(_plain(values.iloc[0]))
     return shared
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ class Frame(NamedTuple):
     tail: str
 
 
+BARE = re.compile(r"[A-Za-z][\w.+-]*", re.ASCII)  # no list, no quotes, no axis
 RUN = "0run0id0"  # letters that no shell quotes, as those of an id
 
 
@@ -30,8 +32,11 @@ def frame(path: Path, spec: Sweep) -> Frame:
 
 
 def setting(key: str, value: Any) -> str:
-    """The words that fix one axis at a value."""
-    return pasted(["-s", f"{key}={plain(value)!r}"])
+    """The words that fix one axis at a value; a name without the quotes of TOML, where
+    it is read without them."""
+    value = plain(value)
+    bare = isinstance(value, str) and BARE.fullmatch(value)
+    return pasted(["-s", f"{key}={value}" if bare else f"{key}={value!r}"])
 
 
 def command(parts: Frame, settings: Iterable[str], tile: int | None, run: str) -> str:

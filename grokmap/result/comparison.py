@@ -48,6 +48,12 @@ class Comparison(NamedTuple):
     runs: tuple[pd.DataFrame, pd.DataFrame]
     rules: Criteria
 
+    def __repr__(self) -> str:
+        """What `grokmap compare` prints, not the tables."""
+        from grokmap.result.comparison_text import text
+
+        return text(self)
+
     @property
     def place(self) -> dict[str, Any]:
         """Where both were sliced to the same value."""

@@ -11,6 +11,7 @@ from grokmap.classify import Criteria, classify, read_criteria
 from grokmap.errors import ResultError
 from grokmap.result.labels import phase_counts, plan_of
 from grokmap.result.result import Result
+from grokmap.spec.words import with_new_names
 
 
 def counts(result: Result) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def counts(result: Result) -> dict[str, Any]:
 
 def facts(result: Result, run: str, criteria: str | Criteria) -> dict[str, Any]:
     """One run: its place, label, times, flags and final values; records: how many.
+    Settings are called as in a sweep file.
 
     Raises:
       SpecError: no such run. ResultError: it is not done.
@@ -43,7 +45,7 @@ def facts(result: Result, run: str, criteria: str | Criteria) -> dict[str, Any]:
         raise ResultError(f"{result.path}: run {run_id} is planned, but not done yet")
     row = classify(records, plan_of(result.path), rules).iloc[0]
     known = {key: plain(value) for key, value in row.items()}
-    return {**known, "records": len(records)}
+    return {**with_new_names(known), "records": len(records)}
 
 
 def plain(value: Any) -> Any:

@@ -21,12 +21,12 @@ from grokmap.errors import OtherSweepError, ResultError, SpecError
 from grokmap.plan import Planned, effective_precision, expand, read_sweep, run_at
 from grokmap.plan.checks import check
 from grokmap.spec import AUTO, AXES, Sweep
+from grokmap.spec.budgets import BUDGETS
 from grokmap.spec.sweep import HANDLING, KEYS, SWEEPABLE
 from grokmap.spec.words import CHOICES, SYSTEM_SIZES
 
 # Compared elsewhere, or of no run.
 NO_PART_OF_RUNS = ("name", "plugins", "axis_kinds", *HANDLING)
-BUDGETS = ("horizon", "max_steps", "n_steps", "n_epochs")  # what `extend` may raise
 
 
 def resolve(

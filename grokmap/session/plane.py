@@ -206,7 +206,7 @@ class _Shown(NamedTuple):
         for phase in reversed(PHASES):
             line.append(*self._replace(wide=3)._cell(Mark(phase)))
             line.append(f" {phase}  ")
-        line.append(f"small: undecided  {WAITING} not run yet  ")
+        line.append(f"lower case: undecided  {WAITING} not run  ")
         return line.append(f"{DIVERGED} diverged  {FAILED} failed")
 
 

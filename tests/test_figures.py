@@ -25,7 +25,7 @@ from grokmap.errors import SpecError
 from grokmap.plot import figure as figures
 from grokmap.plot.cells import boundary
 from grokmap.plot.names import system_words
-from grokmap.plot.style import COLOURS
+from grokmap.plot.style import COLOURS, NO_VALUE
 from grokmap.plot.ticks import number
 from grokmap.result.caption import caption
 
@@ -221,6 +221,14 @@ def test_phases_differ_in_lightness_in_every_vision(vision: str) -> None:
     names = ("no-learning", "memorize-only", "grok", "comprehension")
     seen = [lightness(COLOURS[name], VISION[vision]) for name in names]
     assert min(abs(a - b) for a, b in itertools.combinations(seen, 2)) > 6
+
+
+def test_what_was_not_run_is_told_from_what_has_no_value() -> None:
+    white, grey, none = (
+        lightness(colour, VISION["common"])
+        for colour in ("white", NO_VALUE, COLOURS["no-learning"])
+    )
+    assert white - grey > 10 and grey - none > 6
 
 
 def test_lines_of_one_half_meet_but_never_cross() -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from grokmap.plot.cells import boundary
+from grokmap.plot.cells import boundary, with_edges
 from grokmap.plot.ticks import numbers, round_values
 
 
@@ -41,3 +41,34 @@ def test_edges_of_rows_off_a_grid_are_joined() -> None:
         ((1.5, 0.5), (1.5, 1.5)),
         ((0.5, 0.5), (1.5, 0.5)),
     ]
+
+
+def row(y: float, edges: list[float], p_grok: list[float]) -> pd.DataFrame:
+    """A row of cells between edges; censored where P(grok) is None."""
+    table = pd.DataFrame({"x_low": edges[:-1], "x_high": edges[1:], "p_grok": p_grok})
+    censored = table["p_grok"].isna().astype(float)
+    return table.assign(censored=censored, y_low=y, y_high=y + 1).fillna(0.0)
+
+
+def test_no_piece_of_a_boundary_floats_between_rows() -> None:
+    no = float("nan")
+    below = row(0.0, [0, 1, 2, 4], [1.0, no, 0.0])
+    above = row(1.0, [0, 1.5, 3, 4], [1.0, 1.0, no])
+    # The cell at the right below and that in the middle above share from 2 to 3.
+    assert boundary(pd.concat([below, above])) == []
+    decided = row(1.0, [0, 1.5, 3, 4], [1.0, 1.0, 0.0])
+    assert boundary(pd.concat([below, decided])) == [
+        ((3.0, 1.0), (3.0, 2.0)),
+        ((2.0, 1.0), (3.0, 1.0)),
+    ]
+    whole = row(1.0, [0, 1, 2, 4], [no, no, 1.0])
+    assert boundary(pd.concat([below, whole])) == [((2.0, 1.0), (4.0, 1.0))]
+
+
+def test_rows_that_reach_the_ends_of_an_axis_share_them() -> None:
+    rows = {0.0: [1.0, 10.0, 100.0], 1.0: [1.0, 10.0, 80.0, 100.0], 2.0: [10.0, 20.0]}
+    places = [(x, y) for y, values in rows.items() for x in values]
+    table = with_edges(pd.DataFrame(places, columns=["x", "y"]), "x", True, by="y")
+    low, high = table.groupby("y")["x_low"].min(), table.groupby("y")["x_high"].max()
+    assert low.tolist() == pytest.approx([10**-0.5, 10**-0.5, 10 / 2**0.5])
+    assert high.tolist() == pytest.approx([10**2.5, 10**2.5, 20 * 2**0.5])

@@ -36,6 +36,8 @@ from grokmap.result import (
 )
 
 QUICK, WIDTHS = "quickstart-reference", "widths"
+PLANE = plot.Plane("weight_decay", "alpha", x_log=True, y_log=False)
+PHASES = plot.phases_of(("no-learning", "memorize-only", "grok", "grok"), ("grok",))
 Maker = Callable[[Look], Figure]
 
 
@@ -130,16 +132,25 @@ def avalanches(look: Look) -> Figure:
     )
 
 
+def three_alphas() -> Maker:
+    """The diagram of every second alpha of the quickstart."""
+
+    def make(look: Look) -> Figure:
+        runs = opened(QUICK).labelled()
+        runs = runs[runs["alpha"].isin([0.0, 0.2, 0.4])].assign(delay_ratio=2.0)
+        return plot.phase_diagram([plot.PhasePanel("", runs)], PLANE, PHASES, look=look)
+
+    return make
+
+
 def empty(look: Look) -> Figure:
     """A diagram in which no run groks, with weight decay 0 among the others."""
     runs = opened(QUICK).labelled()
     runs = runs[runs["phase"] != "grok"]
     zero = runs[runs["weight_decay"] == runs["weight_decay"].min()]
     runs = pd.concat([runs, zero.assign(weight_decay=0.0)])
-    plane = plot.Plane("weight_decay", "alpha", x_log=True, y_log=False)
-    phases = plot.phases_of(("no-learning", "memorize-only", "grok", "grok"), ("grok",))
     panel = plot.PhasePanel("", runs.assign(delay_ratio=np.nan))
-    return plot.phase_diagram([panel], plane, phases, look=look)
+    return plot.phase_diagram([panel], PLANE, PHASES, look=look)
 
 
 def nothing(look: Look) -> Figure:

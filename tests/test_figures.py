@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from figure_makers import MAKERS, QUICK, QUICK_MAKERS, diagram, opened
+from figure_makers import MAKERS, QUICK, QUICK_MAKERS, diagram, opened, three_alphas
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -100,6 +101,20 @@ def test_the_legend_says_what_is_drawn_and_nothing_else() -> None:
     figure = diagram(QUICK, x="decay_rate")(plot.PAPER)  # whose rows are of two lengths
     assert "not run" in checks.legend_words(figure)
     assert "edge, 95% interval" not in checks.legend_words(figure)
+
+
+def test_few_swept_values_have_a_tick_each() -> None:
+    axes = checks.panels(three_alphas()(plot.PAPER))[0]
+    assert tick_words(axes, "y") == ["0", "0.2", "0.4"]
+    assert axes.get_yticks().tolist() == pytest.approx([0.0, 0.2, 0.4])
+    assert tick_words(axes, "x") == ["0.001", "0.01", "0.1"]  # 3.2e-3 stands between
+    axes = checks.panels(MAKERS["diagrams of alphas"][1](plot.PAPER))[0]
+    assert tick_words(axes, "y") == ["64", "128", "256"]  # on a log axis
+
+
+def tick_words(axes: Axes, side: str) -> list[str]:
+    checks.laid_out(axes.figure)
+    return [text.get_text() for text in checks.shown_ticks(axes, side)]
 
 
 def test_an_empty_panel_says_so_in_words() -> None:

@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.patches import Rectangle
 
+from grokmap.arrays import Floats
 from grokmap.plot.cells import Cells, Plane, boundary, gather
 from grokmap.plot.entries import BOUNDS, HATCH, RING, bounds_of, edge_style, entries
 from grokmap.plot.figure import (
@@ -28,11 +29,14 @@ from grokmap.plot.figure import (
 from grokmap.plot.names import axis_label
 from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, styled
 from grokmap.plot.ticks import (
+    EVERY,
     label_bar,
     label_linear,
     label_log,
+    label_swept,
     label_zero,
     most_below,
+    round_values,
 )
 
 
@@ -124,6 +128,7 @@ def phase_diagram(
         figure = blank(look, _height(layout))
         halves = _halves(figure, layout)
         shown = [gather(p.runs, plane, shading.column, phases.grokked) for p in panels]
+        every = shown[0]._replace(table=pd.concat([cells.table for cells in shown]))
         for half, is_map in zip(halves, (False, True), strict=True):
             for place, panel, cells in zip(half.flat, panels, shown, strict=False):
                 if is_map:
@@ -131,7 +136,7 @@ def phase_diagram(
                 else:
                     draw_phases(place, cells, phases)
                     _draw_edges(place, panel.edges, plane.y)
-                scale(place, cells, layout.ems)
+                scale(place, every, layout.ems)
             label_grid(half, len(panels), labels, panel_height(layout))
         drawn = [half.flat[i] for half in halves for i in range(len(panels))]
         entitle(drawn, [panel.title for panel in panels] * 2, layout.ems - 2.5)
@@ -143,7 +148,12 @@ def phase_diagram(
 
 def panel_height(layout: Layout) -> float:
     """In letters, without title and labels."""
-    return float(np.clip(0.65 * layout.ems, 9.0, 18.0))
+    return height_of(layout.ems)
+
+
+def height_of(ems: float) -> float:
+    """Of a panel so many letters wide."""
+    return float(np.clip(0.65 * ems, 9.0, 18.0))
 
 
 def _height(layout: Layout) -> float:
@@ -312,16 +322,39 @@ def scale(axes: Axes, cells: Cells, ems: float = SMALLEST) -> None:
     is marked as 0."""
     table = cells.table
     for axis, log in (("x", cells.x_log), ("y", cells.y_log)):
-        limits = table[f"{axis}_low"].min(), table[f"{axis}_high"].max()
         side = getattr(axes, f"{axis}axis")
+        low, high = table[f"{axis}_low"].min(), table[f"{axis}_high"].max()
         most = most_below(ems - 4.0) if axis == "x" else 4
         if log:
             getattr(axes, f"set_{axis}scale")("log")
             label_log(side, most)
+        room = ems - 4.0 if axis == "x" else height_of(ems)
+        values, places = _swept(table, axis, log)
+        shares = _share(places, low, high, log)
+        if label_swept(side, values, shares, places, log, room):
+            least = values[values > 0].min() if log and values[0] == 0 else low
+            if log:
+                side.set_ticks(round_values(least, high, EVERY), minor=True)
+        elif log:
             mark_zero(side, axis, table, most)
         else:
             label_linear(side, most)
-        getattr(axes, f"set_{axis}lim")(*limits)
+        getattr(axes, f"set_{axis}lim")(low, high)
+
+
+def _swept(table: pd.DataFrame, axis: str, log: bool) -> tuple[Floats, Floats]:
+    """The values of an axis, sorted, and where each stands: 0 on a log axis, too."""
+    one = table.drop_duplicates(axis).sort_values(axis)
+    values = one[axis].to_numpy(float)
+    middle = np.sqrt(np.abs(one[f"{axis}_low"] * one[f"{axis}_high"])).to_numpy(float)
+    return values, np.where((values == 0) & log, middle, values)
+
+
+def _share(places: Floats, low: float, high: float, log: bool) -> Floats:
+    """Of the axis, that lies below each place."""
+    if log:
+        places, low, high = np.log(places), np.log(low), np.log(high)
+    return (places - low) / (high - low)
 
 
 def mark_zero(side: Any, axis: str, table: pd.DataFrame, most: int) -> None:

@@ -143,6 +143,26 @@ def three_alphas() -> Maker:
     return make
 
 
+def planes(*titles: str) -> Maker:
+    """The plane of the quickstart once for each title."""
+
+    def make(look: Look) -> Figure:
+        runs = opened(QUICK).labelled().assign(delay_ratio=lambda t: t["delay"] + 1)
+        panels = [plot.PhasePanel(title, runs) for title in titles]
+        return plot.phase_diagram(panels, PLANE, PHASES, columns=2, look=look)
+
+    return make
+
+
+TWO = [plot.place_words({"optimizer": name}) for name in ("gd", "adamw")]
+EIGHT = [
+    plot.place_words({"optimizer": name, "width": width, "train_fraction": share})
+    for name in ("gd", "adamw")
+    for width in (32, 64)
+    for share in (0.5, 0.65)
+]
+
+
 def empty(look: Look) -> Figure:
     """A diagram in which no run groks, with weight decay 0 among the others."""
     runs = opened(QUICK).labelled()
@@ -170,6 +190,8 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagram, decay rate": ("phase_diagram", diagram(QUICK, x="decay_rate")),
     "diagram, rqi": ("phase_diagram", diagram(QUICK, colour="rqi")),
     "diagram, empty": ("phase_diagram", empty),
+    "diagrams of two optimizers": ("phase_diagram", planes(*TWO)),
+    "diagrams of three axes": ("phase_diagram", planes(*EIGHT)),
     "lines": ("axis_lines", diagram(QUICK, at={"alpha": 0.2}, colour="rqi")),
     "lines, empty": ("axis_lines", nothing),
     "comparison": ("comparison_maps", compared(WIDTHS, by={"width": (64, 256)})),

@@ -35,7 +35,14 @@ LOOKS = [
     *[("talk", width) for width in ("slide", "half-slide")],
 ]
 # The others are made in the slow tests.
-FIRST = ("diagram", "diagram, empty", "uncertainty", "curves, one run", "collapse")
+FIRST = (
+    "diagram",
+    "diagram, empty",
+    "diagrams of three axes",
+    "uncertainty",
+    "curves, one run",
+    "collapse",
+)
 CASES = [
     pytest.param(
         name,
@@ -56,6 +63,8 @@ def test_a_figure_is_fit_to_print(name: str, look: tuple[str, str]) -> None:
     assert figure.get_figwidth() == plot.WIDTHS[look[1]]
     assert checks.overlapping_ticks(figure, renderer) == []
     assert checks.overlapping_titles(figure, renderer) == []
+    if function == "phase_diagram":
+        assert checks.longer_than_their_bar(figure, renderer) == []
     assert checks.outside(figure, renderer) == []
     assert checks.beyond_their_panel(figure, renderer) == []
     assert checks.raw_words(figure) == []
@@ -115,6 +124,27 @@ def test_few_swept_values_have_a_tick_each() -> None:
 def tick_words(axes: Axes, side: str) -> list[str]:
     checks.laid_out(axes.figure)
     return [text.get_text() for text in checks.shown_ticks(axes, side)]
+
+
+def test_panels_of_many_axes_are_large_and_alpha_is_defined_once() -> None:
+    for name, columns, ems in (
+        ("diagrams of two optimizers", 2, 25.0),
+        ("diagrams of three axes", 4, 12.0),
+    ):
+        figure = MAKERS[name][1](plot.PAPER)
+        checks.laid_out(figure)
+        axes = checks.panels(figure)
+        # The maps stand below, where the bar is, too.
+        tops = [round(one.get_position().y1, 3) for one in axes]
+        assert tops == sorted(tops, reverse=True) and tops.count(tops[0]) == columns
+        wide = axes[0].get_position().width * plot.PAPER.ems
+        assert ems < wide < 31
+        labels = [one.get_ylabel() for one in axes]
+        assert [bool(label) for label in labels] == [
+            i % columns == 0 for i in range(len(axes))
+        ]
+    assert {*labels} == {r"$\alpha$", ""}
+    assert figure._supxlabel.get_text().count("Sigma") == 1  # type: ignore[attr-defined]
 
 
 def test_an_empty_panel_says_so_in_words() -> None:

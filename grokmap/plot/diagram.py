@@ -23,10 +23,11 @@ from grokmap.plot.figure import (
     entitle,
     finished,
     legend_above,
+    n_lines,
     say_nothing,
     wrapped,
 )
-from grokmap.plot.names import axis_label
+from grokmap.plot.names import fitting_labels
 from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, styled
 from grokmap.plot.ticks import (
     EVERY,
@@ -74,7 +75,9 @@ class PhasePanel(NamedTuple):
 
 
 SMALLEST = 13.0  # width of a panel in letters, with its labels
+BESIDE = 20.0  # from which on the halves stand side by side
 BAR = 6.0  # of the colour bar beside the panels
+TITLE = 2.5  # by how much a title is narrower than a panel with its labels
 
 
 class Layout(NamedTuple):
@@ -96,10 +99,16 @@ def even(count: int, most: int) -> int:
 
 
 def layout_of(n_panels: int, columns: int, look: Look) -> Layout:
-    """So many columns as are wanted, or as there is room for."""
-    beside = 2 * columns * SMALLEST + BAR <= look.ems
-    if not beside and columns > look.columns(SMALLEST):
-        columns = even(n_panels, look.columns(SMALLEST))
+    """So many columns as are wanted, or as there is room for.
+
+    Halves of more than two rows, one above the other, are as wide as there is room for.
+    """
+    beside = 2 * columns * BESIDE + BAR <= look.ems
+    most = look.columns(SMALLEST)
+    if not beside and columns > most:
+        columns = even(n_panels, most)
+    elif not beside and n_panels > 2 * columns:
+        columns = even(n_panels, columns * (most // columns))
     ems = (look.ems - BAR) / (2 * columns) if beside else look.ems / columns
     return Layout(-(-n_panels // columns), columns, beside, ems)
 
@@ -123,9 +132,11 @@ def phase_diagram(
     runs = pd.concat([panel.runs for panel in panels])
     layout = layout_of(len(panels), columns, look)
     norm = _norm(runs, shading)
-    labels = [axis_label(name, runs) for name in plane[:2]]
+    rooms = layout.ems - 3.0, panel_height(layout)
+    labels, notes = fitting_labels(plane[:2], runs, rooms)
+    titles = [panel.title for panel in panels] * 2
     with styled(look):
-        figure = blank(look, _height(layout))
+        figure = blank(look, _height(layout, titles))
         halves = _halves(figure, layout)
         shown = [gather(p.runs, plane, shading.column, phases.grokked) for p in panels]
         every = shown[0]._replace(table=pd.concat([cells.table for cells in shown]))
@@ -139,11 +150,11 @@ def phase_diagram(
                 scale(place, every, layout.ems)
             label_grid(half, len(panels), labels, panel_height(layout))
         drawn = [half.flat[i] for half in halves for i in range(len(panels))]
-        entitle(drawn, [panel.title for panel in panels] * 2, layout.ems - 2.5)
+        entitle(drawn, titles, layout.ems - TITLE)
         _shade_bar(figure, halves[1], norm, shading, layout)
         edges = [panel.edges for panel in panels if panel.edges is not None]
         legend_above(figure, look, entries(shown, edges, phases, shading.none))
-        return finished(figure, look, caption)
+        return finished(figure, look, "; ".join(filter(None, [*notes, caption])))
 
 
 def panel_height(layout: Layout) -> float:
@@ -156,9 +167,10 @@ def height_of(ems: float) -> float:
     return float(np.clip(0.65 * ems, 9.0, 18.0))
 
 
-def _height(layout: Layout) -> float:
+def _height(layout: Layout, titles: Sequence[str]) -> float:
     """Of the figure, in letters."""
-    one = panel_height(layout) + 4.0
+    lines = max(n_lines(title, layout.ems - TITLE) for title in titles)
+    one = panel_height(layout) + 4.0 + 1.1 * (lines - 1)
     bands = layout.rows * (1 if layout.beside else 2)
     return bands * one + (5.0 if layout.beside else 9.0)
 
@@ -372,9 +384,12 @@ def _shade_bar(
 ) -> None:
     place: Any = {"location": "right"} if layout.beside else {"location": "bottom"}
     panels = [axes for axes in half.flat if axes.figure is not None]
-    look: Any = {"shrink": 0.9, "aspect": 18 if layout.beside else 35, "pad": 0.02}
+    # As thick beside several rows as beside one.
+    aspect = 18 * layout.rows if layout.beside else 35
+    look: Any = {"shrink": 0.9, "aspect": aspect, "pad": 0.02}
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=panels, **place, **look)
-    bar.set_label(shading.label)
+    high = layout.rows * panel_height(layout)
+    bar.set_label(wrapped(shading.label, 0.85 * high if layout.beside else np.inf))
     bar.outline.set_linewidth(points(0.6))
     if shading.log:
         label_bar(bar, norm.vmin or 1.0, norm.vmax or 10.0)

@@ -11,12 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PatchCollection
-from matplotlib.colors import LogNorm, Normalize, to_rgb
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.patches import Rectangle
 
 from grokmap.arrays import Floats
 from grokmap.plot.cells import Cells, Plane, boundary, gather
-from grokmap.plot.entries import BOUNDS, HATCH, RING, bounds_of, edge_style, entries
+from grokmap.plot.edges import draw_edges
+from grokmap.plot.entries import HATCH, RING, entries
 from grokmap.plot.figure import (
     Figure,
     blank,
@@ -28,6 +29,7 @@ from grokmap.plot.figure import (
     wrapped,
 )
 from grokmap.plot.names import fitting_labels
+from grokmap.plot.norms import norm_of
 from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, styled
 from grokmap.plot.ticks import (
     EVERY,
@@ -37,6 +39,7 @@ from grokmap.plot.ticks import (
     label_swept,
     label_zero,
     most_below,
+    number,
     round_values,
 )
 
@@ -131,7 +134,6 @@ def phase_diagram(
     """
     runs = pd.concat([panel.runs for panel in panels])
     layout = layout_of(len(panels), columns, look)
-    norm = _norm(runs, shading)
     rooms = layout.ems - 3.0, panel_height(layout)
     labels, notes = fitting_labels(plane[:2], runs, rooms)
     titles = [panel.title for panel in panels] * 2
@@ -140,18 +142,19 @@ def phase_diagram(
         halves = _halves(figure, layout)
         shown = [gather(p.runs, plane, shading.column, phases.grokked) for p in panels]
         every = shown[0]._replace(table=pd.concat([cells.table for cells in shown]))
+        norm = norm_of(every.table["shade"], shading.log)
         for half, is_map in zip(halves, (False, True), strict=True):
             for place, panel, cells in zip(half.flat, panels, shown, strict=False):
                 if is_map:
                     _draw_shades(place, cells, norm, shading.none)
                 else:
                     draw_phases(place, cells, phases)
-                    _draw_edges(place, panel.edges, plane.y)
+                    draw_edges(place, panel.edges, cells, plane.y)
                 scale(place, every, layout.ems)
             label_grid(half, len(panels), labels, panel_height(layout))
         drawn = [half.flat[i] for half in halves for i in range(len(panels))]
         entitle(drawn, titles, layout.ems - TITLE)
-        _shade_bar(figure, halves[1], norm, shading, layout)
+        _shade_bar(figure, halves[1], norm, shading, every.table["shade"], layout)
         edges = [panel.edges for panel in panels if panel.edges is not None]
         legend_above(figure, look, entries(shown, edges, phases, shading.none))
         return finished(figure, look, "; ".join(filter(None, [*notes, caption])))
@@ -263,25 +266,6 @@ def _draw_boundary(axes: Axes, table: pd.DataFrame) -> None:
     axes.add_collection(lines, autolim=False)
 
 
-def _draw_edges(axes: Axes, edges: pd.DataFrame | None, y: str) -> None:
-    """Measured edges with their intervals; bounds as arrows to where the edge is."""
-    if edges is None:
-        return
-    edges = edges.rename(columns={y: "y"})
-    measured = edges.loc[edges["estimate"].notna(), ["estimate", "low", "high", "y"]]
-    place, low, high, row = measured.to_numpy(float).T
-    ends = np.array([place - low, high - place])
-    style = edge_style()
-    axes.errorbar(place, row, xerr=ends, fmt="o", ms=points(2.6), **style)
-    style.pop("elinewidth")
-    for end, marker in BOUNDS:
-        bound = bounds_of(edges, end)
-        if bound.empty:  # a line of no points would still take room
-            continue
-        look: Any = {"linestyle": "none", "marker": marker, "ms": points(4.5)}
-        axes.plot(bound[end], bound["y"], **look, **style, clip_on=False)
-
-
 def _blend(cell: Any, colours: dict[str, str]) -> tuple[float, float, float]:
     """Colour of the commonest phase; what generalises at opacity P(grok) on white."""
     if cell.p_grok == 0:
@@ -317,16 +301,6 @@ def shade(axes: Axes, table: pd.DataFrame, name: str, norm: Normalize) -> None:
     axes.add_collection(
         PatchCollection(_rectangles(table), facecolors=colours, linewidths=0)
     )
-
-
-def _norm(runs: pd.DataFrame, shading: Shading) -> Normalize:
-    values = runs[shading.column].astype(float)
-    values = values[np.isfinite(values) & ((values > 0) | (not shading.log))]
-    kind = LogNorm if shading.log else Normalize
-    if len(values) == 0:
-        return kind(1, 10)
-    low, high = float(values.min()), float(values.max())
-    return kind(low, high if high > low else low + (abs(low) or 1) / 10, clip=True)
 
 
 def scale(axes: Axes, cells: Cells, ems: float = SMALLEST) -> None:
@@ -380,7 +354,12 @@ def mark_zero(side: Any, axis: str, table: pd.DataFrame, most: int) -> None:
 
 
 def _shade_bar(
-    figure: Figure, half: Any, norm: Normalize, shading: Shading, layout: Layout
+    figure: Figure,
+    half: Any,
+    norm: Normalize,
+    shading: Shading,
+    shades: pd.Series,
+    layout: Layout,
 ) -> None:
     place: Any = {"location": "right"} if layout.beside else {"location": "bottom"}
     panels = [axes for axes in half.flat if axes.figure is not None]
@@ -393,3 +372,6 @@ def _shade_bar(
     bar.outline.set_linewidth(points(0.6))
     if shading.log:
         label_bar(bar, norm.vmin or 1.0, norm.vmax or 10.0)
+    known = np.unique(shades[np.isfinite(shades)])
+    if len(known) == 1:  # no scale has to be read
+        bar.set_ticks(known.tolist(), labels=[number(float(known[0]))])

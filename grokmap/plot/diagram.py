@@ -80,6 +80,7 @@ class PhasePanel(NamedTuple):
 SMALLEST = 13.0  # width of a panel in letters, with its labels
 BESIDE = 20.0  # from which on the halves stand side by side
 BAR = 6.0  # of the colour bar beside the panels
+UPRIGHT = 0.8  # of the height of a panel, that a label beside it may have
 TITLE = 2.5  # by how much a title is narrower than a panel with its labels
 
 
@@ -134,7 +135,7 @@ def phase_diagram(
     """
     runs = pd.concat([panel.runs for panel in panels])
     layout = layout_of(len(panels), columns, look)
-    rooms = layout.ems - 3.0, panel_height(layout)
+    rooms = layout.ems - 3.0, UPRIGHT * panel_height(layout)
     labels, notes = fitting_labels(plane[:2], runs, rooms)
     titles = [panel.title for panel in panels] * 2
     with styled(look):
@@ -205,7 +206,7 @@ def label_grid(
             place.set_xlabel(x_label)
             place.tick_params(labelbottom=True)
         if i % columns == 0:
-            place.set_ylabel(wrapped(y_label, 0.8 * high))
+            place.set_ylabel(wrapped(y_label, UPRIGHT * high))
             place.tick_params(labelleft=True)
 
 
@@ -365,10 +366,10 @@ def _shade_bar(
     panels = [axes for axes in half.flat if axes.figure is not None]
     # As thick beside several rows as beside one.
     aspect = 18 * layout.rows if layout.beside else 35
-    look: Any = {"shrink": 0.9, "aspect": aspect, "pad": 0.02}
+    look: Any = {"shrink": 1.0 if layout.beside else 0.9, "aspect": aspect, "pad": 0.02}
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=panels, **place, **look)
     high = layout.rows * panel_height(layout)
-    bar.set_label(wrapped(shading.label, 0.85 * high if layout.beside else np.inf))
+    bar.set_label(wrapped(shading.label, 0.7 * high if layout.beside else np.inf))
     bar.outline.set_linewidth(points(0.6))
     if shading.log:
         label_bar(bar, norm.vmin or 1.0, norm.vmax or 10.0)

@@ -33,6 +33,26 @@ def panels(figure: Figure) -> list[Axes]:
     return [axes for axes in figure.axes if axes.get_label() != BAR]
 
 
+def bars(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_label() == BAR]
+
+
+def longer_than_their_bar(figure: Figure, renderer: Any) -> list[str]:
+    """Labels of colour bars that reach over their ends."""
+    found = []
+    for bar in bars(figure):
+        frame = bar.get_window_extent()
+        for label in (bar.xaxis.label, bar.yaxis.label):
+            box = label.get_window_extent(renderer)
+            over = (
+                (box.x1 > frame.x1 + 1)
+                if label is bar.xaxis.label
+                else (box.y1 > frame.y1 + 1)
+            )
+            found += [label.get_text()] if label.get_text() and over else []
+    return found
+
+
 def texts(figure: Figure) -> Iterator[Text]:
     for text in figure.findobj(Text):
         if isinstance(text, Text) and text.get_visible() and text.get_text().strip():
@@ -93,8 +113,11 @@ def _all_ticks(axes: Axes, side: str) -> list[Text]:
 
 
 def overlapping_titles(figure: Figure, renderer: Any) -> list[str]:
-    """Titles that reach into another's, or labels into those of the panel beside."""
+    """Titles that reach into another's or a colour bar, or labels into those of the
+    panel beside."""
     boxes = []
+    for bar in bars(figure):
+        boxes.append(("a colour bar", bar.get_tightbbox(renderer)))
     for axes in panels(figure):
         own = [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]  # type: ignore[attr-defined]
         boxes += [

@@ -36,6 +36,8 @@ from grokmap.result import (
 )
 
 QUICK, WIDTHS = "quickstart-reference", "widths"
+PLANE = plot.Plane("weight_decay", "alpha", x_log=True, y_log=False)
+PHASES = plot.phases_of(("no-learning", "memorize-only", "grok", "grok"), ("grok",))
 Maker = Callable[[Look], Figure]
 
 
@@ -130,16 +132,45 @@ def avalanches(look: Look) -> Figure:
     )
 
 
+def three_alphas() -> Maker:
+    """The diagram of every second alpha of the quickstart."""
+
+    def make(look: Look) -> Figure:
+        runs = opened(QUICK).labelled()
+        runs = runs[runs["alpha"].isin([0.0, 0.2, 0.4])].assign(delay_ratio=2.0)
+        return plot.phase_diagram([plot.PhasePanel("", runs)], PLANE, PHASES, look=look)
+
+    return make
+
+
+def planes(*titles: str) -> Maker:
+    """The plane of the quickstart once for each title."""
+
+    def make(look: Look) -> Figure:
+        runs = opened(QUICK).labelled().assign(delay_ratio=lambda t: t["delay"] + 1)
+        panels = [plot.PhasePanel(title, runs) for title in titles]
+        return plot.phase_diagram(panels, PLANE, PHASES, columns=2, look=look)
+
+    return make
+
+
+TWO = [plot.place_words({"optimizer": name}) for name in ("gd", "adamw")]
+EIGHT = [
+    plot.place_words({"optimizer": name, "width": width, "train_fraction": share})
+    for name in ("gd", "adamw")
+    for width in (32, 64)
+    for share in (0.5, 0.65)
+]
+
+
 def empty(look: Look) -> Figure:
     """A diagram in which no run groks, with weight decay 0 among the others."""
     runs = opened(QUICK).labelled()
     runs = runs[runs["phase"] != "grok"]
     zero = runs[runs["weight_decay"] == runs["weight_decay"].min()]
     runs = pd.concat([runs, zero.assign(weight_decay=0.0)])
-    plane = plot.Plane("weight_decay", "alpha", x_log=True, y_log=False)
-    phases = plot.phases_of(("no-learning", "memorize-only", "grok", "grok"), ("grok",))
     panel = plot.PhasePanel("", runs.assign(delay_ratio=np.nan))
-    return plot.phase_diagram([panel], plane, phases, look=look)
+    return plot.phase_diagram([panel], PLANE, PHASES, look=look)
 
 
 def nothing(look: Look) -> Figure:
@@ -159,6 +190,8 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagram, decay rate": ("phase_diagram", diagram(QUICK, x="decay_rate")),
     "diagram, rqi": ("phase_diagram", diagram(QUICK, colour="rqi")),
     "diagram, empty": ("phase_diagram", empty),
+    "diagrams of two optimizers": ("phase_diagram", planes(*TWO)),
+    "diagrams of three axes": ("phase_diagram", planes(*EIGHT)),
     "lines": ("axis_lines", diagram(QUICK, at={"alpha": 0.2}, colour="rqi")),
     "lines, empty": ("axis_lines", nothing),
     "comparison": ("comparison_maps", compared(WIDTHS, by={"width": (64, 256)})),

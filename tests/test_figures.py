@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from figure_makers import MAKERS, QUICK, QUICK_MAKERS, diagram, opened
+from figure_makers import MAKERS, QUICK, QUICK_MAKERS, diagram, opened, three_alphas
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -25,7 +26,7 @@ from grokmap.errors import SpecError
 from grokmap.plot import figure as figures
 from grokmap.plot.cells import boundary
 from grokmap.plot.names import system_words
-from grokmap.plot.style import COLOURS
+from grokmap.plot.style import COLOURS, NO_VALUE
 from grokmap.plot.ticks import number
 from grokmap.result.caption import caption
 
@@ -34,7 +35,14 @@ LOOKS = [
     *[("talk", width) for width in ("slide", "half-slide")],
 ]
 # The others are made in the slow tests.
-FIRST = ("diagram", "diagram, empty", "uncertainty", "curves, one run", "collapse")
+FIRST = (
+    "diagram",
+    "diagram, empty",
+    "diagrams of three axes",
+    "uncertainty",
+    "curves, one run",
+    "collapse",
+)
 CASES = [
     pytest.param(
         name,
@@ -55,6 +63,8 @@ def test_a_figure_is_fit_to_print(name: str, look: tuple[str, str]) -> None:
     assert figure.get_figwidth() == plot.WIDTHS[look[1]]
     assert checks.overlapping_ticks(figure, renderer) == []
     assert checks.overlapping_titles(figure, renderer) == []
+    if function == "phase_diagram":
+        assert checks.longer_than_their_bar(figure, renderer) == []
     assert checks.outside(figure, renderer) == []
     assert checks.beyond_their_panel(figure, renderer) == []
     assert checks.raw_words(figure) == []
@@ -100,6 +110,41 @@ def test_the_legend_says_what_is_drawn_and_nothing_else() -> None:
     figure = diagram(QUICK, x="decay_rate")(plot.PAPER)  # whose rows are of two lengths
     assert "not run" in checks.legend_words(figure)
     assert "edge, 95% interval" not in checks.legend_words(figure)
+
+
+def test_few_swept_values_have_a_tick_each() -> None:
+    axes = checks.panels(three_alphas()(plot.PAPER))[0]
+    assert tick_words(axes, "y") == ["0", "0.2", "0.4"]
+    assert axes.get_yticks().tolist() == pytest.approx([0.0, 0.2, 0.4])
+    assert tick_words(axes, "x") == ["0.001", "0.01", "0.1"]  # 3.2e-3 stands between
+    axes = checks.panels(MAKERS["diagrams of alphas"][1](plot.PAPER))[0]
+    assert tick_words(axes, "y") == ["64", "128", "256"]  # on a log axis
+
+
+def tick_words(axes: Axes, side: str) -> list[str]:
+    checks.laid_out(axes.figure)
+    return [text.get_text() for text in checks.shown_ticks(axes, side)]
+
+
+def test_panels_of_many_axes_are_large_and_alpha_is_defined_once() -> None:
+    for name, columns, ems in (
+        ("diagrams of two optimizers", 2, 25.0),
+        ("diagrams of three axes", 4, 12.0),
+    ):
+        figure = MAKERS[name][1](plot.PAPER)
+        checks.laid_out(figure)
+        axes = checks.panels(figure)
+        # The maps stand below, where the bar is, too.
+        tops = [round(one.get_position().y1, 3) for one in axes]
+        assert tops == sorted(tops, reverse=True) and tops.count(tops[0]) == columns
+        wide = axes[0].get_position().width * plot.PAPER.ems
+        assert ems < wide < 31
+        labels = [one.get_ylabel() for one in axes]
+        assert [bool(label) for label in labels] == [
+            i % columns == 0 for i in range(len(axes))
+        ]
+    assert {*labels} == {r"$\alpha$", ""}
+    assert figure._supxlabel.get_text().count("Sigma") == 1  # type: ignore[attr-defined]
 
 
 def test_an_empty_panel_says_so_in_words() -> None:
@@ -221,6 +266,14 @@ def test_phases_differ_in_lightness_in_every_vision(vision: str) -> None:
     names = ("no-learning", "memorize-only", "grok", "comprehension")
     seen = [lightness(COLOURS[name], VISION[vision]) for name in names]
     assert min(abs(a - b) for a, b in itertools.combinations(seen, 2)) > 6
+
+
+def test_what_was_not_run_is_told_from_what_has_no_value() -> None:
+    white, grey, none = (
+        lightness(colour, VISION["common"])
+        for colour in ("white", NO_VALUE, COLOURS["no-learning"])
+    )
+    assert white - grey > 10 and grey - none > 6
 
 
 def test_lines_of_one_half_meet_but_never_cross() -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 
 from grokmap.arrays import Floats
 
+Segment = tuple[tuple[float, float], tuple[float, float]]
+
 
 class Plane(NamedTuple):
     """The two axes of a diagram, and whether each is read as its log."""
@@ -91,6 +93,11 @@ def with_edges(
         points, place = np.unique(table.loc[index, axis], return_inverse=True)
         below, above = _half_way(points, log)
         low[index], high[index] = below[place], above[place]
+    if by:  # a row that reaches the end of the axis shares it with the others
+        first, last = (
+            table[axis] == end for end in (table[axis].min(), table[axis].max())
+        )
+        low, high = low.mask(first, low[first].min()), high.mask(last, high[last].max())
     return table.assign(**{f"{axis}_low": low, f"{axis}_high": high})
 
 
@@ -120,22 +127,52 @@ def _places(points: Floats, log: bool) -> Floats:
     return np.concatenate([zero, positive])
 
 
-def boundary(cells: pd.DataFrame) -> list[tuple[tuple[float, float], ...]]:
+def boundary(cells: pd.DataFrame) -> list[Segment]:
     """The sides that cells share with neighbours beyond P(grok) = 1/2.
 
     Of two neighbours, in a grid or off one, the part of the side where they touch; so
     that lines meet, but never cross. Only where both labels are measured: no side of a
-    cell with a censored run.
+    cell with a censored run. A part that is not the whole side of both cells is left
+    out where nothing leads to it.
     """
     measured = cells[cells["censored"] == 0]
-    upright = _sides(measured, "x", "y")
-    flat = _sides(measured, "y", "x")
-    segments = [((at, low), (at, high)) for at, low, high in upright]
-    return [*segments, *(((low, at), (high, at)) for at, low, high in flat)]
+    upright, upright_whole = _sides(measured, "x", "y")
+    flat, flat_whole = _sides(measured, "y", "x")
+    segments: list[Segment] = [((at, low), (at, high)) for at, low, high in upright]
+    segments += [((low, at), (high, at)) for at, low, high in flat]
+    return _joined(segments, [*upright_whole, *flat_whole], _frame(cells))
 
 
-def _sides(cells: pd.DataFrame, along: str, across: str) -> list[tuple[float, ...]]:
-    """(place along, low and high across) of the sides between unlike neighbours."""
+def _frame(cells: pd.DataFrame) -> tuple[set[float], set[float]]:
+    """The ends of the plane along x and along y."""
+    x, y = (
+        {float(cells[f"{axis}_low"].min()), float(cells[f"{axis}_high"].max())}
+        for axis in ("x", "y")
+    )
+    return x, y
+
+
+def _joined(
+    segments: list[Segment], whole: list[bool], frame: tuple[set[float], set[float]]
+) -> list[Segment]:
+    """Segments that are whole, or that others lead to from these or from the frame."""
+    kept = [one for one, both in zip(segments, whole, strict=True) if both]
+    reached = {end for one in kept for end in one}
+    ends = {end for one in segments for end in one}
+    reached |= {(x, y) for x, y in ends if x in frame[0] or y in frame[1]}
+    while True:
+        joined = [one for one in segments if reached & {*one}]
+        further = {end for one in joined for end in one}
+        if further <= reached:
+            return joined
+        reached |= further
+
+
+def _sides(
+    cells: pd.DataFrame, along: str, across: str
+) -> tuple[list[tuple[float, float, float]], list[bool]]:
+    """(place along, low and high across) of the sides between unlike neighbours, and
+    whether each is the whole side of both."""
     ends = {"low": f"{across}_low", "high": f"{across}_high"}
     columns = cells[[*ends.values()]].set_axis([*ends], axis=1)
     columns = columns.assign(groks=cells["p_grok"] >= 0.5)
@@ -145,7 +182,9 @@ def _sides(cells: pd.DataFrame, along: str, across: str) -> list[tuple[float, ..
     low = pairs[["low", "low_2"]].max(axis=1)
     high = pairs[["high", "high_2"]].min(axis=1)
     unlike = (pairs["groks"] != pairs["groks_2"]) & (low < high)
-    return list(zip(pairs["at"][unlike], low[unlike], high[unlike], strict=True))
+    whole = (pairs["low"] == pairs["low_2"]) & (pairs["high"] == pairs["high_2"])
+    sides = list(zip(pairs["at"][unlike], low[unlike], high[unlike], strict=True))
+    return sides, whole[unlike].tolist()
 
 
 def leaves_gaps(

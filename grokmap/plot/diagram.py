@@ -11,28 +11,36 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PatchCollection
-from matplotlib.colors import LogNorm, Normalize, to_rgb
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.patches import Rectangle
 
+from grokmap.arrays import Floats
 from grokmap.plot.cells import Cells, Plane, boundary, gather
-from grokmap.plot.entries import BOUNDS, HATCH, RING, bounds_of, edge_style, entries
+from grokmap.plot.edges import draw_edges
+from grokmap.plot.entries import HATCH, RING, entries
 from grokmap.plot.figure import (
     Figure,
     blank,
     entitle,
     finished,
     legend_above,
+    n_lines,
     say_nothing,
     wrapped,
 )
-from grokmap.plot.names import axis_label
+from grokmap.plot.names import fitting_labels
+from grokmap.plot.norms import norm_of
 from grokmap.plot.style import NO_VALUE, PAPER, Look, Phases, points, styled
 from grokmap.plot.ticks import (
+    EVERY,
     label_bar,
     label_linear,
     label_log,
+    label_swept,
     label_zero,
     most_below,
+    number,
+    round_values,
 )
 
 
@@ -70,7 +78,10 @@ class PhasePanel(NamedTuple):
 
 
 SMALLEST = 13.0  # width of a panel in letters, with its labels
+BESIDE = 20.0  # from which on the halves stand side by side
 BAR = 6.0  # of the colour bar beside the panels
+UPRIGHT = 0.8  # of the height of a panel, that a label beside it may have
+TITLE = 2.5  # by how much a title is narrower than a panel with its labels
 
 
 class Layout(NamedTuple):
@@ -92,10 +103,16 @@ def even(count: int, most: int) -> int:
 
 
 def layout_of(n_panels: int, columns: int, look: Look) -> Layout:
-    """So many columns as are wanted, or as there is room for."""
-    beside = 2 * columns * SMALLEST + BAR <= look.ems
-    if not beside and columns > look.columns(SMALLEST):
-        columns = even(n_panels, look.columns(SMALLEST))
+    """So many columns as are wanted, or as there is room for.
+
+    Halves of more than two rows, one above the other, are as wide as there is room for.
+    """
+    beside = 2 * columns * BESIDE + BAR <= look.ems
+    most = look.columns(SMALLEST)
+    if not beside and columns > most:
+        columns = even(n_panels, most)
+    elif not beside and n_panels > 2 * columns:
+        columns = even(n_panels, columns * (most // columns))
     ems = (look.ems - BAR) / (2 * columns) if beside else look.ems / columns
     return Layout(-(-n_panels // columns), columns, beside, ems)
 
@@ -118,37 +135,46 @@ def phase_diagram(
     """
     runs = pd.concat([panel.runs for panel in panels])
     layout = layout_of(len(panels), columns, look)
-    norm = _norm(runs, shading)
-    labels = [axis_label(name, runs) for name in plane[:2]]
+    rooms = layout.ems - 3.0, UPRIGHT * panel_height(layout)
+    labels, notes = fitting_labels(plane[:2], runs, rooms)
+    titles = [panel.title for panel in panels] * 2
     with styled(look):
-        figure = blank(look, _height(layout))
+        figure = blank(look, _height(layout, titles))
         halves = _halves(figure, layout)
         shown = [gather(p.runs, plane, shading.column, phases.grokked) for p in panels]
+        every = shown[0]._replace(table=pd.concat([cells.table for cells in shown]))
+        norm = norm_of(every.table["shade"], shading.log)
         for half, is_map in zip(halves, (False, True), strict=True):
             for place, panel, cells in zip(half.flat, panels, shown, strict=False):
                 if is_map:
                     _draw_shades(place, cells, norm, shading.none)
                 else:
                     draw_phases(place, cells, phases)
-                    _draw_edges(place, panel.edges, plane.y)
-                scale(place, cells, layout.ems)
+                    draw_edges(place, panel.edges, cells, plane.y)
+                scale(place, every, layout.ems)
             label_grid(half, len(panels), labels, panel_height(layout))
         drawn = [half.flat[i] for half in halves for i in range(len(panels))]
-        entitle(drawn, [panel.title for panel in panels] * 2, layout.ems - 2.5)
-        _shade_bar(figure, halves[1], norm, shading, layout)
+        entitle(drawn, titles, layout.ems - TITLE)
+        _shade_bar(figure, halves[1], norm, shading, every.table["shade"], layout)
         edges = [panel.edges for panel in panels if panel.edges is not None]
         legend_above(figure, look, entries(shown, edges, phases, shading.none))
-        return finished(figure, look, caption)
+        return finished(figure, look, "; ".join(filter(None, [*notes, caption])))
 
 
 def panel_height(layout: Layout) -> float:
     """In letters, without title and labels."""
-    return float(np.clip(0.65 * layout.ems, 9.0, 18.0))
+    return height_of(layout.ems)
 
 
-def _height(layout: Layout) -> float:
+def height_of(ems: float) -> float:
+    """Of a panel so many letters wide."""
+    return float(np.clip(0.65 * ems, 9.0, 18.0))
+
+
+def _height(layout: Layout, titles: Sequence[str]) -> float:
     """Of the figure, in letters."""
-    one = panel_height(layout) + 4.0
+    lines = max(n_lines(title, layout.ems - TITLE) for title in titles)
+    one = panel_height(layout) + 4.0 + 1.1 * (lines - 1)
     bands = layout.rows * (1 if layout.beside else 2)
     return bands * one + (5.0 if layout.beside else 9.0)
 
@@ -180,7 +206,7 @@ def label_grid(
             place.set_xlabel(x_label)
             place.tick_params(labelbottom=True)
         if i % columns == 0:
-            place.set_ylabel(wrapped(y_label, 0.8 * high))
+            place.set_ylabel(wrapped(y_label, UPRIGHT * high))
             place.tick_params(labelleft=True)
 
 
@@ -241,25 +267,6 @@ def _draw_boundary(axes: Axes, table: pd.DataFrame) -> None:
     axes.add_collection(lines, autolim=False)
 
 
-def _draw_edges(axes: Axes, edges: pd.DataFrame | None, y: str) -> None:
-    """Measured edges with their intervals; bounds as arrows to where the edge is."""
-    if edges is None:
-        return
-    edges = edges.rename(columns={y: "y"})
-    measured = edges.loc[edges["estimate"].notna(), ["estimate", "low", "high", "y"]]
-    place, low, high, row = measured.to_numpy(float).T
-    ends = np.array([place - low, high - place])
-    style = edge_style()
-    axes.errorbar(place, row, xerr=ends, fmt="o", ms=points(2.6), **style)
-    style.pop("elinewidth")
-    for end, marker in BOUNDS:
-        bound = bounds_of(edges, end)
-        if bound.empty:  # a line of no points would still take room
-            continue
-        look: Any = {"linestyle": "none", "marker": marker, "ms": points(4.5)}
-        axes.plot(bound[end], bound["y"], **look, **style, clip_on=False)
-
-
 def _blend(cell: Any, colours: dict[str, str]) -> tuple[float, float, float]:
     """Colour of the commonest phase; what generalises at opacity P(grok) on white."""
     if cell.p_grok == 0:
@@ -297,31 +304,44 @@ def shade(axes: Axes, table: pd.DataFrame, name: str, norm: Normalize) -> None:
     )
 
 
-def _norm(runs: pd.DataFrame, shading: Shading) -> Normalize:
-    values = runs[shading.column].astype(float)
-    values = values[np.isfinite(values) & ((values > 0) | (not shading.log))]
-    kind = LogNorm if shading.log else Normalize
-    if len(values) == 0:
-        return kind(1, 10)
-    low, high = float(values.min()), float(values.max())
-    return kind(low, high if high > low else low + (abs(low) or 1) / 10, clip=True)
-
-
 def scale(axes: Axes, cells: Cells, ems: float = SMALLEST) -> None:
     """Limits, log scales and ticks of a panel so many letters wide; zero on a log axis
     is marked as 0."""
     table = cells.table
     for axis, log in (("x", cells.x_log), ("y", cells.y_log)):
-        limits = table[f"{axis}_low"].min(), table[f"{axis}_high"].max()
         side = getattr(axes, f"{axis}axis")
+        low, high = table[f"{axis}_low"].min(), table[f"{axis}_high"].max()
         most = most_below(ems - 4.0) if axis == "x" else 4
         if log:
             getattr(axes, f"set_{axis}scale")("log")
             label_log(side, most)
+        room = ems - 4.0 if axis == "x" else height_of(ems)
+        values, places = _swept(table, axis, log)
+        shares = _share(places, low, high, log)
+        if label_swept(side, values, shares, places, log, room):
+            least = values[values > 0].min() if log and values[0] == 0 else low
+            if log:
+                side.set_ticks(round_values(least, high, EVERY), minor=True)
+        elif log:
             mark_zero(side, axis, table, most)
         else:
             label_linear(side, most)
-        getattr(axes, f"set_{axis}lim")(*limits)
+        getattr(axes, f"set_{axis}lim")(low, high)
+
+
+def _swept(table: pd.DataFrame, axis: str, log: bool) -> tuple[Floats, Floats]:
+    """The values of an axis, sorted, and where each stands: 0 on a log axis, too."""
+    one = table.drop_duplicates(axis).sort_values(axis)
+    values = one[axis].to_numpy(float)
+    middle = np.sqrt(np.abs(one[f"{axis}_low"] * one[f"{axis}_high"])).to_numpy(float)
+    return values, np.where((values == 0) & log, middle, values)
+
+
+def _share(places: Floats, low: float, high: float, log: bool) -> Floats:
+    """Of the axis, that lies below each place."""
+    if log:
+        places, low, high = np.log(places), np.log(low), np.log(high)
+    return (places - low) / (high - low)
 
 
 def mark_zero(side: Any, axis: str, table: pd.DataFrame, most: int) -> None:
@@ -335,13 +355,24 @@ def mark_zero(side: Any, axis: str, table: pd.DataFrame, most: int) -> None:
 
 
 def _shade_bar(
-    figure: Figure, half: Any, norm: Normalize, shading: Shading, layout: Layout
+    figure: Figure,
+    half: Any,
+    norm: Normalize,
+    shading: Shading,
+    shades: pd.Series,
+    layout: Layout,
 ) -> None:
     place: Any = {"location": "right"} if layout.beside else {"location": "bottom"}
     panels = [axes for axes in half.flat if axes.figure is not None]
-    look: Any = {"shrink": 0.9, "aspect": 18 if layout.beside else 35, "pad": 0.02}
+    # As thick beside several rows as beside one.
+    aspect = 18 * layout.rows if layout.beside else 35
+    look: Any = {"shrink": 1.0 if layout.beside else 0.9, "aspect": aspect, "pad": 0.02}
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=panels, **place, **look)
-    bar.set_label(shading.label)
+    high = layout.rows * panel_height(layout)
+    bar.set_label(wrapped(shading.label, 0.7 * high if layout.beside else np.inf))
     bar.outline.set_linewidth(points(0.6))
     if shading.log:
         label_bar(bar, norm.vmin or 1.0, norm.vmax or 10.0)
+    known = np.unique(shades[np.isfinite(shades)])
+    if len(known) == 1:  # no scale has to be read
+        bar.set_ticks(known.tolist(), labels=[number(float(known[0]))])

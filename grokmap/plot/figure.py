@@ -16,6 +16,8 @@ from matplotlib.textpath import TextPath
 
 from grokmap.plot.style import LETTERS, Look, figure_bytes, size_of
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 class Figure(figure.Figure):
     """A figure that a notebook shows, whether or not pyplot has been loaded there."""
@@ -46,12 +48,13 @@ def length(text: str) -> float:
 def wrapped(text: str, ems: float) -> str:
     """Text in lines of at most so many letters, broken at spaces outside of formulas.
 
-    Spaces that do not break keep what belongs together in one line.
+    Spaces that do not break keep what belongs together in one line, if it is not longer
+    than one.
     """
     lines: list[str] = []
     for part in text.split("\n"):
         line = ""
-        for word in _unbroken(part):
+        for word in _words(part, ems):
             longer = f"{line} {word}" if line else word
             if line and length(longer) > ems:
                 lines.append(line)
@@ -75,6 +78,15 @@ def _cut(name: str, keep: int) -> float:
     return length(f"{name[:keep]}\N{HORIZONTAL ELLIPSIS}{name[-keep:]}")
 
 
+def _words(text: str, ems: float) -> list[str]:
+    """What is kept in one line: what spaces that do not break join, if it has room."""
+    words: list[str] = []
+    for word in _unbroken(text):
+        fits = length(word) <= ems
+        words += [word] if fits else _unbroken(word.replace(NO_BREAK, " "))
+    return words
+
+
 def _unbroken(text: str) -> list[str]:
     """The words of a text; a formula with spaces is one."""
     words: list[str] = []
@@ -95,10 +107,18 @@ def letter(i: int) -> str:
 
 def entitle(axes: Iterable[Any], titles: Sequence[str], ems: float) -> None:
     """Letters and titles above panels, in lines of so many letters."""
-    share = size_of("axes.titlesize") / size_of("font.size")
     for i, (place, title) in enumerate(zip(axes, titles, strict=True)):
-        words = wrapped(f"{letter(i)} {title}".rstrip(), ems / share)
-        place.set_title(words, loc="left")
+        place.set_title(_titled(letter(i), title, ems), loc="left")
+
+
+def n_lines(title: str, ems: float) -> int:
+    """How many such lines a title takes."""
+    return _titled(letter(0), title, ems).count("\n") + 1
+
+
+def _titled(head: str, title: str, ems: float) -> str:
+    share = size_of("axes.titlesize") / size_of("font.size")
+    return wrapped(f"{head} {title}".rstrip(), ems / share)
 
 
 def legend_above(made: Figure, look: Look, handles: Sequence[Any]) -> None:

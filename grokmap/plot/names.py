@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from grokmap.plot.figure import NO_BREAK as NO_BREAK
+from grokmap.plot.figure import length
 from grokmap.plot.ticks import number
 
 # In words and as a symbol; what is not listed is called by its key, in words.
@@ -46,7 +48,6 @@ QUANTITIES = {
     "weight_norm_first": "first-layer norm",
     "weight_norm_readout": "readout norm",
 }
-NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def axis_label(axis: str, runs: pd.DataFrame) -> str:
@@ -56,6 +57,20 @@ def axis_label(axis: str, runs: pd.DataFrame) -> str:
         several = len(conventions) > 1
         return r"$\alpha$" if several else ALPHA_LABELS.get(conventions[0], r"$\alpha$")
     return axis_words(axis)
+
+
+def fitting_labels(
+    axes: Sequence[str], runs: pd.DataFrame, rooms: Sequence[float]
+) -> tuple[list[str], list[str]]:
+    """The labels of axes in so many letters each, and what is to be said of them below
+    the figure: the formula of alpha, where it is longer."""
+    labels = [axis_label(axis, runs) for axis in axes]
+    notes = []
+    for i, (axis, room) in enumerate(zip(axes, rooms, strict=True)):
+        if axis == "alpha" and length(labels[i]) > room:
+            notes.append(labels[i].replace(",  ", ": "))
+            labels[i] = axis_symbol(axis)
+    return labels, notes
 
 
 def axis_words(axis: str) -> str:

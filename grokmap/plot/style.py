@@ -28,7 +28,7 @@ COLOURS = {
 # Of phases that have names of their own, by their place in `Criteria.phases`.
 _BY_PLACE = ("#C8C8C8", "#E69F00", "#0072B2", "#009E73")
 NEUTRAL = "#808080"  # of what is drawn to compare with
-NO_VALUE = "#EEEEEE"  # of cells in a map that have none
+NO_VALUE = "#DADADA"  # of cells in a map that have none; white is where nothing ran
 # Of a paper; `Look` scales what is not a colour or a format.
 STYLE: Any = {
     "xtick.direction": "out",

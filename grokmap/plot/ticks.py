@@ -1,4 +1,4 @@
-"""Ticks of log axes: few, at round numbers, in one form."""
+"""Ticks: few, at round numbers or at the values that were swept, in one form."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from matplotlib.ticker import (
 )
 
 from grokmap.arrays import Floats
+from grokmap.plot.figure import length
 
 EVERY = 10**6
 MOST = 4  # labels that fit below a narrow panel
+FEW = 7  # values that have a tick each
+GAP = 0.5  # between labels, in letters
 STEPS = (range(1, 10), (1, 2, 5), (1, 3), (1,))
 
 
@@ -114,6 +117,43 @@ def label_log(axis: Any, most: int = MOST) -> None:
 def label_linear(axis: Any, most: int = MOST) -> None:
     """Few ticks at round numbers for an axis that is on a linear scale."""
     axis.set_major_locator(MaxNLocator(most, steps=(1, 2, 2.5, 5, 10)))
+
+
+def label_swept(
+    axis: Any, values: Floats, shares: Floats, places: Floats, log: bool, ems: float
+) -> bool:
+    """Ticks at the values of an axis if these are few and their labels have room.
+
+    On a log axis only where three digits say the values, else decades are read better.
+
+    Args:
+      axis: `axes.xaxis` or `axes.yaxis`, so many letters long.
+      values, shares, places: sorted; where each stands, as a share of the axis and in
+        its coordinates.
+
+    Returns:
+      Whether it has them now.
+    """
+    if not 1 <= len(values) <= FEW or (log and not _are_short(values)):
+        return False
+    labels = _labels(values, log)
+    upright = axis.axis_name == "y"
+    sizes = np.array([1.0 if upright else length(label) for label in labels])
+    apart = np.diff(shares) * ems - (sizes[1:] + sizes[:-1]) / 2
+    if np.any(apart < (0.1 if upright else GAP)):
+        return False
+    axis.set_ticks(places, labels=labels)
+    return True
+
+
+def _are_short(values: Floats) -> bool:
+    return np.allclose([float(f"{value:.3g}") for value in values], values, rtol=1e-6)
+
+
+def _labels(values: Floats, log: bool) -> list[str]:
+    if not log:
+        return [number(float(value)) for value in values]
+    return ["0" for value in values if value == 0] + numbers(values[values > 0])
 
 
 def label_zero(axis: Any, zero: float, low: float, high: float, most: int) -> None:

@@ -34,6 +34,8 @@ LOOKS = [
     *[("paper", width) for width in ("double", "single", "neurips")],
     *[("talk", width) for width in ("slide", "half-slide")],
 ]
+# Of figures of larger results: as they are by default, and where there is least room.
+ENDS = (LOOKS[0], LOOKS[-1])
 # The others are made in the slow tests.
 FIRST = (
     "diagram",
@@ -51,7 +53,7 @@ CASES = [
         marks=() if name in FIRST and look == LOOKS[0] else pytest.mark.slow,
     )
     for name in MAKERS
-    for look in LOOKS
+    for look in (LOOKS if name in QUICK_MAKERS else ENDS)
 ]
 
 

@@ -270,6 +270,7 @@ TINY = TINY_SYSTEM.replace("alpha = 0\n", "")
 AXES = '[axes]\nalpha = "0,0.2"\nweight_decay = "log:1e-3:1e-2:3"\n'
 
 
+@pytest.mark.slow
 def test_commands_of_a_sweep_that_learned_nothing_work(
     command_line: Any, sweep_file: Any
 ) -> None:

@@ -64,6 +64,7 @@ def test_with_replacement_every_batch_is_drawn_by_itself() -> None:
     assert any(len(set(step)) < BATCH for step in steps)
 
 
+@pytest.mark.slow
 def test_one_batch_of_all_examples_is_the_full_gradient() -> None:
     """A batch as large as the training set, without replacement, is no noise."""
     keys: dict[str, Any] = {"modulus": 5, "n_steps": 32, "width": 8}
@@ -101,6 +102,7 @@ def test_batch_sizes_are_an_axis_and_keep_the_ids_of_fixed_ones() -> None:
     assert [axis.name for axis in swept.axes] == ["batch_size"]
 
 
+@pytest.mark.slow
 def test_published_seeds_are_an_axis() -> None:
     keys: dict[str, Any] = {
         "task": "plain_addition",

@@ -72,6 +72,7 @@ def test_resampling_the_runs_does_not_cover() -> None:
         pytest.param(30_000.0, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_censored_cells_never_move_an_edge_out_of_its_interval(budget: float) -> None:
     cut = Planted(12, 3, 0.3, budget)
     measured = bounds = hits = held = 0

@@ -264,6 +264,7 @@ def test_help_does_not_load_jax() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_smoke_sweep_has_all_three_phases(
     grokmap: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

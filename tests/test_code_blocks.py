@@ -41,7 +41,10 @@ FOLDERS = {
     "hysteresis": "hysteresis",
 }
 # Pages whose blocks take minutes together: `make test-slow`.
-SLOW = {"README.md", "docs/index.md", "docs/faq.md", "docs/gpu.md"}
+SLOW = {
+    *("README.md", "docs/index.md", "docs/faq.md", "docs/gpu.md"),
+    *("docs/figures.md", "docs/report.md", "docs/compare.md", "docs/own-task.md"),
+}
 
 OTHER_MACHINE = "checks bits of records that another processor made"
 ELSEWHERE = "run by tests/{}".format

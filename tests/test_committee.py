@@ -57,6 +57,7 @@ def control_of(**changes: float) -> Control:
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_fewer_neurons_are_the_whole_network(
     changes: dict[str, float], center: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def with_settings(
     return trajectories(sweep, tuning=tuning, choose=choose)
 
 
+@pytest.mark.slow
 def test_lanes_order_companions_and_chunk_length_change_nothing() -> None:
     # Bitwise on one CPU machine: a lane never looks at its neighbours.
     names = tuple(ORDER_PARAMETERS)
@@ -55,6 +56,7 @@ def test_lanes_order_companions_and_chunk_length_change_nothing() -> None:
     "kernel",
     mostly_slow([*KERNELS][1:], ["gather_product", "grid"]),
 )
+@pytest.mark.slow
 def test_kernels_train_alike(kernel: str) -> None:
     sweep = small_sweep(n_steps=20, train_fraction="0.4,0.6", center=True)
     gather = trajectories(sweep)

@@ -205,6 +205,7 @@ def test_unknown_looks_are_refused() -> None:
             plot.look_of(style, width)
 
 
+@pytest.mark.slow
 def test_files_are_the_same_each_time_with_fonts_and_without_dates() -> None:
     for kind in ("pdf", "svg", "png"):
         once, again = (

@@ -79,6 +79,7 @@ def test_no_path_is_taken_for_an_option() -> None:
         assert Path(argument(Path(name))) == Path(name)
 
 
+@pytest.mark.slow
 def test_the_command_that_makes_a_run_again_works_in_any_folder(
     command_line: Any,
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_result_is_read_with_and_without_its_plugin(
         "hysteresis --quantity readout_norm_ratio",
     ],
 )
+@pytest.mark.slow
 def test_an_analysis_says_the_same_with_and_without_a_plugin(
     tables: None, command_line: Any, folder: Path, line: str
 ) -> None:

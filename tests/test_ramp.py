@@ -72,6 +72,7 @@ DECAYING = [k for k, v in OPTIMIZERS.items() if v.decays]
 
 
 @pytest.mark.parametrize("optimizer", mostly_slow(DECAYING, ("gd", "adamw")))
+@pytest.mark.slow
 def test_a_flat_ramp_is_a_constant_weight_decay(optimizer: str) -> None:
     ramp = {"ramp_factor": 1 + 1e-6, "ramp_steps": 30, "n_steps": None}
     flat = trajectories(small_sweep(optimizer=optimizer, **ramp))

@@ -80,6 +80,7 @@ def test_refined_edges_are_where_they_were_planted(spread: float) -> None:
     assert len(runs) < 24 * 24 * len(SEEDS) / 5
 
 
+@pytest.mark.slow
 def test_rows_are_put_where_the_edge_bends_and_where_the_wedge_closes() -> None:
     runs, _ = refined(0.0)
     table = boundaries(runs)
@@ -168,6 +169,7 @@ def test_a_linear_axis_stays_linear_whatever_is_added() -> None:
     assert len(known) and ((known["high"] - known["low"]) / 2 <= 0.001 + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_more_precision_takes_more_runs() -> None:
     fine = Aim(precision=0.05, y_precision=0.03)
     assert len(refined(0.0, fine)[0]) > len(refined(0.0)[0]) + 10

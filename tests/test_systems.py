@@ -99,6 +99,7 @@ def test_every_optimizer_learns(optimizer: str) -> None:
     assert fall(task="modular_addition", model="mlp", optimizer=optimizer, **keys) < 0.7
 
 
+@pytest.mark.slow
 def test_muon_leaves_embeddings_their_own_rate() -> None:
     keys = {"task": "plain_addition", "model": "embedding_mlp", "n_steps": 1}
     keys |= {"optimizer": "muon", "momentum": 0.9, "weight_decay": 0.5}

@@ -102,6 +102,7 @@ DIAGONAL = {
 
 
 @pytest.mark.parametrize("alpha", [2.0, 4.0])
+@pytest.mark.slow
 def test_the_diagonal_network_follows_its_flow(alpha: float) -> None:
     n_train, decay, rate = 30, 0.02, 0.002
     control = Control(alpha, decay, 0.5, rate)
@@ -128,6 +129,7 @@ def test_the_diagonal_network_follows_its_flow(alpha: float) -> None:
 # ---- Langevin dynamics at equilibrium: Bayesian linear regression
 
 
+@pytest.mark.slow
 def test_langevin_samples_the_posterior_of_a_linear_student() -> None:
     n, d, decay, temperature, rate = 40, 10, 0.2, 0.1, 0.05
     control = Control(1.0, decay, 0.5, rate)._replace(temperature=temperature)

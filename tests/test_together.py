@@ -80,6 +80,7 @@ def together(sweep: Any, *, lanes: int, tuning: execute.Tuning) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("system", mostly_slow(SYSTEMS, ["two_layer"]))
+@pytest.mark.slow
 def test_lanes_together_train_the_runs_of_lanes_alone(system: str) -> None:
     keys = {"model": system.partition(" ")[0], **SYSTEMS[system]}
     sweep = small_sweep(

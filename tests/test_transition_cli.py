@@ -58,6 +58,7 @@ def is_drawn(file: str) -> bool:
     return bool((pixels < 128).mean() > 0.005)
 
 
+@pytest.mark.slow
 def test_from_ramps_and_cells_to_a_verdict(trained: Any) -> None:
     code, out, _ = trained("hysteresis", "results/ramps", "--format", "png,csv")
     assert code == 0 and "loop area" in out
@@ -96,6 +97,7 @@ def test_from_ramps_and_cells_to_a_verdict(trained: Any) -> None:
     assert set(facts["all"]) == set(found["quantity"])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_judged_is_said_kindly(trained: Any) -> None:
     words = ("-s", "learning_rate=1000", "--out", "results/diverged")
     assert trained("sweep", "ramps.toml", *words)[0] == 0

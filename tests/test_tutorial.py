@@ -63,6 +63,7 @@ def test_it_was_executed_as_it_stands() -> None:
     assert counts == list(range(1, len(counts) + 1))
 
 
+@pytest.mark.slow
 def test_it_still_shows_what_it_shows(fresh: Any) -> None:
     kept = code_cells(read())
     for was, now in zip(kept, code_cells(fresh), strict=True):
@@ -76,11 +77,13 @@ def test_it_still_shows_what_it_shows(fresh: Any) -> None:
     assert all(phase in now[0] for phase in ("grok", "memorize-only", "no-learning"))
 
 
+@pytest.mark.slow
 def test_its_figures_are_pictures(fresh: Any) -> None:
     pictures = ["image/png" in data for c in code_cells(fresh) for data in shown(c)]
     assert sum(pictures) == 3
 
 
+@pytest.mark.slow
 def test_progress_is_one_line_that_is_renewed(fresh: Any) -> None:
     (cell,) = (c for c in code_cells(fresh) if "= grokmap.sweep(sweep)" in c.source)
     (line,) = texts(cell)

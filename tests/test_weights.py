@@ -255,6 +255,7 @@ def test_the_dry_run_says_bytes_and_steps(
     assert any("weights" in line and "4000 run-steps again" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docs_works(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

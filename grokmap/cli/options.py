@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+
+if TYPE_CHECKING:
+    from grokmap.cli.places import Where as Where
+else:
+    Where = Any  # its module loads all axes, for which --help does not wait
 
 ONE_RUN = (
     "Run id, its beginning, or coordinates: alpha=0.2,weight_decay=0.01 (the nearest)."
@@ -51,6 +59,47 @@ class Figures(NamedTuple):
     formats: str
     style: str = "paper"
     width: str | None = None
+
+
+GIVEN: Any = None  # of the parameters that `shared` makes of options
+# Parameters of a command: the options that make each, and their defaults.
+SHARED: dict[str, dict[str, tuple[Any, Any]]] = {
+    "where": {"at": (At, None), "near": (Near, None)},
+    "figures": {
+        "formats": (Formats, "png,pdf"),
+        "style": (Style, "paper"),
+        "width": (Width, None),
+    },
+}
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with the options of `SHARED` in place of its parameters where, which
+    --at and --near make, and figures."""
+    signature, parameters = inspect.signature(command, eval_str=True), []
+    for parameter in signature.parameters.values():
+        options = SHARED.get(parameter.name)
+        parameters += [parameter] if options is None else list(_declared(options))
+
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        from grokmap.cli.places import read_where
+
+        for name in SHARED.keys() & signature.parameters.keys():
+            parts = [values.pop(option) for option in SHARED[name]]
+            values[name] = read_where(*parts) if name == "where" else Figures(*parts)
+        command(**values)
+
+    made: Any = with_options  # what typer reads
+    made.__signature__ = signature.replace(parameters=parameters)
+    made.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_options
+
+
+def _declared(options: dict[str, tuple[Any, Any]]) -> Iterator[inspect.Parameter]:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    for name, (annotation, default) in options.items():
+        yield inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
 TimeBudget = Annotated[

@@ -104,7 +104,7 @@ def _rises_of(system: System) -> Any:
             lane, lowest, rise = state
             lane = program.step(lane)
             now = loss(lane)
-            # Not a number counts as the largest: it is greater than all in no order.
+            # A loss that is not finite is the largest rise: NaN compares as false.
             above = jnp.where(jnp.isfinite(now), now - lowest, jnp.inf)
             return lane, jnp.minimum(lowest, now), jnp.maximum(rise, above)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from grokmap.analysis.boundaries import outcomes
 from grokmap.analysis.statistics import (
     LEVEL,
     median_interval,
@@ -45,8 +46,7 @@ def probabilities(
     phases = list(dict.fromkeys(runs["phase"])) if phases is None else phases
     rows = []
     for point, cell in runs.groupby(list(axes), sort=True):
-        yes = cell["phase"].isin(grokked).to_numpy()
-        undecided = cell["censored"].to_numpy(bool) & ~yes
+        yes, undecided = map(np.asarray, outcomes(cell, grokked))
         n, k, open_ = len(cell), int(yes.sum()), int(undecided.sum())
         row = dict(zip(axes, point, strict=True)) | {"n_runs": n, "n_undecided": open_}
         for phase in phases:
@@ -76,9 +76,8 @@ def waited(
 
     grokked: the phases that generalised.
     """
-    yes = runs["phase"].isin(grokked).to_numpy()
+    yes, undecided = map(np.asarray, outcomes(runs, grokked))
     happened = runs["t_mem"].notna().to_numpy() if name == "t_mem" else yes
-    undecided = runs["censored"].to_numpy(bool) & ~yes
     known = runs[name].astype(float).to_numpy(float, na_value=np.nan)
     last = runs["n_steps"].astype(float).to_numpy(float)
     if name == "delay":

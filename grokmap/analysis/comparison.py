@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from grokmap.analysis.boundaries import outcomes
 from grokmap.analysis.cells import TIMES, probabilities, waited
 from grokmap.analysis.statistics import (
     FEWEST,
@@ -117,8 +118,8 @@ def measure(
 def _with_times(runs: pd.DataFrame, grokked: Sequence[str]) -> pd.DataFrame:
     """Runs by cell, with what `waited` says of each time, as waited_T and happened_T;
     yes: it grokked; open: it is undecided."""
-    columns: dict[str, Any] = {"yes": runs["phase"].isin(grokked).astype(bool)}
-    columns["open"] = runs["censored"].astype(bool) & ~columns["yes"]
+    yes, open_ = outcomes(runs, grokked)
+    columns: dict[str, Any] = {"yes": yes, "open": open_}
     for name in TIMES:
         columns[f"waited_{name}"], columns[f"happened_{name}"] = waited(
             runs, name, grokked
@@ -313,9 +314,7 @@ def labels(
 def _pairs(matched: Matched, grokked: Sequence[str]) -> pd.DataFrame:
     """One row a pair of runs that differ in what is compared alone."""
     sides = [
-        runs[["cell", "seed", "phase"]].assign(
-            open=runs["censored"].astype(bool) & ~runs["phase"].isin(grokked)
-        )
+        runs[["cell", "seed", "phase"]].assign(open=outcomes(runs, grokked)[1])
         for runs in (matched.a, matched.b)
     ]
     pairs = sides[0].merge(sides[1], on=["cell", "seed"], suffixes=("_a", "_b"))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from grokmap import plot
+from grokmap.analysis.boundaries import outcomes
 from grokmap.analysis.cells import probabilities, quartiles
 from grokmap.classify import Criteria
 from grokmap.errors import SpecError
@@ -117,11 +118,9 @@ def line_of(
     x, log = axis
     cells = cells.assign(x=cells[x], at=places(cells[x].to_numpy(float), log))
     where = cells.set_index("x")["at"]
-    undecided = runs["censored"] & ~runs["phase"].isin(rules.generalised)
+    _, undecided = outcomes(runs, rules.generalised)
     columns = ["t_mem", "t_grok", "n_steps"]
     dots = (
-        runs[columns]
-        .astype(float)
-        .assign(at=runs[x].map(where), undecided=undecided.astype(bool))
+        runs[columns].astype(float).assign(at=runs[x].map(where), undecided=undecided)
     )
     return Line(title, cells, dots, cells if "value" in cells else None)

@@ -25,8 +25,11 @@ import grokmap
 from grokmap import report, store
 from grokmap.classify import FLAGS
 from grokmap.errors import ResultError, SpecError
+from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.plan import plan_runs, read_sweep
+from grokmap.plot.names import AXES
 from grokmap.report import curves as kept_curves
+from grokmap.report import words
 from grokmap.report.packing import differences, long, pack, short
 from grokmap.report.runs import NOT_DONE, SHOWN_FLAGS
 from grokmap.report.thinning import kept
@@ -375,3 +378,11 @@ def test_edges_of_a_part_are_those_of_boundaries(small: Path, tmp_path: Path) ->
     assert [e["status"] for e in mine] == wanted["status"].tolist()
     values = np.array([e["estimate"] for e in mine], float)
     np.testing.assert_array_equal(values, wanted["estimate"].to_numpy(float))
+
+
+def test_axes_and_quantities_are_called_as_in_figures() -> None:
+    labels = {name: words.label(name) for name in (*AXES, *ORDER_PARAMETERS)}
+    assert not [name for name, label in labels.items() if set(label) & set("$\\{}_")]
+    assert labels["weight_decay"] == "weight decay λ" and labels["beta1"] == "β₁"
+    assert labels["decay_rate"] == "decay rate r (per step)"
+    assert labels["function_snr"] == "function SNR"

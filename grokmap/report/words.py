@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from grokmap import plot
 from grokmap.classify import Criteria
+from grokmap.plot.names import AXES, axis_words, quantity_words
 
-AXES = {
-    "alpha": "α",
-    "weight_decay": "weight decay λ",
-    "decay_rate": "decay rate r (per step)",
-    "train_fraction": "train fraction",
-    "width": "width N",
-    "modulus": "modulus p",
-    "learning_rate": "learning rate η",
-    "momentum": "momentum β",
-    "beta1": "β₁",
-    "beta2": "β₂",
-    "epsilon": "ε",
+# Symbols of `plot.names` as text; a page has no formulas.
+SYMBOLS = {
+    **{r"\alpha": "α", r"\beta": "β", r"\epsilon": "ε", r"\eta": "η"},
+    **{r"\lambda": "λ", r"_{\mathrm{max}}": "max", "_1": "₁", "_2": "₂", "$": ""},
 }
 # Beside the colour, a mark of its own: nobody has to tell colours apart.
 MARKS = ("cross", "bar", "disc", "diamond")
 
 
 def label(name: str) -> str:
-    """A key as words: weight_decay -> weight decay λ, rqi -> rqi."""
-    return AXES.get(name, name.replace("_", " "))
+    """A key as words: weight_decay -> weight decay λ, function_snr -> function SNR."""
+    words = axis_words(name) if name in AXES else quantity_words(name)
+    for symbol, text in SYMBOLS.items():
+        words = words.replace(symbol, text)
+    return words
 
 
 def phases(rules: Criteria) -> list[dict[str, object]]:

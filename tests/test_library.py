@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -178,3 +180,19 @@ def test_mistakes_are_errors_of_grokmap(result: Any, folder: Path) -> None:
     with pytest.raises(SpecError, match="no axis 'beta1'"):
         result.nearest(beta1=0.5)
     assert not (folder / "no").exists()
+
+
+def test_a_folder_without_its_trajectories_says_how_to_have_them(
+    result: Any, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = folder / "labels only"
+    shutil.copytree(result.path, bare)
+    shutil.rmtree(bare / "trajectories")
+    with pytest.raises(ResultError, match="6 rows of runs.parquet") as refused:
+        grokmap.open(bare).boundaries()
+    _, *words = shlex.split(str(refused.value).rpartition(": ")[2])
+    assert command_line(*words, "--dry-run") == 0
+    assert "6 to do" in capsys.readouterr().out
+    (bare / "runs.parquet").unlink()
+    with pytest.raises(ResultError, match="no finished run in it yet"):
+        grokmap.open(bare).boundaries()

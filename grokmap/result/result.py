@@ -22,6 +22,7 @@ from grokmap.result import labels, selection
 from grokmap.result.groups import Place
 from grokmap.result.moments import step_at
 from grokmap.result.plotting import Plots
+from grokmap.shell import argument, pasted
 from grokmap.spec import Sweep, is_log
 from grokmap.spec.axis import Axis
 
@@ -157,8 +158,20 @@ class Result:
         for line in unreadable:
             self.say(line)
         if len(runs) == 0:
-            raise ResultError(f"{self.path}: no finished run in it yet")
+            raise ResultError(f"{self.path}: {self._why_empty()}")
         return runs
+
+    def _why_empty(self) -> str:
+        """Why there is no run to label: labels are made of trajectories alone."""
+        count = store.n_labelled(self.path)
+        if not count:
+            return "no finished run in it yet"
+        here = argument(self.path)
+        again = pasted(["grokmap", "sweep", here, "--out", f"{here}-again"])
+        return (
+            f"its trajectories are not in it, only the labels made of them, {count} "
+            f"rows of {store.RUNS}; to train them again: {again}"
+        )
 
     def records(
         self,

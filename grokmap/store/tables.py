@@ -147,6 +147,14 @@ def write_found(
     return write_table(path, name, table, origin or {})
 
 
+def n_labelled(path: Path) -> int:
+    """Rows of runs.parquet; 0 where there is none, or a damaged one."""
+    try:
+        return len(read_table(path / RUNS, ["run_id"]))
+    except UNREADABLE:
+        return 0
+
+
 def read_failed(path: Path) -> dict[str, str]:
     """Tracebacks of the runs that failed in the last session, by run id; none where
     there is no such table, or a damaged one."""

@@ -265,6 +265,7 @@ def test_jobs_of_other_shards_or_another_sweep_are_not_taken_on(
     assert again.job == "2_0"
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_done_needs_no_job_again(
     cluster: Cluster, tmp_path: Path
 ) -> None:

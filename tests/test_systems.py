@@ -129,7 +129,7 @@ NOISES = {
 }
 
 
-@pytest.mark.parametrize("name", mostly_slow(NOISES, ("batch_size", "dropout")))
+@pytest.mark.parametrize("name", mostly_slow(NOISES, ("dropout",)))
 @pytest.mark.parametrize("model", mostly_slow(["two_layer", "mlp"], ("two_layer",)))
 def test_every_noise_trains_otherwise_and_still_learns(model: str, name: str) -> None:
     noise = {name: NOISES[name]}

@@ -119,6 +119,7 @@ def test_records_are_modelled_as_often_as_the_schedule_measures_them() -> None:
     assert round(max(made), 2) == modelled.MADE_OVER_DUE
 
 
+@pytest.mark.slow
 def test_a_lookup_is_a_gather_and_so_is_its_gradient() -> None:
     rng = np.random.default_rng(0)
     table = jnp.asarray(rng.normal(size=(7, 3)), jnp.float32)

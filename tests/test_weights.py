@@ -111,7 +111,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", mostly_slow(NETWORKS, ("two_layer", "centred")))
+@pytest.mark.parametrize("name", mostly_slow(NETWORKS, ("two_layer",)))
 def test_a_network_has_the_recorded_losses_and_accuracies(
     folder: Path, name: str
 ) -> None:

@@ -37,7 +37,7 @@ from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.result.labels import label_runs
 from grokmap.session import Options, Session, open_session, resolve
-from grokmap.session.gradients import gradients_at
+from grokmap.session.gradients import gradients_at, reached_at
 from grokmap.session.lock import locked
 from grokmap.session.provenance import now, versions
 from grokmap.session.session import EXIT_SOME_FAILED
@@ -190,7 +190,12 @@ def _train(name: str, path: Path, deadline: float, as_json: bool, train: Train) 
 def _trained(path: Path, entry: Reproduction) -> Trained:
     runs, _ = label_runs(path, entry.criteria)
     records = store.read_trajectories(path)[0]
-    return Trained(runs, records, lambda steps: gradients_at(path, steps, say))
+    return Trained(
+        runs,
+        records,
+        lambda steps: gradients_at(path, steps, say),
+        lambda steps: reached_at(path, steps, say),
+    )
 
 
 def _seconds(path: Path) -> float:

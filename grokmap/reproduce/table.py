@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from grokmap.reproduce import (
+    condensation,
     conventions,
     kumar,
     kumar_regression,
     levi,
     liu,
+    mean_field,
+    mean_field_exact,
     modular,
     omnigrok,
     optimizers,
@@ -27,4 +30,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
+    **mean_field.REPRODUCTIONS,
+    **mean_field_exact.REPRODUCTIONS,
+    **condensation.REPRODUCTIONS,
 }

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from grokmap.avalanches import Gradients
+from grokmap.engine.restored import Reached
 
 
 class Trained(NamedTuple):
@@ -16,10 +17,14 @@ class Trained(NamedTuple):
     runs: one row a run, as `classify.classify` gives it under the reproduction's own
     criteria; trajectories: run_id, step, one column a recorded quantity.
     gradients: (steps by run id) -> gradients of the runs there, trained again.
+    weights: likewise, the runs with their weights.
     """
 
     runs: pd.DataFrame
     trajectories: pd.DataFrame
     gradients: Callable[[Mapping[str, Collection[int]]], Sequence[Gradients]] = (
+        lambda steps: []
+    )
+    weights: Callable[[Mapping[str, Collection[int]]], Sequence[Reached]] = (
         lambda steps: []
     )

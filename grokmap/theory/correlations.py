@@ -45,7 +45,7 @@ def correlation(
 
     outputs: those that `solve` found from this start, at all steps up to the last.
     """
-    total = 0.0
+    total: Any = 0.0
     with precision_of(start):
         for state in blocks_of(start, block):
             seen = [
@@ -68,7 +68,7 @@ def response(
 ) -> Floats:
     """R [R, k, R] at steps and inputs, as of `correlation`, to pushes at the same steps
     on h at one input [d], `pushed`. By tangents of each neuron's own path."""
-    total = 0.0
+    total: Any = 0.0
     with precision_of(start):
         push = np.asarray(pushed / np.sum(pushed**2), inputs.dtype)
         for state in blocks_of(start, block):

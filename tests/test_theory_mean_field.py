@@ -210,23 +210,6 @@ def test_the_committee_of_kumar_is_the_limit() -> None:
     assert np.abs(loss / exact(limit) - 1).max() > 1e-6
 
 
-# ---- stationary points
-
-
-def test_force_over_decay_is_one_without_residuals_and_zero_at_rest() -> None:
-    # Neurons whose outputs are the targets only decay.
-    problem = problem_of()
-    start = drawn(20, problem)
-    solved = problem._replace(y=theory.seen(problem, start))
-    assert theory.force_over_decay(solved, start) == pytest.approx(1)
-    # a and w of one linear neuron with one input and target, in balance: a = w = s,
-    # 2 (s^2 - y) s + lambda s = 0.
-    balanced = Problem(np.eye(1), np.eye(1), 1, linear, weight_decay=0.4)
-    s = np.sqrt(1 - 0.4 / 2)
-    own = theory.at_rest(np.full((1, 1), s), np.full((1, 1), s))
-    assert theory.force_over_decay(balanced, own) < 1e-12
-
-
 # ---- correlation and response
 
 

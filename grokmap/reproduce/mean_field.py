@@ -7,7 +7,7 @@ differences say how far it is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from grokmap.engine.devices import prepared
 from grokmap.engine.lane import Lane, examples_of
 from grokmap.engine.restored import Reached
 from grokmap.engine.train import build
-from grokmap.models import sigma_of
+from grokmap.models import ACTIVATIONS, sigma_of
 from grokmap.plan import scale_at
 from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding, near
 from grokmap.reproduce.reproduction import Reproduction
@@ -40,7 +40,7 @@ from grokmap.theory import mean_field as theory
 
 SWEEP = "mean-field-width"
 STEPS = (16, 64, 256, 512)  # at which outputs are compared
-HALVES, NEURONS = 2, 16_384  # solutions of a seed, neurons of each
+HALVES, NEURONS = 2, 8192  # solutions of a seed, neurons of each
 METHOD = theory.Method(tolerance=1e-4)
 # Set before the runs: exponents of errors, and what is left at the largest width.
 EXPONENT_WITHIN, LEFT, ROUNDING = 0.1, 0.05, 1e-3
@@ -137,11 +137,11 @@ def relative(outputs: Floats, limit: Floats) -> float:
     return float(np.sqrt(np.mean((outputs - limit) ** 2) / np.mean(limit**2)))
 
 
-def compare(trained: Mapping[str, Trained]) -> list[Finding]:
+def compare(trained: Mapping[str, Trained], neurons: int = NEURONS) -> list[Finding]:
     """How outputs and t_grok approach the limit; and a network against itself."""
     own = trained[SWEEP]
-    reached = reached_of(own)
-    limits = limits_of(reached)
+    reached = own.weights(STEPS)
+    limits = limits_of(reached, neurons)
     errors, times = errors_of(reached, limits), times_of(own, limits)
     widest = errors[errors["width"] == errors["width"].max()]
     last = times[times["width"] == times["width"].max()]
@@ -155,7 +155,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
             exponent(f"outputs at step {step} against N: exponent", slopes(part))
             for step, part in errors.groupby("step")
         ),
-        _time_exponent(times),
+        time_exponent(times),
         *(
             near(
                 f"relative error of outputs at step {step}, {at}",
@@ -175,24 +175,21 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
             "",
             RECOMPUTED,
         ),
+        _carriers(reached),
         _itself(reached),
     ]
 
 
-def reached_of(own: Trained) -> list[Reached]:
-    """Every run at STEPS, with its weights."""
-    wanted = dict.fromkeys(own.runs["run_id"], STEPS)
-    return list(own.weights(wanted))
-
-
-def limits_of(reached: list[Reached]) -> dict[int, Limit]:
+def limits_of(reached: Sequence[Reached], neurons: int = NEURONS) -> dict[int, Limit]:
     """By seed: at alpha = 0 networks of all widths have one limit."""
     narrow = sorted({one.run for one in reached}, key=lambda run: -run.system.width)
     runs = {run.seed: run for run in narrow}
-    return {seed: limit_of(run, STEPS[-1]) for seed, run in sorted(runs.items())}
+    return {
+        seed: limit_of(run, STEPS[-1], neurons) for seed, run in sorted(runs.items())
+    }
 
 
-def errors_of(reached: list[Reached], limits: Mapping[int, Limit]) -> pd.DataFrame:
+def errors_of(reached: Sequence[Reached], limits: Mapping[int, Limit]) -> pd.DataFrame:
     """seed, width, step, error: `relative` of the outputs of all examples."""
     rows = []
     for one in reached:
@@ -250,7 +247,7 @@ def _steep(quantity: str, value: float, interval: tuple[float, float]) -> Findin
     )
 
 
-def _time_exponent(times: pd.DataFrame) -> Finding:
+def time_exponent(times: pd.DataFrame) -> Finding:
     """Of the root mean square over seeds of t_grok / limit - 1, from the widths at
     which every seed groks on; interval by resampling seeds."""
     table = times.pivot(index="width", columns="seed", values="ratio").dropna()
@@ -263,7 +260,32 @@ def _time_exponent(times: pd.DataFrame) -> Finding:
     return _steep(quantity, float(drawn[0]), interval)
 
 
-def _itself(reached: list[Reached]) -> Finding:
+def _carriers(reached: Sequence[Reached]) -> Finding:
+    """Whether all neurons carry f: their number grows as N."""
+    rows = [
+        (one.run.seed, one.run.system.width, _participation(one))
+        for one in reached
+        if one.step == STEPS[-1]
+    ]
+    table = pd.DataFrame(rows, columns=["seed", "width", "error"])
+    mean, low, high = student_interval(slopes(table))
+    return Finding(
+        f"neurons that carry f at step {STEPS[-1]} against N: exponent",
+        "1",
+        OWN,
+        f"± {EXPONENT_WITHIN:g}",
+        f"{mean:.3f}",
+        f"95%: {low:.3f} to {high:.3f}",
+        bool(abs(mean - 1) <= EXPONENT_WITHIN),
+    )
+
+
+def _participation(one: Reached) -> float:
+    degree = ACTIVATIONS[one.run.system.activation].degree
+    return theory.carriers(neurons_of(one.leaves).neurons, degree)
+
+
+def _itself(reached: Sequence[Reached]) -> Finding:
     """The iteration from the engine's own neurons, in float64, against the engine."""
     run, step = reached[0].run, STEPS[1]
     (there,) = [one for one in reached if one.run == run and one.step == step]
@@ -285,7 +307,7 @@ def _itself(reached: list[Reached]) -> Finding:
 def figure(trained: Mapping[str, Trained]) -> Figure:
     """Errors of outputs and of t_grok against N."""
     own = trained[SWEEP]
-    reached = reached_of(own)
+    reached = own.weights(STEPS)
     limits = limits_of(reached)
     errors, times = errors_of(reached, limits), times_of(own, limits)
     outputs = errors.assign(
@@ -310,7 +332,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "(arXiv 2205.09653)",
         claim="Outputs of networks of N neurons, and when they grok, approach the "
         "mean-field limit at least as fast as N^(-1/2).",
-        setting="p = 11, 85% of the pairs, relu, K = 1, heavy-ball gd, N = 64 to 8192, "
+        setting="p = 11, 85% of the pairs, relu, K = 1, heavy-ball gd, N = 64 to 4096, "
         f"6 seeds; the limit by {HALVES} x {NEURONS} neurons",
         compare=compare,
         cpu_s=400,

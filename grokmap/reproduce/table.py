@@ -5,6 +5,7 @@ from __future__ import annotations
 from grokmap.reproduce import (
     condensation,
     conventions,
+    fixed_points,
     kumar,
     kumar_regression,
     levi,
@@ -33,4 +34,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **mean_field.REPRODUCTIONS,
     **mean_field_exact.REPRODUCTIONS,
     **condensation.REPRODUCTIONS,
+    **fixed_points.REPRODUCTIONS,
 }

@@ -10,6 +10,8 @@ import pandas as pd
 from grokmap.avalanches import Gradients
 from grokmap.engine.restored import Reached
 
+END = -1
+
 
 class Trained(NamedTuple):
     """A finished sweep.
@@ -17,7 +19,8 @@ class Trained(NamedTuple):
     runs: one row a run, as `classify.classify` gives it under the reproduction's own
     criteria; trajectories: run_id, step, one column a recorded quantity.
     gradients: (steps by run id) -> gradients of the runs there, trained again.
-    weights: likewise, the runs with their weights.
+    weights: (steps) -> every run at each with its weights, trained again; END: where it
+      ended.
     """
 
     runs: pd.DataFrame
@@ -25,6 +28,4 @@ class Trained(NamedTuple):
     gradients: Callable[[Mapping[str, Collection[int]]], Sequence[Gradients]] = (
         lambda steps: []
     )
-    weights: Callable[[Mapping[str, Collection[int]]], Sequence[Reached]] = (
-        lambda steps: []
-    )
+    weights: Callable[[tuple[int, ...]], Sequence[Reached]] = lambda steps: []

@@ -212,24 +212,15 @@ def losses(problem: Problem, outputs: Floats) -> Losses:
     return Losses(*(np.mean(part, axis=-1) for part in parts))
 
 
-def force_over_decay(problem: Problem, state: State, block: int = 4096) -> float:
-    """|dF/dtheta| over that of its decay alone, (lambda/N) |theta|, not centred.
+def carriers(neurons: Neurons, degree: int) -> float:
+    """Participation number (sum c)^2 / sum c^2 of c_j = |a_j| |w_j|^(degree - 1).
 
-    The motion of the weights in a decay time, over their size: 0 at a stationary point,
-    about 1 where the residuals do nothing against the decay.
+    S where all neurons carry as much of f, k where k do; in [1, S]. degree: of
+    a sigma(w.x) as a form in (a, w).
     """
-    residual = (seen(problem, state, block) - problem.y)[None, : problem.n_train]
-    still = problem._replace(momentum=0.0)
-    with precision_of(state):
-        states = blocks_of(at_rest(*state.neurons), block)
-        _, moved = _sweep(still, states, residual, 1, problem.x)
-    force = _norm(joined(moved).velocity)
-    decay = problem.weight_decay / problem.laziness**2 * _norm(state.neurons)
-    return force / decay
-
-
-def _norm(neurons: Neurons) -> float:
-    return float(np.sqrt(sum(np.sum(np.square(part)) for part in neurons)))
+    c = np.linalg.norm(neurons.readout, axis=1)
+    c = c * np.linalg.norm(neurons.first, axis=1) ** (degree - 1)
+    return float(np.sum(c) ** 2 / np.sum(c**2))
 
 
 def _guess(problem: Problem, path: Sequence[Floats], window: int) -> Floats:

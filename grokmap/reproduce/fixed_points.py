@@ -26,7 +26,7 @@ from grokmap.spec import Control, Run, System
 from grokmap.theory import mean_field as theory
 from grokmap.theory.mean_field import Problem, State
 
-NEURONS, DECAY_TIMES, PREPARED = 256, 30.0, 1500
+NEURONS, DECAY_TIMES, PREPARED = 256, 20.0, 1500
 METHOD = theory.Method(tolerance=1e-4)
 DEGREE, LAZY = 2, 4.0  # of relu; K of the lazy start
 # Train fractions, and the lambda at K = 1 from much to little.

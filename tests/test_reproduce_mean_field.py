@@ -82,7 +82,7 @@ def loss_table(exponent: float) -> pd.DataFrame:
             width ** (1 + 3 * exponent),
         )
         for width in (64, 128, 256, 512, 1024)
-        for decay in (0.025, 0.05, 0.1)
+        for decay in (0.05, 0.1)
         for seed in range(6)
     ]
     columns = ["width", "weight_decay", "seed", "train_loss", "carriers"]
@@ -92,7 +92,7 @@ def loss_table(exponent: float) -> pd.DataFrame:
 @pytest.mark.parametrize(("exponent", "holds"), [(-1 / 3, True), (0.0, False)])
 def test_condensation_is_told_from_its_absence(exponent: float, holds: bool) -> None:
     found = condensation.of_table(loss_table(exponent))
-    assert len(found) == 2 + 4 and {f.holds for f in found} == {holds}
+    assert len(found) == 2 + 2 and {f.holds for f in found} == {holds}
 
 
 def test_carriers_are_the_neurons_of_equal_share() -> None:

@@ -137,7 +137,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "to be carried by a number of neurons that does not grow with N, and its loss "
         "depends on lambda N^(-1/3).",
         setting="p = 11, 75% of the pairs, quadratic, K = 1, heavy-ball gd, N = 64 to "
-        "1024, lambda = 0.025 to 0.1, 6 seeds",
+        "1024, lambda = 0.05 and 0.1, 6 seeds",
         compare=compare,
         cpu_s=120,
         sweeps=(SWEEP,),

@@ -21,7 +21,7 @@ from grokmap.reproduce.reproduction import Reproduction
 from grokmap.theory import kumar, linear_network, mean_field
 from grokmap.theory.mean_field import Method, Problem, State
 
-SIZES, DRAWS, STEPS = (512, 2048, 8192), 8, 100
+SIZES, DRAWS, STEPS = (512, 2048, 8192), 8, 60
 METHOD = Method(tolerance=1e-11, block=2048)
 EXPONENT_WITHIN, ROUNDING = 0.1, 1e-9  # set before the runs
 EPSILON = 0.25
@@ -166,7 +166,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         claim="The iteration of the mean-field equations gives the exact limits of a "
         "linear network and of the committee, to its sampling error.",
         setting="d = 10, n = 30, lambda = 0.01; D = 20, P = 60, epsilon = 0.25, "
-        "alpha = 1 and 4; 100 steps, 8 draws, float64",
+        "alpha = 1 and 4; 60 steps, 8 draws, float64",
         compare=lambda trained: compare(
             (linear_case(), committee_case(1.0), committee_case(4.0))
         ),

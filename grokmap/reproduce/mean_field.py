@@ -337,10 +337,10 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         compare=compare,
         cpu_s=230,
         sweeps=(SWEEP,),
-        explained="The number of neurons that carry f grows with N, more slowly than N: "
+        explained="The number of neurons that carry f grows with N, but slower than N: "
         "at step 512 their sizes are widely spread, and the participation number of a "
-        "few draws from a broad law probably lies below its limit. Wider networks, which "
-        "would tell, were not trained.",
+        "few draws from a broad law probably lies below its limit. Wider networks were "
+        "not trained.",
         figure=figure,
     ),
 }

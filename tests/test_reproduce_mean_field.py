@@ -243,6 +243,7 @@ def test_one_state_is_told_from_two(
     assert [f.holds for f in found] == held
 
 
+@pytest.mark.slow
 def test_starts_are_what_they_are_called() -> None:
     problem = fixed_points.problem_at(0.85)
     assert (problem.n_train, problem.x.shape) == (103, (121, 22))

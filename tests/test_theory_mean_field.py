@@ -227,6 +227,7 @@ def test_correlation_of_a_linear_network_is_that_of_its_propagators() -> None:
     np.testing.assert_allclose(c, np.einsum("rks,tls->rktl", h, h) / 30, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_response_is_what_a_small_push_does() -> None:
     problem = problem_of(jnp.tanh, momentum=0.5)
     start = drawn(11, problem)

@@ -132,7 +132,8 @@ def square_norm(state: State) -> float:
 
 def objective(problem: Problem, outputs: Floats, state: State) -> float:
     """F = L + (lambda / 2N) |theta|^2."""
-    loss = float(theory.losses(problem, outputs).train_loss)
+    residual = (outputs - problem.y)[: problem.n_train]
+    loss = float(np.sum(residual**2)) / problem.n_train
     return loss + problem.weight_decay / 2 * square_norm(state)
 
 
@@ -212,6 +213,9 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="p = 11, relu, 85% and 60% of the pairs, K = 1 and 4, lambda = 0.01 to "
         f"0.05, {NEURONS} neurons, {DECAY_TIMES:g} decay times from four starts",
         compare=compare,
-        cpu_s=240,
+        cpu_s=120,
+        explained="The survey's two states were not found: all starts come to one value "
+        "of F, whose state memorises at much decay or few pairs and generalises at less "
+        "decay. A state of zero loss is not stationary under weight decay.",
     ),
 }

@@ -141,10 +141,10 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         compare=compare,
         cpu_s=70,
         sweeps=(SWEEP,),
-        explained="The exponent supposes that the loss goes as the square of lambda_eff. "
-        "At N = 1024 twice the lambda has about three times the loss, not four, and the "
-        "carriers still rise a little. That the loss is a function of lambda_eff, which "
-        "the last two rows test, supposes neither.",
+        explained="The exponent supposes that the loss goes as the square of "
+        "lambda_eff. At N = 1024 twice the lambda has about three times the loss, not "
+        "four, and the carriers still rise a little. That the loss is a function of "
+        "lambda_eff, which the last two rows test, supposes neither.",
         figure=figure,
     ),
 }

@@ -214,8 +214,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         f"0.05, {NEURONS} neurons, {DECAY_TIMES:g} decay times from four starts",
         compare=compare,
         cpu_s=120,
-        explained="The survey's two states were not found: all starts come to one value "
-        "of F, whose state memorises at much decay or few pairs and generalises at less "
-        "decay. A state of zero loss is not stationary under weight decay.",
+        explained="The survey's two states were not found: all starts come to one "
+        "value of F, whose state memorises at much decay or few pairs and generalises "
+        "at less decay. A state of zero loss is not stationary under weight decay.",
     ),
 }

@@ -81,7 +81,6 @@ def test_a_window_converges_in_as_many_iterations_as_it_has_steps() -> None:
     one = theory.solve(problem, start, 40, EXACT)
     assert one.outputs.dtype == np.float64 and len(one.outputs) == 41
     for method in (
-        EXACT._replace(window=1),
         EXACT._replace(window=16),
         EXACT._replace(block=15, damping=0.7),
     ):

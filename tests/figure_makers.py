@@ -184,6 +184,27 @@ def nothing(look: Look) -> Figure:
     return plot.axis_lines([panel], axis, look=look)
 
 
+def power_laws(look: Look) -> Figure:
+    """Two series of errors that fall as N^(-1/2), another with one run a width."""
+    rng = np.random.default_rng(0)
+    widths = np.repeat([64, 256, 1024, 4096], 6)
+    both = pd.concat(
+        pd.DataFrame(
+            {"series": f"outputs at step {step}", "x": widths, "y": y * step**0.2}
+        )
+        for step, y in (
+            (step, widths**-0.5 * rng.lognormal(0, 0.2, len(widths)))
+            for step in (16, 512)
+        )
+    )
+    one = pd.DataFrame({"series": "relu", "x": [64, 512], "y": [40.0, 300.0]})
+    panels = [
+        plot.Scaling("outputs", "relative error", both, -0.5),
+        plot.Scaling("neurons that carry f", "participation number", one),
+    ]
+    return plot.power_laws(panels, "width N", look)
+
+
 # By the function of `grokmap.plot` that draws it.
 QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagram": ("phase_diagram", diagram(QUICK)),
@@ -197,6 +218,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "comparison": ("comparison_maps", compared(WIDTHS, by={"width": (64, 256)})),
     "uncertainty": ("uncertainty_maps", of(uncertainty, QUICK)),
     "curves": ("curves", trajectories(QUICK)),
+    "power laws": ("power_laws", power_laws),
     "curves, one run": ("curves", trajectories("survey2026")),
     "collapse": ("master_curve", of(laws, QUICK, "draw_collapse")),
     "laws": ("law_residuals", of(laws, QUICK)),

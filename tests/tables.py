@@ -276,6 +276,18 @@ def findings() -> str:
     return "\n".join([markdown(["", *comparisons.HEAD], table), *notes])
 
 
+def findings_of(name: str) -> Callable[[], str]:
+    """The committed findings of one reproduction."""
+
+    def table() -> str:
+        own = kept_findings().get(name, [])
+        rows = [comparisons.cells(finding) for finding in own]
+        rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+        return markdown(list(comparisons.HEAD), rows)
+
+    return table
+
+
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "order parameters"): order_parameter_names,
     ("docs/sweep-files.md", "keys"): keys,
@@ -283,6 +295,13 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reproductions.md", "reproductions"): reproductions,
     ("docs/reproductions.md", "findings"): findings,
     ("docs/reproductions.md", "survey2026"): survey_times,
+    ("docs/theory.md", "mean-field width"): findings_of("mean-field-width"),
+    ("docs/theory.md", "mean-field condensation"): findings_of(
+        "mean-field-condensation"
+    ),
+    ("docs/theory.md", "mean-field fixed points"): findings_of(
+        "mean-field-fixed-points"
+    ),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

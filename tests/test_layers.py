@@ -59,7 +59,7 @@ MAY_USE = {
         *("errors", "disk", "spec", "store", "process", "durations", "session"),
     },
     "reproduce": {
-        "avalanches",
+        *("avalanches", "tasks", "models"),
         *("errors", "spec", "plan", "classify", "engine", "plot", "theory", "analysis"),
     },
 }

@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,15 +30,16 @@ from grokmap.cli.outputs import Outputs
 from grokmap.cli.submitting import trainer
 from grokmap.durations import human_time, seconds_of
 from grokmap.engine import devices
+from grokmap.engine.restored import Reached
 from grokmap.errors import GrokmapError, ResultError, SpecError, short, shown
 from grokmap.reproduce import table
 from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
-from grokmap.reproduce.trained import Trained
+from grokmap.reproduce.trained import END, Trained
 from grokmap.result.labels import label_runs
 from grokmap.session import Options, Session, open_session, resolve
-from grokmap.session.gradients import gradients_at
+from grokmap.session.gradients import gradients_at, reached_at
 from grokmap.session.lock import locked
 from grokmap.session.provenance import now, versions
 from grokmap.session.session import EXIT_SOME_FAILED
@@ -190,7 +192,29 @@ def _train(name: str, path: Path, deadline: float, as_json: bool, train: Train) 
 def _trained(path: Path, entry: Reproduction) -> Trained:
     runs, _ = label_runs(path, entry.criteria)
     records = store.read_trajectories(path)[0]
-    return Trained(runs, records, lambda steps: gradients_at(path, steps, say))
+    return Trained(
+        runs,
+        records,
+        lambda steps: gradients_at(path, steps, say),
+        weights_of(path, runs),
+    )
+
+
+def weights_of(
+    path: Path, runs: pd.DataFrame
+) -> Callable[[tuple[int, ...]], Sequence[Reached]]:
+    """`Trained.weights` of a folder; a comparison and its figure ask for the same."""
+    last = runs.set_index("run_id")["n_steps"].astype(int)
+
+    @cache
+    def weights(steps: tuple[int, ...]) -> Sequence[Reached]:
+        wanted = {
+            run_id: [end if step == END else step for step in steps]
+            for run_id, end in last.items()
+        }
+        return reached_at(path, wanted, say)
+
+    return weights
 
 
 def _seconds(path: Path) -> float:

@@ -17,6 +17,7 @@ from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
+from grokmap.plot.powers import Scaling, power_laws
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import (
@@ -52,6 +53,7 @@ __all__ = [
     "Plane",
     "STYLES",
     "Scales",
+    "Scaling",
     "Shading",
     "Sides",
     "WIDTHS",
@@ -76,6 +78,7 @@ __all__ = [
     "phase_diagram",
     "phase_grids",
     "phases_of",
+    "power_laws",
     "place_words",
     "quantity_words",
     "scaling_figure",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from grokmap.reproduce import (
+    condensation,
     conventions,
+    fixed_points,
     kumar,
     kumar_regression,
     levi,
     liu,
+    mean_field,
+    mean_field_exact,
     modular,
     omnigrok,
     optimizers,
@@ -27,4 +31,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
+    **mean_field.REPRODUCTIONS,
+    **mean_field_exact.REPRODUCTIONS,
+    **condensation.REPRODUCTIONS,
+    **fixed_points.REPRODUCTIONS,
 }

@@ -8,6 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from grokmap.avalanches import Gradients
+from grokmap.engine.restored import Reached
+
+END = -1
 
 
 class Trained(NamedTuple):
@@ -16,6 +19,8 @@ class Trained(NamedTuple):
     runs: one row a run, as `classify.classify` gives it under the reproduction's own
     criteria; trajectories: run_id, step, one column a recorded quantity.
     gradients: (steps by run id) -> gradients of the runs there, trained again.
+    weights: (steps) -> every run at each with its weights, trained again; END: where it
+      ended.
     """
 
     runs: pd.DataFrame
@@ -23,3 +28,4 @@ class Trained(NamedTuple):
     gradients: Callable[[Mapping[str, Collection[int]]], Sequence[Gradients]] = (
         lambda steps: []
     )
+    weights: Callable[[tuple[int, ...]], Sequence[Reached]] = lambda steps: []

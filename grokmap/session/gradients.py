@@ -1,4 +1,4 @@
-"""Gradients of runs that are done: trained again, compared, and measured on the way."""
+"""Weights and gradients of runs that are done: trained again and compared."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from grokmap import store
 from grokmap.avalanches import Gradients
 from grokmap.engine.gradients import gradients_of
+from grokmap.engine.restored import Reached
 from grokmap.errors import ResultError
 from grokmap.plan import read_sweep
 from grokmap.session.folder import planned_in
@@ -19,13 +20,24 @@ def gradients_at(
     wanted: Mapping[str, Collection[int]],
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Gradients]:
-    """The gradients of runs of a result at steps, each run trained again to the last.
+    """The gradients of runs of a result at steps; arguments as of `reached_at`."""
+    return list(gradients_of(reached_at(path, wanted, say, "gradients")))
+
+
+def reached_at(
+    path: Path,
+    wanted: Mapping[str, Collection[int]],
+    say: Callable[[str], None] = lambda line: None,
+    what: str = "weights",
+) -> list[Reached]:
+    """Runs of a result at steps with their weights, each trained again to the last.
 
     Nothing is written. A run that comes out otherwise here than it is stored is left
-    out and said: its gradients would be those of another network.
+    out and said: it would be another network.
 
     Args:
       wanted: steps by run id, 0 to the last of the run.
+      what: is made of the weights, for the message.
 
     Raises:
       ResultError: no run came out as it is stored.
@@ -33,21 +45,19 @@ def gradients_at(
     store.refuse_links(path)
     planned = planned_in(path, read_sweep(store.result_dir(path), to_train=True))
     missing = {run_id: set(steps) for run_id, steps in wanted.items() if steps}
-    found: list[Gradients] = []
+    kept: list[Reached] = []
     problems: list[str] = []
     for runs, reached in trained(path, planned, missing, lambda: False):
         records = stored(path, runs)
-        kept = []
         for one in reached:
             run_id = one.run.run_id
             differs = first_difference(records.get(run_id), one)
             if differs is None:
                 kept.append(one)
             else:
-                problems.append(why(path, run_id, differs, "gradients"))
-        found += gradients_of(kept)
-    if problems and not found:
+                problems.append(why(path, run_id, differs, what))
+    if problems and not kept:
         raise ResultError(problems[:1])
     for line in dict.fromkeys(problems):
         say(line)
-    return found
+    return kept

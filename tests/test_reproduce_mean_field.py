@@ -1,0 +1,256 @@
+"""Comparisons with the mean-field limit: planted tables, and one small engine run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SMALL
+
+import grokmap
+from grokmap.cli.reproduce import weights_of
+from grokmap.plan import expand, read_sweep
+from grokmap.reproduce import (
+    condensation,
+    fixed_points,
+    mean_field,
+    mean_field_exact,
+)
+from grokmap.reproduce.trained import Trained
+from grokmap.session.gradients import reached_at
+from grokmap.theory import mean_field as theory
+
+WIDTHS = (64, 256, 1024)
+
+
+def planted(exponent: float) -> pd.DataFrame:
+    """Six seeds whose errors fall as a power of N, each from a height of its own."""
+    rows = [
+        (seed, width, (1 + seed) * width**exponent)
+        for seed in range(6)
+        for width in WIDTHS
+    ]
+    return pd.DataFrame(rows, columns=["seed", "width", "error"])
+
+
+@pytest.mark.parametrize(
+    ("exponent", "holds"), [(-0.5, True), (-1, True), (-0.3, False)]
+)
+def test_exponents_of_errors(exponent: float, holds: bool) -> None:
+    slopes = mean_field.slopes(planted(exponent))
+    np.testing.assert_allclose(slopes, exponent)
+    assert mean_field.exponent("outputs", slopes).holds == holds
+
+
+@pytest.mark.parametrize(("exponent", "holds"), [(-0.6, True), (-0.2, False)])
+def test_exponent_of_times_is_of_widths_that_all_grok(
+    exponent: float, holds: bool
+) -> None:
+    table = planted(exponent).rename(columns={"error": "ratio"})
+    table["ratio"] = 1 + table["ratio"] / 20
+    table.loc[(table["width"] == 64) & (table["seed"] == 2), "ratio"] = np.nan
+    found = mean_field.time_exponent(table)
+    assert "from 256" in found.quantity and found.holds == holds
+    assert float(found.measured) == pytest.approx(exponent)
+
+
+def test_times_of_the_limit_are_by_the_engines_criteria() -> None:
+    # Right on the training example from step 3, on the test example from step 7.
+    y = np.array([[1.0, 0.0], [0.0, 1.0]])
+    steps = np.arange(11)[:, None]
+    right = np.concatenate([steps >= 3, steps >= 7], axis=1)[:, :, None]
+    outputs = np.where(right, y, 1 - y)
+    problem = theory.Problem(np.eye(2), y, 1, jnp.square)
+    limit = mean_field.Limit(problem, outputs, np.zeros(1))
+    found = mean_field.limit_times({4: limit}, np.array([0, 1, 2, 4, 6, 8, 10]))
+    assert found.loc[4].tolist() == [4, 8]
+
+
+def loss_table(exponent: float) -> pd.DataFrame:
+    """Losses (lambda N^exponent)^2, and carriers N^(1 + 3 exponent)."""
+    rows = [
+        (
+            width,
+            decay,
+            seed,
+            (decay * width**exponent) ** 2,
+            width ** (1 + 3 * exponent),
+        )
+        for width in (64, 128, 256, 512, 1024)
+        for decay in (0.05, 0.1)
+        for seed in range(6)
+    ]
+    columns = ["width", "weight_decay", "seed", "train_loss", "carriers"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.parametrize(("exponent", "holds"), [(-1 / 3, True), (0.0, False)])
+def test_condensation_is_told_from_its_absence(exponent: float, holds: bool) -> None:
+    found = condensation.of_table(loss_table(exponent))
+    assert len(found) == 2 + 2 and {f.holds for f in found} == {holds}
+
+
+def test_carriers_are_the_neurons_of_equal_share() -> None:
+    rng = np.random.default_rng(0)
+    a, w = rng.standard_normal((2, 10, 3))
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    w /= np.linalg.norm(w, axis=1, keepdims=True)
+    assert theory.carriers(theory.Neurons(a, w), 3) == pytest.approx(10)
+    a[4:] = 0
+    assert theory.carriers(theory.Neurons(a, w), 3) == pytest.approx(4)
+    # c = |a| |w|^2 = 1 and 4, three of each but one.
+    one = theory.Neurons(np.eye(2)[:, :1] + 1, np.ones((2, 1)))
+    assert theory.carriers(one, 3) == pytest.approx(9 / 5)
+
+
+def test_networks_of_any_laziness_are_rescaled_ones() -> None:
+    # theta = (N/K)^(1/L) theta': the docstring of `condensation`, here for N -> K = 4.
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
+    neurons = rng.standard_normal((5, 2)), rng.standard_normal((5, 3))
+    k = 4.0
+    lazy = theory.Problem(x, y, 4, jnp.square, k, 0.05, weight_decay=0.3)
+    other = lazy._replace(
+        laziness=1.0,
+        learning_rate=0.05 * k ** (2 / 3 - 2),
+        weight_decay=0.3 * k ** (-2 / 3),
+    )
+    method = theory.Method(tolerance=1e-13)
+    scaled = [k ** (1 / 3) * part for part in neurons]
+    one = theory.solve(lazy, theory.at_rest(*neurons), 20, method)
+    two = theory.solve(other, theory.at_rest(*scaled), 20, method)
+    np.testing.assert_allclose(one.outputs, two.outputs, atol=1e-11)
+
+
+# ---- the engine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"center": True, "alpha": 0.3, "momentum": 0.5, "weight_decay": 0.1},
+        {
+            "task": "cubic_teacher",
+            "activation": "erf",
+            "alpha": 0.2,
+            **{"n_inputs": 6, "n_examples": 40, "modulus": None},
+        },
+    ],
+)
+def test_the_iteration_from_the_engines_neurons_is_the_engine(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    given = SMALL | {"activation": "relu"} | changes
+    given = {key: value for key, value in given.items() if value is not None}
+    result = grokmap.sweep(given, out=tmp_path / "r")
+    run_id = result.runs["run_id"].iloc[0]
+    (one,) = reached_at(result.path, {run_id: [100]})
+    problem, neurons = mean_field.start_of(one.run, np.float64)
+    assert problem.laziness == pytest.approx(16 ** given["alpha"])
+    path = theory.solve(problem, neurons, 100, theory.Method(tolerance=1e-11)).outputs
+    losses = theory.losses(problem, path)
+    records = result.trajectories().sort_values("step")
+    steps = records["step"].to_numpy()
+    for name in ("train_loss", "test_loss"):
+        expected = records[name].to_numpy()
+        assert expected[-1] < 0.95 * expected[0] or name == "test_loss"
+        np.testing.assert_allclose(getattr(losses, name)[steps], expected, rtol=2e-4)
+    if problem.y.shape[1] > 1:
+        for name in ("train_accuracy", "test_accuracy"):
+            ours = getattr(losses, name)[steps]
+            np.testing.assert_allclose(ours, records[name], atol=1e-6)
+    start = theory.seen(problem, neurons) if problem.center else 0.0
+    f = theory.seen(problem, mean_field.neurons_of(one.leaves, np.float64))
+    np.testing.assert_allclose(f - start, path[-1], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_comparison_of_widths_on_a_small_sweep(tmp_path: Path) -> None:
+    given = SMALL | {"activation": "relu", "n_steps": max(mean_field.STEPS)}
+    given.pop("width")
+    axes = {"width": [32, 128, 512], "seed": [0, 1, 2, 3, 4, 5]}
+    result = grokmap.sweep(given | {"axes": axes}, out=tmp_path / "r")
+    trained = Trained(
+        result.runs,
+        result.trajectories(),
+        weights=weights_of(result.path, result.runs),
+    )
+    found = mean_field.compare({mean_field.SWEEP: trained}, neurons=2048)
+    by_name = {f.quantity: f for f in found}
+    assert all(f.holds for name, f in by_name.items() if "outputs at step" in name)
+    assert found[-1].holds and "own 32 neurons" in found[-1].quantity
+
+
+@pytest.mark.slow
+def test_exact_limits() -> None:
+    found = mean_field_exact.REPRODUCTIONS["mean-field-exact"].compare({})
+    assert len(found) == 9 and all(f.holds for f in found)
+
+
+def test_the_sweeps_are_at_one_laziness() -> None:
+    for name in (mean_field.SWEEP, condensation.SWEEP):
+        sweep = read_sweep(Path(mean_field.__file__).parent / f"sweeps/{name}.toml")
+        runs = list(expand(sweep))
+        assert {run.control.alpha for run in runs} == {0.0}
+        same = {replace(run.system, width=1) for run in runs}
+        assert len(same) == 1
+
+
+# ---- fixed points
+
+
+def test_balance_is_one_at_a_stationary_point_and_zero_at_zero_loss() -> None:
+    # a and w of one linear neuron, one input, target 1: 2 (s^2 - 1) s + lambda s = 0.
+    problem = theory.Problem(np.eye(1), np.eye(1), 1, jnp.asarray, weight_decay=0.4)
+
+    def balance(s: float) -> float:
+        state = theory.at_rest(np.full((1, 1), s), np.full((1, 1), s))
+        return fixed_points.balance(problem, np.full((1, 1), s * s), state)
+
+    assert balance(np.sqrt(1 - 0.4 / 2)) == pytest.approx(1)
+    assert balance(1.0) == pytest.approx(0, abs=1e-12)
+    state = theory.at_rest(np.full((1, 1), 2.0), np.full((1, 1), 3.0))
+    assert fixed_points.objective(problem, np.full((1, 1), 6.0), state) == (
+        pytest.approx(25 + 0.2 * 13)
+    )
+
+
+def ends(objectives: list[float], tests: list[float]) -> dict[str, Any]:
+    names = ("random", "lazy", "memorised", "generalised")
+    return {
+        name: fixed_points.End(f, f, 1.0, theory.Losses(0.1, 0.2, 1.0, accuracy))
+        for name, f, accuracy in zip(names, objectives, tests, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("objectives", "tests", "held"),
+    [
+        ([0.5, 0.501, 0.502, 0.5], [0.0, 0.1, 0.0, 0.0], [True, True, False]),
+        ([0.5, 0.5, 0.6, 0.5], [1.0, 1.0, 0.1, 1.0], [False, True, True]),
+    ],
+)
+def test_one_state_is_told_from_two(
+    objectives: list[float], tests: list[float], held: list[bool]
+) -> None:
+    found = fixed_points.of_ends(ends(objectives, tests), "here")
+    assert [f.holds for f in found] == held
+
+
+@pytest.mark.slow
+def test_starts_are_what_they_are_called() -> None:
+    problem = fixed_points.problem_at(0.85)
+    assert (problem.n_train, problem.x.shape) == (103, (121, 22))
+    random = theory.draw(64, 22, 11, 0, np.float32)
+    state = fixed_points.prepared(problem, random, problem.y, n_steps=150)
+    losses = theory.losses(problem, theory.seen(problem, state))
+    assert losses.test_accuracy > 0.9 and (state.velocity.first == 0).all()
+    lazy = fixed_points.scaled(random, 2.0)
+    f = theory.seen(problem, lazy) - 4 * theory.seen(problem, random)
+    assert np.abs(f).max() < 1e-4

@@ -6,6 +6,7 @@ from grokmap.reproduce import (
     conventions,
     kumar,
     kumar_regression,
+    lazy,
     levi,
     liu,
     modular,
@@ -27,4 +28,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
+    **lazy.REPRODUCTIONS,
 }

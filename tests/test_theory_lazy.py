@@ -199,25 +199,26 @@ def test_levels_are_the_eigenvalues_on_all_pairs(name: str) -> None:
     np.testing.assert_allclose(kernel @ target, rest * target, atol=1e-9)
 
 
-def test_the_kernel_never_adds() -> None:
+@pytest.mark.parametrize("name", wide.AVERAGES)
+def test_the_kernel_never_adds(name: str) -> None:
     # No two examples of one row or column have the same sum, and sharing a token is
     # all that the kernel sees: what it has seen speaks against the right answer.
     p = 7
     pairs = np.array(list(product(range(p), repeat=2)))
-    kernel = wide.tangent_kernel(wide.shared_tokens(pairs), "quadratic")
-    label = pairs.sum(axis=1) % p
+    kernel = wide.tangent_kernel(wide.shared_tokens(pairs), name)
+    label, zero = pairs.sum(axis=1) % p, np.zeros((p * p, p))
     for seed in range(5):
         train = np.random.default_rng(seed).permutation(p * p) < 0.7 * p * p
-        zero = np.zeros((p * p, p))
-        train_side, test_side = (
+        sides = (
             lazy.Examples(zero[s], zero[s], np.eye(p)[label[s]], label[s])
             for s in (train, ~train)
         )
-        linear = lazy.Linearised(train_side, test_side)
-        found = lazy.modes_of(linear, kernel[train][:, train], kernel[~train][:, train])
-        scores = lazy.scores(linear, *lazy.end(found, 0.0))
-        assert scores["train_accuracy"] == 1
-        assert scores["test_accuracy"] < 1 / p
+        here, there = kernel[train][:, train], kernel[~train][:, train]
+        found = lazy.modes_of(lazy.Linearised(*sides), here, there)
+        for ridge in (0.0, 0.1, 10.0):
+            scores = lazy.scores(found.network, *lazy.end(found, ridge))
+            assert scores["test_accuracy"] < 1 / p
+            assert ridge or scores["train_accuracy"] == 1
 
 
 def test_an_activation_without_a_closed_form_is_named() -> None:

@@ -34,7 +34,6 @@ SURVEY = "Grokking as a Phase Transition in Neural Networks (2026)"
 SWEEPS = resources.files("grokmap.reproduce") / "sweeps"
 COMPARED = (250, 1000, 2000)  # steps after which outputs are compared
 WIDE, WIDEST = 512, 2048
-DECAY_TIMES = (0.1, 1.0)  # at which losses are compared, in 1 / r
 Predict = Callable[[Run], Lazy]
 
 
@@ -226,36 +225,35 @@ def _plateaus(runs: pd.DataFrame) -> Iterable[Finding]:
 
 
 def _with_decay(trained: Trained) -> Iterable[Finding]:
-    """Training losses at fractions of the decay time, over predicted."""
-    for times, bound, holds in (
-        (DECAY_TIMES[0], "within 1 ± 0.1 of the loss lost", True),
-        (DECAY_TIMES[1], "off by more than 0.1: the kernel has shrunk", False),
-    ):
+    """Training losses at fractions of the decay time, over predicted ones.
+
+    A network of degree 3 left to decay has outputs f_0 exp(-3 r t), a linear one
+    f_0 (3 exp(-r t) - 2): squares that differ by about 2 r t.
+    """
+    for times, close in ((0.03, True), (1.0, False)):
         for decay, runs in trained.runs.groupby("weight_decay"):
-            values = _loss_gaps(trained.trajectories, runs, times)
-            right = bool((np.abs(values.mean()) <= 0.1) == holds)
+            values = _loss_ratios(trained.trajectories, runs, times)
             yield Finding(
-                f"(train loss - predicted) / (1 - predicted) at r t = {times:g}, "
-                f"lambda = {decay:g}, N = 1024",
-                "0" if holds else "not 0",
+                f"train loss over predicted at r t = {times:g}, lambda = {decay:g}, "
+                "N = 1024",
+                "1" if close else "not 1: the kernel has shrunk",
                 OWN,
-                bound,
+                "± 0.1" if close else "off by more than 0.1",
                 _interval(values),
                 _spread(values),
-                right,
+                bool((abs(values.mean() - 1) <= 0.1) == close),
             )
 
 
-def _loss_gaps(records: pd.DataFrame, runs: pd.DataFrame, times: float) -> Floats:
+def _loss_ratios(records: pd.DataFrame, runs: pd.DataFrame, times: float) -> Floats:
     """[runs] at the record nearest to so many decay times."""
     found = []
-    for run in runs.itertuples():
-        mine = records[records["run_id"] == run.run_id].sort_values("step")
-        place = (mine["step"] - times / run.decay_rate).abs().argmin()
+    for run_id, run in runs.groupby("run_id"):
+        mine = records[records["run_id"] == run_id].sort_values("step")
+        place = (mine["step"] - times / run["decay_rate"].iloc[0]).abs().argmin()
         row = mine.iloc[place]
-        one = runs[runs["run_id"] == run.run_id]
-        loss = predicted(one, "lazy-decay", own, "train_loss", [row["step"]])[0]
-        found.append((row["train_loss"] - loss) / (1 - loss))
+        loss = predicted(run, "lazy-decay", own, "train_loss", [row["step"]])[0]
+        found.append(row["train_loss"] / loss)
     return np.array(found)
 
 
@@ -385,6 +383,12 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "0.01, 2000 steps, N = 64 to 2048, 8 seeds; with decay N = 1024",
         compare=compare_limit,
         cpu_s=120,
+        explained="The gap goes as 1 / (K sqrt(N)): the kernel moves by 1 / K to first "
+        "order, of either sign in each neuron, so by 1 / sqrt(N) of that in the mean. "
+        "So N^-1 at alpha = 1/2, as measured, and K^-1 at one width; -2, which was "
+        "expected before the run, would be the second order. t_mem asks for every one "
+        "of 73 examples, and so hangs on the one that is learned last: at N = 2048 the "
+        "kernel of infinite width is not near enough to tell when.",
         sweeps=("lazy-width", "lazy-alpha", "lazy-decay"),
         figure=figure_limit,
     ),

@@ -80,6 +80,7 @@ def test_a_network_linear_in_its_weights_is_followed_exactly(
         np.testing.assert_allclose(found[name], records[name], atol=0.051)
 
 
+@pytest.mark.slow
 def test_the_kernel_is_that_of_the_jacobian_and_the_pull_that_of_euler() -> None:
     run = run_of(modulus=4, width=6, alpha=0.3)
     modes, _ = linearised(run, 1000)

@@ -189,7 +189,7 @@ def with_theory(look: Look) -> Figure:
     """Made-up lines of a theory over a measured diagram."""
     alphas = np.array([0.0, 0.3, 0.6])
     lines = (
-        plot.TheoryLine("a theory: memorises up to", 0.05 * 8**alphas, alphas),
+        plot.TheoryLine("a theory: memorises up to here", 0.05 * 8**alphas, alphas),
         plot.TheoryLine(
             "a theory: generalises between", 0.002 * 8**alphas, alphas, True
         ),

@@ -54,7 +54,9 @@ def test_the_edge_parts_decays_that_end_memorised_from_others(result: Any) -> No
 @pytest.mark.slow
 def test_the_diagram_has_the_line_and_the_table_its_places(result: Any) -> None:
     drawing = phase_diagram.draw(result, theory="lazy")
-    assert "lazy limit: memorises up to, never generalises" in labels_of(drawing.figure)
+    assert "lazy limit: memorises up to here, never generalises" in labels_of(
+        drawing.figure
+    )
     cells, axes = drawing.data, drawing.figure.axes[0]
     edges = cells.drop_duplicates("alpha")["lazy_memorises_to"].to_numpy()
     drawn = [line.get_xdata() for line in axes.lines if line.get_color() == "#CC79A7"]
@@ -70,7 +72,7 @@ def test_a_theory_that_generalises_says_between_which_decays() -> None:
         plot_table([2.0, 3.0], [0.1, np.nan], [1.0, np.nan]), PLANE, "lazy"
     )
     assert [line.label for line in lines] == [
-        "lazy limit: memorises up to",
+        "lazy limit: memorises up to here",
         *["lazy limit: generalises between"] * 2,
     ]
     np.testing.assert_array_equal(lines[1].x, [0.1, np.nan])

@@ -35,7 +35,7 @@ def planned(sweep: str) -> dict[str, Planned]:
         return {one.run.run_id: one for one in plan_runs(read_sweep(path))}
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def own(run: Run) -> Lazy:
     """A run linearised at its own initial weights; of those used last, kept."""
     return linearised(run)

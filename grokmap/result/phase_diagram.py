@@ -120,9 +120,9 @@ def _lines(
     title = theories.theory_of(name).title
     never = table["generalises_to"].isna().all()
     said = {
-        "memorises_to": f"{title}: memorises up to, never generalises"
+        "memorises_to": f"{title}: memorises up to here, never generalises"
         if never
-        else f"{title}: memorises up to",
+        else f"{title}: memorises up to here",
         "generalises_from": f"{title}: generalises between",
         "generalises_to": f"{title}: generalises between",
     }

@@ -205,12 +205,36 @@ def power_laws(look: Look) -> Figure:
     return plot.power_laws(panels, "width N", look)
 
 
+def with_theory(look: Look) -> Figure:
+    """Made-up lines of a theory over a measured diagram."""
+    alphas = np.array([0.0, 0.3, 0.6])
+    lines = (
+        plot.TheoryLine("a theory: memorises up to here", 0.05 * 8**alphas, alphas),
+        plot.TheoryLine(
+            "a theory: generalises between", 0.002 * 8**alphas, alphas, True
+        ),
+    )
+    runs = opened(QUICK).labelled()
+    panel = plot.PhasePanel("", runs, None, lines)
+    return plot.phase_diagram([panel], PLANE, PHASES, look=look)
+
+
+def predicted_curves(look: Look) -> Figure:
+    """A theory that says what was measured, a little later."""
+    result = opened(QUICK)
+    runs = result.labelled().iloc[:2]
+    records = result.records(None, runs["run_id"].tolist())
+    said = plot.Predicted("a theory", records.assign(step=2 * records["step"]))
+    return plot.curves(records, runs, look=look, predicted=said)
+
+
 # By the function of `grokmap.plot` that draws it.
 QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagram": ("phase_diagram", diagram(QUICK)),
     "diagram, decay rate": ("phase_diagram", diagram(QUICK, x="decay_rate")),
     "diagram, rqi": ("phase_diagram", diagram(QUICK, colour="rqi")),
     "diagram, empty": ("phase_diagram", empty),
+    "diagram, theory": ("phase_diagram", with_theory),
     "diagrams of two optimizers": ("phase_diagram", planes(*TWO)),
     "diagrams of three axes": ("phase_diagram", planes(*EIGHT)),
     "lines": ("axis_lines", diagram(QUICK, at={"alpha": 0.2}, colour="rqi")),
@@ -219,6 +243,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "uncertainty": ("uncertainty_maps", of(uncertainty, QUICK)),
     "curves": ("curves", trajectories(QUICK)),
     "power laws": ("power_laws", power_laws),
+    "curves, theory": ("curves", predicted_curves),
     "curves, one run": ("curves", trajectories("survey2026")),
     "collapse": ("master_curve", of(laws, QUICK, "draw_collapse")),
     "laws": ("law_residuals", of(laws, QUICK)),

@@ -38,14 +38,14 @@ MAY_USE = {
     "engine": {
         *("errors", "disk", "spec", "process", "plan", "classify"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
-        "avalanches",
+        *("avalanches", "theory"),
     },
     "analysis": {"errors", "spec", "classify"},
     "plot": {"errors", "spec"},
     "shell": set(),
     "result": {
         *("errors", "spec", "store", "plan", "classify", "order_parameters"),
-        *("analysis", "plot", "engine", "shell", "avalanches"),
+        *("analysis", "plot", "engine", "shell", "avalanches", "theory"),
     },
     "report": {
         *("errors", "disk", "spec", "store", "classify", "order_parameters"),

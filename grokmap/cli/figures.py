@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from grokmap.classify import Criteria, read_criteria
 from grokmap.cli.boundaries import with_axes
-from grokmap.cli.opened import EVERYWHERE, open_result
+from grokmap.cli.opened import EVERYWHERE, open_result, say
 from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, outputs
 from grokmap.cli.places import Where
 from grokmap.cli.results import run_of
 from grokmap.result import Result, curves, phase_diagram, planes, shading
+from grokmap.result.theory import theory_of
 
 
 class Diagram(NamedTuple):
@@ -22,6 +23,7 @@ class Diagram(NamedTuple):
     y: str | None
     colour: str
     when: str
+    theory: str | None = None
 
 
 def draw_phase_diagram(
@@ -35,8 +37,12 @@ def draw_phase_diagram(
     to = outputs(path, out, figures, figure_only=True)
     result = open_result(path, where)
     shading.check(result, diagram.colour, diagram.when)
+    say_theory(diagram.theory)
     rules = read_criteria(criteria)
-    drawing = phase_diagram.draw(result, *diagram, rules, look=to.look)
+    x, y, colour, when, theory = diagram
+    drawing = phase_diagram.draw(
+        result, x, y, colour, when, rules, look=to.look, theory=theory
+    )
     to.figure(drawing.figure, drawing.data, _name(result, diagram, rules))
 
 
@@ -47,7 +53,18 @@ def _name(result: Result, diagram: Diagram, rules: Criteria) -> str:
     name = with_axes("phase-diagram", [k for k in axes if k])
     if colour != shading.DELAY_RATIO:
         name += f"-{colour}" + ("-at-t_mem" if when == shading.AT_T_MEM else "")
+    name += f"-{diagram.theory}" if diagram.theory else ""
     return file_name(name, rules, result.place)
+
+
+def say_theory(theory: str | None) -> None:
+    """Says that a theory is solved, which takes seconds to minutes.
+
+    Raises:
+      SpecError: no such theory.
+    """
+    if theory is not None:
+        say(f"solving the {theory_of(theory).title} of these runs ...")
 
 
 def draw_curves(
@@ -58,13 +75,16 @@ def draw_curves(
     figures: Figures,
     out: Path | None,
     where: Where = EVERYWHERE,
+    theory: str | None = None,
 ) -> None:
     to = outputs(path, out, figures, figure_only=True)
     rules = read_criteria(criteria)
     result = open_result(path, where)
     ids = [run_of(result, text) for text in wanted]
+    say_theory(theory)
     names = None if show is None else [name.strip() for name in show.split(",")]
-    drawing = curves.draw(result, ids, names, rules, to.look)
+    drawing = curves.draw(result, ids, names, rules, to.look, theory)
     named = [k[:8] if "=" in w else w for w, k in zip(wanted, ids, strict=True)]
-    name = file_name("-".join(["curves", *named[:3]]), rules, result.place)
+    parts = ["curves", *named[:3], *([theory] if theory else [])]
+    name = file_name("-".join(parts), rules, result.place)
     to.figure(drawing.figure, drawing.data, name)

@@ -16,6 +16,7 @@ from grokmap.cli.options import (
     Plugins,
     Result,
     Rules,
+    Theory,
     Where,
     shared,
 )
@@ -42,6 +43,7 @@ def phase_diagram(
     when: Annotated[
         str, typer.Option(help="When that quantity is taken: final, t_mem.")
     ] = "final",
+    theory: Theory = None,
     where: Where = GIVEN,
     criteria: Rules = "default",
     figures: Figures = GIVEN,
@@ -54,7 +56,7 @@ def phase_diagram(
     """
     from grokmap.cli.figures import Diagram, draw_phase_diagram
 
-    diagram = Diagram(x, y, colour, when)
+    diagram = Diagram(x, y, colour, when, theory)
     draw_phase_diagram(result, diagram, criteria, figures, out, where)
 
 
@@ -105,6 +107,7 @@ def curves(
         str | None,
         typer.Option(help="Comma-separated order parameters [some that tell phases]."),
     ] = None,
+    theory: Theory = None,
     where: Where = GIVEN,
     criteria: Rules = "default",
     figures: Figures = GIVEN,
@@ -114,7 +117,7 @@ def curves(
     """Draw trajectories of the runs named, or of one run per phase."""
     from grokmap.cli.figures import draw_curves
 
-    draw_curves(result, run or [], show, criteria, figures, out, where)
+    draw_curves(result, run or [], show, criteria, figures, out, where, theory)
 
 
 def report(

@@ -34,6 +34,10 @@ Near = Annotated[
     list[str] | None,
     typer.Option(help="axis=value: the same at the nearest value, which is said."),
 ]
+Theory = Annotated[
+    str | None,
+    typer.Option(help="What a theory predicts of these runs, drawn over them: lazy."),
+]
 Formats = Annotated[
     str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")
 ]

@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,7 @@ from grokmap.engine.compiled import Compiled, fitting
 from grokmap.engine.devices import platform, prepared
 from grokmap.engine.execute import Tuning, budgets_of, plan_chunk, row_of
 from grokmap.engine.filling import fill_lanes, refill
-from grokmap.engine.lane import examples_of
+from grokmap.engine.lane import Lane, examples_of
 from grokmap.engine.network import build_network, module_of
 from grokmap.engine.schedule import RunState
 from grokmap.engine.settings import Settings, choose_settings
@@ -25,7 +26,7 @@ from grokmap.engine.train import build
 from grokmap.errors import SpecError
 from grokmap.models import Scale
 from grokmap.plan import Planned, by_system, effective_precision, scale_at
-from grokmap.spec import Run, Sweep, n_train_of
+from grokmap.spec import Run, Sweep, System, n_train_of
 from grokmap.tasks import TASKS
 
 Array = npt.NDArray[Any]
@@ -224,17 +225,25 @@ def check_room(sweep: Sweep, planned: Sequence[Planned]) -> None:
         )
 
 
+@lru_cache(maxsize=8)
+def _starter(system: System, platform: str) -> Callable[..., Lane]:
+    # Tiles belong to steps, of which there are none here.
+    return jax.jit(build(system, tile=1, max_tiles=1, platform=platform).init)
+
+
+def started(run: Run) -> Lane:
+    """A run at step 0: its examples, its split, its initial weights."""
+    n_examples = TASKS[run.system.task].shape(run.system).n_examples
+    n_train = n_train_of(run.control.train_fraction, n_examples)
+    start = _starter(run.system, platform())
+    return start(run.control, np.int32(n_train), np.uint32(run.seed))
+
+
 def network_of(run: Run, leaves: Mapping[str, Array]) -> Network:
     """The network of a run with these weights."""
     system = run.system
-    n_train = n_train_of(
-        run.control.train_fraction, TASKS[system.task].shape(system).n_examples
-    )
     with prepared():
-        program = build(system, tile=n_train, max_tiles=1, platform=platform())
-        lane = jax.jit(program.init)(
-            run.control, np.int32(n_train), np.uint32(run.seed)
-        )
+        lane = started(run)
         data = examples_of(system, lane)
         params, scale = nested(leaves), scale_at(system, run.control)
     module = module_of(system)

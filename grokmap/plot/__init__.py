@@ -10,6 +10,7 @@ from grokmap.plot.diagram import (
     diagram_cells,
     phase_diagram,
 )
+from grokmap.plot.entries import TheoryLine
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
@@ -31,7 +32,7 @@ from grokmap.plot.style import (
     look_of,
     phases_of,
 )
-from grokmap.plot.trajectories import CURVES, curves
+from grokmap.plot.trajectories import CURVES, Predicted, curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
@@ -51,11 +52,13 @@ __all__ = [
     "PhasePanel",
     "Phases",
     "Plane",
+    "Predicted",
     "STYLES",
     "Scales",
     "Scaling",
     "Shading",
     "Sides",
+    "TheoryLine",
     "WIDTHS",
     "avalanche_panels",
     "axis_label",

@@ -16,8 +16,8 @@ from matplotlib.patches import Rectangle
 
 from grokmap.arrays import Floats
 from grokmap.plot.cells import Cells, Plane, boundary, gather
-from grokmap.plot.edges import draw_edges
-from grokmap.plot.entries import HATCH, RING, entries
+from grokmap.plot.edges import draw_edges, draw_theory
+from grokmap.plot.entries import HATCH, RING, TheoryLine, entries, theory_entries
 from grokmap.plot.figure import (
     Figure,
     blank,
@@ -69,12 +69,13 @@ class PhasePanel(NamedTuple):
 
     title: where its runs are on the axes that are not drawn. runs: classified, one row
     each. edges: `analysis.boundaries.boundaries` of them along x, drawn with their
-    intervals; None: not known.
+    intervals; None: not known. lines: of theories, drawn over the phases.
     """
 
     title: str
     runs: pd.DataFrame
     edges: pd.DataFrame | None = None
+    lines: tuple[TheoryLine, ...] = ()
 
 
 SMALLEST = 13.0  # width of a panel in letters, with its labels
@@ -151,13 +152,16 @@ def phase_diagram(
                 else:
                     draw_phases(place, cells, phases)
                     draw_edges(place, panel.edges, cells, plane.y)
+                    draw_theory(place, panel.lines)
                 scale(place, every, layout.ems)
             label_grid(half, len(panels), labels, panel_height(layout))
         drawn = [half.flat[i] for half in halves for i in range(len(panels))]
         entitle(drawn, titles, layout.ems - TITLE)
         _shade_bar(figure, halves[1], norm, shading, every.table["shade"], layout)
         edges = [panel.edges for panel in panels if panel.edges is not None]
-        legend_above(figure, look, entries(shown, edges, phases, shading.none))
+        handles = entries(shown, edges, phases, shading.none)
+        handles += theory_entries([line for panel in panels for line in panel.lines])
+        legend_above(figure, look, handles)
         return finished(figure, look, "; ".join(filter(None, [*notes, caption])))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from grokmap.plot.cells import Cells
-from grokmap.plot.entries import BOUNDS, bounds_of, edge_style
+from grokmap.plot.entries import (
+    BOUNDS,
+    TheoryLine,
+    bounds_of,
+    edge_style,
+    theory_style,
+)
 from grokmap.plot.style import points
 
 NEAR = 0.06  # of the axis: an arrow so near to another mark of its row would lie on it
@@ -34,6 +41,13 @@ def draw_edges(axes: Axes, edges: pd.DataFrame | None, cells: Cells, y: str) -> 
             continue
         look: Any = {"linestyle": "none", "marker": marker, "ms": points(4.5)}
         axes.plot(*zip(*places, strict=True), **look, **style, clip_on=False)
+
+
+def draw_theory(axes: Axes, lines: Sequence[TheoryLine]) -> None:
+    """Lines of theories; a mark where one has a single place."""
+    for line in lines:
+        marker = "x" if len(line.x) == 1 else ""
+        axes.plot(line.x, line.y, marker=marker, **theory_style(line))
 
 
 def arrow_places(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
 
+from grokmap.arrays import Floats
 from grokmap.plot.cells import Cells, boundary, leaves_gaps
 from grokmap.plot.style import NO_VALUE, Phases, points
 
@@ -23,6 +25,35 @@ RING: dict[str, Any] = {
 
 
 BOUNDS = (("high", 8), ("low", 9))  # 8, 9: carets to the left, right
+
+
+THEORY = "#CC79A7"  # reddish purple: no phase and no measured line has it
+
+
+class TheoryLine(NamedTuple):
+    """A line that a theory draws in a plane: places x [k], y [k], NaN where it has
+    none, and what it is."""
+
+    label: str
+    x: Floats
+    y: Floats
+    dotted: bool = False
+
+
+def theory_style(line: TheoryLine) -> dict[str, Any]:
+    """Dashed or dotted, with a white rim that tells it from what it lies on."""
+    rim = [Stroke(linewidth=points(2.6), foreground="white"), Normal()]
+    look = {"color": THEORY, "linestyle": ":" if line.dotted else "--"}
+    return {**look, "linewidth": points(1.6), "path_effects": rim}
+
+
+def theory_entries(lines: Sequence[TheoryLine]) -> list[Line2D]:
+    """One of each label."""
+    first = {line.label: line for line in reversed(lines)}
+    return [
+        Line2D([], [], label=label, **theory_style(line))
+        for label, line in reversed(first.items())
+    ]
 
 
 def bounds_of(edges: pd.DataFrame, end: str) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -29,6 +29,13 @@ APART = (
 )
 
 
+class Predicted(NamedTuple):
+    """Of a theory: its name, and records of losses and accuracies (None: none)."""
+
+    title: str = ""
+    records: pd.DataFrame | None = None
+
+
 def curves(
     trajectories: pd.DataFrame,
     runs: pd.DataFrame,
@@ -36,6 +43,7 @@ def curves(
     apart: Sequence[str] = APART,
     look: Look = PAPER,
     caption: str = "",
+    predicted: Predicted = Predicted(),
 ) -> Figure:
     """Trajectories of a few runs, one column each, on a log time axis.
 
@@ -48,6 +56,7 @@ def curves(
       runs: classified runs to draw, in order.
       order_parameters: those to draw, and whether on a log scale.
       apart: columns of `runs`, said of each run where they differ.
+      predicted: what a theory says of these runs, dashed.
     """
     logs = {
         name: log
@@ -70,12 +79,13 @@ def curves(
                 axes.remove()
         for column, (_, run) in zip(by_run, runs.iterrows(), strict=False):
             records = trajectories[trajectories["run_id"] == run["run_id"]]
+            _draw_predicted(column, run["run_id"], predicted.records)
             _draw_run(column, records, run, logs, most_below(ems - 4))
         titles = run_titles(runs, apart)
         entitle([column[0] for column in by_run[: len(runs)]], titles, ems - 3)
         for i, column in enumerate(by_run[: len(runs)]):
             _label_column(column, logs, first=i % columns == 0)
-        legend_above(figure, look, _handles(runs))
+        legend_above(figure, look, _handles(runs) + _predicted_handles(predicted))
         return finished(figure, look, caption)
 
 
@@ -92,9 +102,32 @@ def run_titles(runs: pd.DataFrame, apart: Sequence[str]) -> list[str]:
 
 _PAIRS = (("train_accuracy", "test_accuracy"), ("train_loss", "test_loss"))
 LINES = {"train": "#000000", "test": "#D55E00"}
+# Of a theory: of other lightness than the measured lines that they may cover.
+PREDICTED = {"train": "#56B4E9", "test": "#CC79A7"}
 TIMES = {"t_mem": ":", "t_grok": "--"}
 # The quantities drawn for every run.
 CURVES = (*_PAIRS[0], *_PAIRS[1], "weight_norm")
+
+
+def _draw_predicted(column: Any, run_id: str, records: pd.DataFrame | None) -> None:
+    """Dashed, over the measured lines, in their colours."""
+    if records is None:
+        return
+    mine = records[records["run_id"] == run_id]
+    time = mine["step"].to_numpy(float).clip(0.5)
+    for axes, pair in zip(column, _PAIRS, strict=False):
+        for name, style in zip(pair, PREDICTED.values(), strict=True):
+            look: Any = {"linestyle": "--", "linewidth": points(1.1), "zorder": 3}
+            axes.plot(time, mine[name], color=style, **look)
+
+
+def _predicted_handles(predicted: Predicted) -> list[Line2D]:
+    if predicted.records is None:
+        return []
+    return [
+        Line2D([], [], color=c, linestyle="--", label=f"{predicted.title}, {name}")
+        for name, c in PREDICTED.items()
+    ]
 
 
 def _draw_run(

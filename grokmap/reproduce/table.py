@@ -8,6 +8,7 @@ from grokmap.reproduce import (
     fixed_points,
     kumar,
     kumar_regression,
+    lazy,
     levi,
     liu,
     mean_field,
@@ -35,4 +36,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **mean_field_exact.REPRODUCTIONS,
     **condensation.REPRODUCTIONS,
     **fixed_points.REPRODUCTIONS,
+    **lazy.REPRODUCTIONS,
 }

@@ -11,6 +11,7 @@ from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.order_parameters import HEALTH, OrderParameter
 from grokmap.result import groups
+from grokmap.result import theory as theories
 from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.result import Result
@@ -25,6 +26,7 @@ def draw(
     show: Sequence[str] | None = None,
     criteria: str | Criteria = "default",
     look: plot.Look = plot.PAPER,
+    theory: str | None = None,
 ) -> Drawing:
     """Trajectories of some runs, a column each, with t_mem and t_grok.
 
@@ -32,9 +34,12 @@ def draw(
       runs: run ids, or how they begin (none: one run of each phase).
       show: order parameters (None: a few that tell phases apart).
       look: of `plot.look_of`.
+      theory: whose losses and accuracies are drawn dashed over the measured ones, of
+        `theory.THEORIES`; the table has them too.
 
     Raises:
-      SpecError: no such run, or order parameter. ResultError: a run is not done.
+      SpecError: no such run, order parameter or theory, or a theory that does not
+        cover the runs. ResultError: a run is not done.
     """
     rules = read_criteria(criteria) if isinstance(criteria, str) else criteria
     ids = [result.find(text) for text in runs]
@@ -46,8 +51,15 @@ def draw(
     names = [n for n in (*plot.CURVES, *logs) if n in records]
     apart = list(dict.fromkeys([*(axis.name for axis in result.axes), "seed"]))
     words = caption(result, chosen, seeds=False)
-    figure = plot.curves(records, read(chosen, apart), logs, apart, look, words)
-    return Drawing(figure, records[["run_id", "step", *names]])
+    table = records[["run_id", "step", *names]]
+    said = None
+    if theory is not None:
+        said = theories.records(result, chosen, records, theory)
+        table = table.merge(said, on=["run_id", "step"], suffixes=("", f"_{theory}"))
+    title = "" if theory is None else theories.theory_of(theory).title
+    lines = plot.Predicted(title, said)
+    figure = plot.curves(records, read(chosen, apart), logs, apart, look, words, lines)
+    return Drawing(figure, table)
 
 
 def read(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:

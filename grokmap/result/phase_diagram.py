@@ -7,7 +7,9 @@ import pandas as pd
 from grokmap import plot, store
 from grokmap.analysis.boundaries import boundaries
 from grokmap.classify import Criteria
+from grokmap.errors import SpecError
 from grokmap.result import groups, one_axis, planes, shading
+from grokmap.result import theory as theories
 from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import rules_of
@@ -23,6 +25,7 @@ def draw(
     criteria: str | Criteria = "default",
     at: groups.Place | None = None,
     look: plot.Look = plot.PAPER,
+    theory: str | None = None,
 ) -> Drawing:
     """Phases in the plane of two axes, the edges of the wedge, and a map beside it.
 
@@ -37,9 +40,12 @@ def draw(
       when: when a recorded one is taken: final, t_mem.
       at: the values of other axes, as in {"depth": 2}; without, all of them.
       look: of `plot.look_of`.
+      theory: whose edges along weight decay are drawn over the phases, of
+        `theory.THEORIES`; the table has them too.
 
     Raises:
-      SpecError: an axis, a value, a quantity or a time that is not known; more panels
+      SpecError: an axis, a value, a quantity, a time or a theory that is not known; a
+        theory that does not cover the runs, or has no edges in this plane; more panels
         than a figure has room for.
       ResultError: nothing is finished, or the quantity was not recorded.
     """
@@ -50,10 +56,15 @@ def draw(
     runs = result.labelled(rules, columns)
     x, y = planes.chosen(result.axes, x, y)
     runs, shown = shading.shaded(result, runs, rules, colour, when)
+    if y is None and theory is not None:
+        raise SpecError(
+            f"--theory {theory}: its edges lie in a plane of weight_decay and another "
+            "swept number; one number is drawn here"
+        )
     if y is None:
         extra = None if colour == shading.DELAY_RATIO else shown
         return one_axis.draw(result, runs, x, rules, extra, look)
-    return _plane(runs, result, (x, y), rules, shown, look)
+    return _plane(runs, result, (x, y), rules, shown, look, theory)
 
 
 def _plane(
@@ -63,24 +74,83 @@ def _plane(
     rules: Criteria,
     shown: plot.Shading,
     look: plot.Look,
+    theory: str | None,
 ) -> Drawing:
     places, rest = groups.panels(runs, result.axes, *axes, groups.MOST)
     plane = result.plane(*axes, runs)
     phases = plot.phases_of(rules.phases, rules.generalised)
+    said = [_said(result, group, plane, theory, rules) for group in places]
     panels = [
         plot.PhasePanel(
-            plot.place_words(group.place), group.runs, _edges(group, plane, phases)
+            plot.place_words(group.place),
+            group.runs,
+            _edges(group, plane, phases),
+            () if table is None else _lines(table, plane, str(theory)),
         )
-        for group in places
+        for group, table in zip(places, said, strict=True)
     ]
     columns = groups.n_columns(places, rest)
     words = caption(result, pd.concat([group.runs for group in places]))
     figure = plot.phase_diagram(panels, plane, phases, shown, columns, look, words)
     cells = (
-        groups.with_place(plot.diagram_cells(g.runs, plane, phases, shown), g)
-        for g in places
+        groups.with_place(_with_theory(g, plane, phases, shown, table, theory), g)
+        for g, table in zip(places, said, strict=True)
     )
     return Drawing(figure, pd.concat(cells, ignore_index=True))
+
+
+def _said(
+    result: Result,
+    group: groups.Group,
+    plane: plot.Plane,
+    theory: str | None,
+    rules: Criteria,
+) -> pd.DataFrame | None:
+    """The edges that a theory sees in one panel; see `theory.edges`."""
+    if theory is None:
+        return None
+    return theories.edges(result, group.runs, plane, theory, rules)
+
+
+def _lines(
+    table: pd.DataFrame, plane: plot.Plane, name: str
+) -> tuple[plot.TheoryLine, ...]:
+    """The edges of a theory as lines in the plane; those that are nowhere left out."""
+    other, *ends = table
+    title = theories.theory_of(name).title
+    never = table["generalises_to"].isna().all()
+    said = {
+        "memorises_to": f"{title}: memorises up to here, never generalises"
+        if never
+        else f"{title}: memorises up to here",
+        "generalises_from": f"{title}: generalises between",
+        "generalises_to": f"{title}: generalises between",
+    }
+    lines = []
+    for end in ends:
+        decay, place = table[end].to_numpy(), table[other].to_numpy()
+        x, y = (decay, place) if plane.x == theories.DECAY else (place, decay)
+        if table[end].notna().any():
+            lines.append(plot.TheoryLine(said[end], x, y, end != "memorises_to"))
+    return tuple(lines)
+
+
+def _with_theory(
+    group: groups.Group,
+    plane: plot.Plane,
+    phases: plot.Phases,
+    shown: plot.Shading,
+    table: pd.DataFrame | None,
+    theory: str | None,
+) -> pd.DataFrame:
+    """The cells of a panel, with the edges of their row where a theory is drawn."""
+    cells = plot.diagram_cells(group.runs, plane, phases, shown)
+    if table is None:
+        return cells
+    other, *ends = table
+    return cells.merge(
+        table.rename(columns={k: f"{theory}_{k}" for k in ends}), on=other
+    )
 
 
 def _edges(

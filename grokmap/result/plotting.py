@@ -45,6 +45,7 @@ class Plots:
         at: Place | None = None,
         style: str = "paper",
         width: Width = None,
+        theory: str | None = None,
     ) -> Figure:
         """The phases in the plane of two axes, and beside them t_grok / t_mem or
         another quantity; see `grokmap.result.phase_diagram.draw`."""
@@ -52,7 +53,7 @@ class Plots:
 
         look = _look(style, width)
         drawing = phase_diagram.draw(
-            self._result, x, y, colour, when, criteria, at, look
+            self._result, x, y, colour, when, criteria, at, look, theory
         )
         return drawing.figure
 
@@ -79,13 +80,14 @@ class Plots:
         criteria: str | Criteria = "default",
         style: str = "paper",
         width: Width = None,
+        theory: str | None = None,
     ) -> Figure:
         """Trajectories of the runs named, or of one run per phase; see
         `grokmap.result.curves.draw`."""
         from grokmap.result import curves
 
         look = _look(style, width)
-        return curves.draw(self._result, runs, show, criteria, look).figure
+        return curves.draw(self._result, runs, show, criteria, look, theory).figure
 
     def laws(
         self,

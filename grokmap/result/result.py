@@ -490,15 +490,17 @@ class Result:
         when: str = "final",
         criteria: str | Criteria = "default",
         at: Place | None = None,
+        theory: str | None = None,
     ) -> Figure:
         """The phases in a plane of two axes: `plot.phase_diagram`."""
-        return self.plot.phase_diagram(x, y, colour, when, criteria, at)
+        return self.plot.phase_diagram(x, y, colour, when, criteria, at, theory=theory)
 
     def curves(
         self,
         runs: Sequence[str] = (),
         show: Sequence[str] | None = None,
         criteria: str | Criteria = "default",
+        theory: str | None = None,
     ) -> Figure:
         """Trajectories of a few runs: `plot.curves`."""
-        return self.plot.curves(runs, show, criteria)
+        return self.plot.curves(runs, show, criteria, theory=theory)

@@ -13,6 +13,13 @@ from grokmap.arrays import Floats
 LEAST_EIGENVALUE = 1e-12
 
 
+def eigenmodes(kernel: Floats) -> tuple[Floats, Floats]:
+    """(values [n], rising, vectors [n, n]) of a kernel [n, n]; values that are rounding
+    of 0 are 0."""
+    values, vectors = np.linalg.eigh(kernel)
+    return np.where(values > LEAST_EIGENVALUE * values[-1], values, 0.0), vectors
+
+
 def kernel_regression(
     train_kernel: Floats,
     test_kernel: Floats,
@@ -34,9 +41,8 @@ def kernel_regression(
 
     Directions of K(X, X) without an eigenvalue stay unlearned (pseudo-inverse).
     """
-    values, vectors = np.linalg.eigh(train_kernel)
-    known = values > LEAST_EIGENVALUE * values[-1]
-    values, vectors = values[known], vectors[:, known]
+    values, vectors = eigenmodes(train_kernel)
+    values, vectors = values[values > 0], vectors[:, values > 0]
     learned = -np.expm1(-2 * values * (time / len(y)))
     inverse = (vectors * (learned / values)) @ vectors.T
     return np.asarray(test_start + test_kernel @ (inverse @ (y - train_start)))

@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 
 from grokmap.order_parameters.snapshot import Snapshot, ratio, undefined, unit
 
@@ -55,6 +57,15 @@ def empirical_ntk(
         lambda left: jax.lax.map(lambda right: contract(left, right), rows), rows
     )
     return table.transpose(0, 2, 1, 3).reshape(n_blocks * block, -1)[:m, :m]
+
+
+def kernel_entries(snapshot: Snapshot, places: npt.NDArray[np.int64]) -> jax.Array:
+    """[n (n + 1) / 2] the tangent kernel between n examples of the probe set.
+
+    places: [n] of the probe set's rows. The upper triangle, row by row.
+    """
+    rows, columns = np.triu_indices(len(places))
+    return snapshot.kernel[places[rows], places[columns]]
 
 
 def centred_alignment(one: jax.Array, two: jax.Array) -> jax.Array:

@@ -24,12 +24,14 @@ from grokmap.result.moments import step_at
 from grokmap.result.plotting import Plots
 from grokmap.spec import Sweep, is_log
 from grokmap.spec.axis import Axis
+from grokmap.tasks import kernel_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from grokmap.engine.restored import Network
     from grokmap.plot import Plane
+    from grokmap.spec.kernels import Kernels
 
 
 class Result:
@@ -248,6 +250,30 @@ class Result:
         return network_of(
             selection.run_of(self.spec, self.plan, self.find(run)), leaves
         )
+
+    def kernels(self, run: str) -> Kernels:
+        """The tangent kernels recorded along a run, of a sweep with `kernel_examples`:
+        steps [r], examples [m] (rows of the run's examples, as in `network`), and
+        values [r, m, m].
+
+        They are of f itself; N^(1-2 alpha) times them is what training sees, whatever
+        alpha and N (convention "laziness").
+
+        Raises:
+          SpecError: no such run, or a sweep that records no kernels. ResultError: the
+            run is not done.
+        """
+        if not self.spec.kernel_examples:
+            raise SpecError(
+                f"{self.path}: records no tangent kernels; train it in another folder "
+                "with -s kernel_examples=16 (on so many examples)"
+            )
+        run_id = self.find(run)
+        examples = kernel_rows(selection.run_of(self.spec, self.plan, run_id).system)
+        found = store.read_kernels(self.path, [run_id], examples)
+        if run_id not in found:
+            raise ResultError(f"run {run_id} is planned, but not done yet")
+        return found[run_id]
 
     @cached_property
     def plot(self) -> Plots:

@@ -77,7 +77,7 @@ def hermite_coefficients(
     He_k: Hermite's polynomials of the normal density (He_2 = z^2 - 1). The square sum
     of all is E f^2. function: smooth but for a kink or jump at 0.
     """
-    count = max(RADIAL, 8 * n)
+    count = RADIAL + 2 * n
     z, weight = _half_line(lambda z: np.exp(-z * z / 2) / np.sqrt(2 * np.pi), count)
     z, weight = np.concatenate([-z, z]), np.concatenate([weight, weight])
     weighted = weight * function(np.sqrt(variance) * z)

@@ -73,9 +73,7 @@ def test_they_are_no_quantities(result: grokmap.Result) -> None:
     result.report(result.path / "page.html")
 
 
-def test_a_run_that_goes_on_keeps_them(
-    result: grokmap.Result, tmp_path: Path
-) -> None:
+def test_a_run_that_goes_on_keeps_them(result: grokmap.Result, tmp_path: Path) -> None:
     short = trained(tmp_path / "s", n_steps=70)
     (before,) = short.plan["run_id"]
     first = short.kernels(before)
@@ -118,7 +116,9 @@ def test_they_change_nothing_else(result: grokmap.Result, tmp_path: Path) -> Non
 
 
 def test_more_examples_than_there_are_is_an_error() -> None:
-    with pytest.raises(SpecError, match="kernel_examples = 60: more than the 49"):
-        read_sweep({**RECORDED, "kernel_examples": 60})
-    with pytest.raises(SpecError, match="kernel_examples.*64"):
-        read_sweep({**RECORDED, "kernel_examples": 65})
+    with pytest.raises(SpecError, match="kernel_examples = 40: more than the 25"):
+        read_sweep(
+            {**RECORDED, "kernel_examples": 40, "modulus": 5, "train_fraction": 0.5}
+        )
+    with pytest.raises(SpecError, match="kernel_examples.*40"):
+        read_sweep({**RECORDED, "kernel_examples": 41})

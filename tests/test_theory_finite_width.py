@@ -170,5 +170,3 @@ def test_two_hidden_layers_of_drawn_networks(name: str) -> None:
         left = 0.0 if name == "quadratic" else 2 * abs(leading) / width**2
         error = 4 * seen.std() / np.sqrt(len(seen)) + left
         assert abs(seen.mean() - leading - correction / width) < error
-
-

@@ -124,9 +124,7 @@ def _shares_alone(meter: Meter, estimate: Estimate) -> dict[str, float]:
     place, seconds = meter.alone
     system = meter.systems[place][0]
     cost_of = {
-        name: cost
-        for cost, names in names_by_cost(system).items()
-        for name in names
+        name: cost for cost, names in names_by_cost(system).items() for name in names
     }
     return {
         name: seconds_of_all(meter.works, {place: s}, cost_of[name]) / estimate.training

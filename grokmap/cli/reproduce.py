@@ -35,6 +35,7 @@ from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
+from grokmap.result import Result, kernels
 from grokmap.result.labels import label_runs
 from grokmap.session import Options, Session, open_session, resolve
 from grokmap.session.gradients import gradients_at
@@ -190,7 +191,12 @@ def _train(name: str, path: Path, deadline: float, as_json: bool, train: Train) 
 def _trained(path: Path, entry: Reproduction) -> Trained:
     runs, _ = label_runs(path, entry.criteria)
     records = store.read_trajectories(path)[0]
-    return Trained(runs, records, lambda steps: gradients_at(path, steps, say))
+    return Trained(
+        runs,
+        records,
+        lambda steps: gradients_at(path, steps, say),
+        lambda: kernels.find(Result(path, say), set(runs["run_id"])),
+    )
 
 
 def _seconds(path: Path) -> float:

@@ -99,9 +99,7 @@ def measured_alone(
     """
     lanes = sample(compiled, settings, runs)
     for name in system.order_parameters:
-        alone = dataclasses.replace(
-            system, order_parameters=(name,), kernel_examples=0
-        )
+        alone = dataclasses.replace(system, order_parameters=(name,), kernel_examples=0)
         (function,) = _measurements(alone, settings).values()
         yield name, seconds_of(partial(function, lanes)) / settings.lanes
 

@@ -29,7 +29,7 @@ from grokmap.optimizers import (
 )
 from grokmap.plan import effective_precision, steps_of_epoch
 from grokmap.spec import Control, System, weight_decay_at
-from grokmap.spec.kernels import evenly, kernel_columns
+from grokmap.spec.kernels import kernel_columns
 from grokmap.tasks import TASKS
 
 KERNEL_COST = "expensive"  # the cadence of the tangent kernel
@@ -283,13 +283,12 @@ def _measure(setup: Setup, cost: str, lane: Lane) -> jax.Array:
 
 def _measured(setup: Setup, cost: str, lane: Lane, now: Training) -> jax.Array:
     table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
-    snapshot, n = _snapshot_at(setup, lane, now), setup.system.kernel_examples
-    if cost != KERNEL_COST or not n:
+    snapshot = _snapshot_at(setup, lane, now)
+    if cost != KERNEL_COST or not setup.system.kernel_examples:
         return op.measure(table, setup.names[cost], snapshot)
     quantities = tuple(name for name in setup.names[cost] if name in table)
-    places = evenly(n, snapshot.kernel.shape[0])
-    entries = op.kernel_entries(snapshot, places)
-    return jnp.concatenate([op.measure(table, quantities, snapshot), entries])
+    values = op.measure(table, quantities, snapshot)
+    return jnp.concatenate([values, op.kernel_entries(snapshot)])
 
 
 def _snapshot(setup: Setup, lane: Lane) -> op.Snapshot:

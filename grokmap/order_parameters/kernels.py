@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from grokmap.order_parameters.snapshot import Snapshot, ratio, undefined, unit
 
@@ -59,13 +58,14 @@ def empirical_ntk(
     return table.transpose(0, 2, 1, 3).reshape(n_blocks * block, -1)[:m, :m]
 
 
-def kernel_entries(snapshot: Snapshot, places: npt.NDArray[np.int64]) -> jax.Array:
-    """[n (n + 1) / 2] the tangent kernel between n examples of the probe set.
+def kernel_entries(snapshot: Snapshot) -> jax.Array:
+    """[k (k + 1) / 2] the upper triangle of `Network.recorded_ntk`, row by row.
 
-    places: [n] of the probe set's rows. The upper triangle, row by row.
+    Computed by itself: it has far fewer examples than the probe set of `ntk_drift`.
     """
-    rows, columns = np.triu_indices(len(places))
-    return snapshot.kernel[places[rows], places[columns]]
+    assert snapshot.network.recorded_ntk is not None
+    kernel = snapshot.network.recorded_ntk(snapshot.params, snapshot.training)
+    return kernel[np.triu_indices(len(kernel))]
 
 
 def centred_alignment(one: jax.Array, two: jax.Array) -> jax.Array:

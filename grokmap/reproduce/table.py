@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from grokmap.reproduce import (
     conventions,
+    finite_width,
+    grok_time,
     kumar,
     kumar_regression,
     levi,
@@ -27,4 +29,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
+    **finite_width.REPRODUCTIONS,
+    **grok_time.REPRODUCTIONS,
 }

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from grokmap.avalanches import Gradients
+from grokmap.spec.kernels import Kernels
 
 
 class Trained(NamedTuple):
@@ -16,6 +17,7 @@ class Trained(NamedTuple):
     runs: one row a run, as `classify.classify` gives it under the reproduction's own
     criteria; trajectories: run_id, step, one column a recorded quantity.
     gradients: (steps by run id) -> gradients of the runs there, trained again.
+    kernels: () -> tangent kernels recorded along the runs, by run id.
     """
 
     runs: pd.DataFrame
@@ -23,3 +25,4 @@ class Trained(NamedTuple):
     gradients: Callable[[Mapping[str, Collection[int]]], Sequence[Gradients]] = (
         lambda steps: []
     )
+    kernels: Callable[[], Mapping[str, Kernels]] = dict

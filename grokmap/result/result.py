@@ -24,7 +24,6 @@ from grokmap.result.moments import step_at
 from grokmap.result.plotting import Plots
 from grokmap.spec import Sweep, is_log
 from grokmap.spec.axis import Axis
-from grokmap.tasks import kernel_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -263,17 +262,9 @@ class Result:
           SpecError: no such run, or a sweep that records no kernels. ResultError: the
             run is not done.
         """
-        if not self.spec.kernel_examples:
-            raise SpecError(
-                f"{self.path}: records no tangent kernels; train it in another folder "
-                "with -s kernel_examples=16 (on so many examples)"
-            )
-        run_id = self.find(run)
-        examples = kernel_rows(selection.run_of(self.spec, self.plan, run_id).system)
-        found = store.read_kernels(self.path, [run_id], examples)
-        if run_id not in found:
-            raise ResultError(f"run {run_id} is planned, but not done yet")
-        return found[run_id]
+        from grokmap.result import kernels
+
+        return kernels.of_run(self, self.find(run))
 
     @cached_property
     def plot(self) -> Plots:

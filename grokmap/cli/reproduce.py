@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -195,7 +196,7 @@ def _trained(path: Path, entry: Reproduction) -> Trained:
         runs,
         records,
         lambda steps: gradients_at(path, steps, say),
-        lambda: kernels.find(Result(path, say), set(runs["run_id"])),
+        cache(lambda: kernels.find(Result(path, say), set(runs["run_id"]))),
     )
 
 

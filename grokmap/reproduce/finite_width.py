@@ -137,15 +137,14 @@ def kernel_variance(trained: Mapping[str, Trained]) -> list[Finding]:
         factor = np.exp(np.log(found.ratio).mean(axis=1))
         place = int(np.flatnonzero(found.widths == NARROWEST)[0])
         mean = found.mean[:, place].sum(axis=-1) / found.expected.sum()
-        findings += [
-            with_interval(near(what, value, within, drawn[0], "", source), drawn, found.n)
-            for what, value, within, drawn, source in (
-                (f"d ln Var K / d ln N, {name}", -1.0, 0.1, slopes, WORDS),
-                (f"N Var K over the predicted, {name}", 1.0, 0.1, factor, OWN),
-                (f"mean K over that of infinite width, N = {NARROWEST}, {name}",
-                 1.0, 0.05, mean, OWN),
-            )
-        ]  # fmt: skip
+        for what, value, within, drawn, source in (
+            ("d ln Var K / d ln N", -1.0, 0.1, slopes, WORDS),
+            ("N Var K over the predicted", 1.0, 0.1, factor, OWN),
+            (f"mean K over that of infinite width, N = {NARROWEST}",
+             1.0, 0.05, mean, OWN),
+        ):  # fmt: skip
+            finding = near(f"{what}, {name}", value, within, drawn[0], "", source)
+            findings.append(with_interval(finding, drawn, found.n))
     return [*findings, *_depth(trained["kernel-mean-depth"])]
 
 
@@ -222,7 +221,7 @@ def variance_figure(trained: Mapping[str, Trained]) -> Figure:
     return plot.width_panels([
         plot.WidthPanel("one hidden layer", r"Var $K_N$ / $K_\infty^2$", spread),
         plot.WidthPanel("one hidden layer", r"mean $K_N / K_\infty$", mean, log=False),
-        plot.WidthPanel("two hidden layers", r"mean $K_N / K_\infty$", deep),
+        plot.WidthPanel("two hidden layers", r"mean $K_N / K_\infty$", deep, log=False),
     ])  # fmt: skip
 
 
@@ -285,19 +284,19 @@ def drift_width(trained: Mapping[str, Trained]) -> list[Finding]:
         weights = weight_motion(of_sweep, alpha, LATE)
         at = f"alpha = {alpha:g}, N = {FROM_WIDTH} to {found.widths[-1]}"
         for what, drawn, value, within, source in (
-            ("weights", weights, 0.0 - alpha, 0.05, OWN),
+            ("motion of the weights", weights, 0.0 - alpha, 0.05, OWN),
             (
-                "tangent kernel",
+                "motion of the tangent kernel",
                 late.relative,
                 0.0 - 2 * alpha,
                 0.1,
                 WORDS if alpha == 0.5 else OWN,
             ),
-            ("turn of the kernel, early", early.turn, -1 - 2 * alpha, 0.15, OWN),
+            ("turn of the kernel", early.turn, -1 - 2 * alpha, 0.15, OWN),
         ):
             slopes = exponents(found.widths[wide], drawn[:, wide])
-            step = EARLY if "early" in what else LATE
-            quantity = f"exponent in N: motion of the {what}, step {step}, {at}"
+            step = EARLY if drawn is early.turn else LATE
+            quantity = f"exponent in N: {what}, step {step}, {at}"
             finding = near(quantity, value, within, slopes[0], "", source)
             findings.append(with_interval(finding, slopes, late.n))
         findings.append(
@@ -365,7 +364,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "infinite width by terms of order 1/N, given by Hermite coefficients of the "
         "activation; on the diagonal a relu network has none in the mean.",
         setting="a + b mod 11, kernel between 16 pairs at step 0, N = 16 to 1024, 128 "
-        "networks each; two hidden layers: N = 16, 64, 256, 512 networks each",
+        "networks each; two hidden layers: N = 16 and 64, 256 networks each",
         compare=kernel_variance,
         cpu_s=150,
         sweeps=("kernel-variance", "kernel-mean-depth"),

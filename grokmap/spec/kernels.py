@@ -1,4 +1,4 @@
-"""Tangent kernels as they are recorded: columns of their entries, and matrices again."""
+"""Tangent kernels as they are recorded: a column an entry, and matrices again."""
 
 from __future__ import annotations
 

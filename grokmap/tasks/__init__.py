@@ -10,6 +10,13 @@ from grokmap.tasks.data import REALS, TOKENS, Data, Shape, Task
 from grokmap.tasks.table import TASKS, kernel_rows, probe, similarity
 
 __all__ = [
-    *("REALS", "TASKS", "TOKENS", "Data", "Shape", "Task"),
-    *("kernel_rows", "probe", "similarity"),
+    "REALS",
+    "TASKS",
+    "TOKENS",
+    "Data",
+    "Shape",
+    "Task",
+    "kernel_rows",
+    "probe",
+    "similarity",
 ]

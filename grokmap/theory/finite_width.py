@@ -84,8 +84,8 @@ def kernel_table(sigma: Sigma, gram: Floats, n_outputs: int) -> tuple[Floats, Fl
     known: dict[tuple[float, float, float], Entry] = {}
     entries = np.empty((2, *gram.shape))
     for i, j in np.ndindex(gram.shape):
-        own = sorted((gram[i, i], gram[j, j]))
-        key = (own[0], own[1], gram[i, j])
+        own = sorted((float(gram[i, i]), float(gram[j, j])))
+        key = (own[0], own[1], float(gram[i, j]))
         if key not in known:
             pair = np.array([[own[0], gram[i, j]], [gram[i, j], own[1]]])
             known[key] = kernel_entry(sigma, pair, n_outputs)
@@ -167,8 +167,8 @@ def two_hidden_layers(sigma: Sigma, gram: Floats, n_outputs: int) -> Expansion:
 
     the last sum over the entries f of g, D_f = E slope slope' times what f is a mean
     of; it is there because a weight is correlated with the pre-activation it leads to
-    (Stein's lemma). Each is expanded about g_inf to second order; for quadratic neurons,
-    whose F and H are polynomials of degree 2 and 1, nothing is left out.
+    (Stein's lemma). Each is expanded about g_inf to second order; of quadratic neurons
+    nothing is left out, since their F and H are polynomials of degree 2 and 1.
     """
     places = [(i, j) for i in range(len(gram)) for j in range(i, len(gram))]
     last = places.index((0, len(gram) - 1))

@@ -131,7 +131,7 @@ def simulate(path: Path) -> dict[str, Any]:
     numbers = shards.shard_numbers(planned, OF)
     costs = shards.costs_of(planned)
     columns = [
-        n for names in names_by_cost(sweep.order_parameters).values() for n in names
+        n for names in names_by_cost(planned[0].run.system).values() for n in names
     ]
     order = np.argsort(numbers, kind="stable")
     bounds = np.searchsorted(numbers[order], np.arange(OF + 1))

@@ -132,6 +132,24 @@ def avalanches(look: Look) -> Figure:
     )
 
 
+def against_width(look: Look) -> Figure:
+    """Made-up powers of the width, with and without intervals and predictions."""
+    n = 2.0 ** np.arange(4, 12)
+    none = np.full(len(n), np.nan)
+    series = [
+        plot.WidthSeries(
+            f"$\\alpha$ = {a:g}", n, n**-a, 0.9 * n**-a, 1.2 * n**-a, n**-a
+        )
+        for a in (0.0, 0.25, 0.5)
+    ]
+    bare = plot.WidthSeries("quadratic", n, 1 + 3 / n, none, none, np.empty(0))
+    titles = ("a motion", "the turn of a kernel early in training")
+    powers = [plot.WidthPanel(title, "motion", series) for title in titles]
+    return plot.width_panels(
+        [*powers, plot.WidthPanel("", "mean", [bare], False)], look
+    )
+
+
 def three_alphas() -> Maker:
     """The diagram of every second alpha of the quickstart."""
 
@@ -252,6 +270,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "losses": ("loss_curves", losses),
     "avalanches": ("avalanche_panels", avalanches),
     "grids": ("phase_grids", grids),
+    "widths": ("width_panels", against_width),
 }
 SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagrams of widths": ("phase_diagram", diagram(WIDTHS)),

@@ -45,7 +45,7 @@ MAY_USE = {
     "shell": set(),
     "result": {
         *("errors", "spec", "store", "plan", "classify", "order_parameters"),
-        *("analysis", "plot", "engine", "shell", "avalanches", "theory"),
+        *("analysis", "plot", "engine", "shell", "avalanches", "tasks", "theory"),
     },
     "report": {
         *("errors", "disk", "spec", "store", "classify", "order_parameters"),

@@ -124,9 +124,7 @@ def _shares_alone(meter: Meter, estimate: Estimate) -> dict[str, float]:
     place, seconds = meter.alone
     system = meter.systems[place][0]
     cost_of = {
-        name: cost
-        for cost, names in names_by_cost(system.order_parameters).items()
-        for name in names
+        name: cost for cost, names in names_by_cost(system).items() for name in names
     }
     return {
         name: seconds_of_all(meter.works, {place: s}, cost_of[name]) / estimate.training
@@ -202,6 +200,6 @@ def _points(values: list[Any]) -> str:
 def _bytes_of(run: Planned) -> float:
     system = run.run.system
     counts = n_records(run.n_steps, system)
-    names = names_by_cost(system.order_parameters)
+    names = names_by_cost(system)
     values = sum(counts[cost] * len(quantities) for cost, quantities in names.items())
     return store.BYTES_A_RUN + store.BYTES_A_VALUE * values

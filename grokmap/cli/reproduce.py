@@ -37,6 +37,7 @@ from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import END, Trained
+from grokmap.result import Result, kernels
 from grokmap.result.labels import label_runs
 from grokmap.session import Options, Session, open_session, resolve
 from grokmap.session.gradients import gradients_at, reached_at
@@ -197,6 +198,7 @@ def _trained(path: Path, entry: Reproduction) -> Trained:
         records,
         lambda steps: gradients_at(path, steps, say),
         weights_of(path, runs),
+        cache(lambda: kernels.find(Result(path, say), set(runs["run_id"]))),
     )
 
 

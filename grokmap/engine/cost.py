@@ -99,19 +99,19 @@ def measured_alone(
     """
     lanes = sample(compiled, settings, runs)
     for name in system.order_parameters:
-        alone = dataclasses.replace(system, order_parameters=(name,))
+        alone = dataclasses.replace(system, order_parameters=(name,), kernel_examples=0)
         (function,) = _measurements(alone, settings).values()
         yield name, seconds_of(partial(function, lanes)) / settings.lanes
 
 
 def costs_of(system: System) -> tuple[str, ...]:
     """The cost classes that the system records."""
-    return tuple(names_by_cost(system.order_parameters))
+    return tuple(names_by_cost(system))
 
 
 def n_weights(system: System) -> int:
     """How many weights a network of the system has; nothing is computed for it."""
-    bare = dataclasses.replace(system, order_parameters=())
+    bare = dataclasses.replace(system, order_parameters=(), kernel_examples=0)
     control = Control(*map(jnp.float32, [0.0] * len(Control._fields)))
     init = build(bare, tile=1, max_tiles=1).init
     lane = jax.eval_shape(init, control, jnp.int32(1), jnp.uint32(0))

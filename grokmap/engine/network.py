@@ -24,7 +24,7 @@ from grokmap.models import (
     first_table,
 )
 from grokmap.spec import System
-from grokmap.tasks import TASKS, Data, probe, similarity
+from grokmap.tasks import TASKS, Data, kernel_rows, probe, similarity
 
 
 class Training(NamedTuple):
@@ -82,6 +82,7 @@ def build_network(
         loss=LOSSES[system.loss],
         gradient=lambda params, now: gradient(params, now, None),
         ntk=_ntk(system, model, rows),
+        recorded_ntk=_ntk(system, model, kernel_rows(system)),
         similarity=lambda now: jnp.asarray(similarity(now.data, rows), jnp.float32),
         cycle=task.cycle(system),
         tolerance=system.tolerance,

@@ -109,7 +109,9 @@ def _cost(run: Planned, record_steps: int) -> int:
 def _steps_of_records(system: System) -> Callable[[int], int]:
     """What the records of a run of so many steps cost, in steps on all examples."""
     of_table = {ORDER_PARAMETERS[name].cost for name in system.order_parameters}
-    classes = {"dense"} | of_table
+    classes = (
+        {"dense"} | of_table | ({"expensive"} if system.kernel_examples else set())
+    )
 
     @cache
     def steps(n_steps: int) -> int:

@@ -29,8 +29,10 @@ from grokmap.optimizers import (
 )
 from grokmap.plan import effective_precision, steps_of_epoch
 from grokmap.spec import Control, System, weight_decay_at
+from grokmap.spec.kernels import kernel_columns
 from grokmap.tasks import TASKS
 
+KERNEL_COST = "expensive"  # the cadence of the tangent kernel
 # Steps of a block that follow each other without a loop, one launch on a GPU.
 UNROLLED = 4
 
@@ -58,12 +60,18 @@ class Program(NamedTuple):
     names: dict[str, tuple[str, ...]]
 
 
-def names_by_cost(order_parameters: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """What is recorded at each cadence, in the order of `COSTS`; none is empty."""
+def names_by_cost(system: System) -> dict[str, tuple[str, ...]]:
+    """What is recorded at each cadence, in the order of `COSTS`; none is empty.
+
+    Entries of the tangent kernel, if any, stand behind the quantities of their cost.
+    """
+    chosen = system.order_parameters
+    entries = {KERNEL_COST: kernel_columns(system.kernel_examples)}
     names = {"dense": tuple(op.HEALTH)}
     for cost in op.COSTS[1:]:
-        subset = [n for n in order_parameters if op.ORDER_PARAMETERS[n].cost == cost]
-        names |= {cost: tuple(subset)} if subset else {}
+        subset = [n for n in chosen if op.ORDER_PARAMETERS[n].cost == cost]
+        columns = (*subset, *entries.get(cost, ()))
+        names |= {cost: columns} if columns else {}
     return names
 
 
@@ -89,7 +97,7 @@ def build(
     setup = Setup(
         system=system,
         functions=build_network(system, tile=tile, max_tiles=max_tiles, kernel=kernel),
-        names=names_by_cost(system.order_parameters),
+        names=names_by_cost(system),
         n_rows=max(TASKS[system.task].shape(system).n_examples, tile * max_tiles),
         block=block,
     )
@@ -275,7 +283,12 @@ def _measure(setup: Setup, cost: str, lane: Lane) -> jax.Array:
 
 def _measured(setup: Setup, cost: str, lane: Lane, now: Training) -> jax.Array:
     table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
-    return op.measure(table, setup.names[cost], _snapshot_at(setup, lane, now))
+    snapshot = _snapshot_at(setup, lane, now)
+    if cost != KERNEL_COST or not setup.system.kernel_examples:
+        return op.measure(table, setup.names[cost], snapshot)
+    quantities = tuple(name for name in setup.names[cost] if name in table)
+    values = op.measure(table, quantities, snapshot)
+    return jnp.concatenate([values, op.kernel_entries(snapshot)])
 
 
 def _snapshot(setup: Setup, lane: Lane) -> op.Snapshot:

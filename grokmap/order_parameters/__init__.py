@@ -12,7 +12,7 @@ Undefined values (a zero matrix, a task without the structure) are NaN here and 
 every table.
 """
 
-from grokmap.order_parameters.kernels import empirical_ntk
+from grokmap.order_parameters.kernels import empirical_ntk, kernel_entries
 from grokmap.order_parameters.snapshot import Network, Snapshot
 from grokmap.order_parameters.table import (
     COSTS,
@@ -35,6 +35,7 @@ __all__ = [
     "OrderParameter",
     "Snapshot",
     "empirical_ntk",
+    "kernel_entries",
     "measure",
     "quantities",
 ]

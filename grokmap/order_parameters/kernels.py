@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from grokmap.order_parameters.snapshot import Snapshot, ratio, undefined, unit
 
@@ -55,6 +56,16 @@ def empirical_ntk(
         lambda left: jax.lax.map(lambda right: contract(left, right), rows), rows
     )
     return table.transpose(0, 2, 1, 3).reshape(n_blocks * block, -1)[:m, :m]
+
+
+def kernel_entries(snapshot: Snapshot) -> jax.Array:
+    """[k (k + 1) / 2] the upper triangle of `Network.recorded_ntk`, row by row.
+
+    Computed by itself: it has far fewer examples than the probe set of `ntk_drift`.
+    """
+    assert snapshot.network.recorded_ntk is not None
+    kernel = snapshot.network.recorded_ntk(snapshot.params, snapshot.training)
+    return kernel[np.triu_indices(len(kernel))]
 
 
 def centred_alignment(one: jax.Array, two: jax.Array) -> jax.Array:

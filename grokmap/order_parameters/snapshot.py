@@ -21,6 +21,8 @@ class Network:
     loss: (logits [n, C], answer) -> [n]; see `losses`.
     gradient: (params, training) -> (training loss, its gradient); no decay term.
     ntk: (params, training) -> [m, m] neural tangent kernel on the probe set.
+    recorded_ntk: (params, training) -> [k, k] the same on the examples between which
+      it is recorded, where it is.
     similarity: training -> [m, m] y y' of the targets of the probe set.
     tolerance: squared error, the mean over outputs, below which an example with real
       targets is right; 0: such examples are neither right nor wrong.
@@ -31,6 +33,7 @@ class Network:
     loss: Callable[[jax.Array, jax.Array], jax.Array]
     gradient: Callable[[Any, Any], tuple[jax.Array, Any]]
     ntk: Callable[[Any, Any], jax.Array]
+    recorded_ntk: Callable[[Any, Any], jax.Array] | None = None
     similarity: Callable[[Any], jax.Array] | None = None
     cycle: tuple[int, ...] = ()
     tolerance: float = 0.0

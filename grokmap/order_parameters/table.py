@@ -437,4 +437,6 @@ def measure(
 ) -> jax.Array:
     """[len(names)] float32 values of the named entries; NaN where not defined."""
     values = [table[name].function(snapshot) for name in names]
+    if not values:
+        return jnp.zeros(0, jnp.float32)
     return jnp.stack([jnp.asarray(v, jnp.float32) for v in values])

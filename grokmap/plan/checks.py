@@ -23,7 +23,7 @@ from grokmap.spec.words import (
     SYSTEM_SIZES,
     Combination,
 )
-from grokmap.tasks import TASKS
+from grokmap.tasks import TASKS, probe
 
 MAX_COMBINATIONS = 1000
 BUDGETS = ("horizon", "n_steps", "n_epochs")
@@ -317,6 +317,11 @@ def _check_systems(
         yield from _check_split(part, n_examples, where)
         if max(part.batch_size) > n_examples:
             yield f"batch_size = {max(part.batch_size)}: more than {where} has examples"
+        if part.kernel_examples and part.kernel_examples > len(probe(system)):
+            yield (
+                f"kernel_examples = {part.kernel_examples}: more than the "
+                f"{len(probe(system))} examples on which kernels are taken at {where}"
+            )
 
 
 def _check_split(part: Sweep, n_examples: int, where: str) -> Iterator[str]:

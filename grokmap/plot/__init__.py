@@ -36,6 +36,7 @@ from grokmap.plot.trajectories import CURVES, Predicted, curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
+from grokmap.plot.width_laws import WidthPanel, WidthSeries, width_panels
 
 __all__ = [
     "Avalanches",
@@ -60,6 +61,8 @@ __all__ = [
     "Sides",
     "TheoryLine",
     "WIDTHS",
+    "WidthPanel",
+    "WidthSeries",
     "avalanche_panels",
     "axis_label",
     "axis_lines",
@@ -88,4 +91,5 @@ __all__ = [
     "transition_panels",
     "transition_table",
     "uncertainty_maps",
+    "width_panels",
 ]

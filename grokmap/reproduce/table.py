@@ -5,7 +5,9 @@ from __future__ import annotations
 from grokmap.reproduce import (
     condensation,
     conventions,
+    finite_width,
     fixed_points,
+    grok_time,
     kumar,
     kumar_regression,
     lazy,
@@ -37,4 +39,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **condensation.REPRODUCTIONS,
     **fixed_points.REPRODUCTIONS,
     **lazy.REPRODUCTIONS,
+    **finite_width.REPRODUCTIONS,
+    **grok_time.REPRODUCTIONS,
 }

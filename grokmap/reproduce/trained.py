@@ -9,6 +9,7 @@ import pandas as pd
 
 from grokmap.avalanches import Gradients
 from grokmap.engine.restored import Reached
+from grokmap.spec.kernels import Kernels
 
 END = -1
 
@@ -21,6 +22,7 @@ class Trained(NamedTuple):
     gradients: (steps by run id) -> gradients of the runs there, trained again.
     weights: (steps) -> every run at each with its weights, trained again; END: where it
       ended.
+    kernels: () -> tangent kernels recorded along the runs, by run id.
     """
 
     runs: pd.DataFrame
@@ -29,3 +31,4 @@ class Trained(NamedTuple):
         lambda steps: []
     )
     weights: Callable[[tuple[int, ...]], Sequence[Reached]] = lambda steps: []
+    kernels: Callable[[], Mapping[str, Kernels]] = dict

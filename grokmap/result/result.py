@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from grokmap.engine.restored import Network
     from grokmap.plot import Plane
+    from grokmap.spec.kernels import Kernels
 
 
 class Result:
@@ -261,6 +262,22 @@ class Result:
         return network_of(
             selection.run_of(self.spec, self.plan, self.find(run)), leaves
         )
+
+    def kernels(self, run: str) -> Kernels:
+        """The tangent kernels recorded along a run, of a sweep with `kernel_examples`:
+        steps [r], examples [m] (rows of the run's examples, as in `network`), and
+        values [r, m, m].
+
+        They are of f itself; N^(1-2 alpha) times them is what training sees, whatever
+        alpha and N (convention "laziness").
+
+        Raises:
+          SpecError: no such run, or a sweep that records no kernels. ResultError: the
+            run is not done.
+        """
+        from grokmap.result import kernels
+
+        return kernels.of_run(self, self.find(run))
 
     @cached_property
     def plot(self) -> Plots:

@@ -17,6 +17,7 @@ from grokmap.engine import execute
 from grokmap.errors import ResultError
 from grokmap.session import checkpoint
 from grokmap.session.provenance import now
+from grokmap.spec.kernels import is_kernel_column
 
 # One file a run would be many small files; a run that waits longer is lost if killed.
 RUNS_TOGETHER, SECONDS_TOGETHER = 256, 30.0
@@ -128,6 +129,7 @@ def _fit(a: execute.Done, b: execute.Done) -> bool:
 
 def _frame(done: execute.Done) -> pd.DataFrame:
     frame = pd.DataFrame(np.concatenate(done.values), columns=list(done.columns))
+    frame = frame[[name for name in frame if not is_kernel_column(name)]]
     frame.insert(0, "step", np.concatenate(done.steps))
     ids = [run.run.run_id for run in done.runs]
     frame.insert(0, "run_id", np.repeat(ids, list(map(len, done.steps))))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from grokmap.spec import choices
 from grokmap.spec.axis import Axis, kind_as_written, kind_of, listed, round12
+from grokmap.spec.kernels import MOST_EXAMPLES
 from grokmap.spec.moments import moments
 from grokmap.spec.points import Points, whole
 from grokmap.spec.words import (
@@ -201,6 +202,11 @@ class Sweep(BaseModel):
         "records of the expensive order parameters each time the step doubles",
         default=2,
     )
+    kernel_examples: Annotated[int, Field(ge=0, le=MOST_EXAMPLES), _WHOLE] = _key(
+        "record the tangent kernel between so many examples, spread evenly over the "
+        "probe set, as often as expensive order parameters; 0: not",
+        default=0,
+    )
     horizon: Annotated[float, Field(gt=0, le=1e6)] | None = _key(
         "length of a run in weight-decay times 1/decay_rate", default=None
     )
@@ -379,7 +385,7 @@ def _guess(value: Any) -> str | None:
 _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
     *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
-    "batch_replacement",
+    *("batch_replacement", "kernel_examples"),
 )
 
 

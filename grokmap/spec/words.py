@@ -26,6 +26,7 @@ class System:
     the hash: so old run ids stay valid. For that reason a default never changes.
 
     A size of 0 is not read by the task or the model. noisy: which of `NOISES` are on.
+    kernel_examples: on how many examples the tangent kernel is recorded.
     plugins: NAME VERSION of those that its task, model, activation, loss or optimizer
     comes from.
     """
@@ -58,6 +59,7 @@ class System:
     published_seed: int = -1
     plugins: tuple[str, ...] = ()
     batch_replacement: bool = True
+    kernel_examples: int = 0
 
 
 class Combination(NamedTuple):

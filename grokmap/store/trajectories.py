@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grokmap import disk
+from grokmap.arrays import Ints
 from grokmap.disk import reason
 from grokmap.errors import ResultError
+from grokmap.spec.kernels import Kernels, is_kernel_column, kernel_columns, matrices
 from grokmap.store.contents import RUN_ID
 from grokmap.store.files import (
     MAX_FILE_BYTES,
@@ -143,7 +145,8 @@ def read_trajectories(
     """The trajectories of a sweep in long form, sorted by run and step.
 
     Args:
-      columns: quantities wanted beside run_id and step (default: all).
+      columns: quantities wanted beside run_id and step (default: all; entries of
+        tangent kernels are no quantities, see `read_kernels`).
       run_ids: runs wanted (default: all).
 
     Returns:
@@ -315,11 +318,43 @@ def _read_batches(
     """Each readable trajectory file; into `unreadable`, a line for each other one."""
     for file in batch_files(path):
         try:
-            table = read_batch(file, columns, run_ids)
+            table = read_batch(file, _quantities(file, columns), run_ids)
         except UNREADABLE as error:
             unreadable.append(f"{file}: left out: {reason(error)}")
         else:
             yield file, table
+
+
+def _quantities(file: Path, columns: Sequence[str] | None) -> Sequence[str]:
+    """`columns`, or all but those of kernels, which are read by name alone."""
+    if columns is not None:
+        return columns
+    return [name for name in read_schema(file).names if not is_kernel_column(name)]
+
+
+def read_kernels(
+    path: Path, run_ids: Sequence[str], examples: Ints
+) -> dict[str, Kernels]:
+    """The tangent kernels recorded along runs, by run id.
+
+    examples: [m] rows between which they were.
+
+    Raises:
+      ResultError: trajectories without kernels of m examples.
+    """
+    columns = kernel_columns(len(examples))
+    records, _ = read_trajectories(path, columns, run_ids)
+    missing = [name for name in columns if name not in records]
+    if missing:
+        raise ResultError(f"{path}: no column {missing[0]} in its trajectories")
+    found = {}
+    for run_id, rows in records.groupby("run_id", sort=False):
+        entries = rows[list(columns)].to_numpy(np.float64)
+        due = ~np.isnan(entries).all(axis=1)
+        values = matrices(len(examples), entries[due])
+        steps = rows["step"].to_numpy(np.int64)[due]
+        found[str(run_id)] = Kernels(steps, examples, values)
+    return found
 
 
 def read_batch(

@@ -7,6 +7,16 @@ table   the literal table of names
 """
 
 from grokmap.tasks.data import REALS, TOKENS, Data, Shape, Task
-from grokmap.tasks.table import TASKS, probe, similarity
+from grokmap.tasks.table import TASKS, kernel_rows, probe, similarity
 
-__all__ = ["REALS", "TASKS", "TOKENS", "Data", "Shape", "Task", "probe", "similarity"]
+__all__ = [
+    "REALS",
+    "TASKS",
+    "TOKENS",
+    "Data",
+    "Shape",
+    "Task",
+    "kernel_rows",
+    "probe",
+    "similarity",
+]

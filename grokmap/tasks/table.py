@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grokmap.spec import System
+from grokmap.spec.kernels import evenly
 from grokmap.tasks.data import Data, Task
 from grokmap.tasks.drawn import (
     digits,
@@ -108,6 +109,12 @@ def probe(system: System) -> npt.NDArray[np.int32]:
         rng.permutation(np.flatnonzero(label == c))[:PROBE_EXAMPLES] for c in classes
     ]
     return np.sort(np.concatenate(rows)).astype(np.int32)
+
+
+def kernel_rows(system: System) -> npt.NDArray[np.int64]:
+    """[kernel_examples] rows of the table between which kernels are recorded."""
+    rows = probe(system)
+    return rows[evenly(system.kernel_examples, len(rows))].astype(np.int64)
 
 
 def similarity(data: Data, rows: npt.NDArray[np.int32]) -> npt.ArrayLike:

@@ -58,6 +58,7 @@ class System:
     published_seed: int = -1
     plugins: tuple[str, ...] = ()
     batch_replacement: bool = True
+    parameterization: str = "convention"
 
 
 class Combination(NamedTuple):
@@ -74,6 +75,7 @@ class Combination(NamedTuple):
     bias: bool
     perp_grad: bool
     batch_replacement: bool
+    parameterization: str
 
 
 class Control(NamedTuple):

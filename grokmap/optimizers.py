@@ -255,7 +255,7 @@ def adam_rates(control: Control, scale: Scale) -> Rates:
 
 
 def adam_mup_rates(rates: Rates, params: Params, control: Control) -> Rates:
-    """Rates of maximal update for steps of a size that no gradient sets, array by array.
+    """Rates of maximal update, array by array, for steps whose size no gradient sets.
 
     Yang et al. (arXiv 2203.03466), Table 3: where every entry of a matrix between
     hidden layers moves by s, and with the same sign as the activations that it

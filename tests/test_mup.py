@@ -9,6 +9,7 @@ import jax
 import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from conftest import small_sweep, trajectories
 
@@ -20,7 +21,6 @@ from grokmap.models import MODELS
 from grokmap.optimizers import OPTIMIZERS, Rates
 from grokmap.plan import decay_rate, plan_runs, read_sweep, scale_at
 from grokmap.spec import Control, System
-from grokmap.tasks import TASKS
 
 REALS = {"task": "quadratic_teacher", "n_inputs": 6, "n_examples": 40}
 MLP = {"model": "mlp", "activation": "tanh", "loss": "mse"}
@@ -100,7 +100,8 @@ def test_every_layer_moves_alike_at_any_width(depth: int, optimizer: str) -> Non
 def test_one_rate_for_pytorchs_weights_moves_them_unlike(optimizer: str) -> None:
     keys = {"alpha_convention": "standard", "parameterization": "convention"}
     found = exponents(2, optimizer, WIDTHS, 2, **keys)
-    # Outputs faster the wider; the first layer by gd slower, by adamw all others faster.
+    # The wider, the faster outputs, the slower by gd the first layer, and the faster
+    # by adamw the second.
     assert found[-1] > 0.3, found
     assert found[0] < -0.4 if optimizer == "gd" else found[1] > 0.3, found
 
@@ -110,6 +111,65 @@ def test_adam_without_own_steps_moves_hidden_layers_as_the_root_of_width() -> No
     found = exponents(2, "adamw", WIDTHS, 2, parameterization="convention")
     assert found[1] == pytest.approx(0.5, abs=0.1)
     assert abs(found[0]) < 0.1
+
+
+# ---- against the published table
+
+
+def published_steps(optimizer: str, width: int) -> dict[str, float]:
+    """Steps over eta of Table 3 of arXiv 2203.03466, weights N(0, 1/fan_in) and the
+    readout N(0, 1/fan_in^2); constants in N (the number of inputs) are ours."""
+    first, hidden, readout = {
+        "gd": (width, 1.0, 1 / width),
+        "adam": (1.0, 1 / width, 1 / width),
+    }[optimizer]
+    return {"first": first, "hidden_2": hidden, "hidden_3": hidden, "readout": readout}
+
+
+def published_training(
+    params: Any, inputs: Any, targets: Any, optimizer: str, eta: float, n_steps: int
+) -> Any:
+    """[step, n, C] outputs of three hidden layers, trained as the table says."""
+    width = params["readout"].shape[1]
+    root = dict.fromkeys(("hidden_2", "hidden_3"), width**-0.5) | {"readout": 1 / width}
+    w = {k: v * root.get(k, 1.0) for k, v in params.items()}
+    steps = published_steps(optimizer, width)
+
+    def outputs(w: Any) -> Any:
+        h = jnp.tanh(inputs @ w["first"] / inputs.shape[1] ** 0.5)
+        h = jnp.tanh(jnp.tanh(h @ w["hidden_2"]) @ w["hidden_3"])
+        return h @ w["readout"].T
+
+    def loss(w: Any) -> Any:
+        return jnp.sum((outputs(w) - targets) ** 2) / len(inputs)
+
+    transform = optax.scale_by_adam(eps=1e-30) if optimizer == "adam" else None
+    state = transform.init(w) if transform else None
+    found = []
+    gradient, forward = jax.jit(jax.grad(loss)), jax.jit(outputs)
+    for _ in range(n_steps):
+        grads = gradient(w)
+        if transform:
+            grads, state = transform.update(grads, state)
+        w = {k: w[k] - eta * steps[k] * grads[k] for k in w}
+        found.append(forward(w))
+    return np.array(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["gd", "adam"])
+def test_training_is_that_of_the_published_table(optimizer: str) -> None:
+    made, _ = network(16, depth=3, optimizer=optimizer)
+    eta = {"gd": 0.3, "adam": 0.05}[optimizer]
+    lane = start(made, CONTROL._replace(learning_rate=eta, epsilon=1e-30))
+    snap, step = jax.jit(made.snapshot), jax.jit(made.step)
+    first, rows = snap(lane), np.asarray(lane.train)
+    data = (first.inputs[rows], first.answer[rows])
+    expected = published_training(lane.params, *data, optimizer, eta, 12)
+    for outputs in expected:
+        lane = step(lane)
+        np.testing.assert_allclose(snap(lane).logits[rows], outputs, atol=2e-4)
+    assert np.abs(expected[-1] - expected[0]).max() > 0.05
 
 
 # ---- where it is the convention

@@ -147,7 +147,7 @@ def _curvature_of(system: System) -> Any:
 
 
 def _coordinates(system: System, control: Control, lane: Lane) -> tuple[Any, Any]:
-    """(theta, unravel): the weights as a vector along whose gradient one step moves all.
+    """(theta, unravel): weights as a vector along whose gradient one step moves all.
 
     An array whose own step is s times that of the rest moves as one of theirs does in
     its weights over sqrt(s).

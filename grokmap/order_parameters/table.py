@@ -35,9 +35,8 @@ OF_TEACHER = (
 )
 PLAIN_ADDITION = ("plain_addition", "plain_addition_classes")
 # Those whose last hidden layer, or every one, is told.
-WITH_LAYERS = ("two_layer", "committee", "tensor", "mlp")
-WITH_LAYERS += ("embedding_mlp", "concatenated_mlp")
 WITH_EMBEDDING = ("embedding_mlp", "concatenated_mlp")
+WITH_LAYERS = ("two_layer", "committee", "tensor", "mlp", *WITH_EMBEDDING)
 INFINITY = float("inf")
 Range = tuple[float, float]
 # dense: at every record. cheap: a fraction of a training step. expensive: one or more.

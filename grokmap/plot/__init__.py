@@ -14,6 +14,7 @@ from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
+from grokmap.plot.layers import LayerPanel, layer_times
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
@@ -31,6 +32,7 @@ from grokmap.plot.style import (
     phases_of,
 )
 from grokmap.plot.trajectories import CURVES, curves
+from grokmap.plot.transfer import RatePanel, rate_curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
@@ -43,11 +45,13 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "LayerPanel",
     "Look",
     "Map",
     "PAPER",
     "Panel",
     "PhasePanel",
+    "RatePanel",
     "Phases",
     "Plane",
     "STYLES",
@@ -69,6 +73,7 @@ __all__ = [
     "law_residuals",
     "master_curve",
     "hysteresis_loops",
+    "layer_times",
     "look_of",
     "loop_table",
     "loss_curves",
@@ -78,6 +83,7 @@ __all__ = [
     "phases_of",
     "place_words",
     "quantity_words",
+    "rate_curves",
     "scaling_figure",
     "transition_panels",
     "transition_table",

@@ -9,6 +9,8 @@ from grokmap.reproduce import (
     levi,
     liu,
     modular,
+    mup,
+    mup_depth,
     omnigrok,
     optimizers,
     theory,
@@ -27,4 +29,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
+    **mup.REPRODUCTIONS,
+    **mup_depth.REPRODUCTIONS,
 }

@@ -180,8 +180,8 @@ class Sweep(BaseModel):
     activation: Name = _key("sigma of the hidden layer", default="quadratic")
     alpha_convention: Name = _key("what alpha means", default="laziness")
     parameterization: Name = _key(
-        "convention: one step for all arrays, as alpha_convention says; mup: arrays step "
-        "so that layers of any width move alike (two_layer and mlp)",
+        "convention: one step for all arrays, as alpha_convention says; mup: steps "
+        "with which layers of any width move alike (two_layer and mlp)",
         default="convention",
     )
     center: Switch = _key("train f(x) - f_0(x)", default=False)

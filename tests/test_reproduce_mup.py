@@ -25,7 +25,11 @@ def runs(best: dict[int, float], noise: float = 0.0) -> pd.DataFrame:
         times = {"t_mem": 50 + away**2, "t_grok": 500 + away**2}
         rows.append(
             {"width": width, "seed": seed, "learning_rate": rate, **times}
-            | {"final_train_loss": loss, "final_test_loss": 2 * loss}
+            | {
+                "budget_steps": 800,
+                "final_train_loss": loss,
+                "final_test_loss": 2 * loss,
+            }
         )
     return pd.DataFrame(rows)
 

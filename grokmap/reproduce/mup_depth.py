@@ -186,7 +186,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "question on depth",
         claim="Depth may add phases: hierarchical grokking at different layers.",
         setting="ours: a + b mod 13, 80% of the pairs, one to four hidden layers of 64 "
-        "relu neurons, maximal update, mse, AdamW 0.1; 3 alphas, 6 lambdas, 2 seeds; "
+        "relu neurons, maximal update, mse, AdamW 0.1; 3 alphas, 4 lambdas, 1 seed; "
         "layers at alpha = 0.3, lambda = 0.06, 8 seeds",
         compare=compare,
         cpu_s=300,

@@ -65,10 +65,11 @@ def exponents(
     for width in widths:
         made, _ = network(width, depth=depth, optimizer=optimizer, **keys)
         step = jax.jit(made.step)
+        inputs_of = jax.jit(lambda lane, made=made: made.snapshot(lane).inputs)
         sizes = []
         for seed in range(seeds):
             lane = start(made, control, seed)
-            inputs = made.snapshot(lane).inputs
+            inputs = inputs_of(lane)
             before = preactivations(lane.params, inputs, depth, standard)
             for _ in range(4):
                 lane = step(lane)

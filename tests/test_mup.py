@@ -25,7 +25,7 @@ from grokmap.spec import Control, System
 REALS = {"task": "quadratic_teacher", "n_inputs": 6, "n_examples": 40}
 MLP = {"model": "mlp", "activation": "tanh", "loss": "mse"}
 CONTROL = Control(0.0, 0.0, 0.6, 0.1, epsilon=1e-12)
-WIDTHS = [32, 128, 512, 1024]
+WIDTHS = [32, 256, 1024]
 QUICK, SLOW = (2, "adamw"), pytest.mark.slow
 
 

@@ -9,7 +9,7 @@ value after 400 steps).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -47,6 +47,9 @@ class Update(NamedTuple):
     key: jax.Array
 
 
+OwnRates = Callable[[Rates, Params, Control], Rates]
+
+
 class Optimizer(NamedTuple):
     """One entry of the table of update rules.
 
@@ -60,6 +63,7 @@ class Optimizer(NamedTuple):
     is_linear: whether its step is proportional to the gradients, so that the curvature
       says which steps are stable.
     needs_hidden: whether it is for matrices between hidden layers.
+    mup_rates: as own_rates, where the parameterisation is mup; None: not known.
     """
 
     controls: tuple[str, ...]
@@ -67,10 +71,11 @@ class Optimizer(NamedTuple):
     decay_rate: Callable[[Control, Scale], float]
     init: Callable[[Params], Params]
     update: Callable[[Params, Params, Params, Update], tuple[Params, Params]]
-    own_rates: Callable[[Rates, Params, Control], Rates] | None = None
+    own_rates: OwnRates | None = None
     decays: bool = True
     needs_hidden: bool = False
     is_linear: bool = False
+    mup_rates: OwnRates | None = None
 
 
 def _of_each(rate: Any, params: Params) -> Params:
@@ -131,6 +136,28 @@ def gd_update(
         _of_each(at.rates.step, params),
     )
     return params, velocity
+
+
+def _times(rate: Any, params: Params, factors: Mapping[str, float]) -> Params:
+    """A rate for each array of params: the scalar, times the factor of some arrays."""
+    return {k: rate * factors[k] if k in factors else rate for k in params}
+
+
+def gd_mup_rates(rates: Rates, params: Params, control: Control) -> Rates:
+    """Rates of maximal update (Yang and Hu, arXiv 2011.14522), array by array.
+
+    With unit weights one step for all moves every layer, and f, at a speed that does
+    not depend on N, at any depth: their abc-symmetry takes (a, b, c) = (0, 1/2, 0) of a
+    hidden matrix to (1/2, 0, -1), which is W / sqrt(N), W ~ N(0, 1), a step of eta N.
+    All but the readout's bias, one term beside a sum over N neurons: its step is N
+    times larger here, and its coefficient of decay N times smaller, so that its
+    shrinkage, step * decay, is that of all arrays.
+    """
+    width = params["readout"].shape[1]
+    return Rates(
+        _times(rates.step, params, {"readout_bias": width}),
+        _times(rates.decay, params, {"readout_bias": 1.0 / width}),
+    )
 
 
 def langevin_decay_rate(control: Control, scale: Scale) -> float:
@@ -227,6 +254,21 @@ def adam_rates(control: Control, scale: Scale) -> Rates:
     return adamw_rates(control, scale)._replace(decay=0.0)
 
 
+def adam_mup_rates(rates: Rates, params: Params, control: Control) -> Rates:
+    """Rates of maximal update, array by array, for steps whose size no gradient sets.
+
+    Yang et al. (arXiv 2203.03466), Table 3: where every entry of a matrix between
+    hidden layers moves by s, and with the same sign as the activations that it
+    multiplies, pre-activations move by s sqrt(N); so its step is sqrt(N) smaller here,
+    and that of the readout's bias N times larger. Decoupled decay stays eta lambda for
+    every array, so that all forget at one rate (Wang and Aitchison, arXiv 2405.13698).
+    """
+    width = params["readout"].shape[1]
+    hidden, _ = _split(params)
+    factors = {"readout_bias": width, **dict.fromkeys(hidden, width**-0.5)}
+    return rates._replace(step=_times(rates.step, params, factors))
+
+
 def _split(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Matrices between hidden layers, and all other arrays."""
     hidden = {k: v for k, v in tree.items() if k.startswith("hidden_") and v.ndim == 2}
@@ -292,10 +334,21 @@ def lion_update(
 ADAM_CONTROLS = ("beta1", "beta2", "epsilon")
 OPTIMIZERS: dict[str, Optimizer] = {
     "gd": Optimizer(
-        ("momentum",), gd_rates, gd_decay_rate, gd_init, gd_update, is_linear=True
+        ("momentum",),
+        gd_rates,
+        gd_decay_rate,
+        gd_init,
+        gd_update,
+        is_linear=True,
+        mup_rates=gd_mup_rates,
     ),
     "adamw": Optimizer(
-        ADAM_CONTROLS, adamw_rates, adamw_decay_rate, adamw_init, adamw_update
+        ADAM_CONTROLS,
+        adamw_rates,
+        adamw_decay_rate,
+        adamw_init,
+        adamw_update,
+        mup_rates=adam_mup_rates,
     ),
     "adam": Optimizer(
         ADAM_CONTROLS,
@@ -304,6 +357,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         adamw_init,
         adamw_update,
         decays=False,
+        mup_rates=adam_mup_rates,
     ),
     "muon": Optimizer(
         ("momentum", "adam_learning_rate", *ADAM_CONTROLS),
@@ -320,6 +374,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         adamw_decay_rate,
         optax.scale_by_lion().init,
         lion_update,
+        mup_rates=adam_mup_rates,
     ),
     "langevin": Optimizer(
         ("temperature",),

@@ -150,6 +150,46 @@ def against_width(look: Look) -> Figure:
     )
 
 
+def rates(look: Look) -> Figure:
+    """Two widths whose best rates differ in one panel and not in the other."""
+    rate = np.geomspace(1e-3, 1.0, 6)
+
+    def panel(title: str, best: dict[int, float]) -> plot.RatePanel:
+        curves = [
+            pd.DataFrame(
+                {
+                    "width": width,
+                    "learning_rate": rate,
+                    "value": 0.01 * np.exp(0.2 * np.log(rate / at) ** 2),
+                }
+            )
+            for width, at in best.items()
+        ]
+        table = pd.DataFrame(
+            {"width": [*best], "learning_rate": [*best.values()], "value": 0.01}
+        )
+        return plot.RatePanel(title, "train loss", pd.concat(curves), table)
+
+    still, falls = {32: 0.03, 512: 0.03}, {32: 0.1, 512: 0.01}
+    panels = [panel("maximal update", still), panel("PyTorch's", falls)]
+    return plot.rate_curves(panels, look, "6 seeds")
+
+
+def layers(look: Look) -> Figure:
+    """One network with intervals, one without, and one that never grokked."""
+    names = ["1", "2", "t_mem", "t_grok"]
+    time = np.array([100.0, 200.0, 80.0, 900.0])
+    known = {"name": names, "time": time, "low": time / 2, "high": 2 * time}
+    tables = [
+        pd.DataFrame(known),
+        pd.DataFrame(known).assign(low=np.nan, high=np.nan),
+        pd.DataFrame(known).assign(time=np.nan, low=np.nan, high=np.nan),
+    ]
+    titles = ("hidden layers: 2", "hidden layers: 3", "hidden layers: 4")
+    panels = [plot.LayerPanel(*pair) for pair in zip(titles, tables, strict=True)]
+    return plot.layer_times(panels, look)
+
+
 def three_alphas() -> Maker:
     """The diagram of every second alpha of the quickstart."""
 
@@ -269,6 +309,8 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "early stopping": ("early_stopping", of(early_stopping, QUICK)),
     "losses": ("loss_curves", losses),
     "avalanches": ("avalanche_panels", avalanches),
+    "rates of widths": ("rate_curves", rates),
+    "times of layers": ("layer_times", layers),
     "grids": ("phase_grids", grids),
     "widths": ("width_panels", against_width),
 }

@@ -39,6 +39,7 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "model": (["two_layer", "mlp"], {"depth": 1}),
     "activation": (["quadratic", "relu"], {}),
     "alpha_convention": (["laziness", "literal"], {}),
+    "parameterization": (["convention", "mup"], {}),
     "loss": (["mse", "cross_entropy"], {}),
     "optimizer": (["gd", "adamw"], {}),
     "precision": (["float32", "tf32"], {}),

@@ -92,6 +92,7 @@ def test_a_swept_choice_has_the_runs_of_each_of_its_values() -> None:
         ("center", [True, False]),
         ("loss", ["mse", "cross_entropy"]),
         ("model", ["two_layer", "mlp"]),
+        ("parameterization", ["convention", "mup"]),
         ("perp_grad", [False, True]),
         ("precision", ["float32", "bf16"]),
     ],

@@ -28,6 +28,7 @@ from grokmap.order_parameters import (
     Snapshot,
     curvature,
     kernels,
+    layers,
     matrices,
     measure,
     spectra,
@@ -413,6 +414,32 @@ def test_weight_motion() -> None:
     assert value("weight_motion", halved) == pytest.approx(0.5, abs=1e-6)
 
 
+def test_motion_of_each_matrix_is_its_own() -> None:
+    snap = snapshot(*gaussian(7, 8))
+    assert np.isnan(value("weight_motion_first", snap))
+    start = {"first": snap.params["first"] / 0.75, "readout": snap.params["readout"]}
+    moved = replace(snap, initial_params=start)
+    assert value("weight_motion_first", moved) == pytest.approx(0.25, abs=1e-6)
+    assert value("weight_motion_readout", moved) == 0.0
+    assert np.isnan(value("weight_motion_hidden_2", moved))
+
+
+def test_alignment_of_layers_with_known_answers() -> None:
+    """Orthogonal classes: 1, whatever their rotation; examples all orthogonal: the
+    documented root; equal activations: none. Layers that are not there: none."""
+    snap = snapshot(*gaussian(7, 8))
+    n, classes = 49, 7
+    label = np.asarray(snap.label)
+    rng = np.random.default_rng(0)
+    rotation = np.linalg.qr(rng.normal(size=(classes, classes)))[0]
+    of_classes = 3.0 + 1e-3 * np.eye(classes)[label] @ rotation
+    each = (np.eye(n), of_classes, np.ones((n, 5)))
+    layered = replace(snap, layers=tuple(jnp.asarray(x, jnp.float32) for x in each))
+    found = [value(f"layer_alignment_{layer}", layered) for layer in (1, 2, 3, 4)]
+    root = np.sqrt((classes - 1) / (n - 1))
+    assert found == pytest.approx([root, 1.0, np.nan, np.nan], abs=1e-3, nan_ok=True)
+
+
 def test_spectrum_of_the_motion() -> None:
     """A rank-one motion on top of noise is one outlier; without noise it has rank 1."""
     first, readout = gaussian(11, 64)
@@ -678,6 +705,9 @@ def reference(snap: Snapshot) -> dict[str, float]:
         "gini": np.sum((2 * np.arange(1, n + 1) - n - 1) * size) / n / np.sum(size),
         "teacher_overlap": float("nan"),  # test_teacher_overlap
         "weight_motion": float("nan"),  # test_weight_motion
+        **{f"weight_motion_{array}": float("nan") for array in layers.ARRAYS},
+        "layer_alignment_1": np_cka(h**2 @ (h**2).T, label[:, None] == label),
+        **{f"layer_alignment_{n}": float("nan") for n in (2, 3, 4)},
         "effective_rank_roy_vetterli": np.exp(-np.sum(root_q * np.log(root_q))),
         "signal_energy": 2 * best.sum() / p,
         "noise_energy": 2 * (both.sum(axis=0) - best).sum() / p,
@@ -707,6 +737,8 @@ def test_float32_agrees_with_float64_numpy(weights: Any) -> None:
 # Of a network on its own, or of a task with embeddings.
 ABSENT = {"teacher_overlap", "weight_motion", "motion_rank", "motion_outliers"}
 ABSENT |= {"parallelogram_share", "predicted_accuracy"}
+ABSENT |= {f"weight_motion_{array}" for array in layers.ARRAYS}
+ABSENT |= {f"layer_alignment_{n}" for n in (2, 3, 4)}
 RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, *ABSENT}]
 SCALE_FREE = [
     *("rqi", "snr", "ipr", "specialised_fraction", "effective_rank", "bulk_outliers"),

@@ -14,7 +14,8 @@ from jax.flatten_util import ravel_pytree
 
 from grokmap.engine import trial
 from grokmap.engine.lane import Lane
-from grokmap.engine.train import Program, build
+from grokmap.engine.train import Program, build, rates_of
+from grokmap.models import MUP
 from grokmap.optimizers import OPTIMIZERS, gd_rates
 from grokmap.order_parameters.curvature import largest_eigenvalue
 from grokmap.plan import expand, scale_at
@@ -125,7 +126,7 @@ def _curvature_of(system: System) -> Any:
     @jax.jit
     def curvature(control: Control, n_train: jax.Array, seed: jax.Array) -> jax.Array:
         lane = program.init(Control(*map(jnp.float32, control)), n_train, seed)
-        theta, unravel = ravel_pytree(lane.params)
+        theta, unravel = _coordinates(system, control, lane)
 
         def hessian(v: jax.Array) -> jax.Array:
             return jax.jvp(jax.grad(_loss(program, lane, unravel)), (theta,), (v,))[1]
@@ -143,6 +144,22 @@ def _curvature_of(system: System) -> Any:
         return jnp.maximum(*tops)
 
     return curvature
+
+
+def _coordinates(system: System, control: Control, lane: Lane) -> tuple[Any, Any]:
+    """(theta, unravel): weights as a vector along whose gradient one step moves all.
+
+    An array whose own step is s times that of the rest moves as one of theirs does in
+    its weights over sqrt(s).
+    """
+    if system.parameterization != MUP:
+        return ravel_pytree(lane.params)
+    scale = scale_at(system, control)
+    steps = rates_of(system, control, scale, lane).step
+    plain = gd_rates(control, scale).step
+    stretch = jax.tree.map(lambda step: jnp.sqrt(step / plain), steps)
+    theta, unravel = ravel_pytree(jax.tree.map(jnp.divide, lane.params, stretch))
+    return theta, lambda phi: jax.tree.map(jnp.multiply, unravel(phi), stretch)
 
 
 def _logits(program: Program, lane: Lane, unravel: Any) -> Any:

@@ -19,7 +19,7 @@ from grokmap.engine.inline import redistributed
 from grokmap.engine.lane import EPOCHS, STEPS, Lane, Setup, init, training_of
 from grokmap.engine.network import Training, build_network, is_finite
 from grokmap.engine.records import NEVER, Groups, Slots
-from grokmap.models import MODELS, Scale
+from grokmap.models import MODELS, MUP, Scale
 from grokmap.optimizers import (
     OPTIMIZERS,
     Rates,
@@ -129,7 +129,7 @@ def _chunk(setup: Setup, lane: Lane, slots: Slots | Groups) -> tuple[Lane, jax.A
     system = setup.system
     now = training_of(system, lane)
     # Of a constant weight decay computed here, once for all steps.
-    constant = _rates(system, lane.control, now.scale, lane)
+    constant = rates_of(system, lane.control, now.scale, lane)
     key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
 
     def step(_: Any, lane: Lane) -> Lane:
@@ -170,7 +170,7 @@ def _repeated(step: Any, n: jax.Array, lane: Lane, block: int) -> Lane:
 
 def _one_step(setup: Setup, lane: Lane) -> Lane:
     now = training_of(setup.system, lane)
-    constant = _rates(setup.system, lane.control, now.scale, lane)
+    constant = rates_of(setup.system, lane.control, now.scale, lane)
     key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
     return _step(setup, lane, now, constant, key)
 
@@ -316,24 +316,27 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         initial_params=lane.initial_params,
         teacher=data.teacher,
         inputs=data.inputs,
+        layers=activity.layers,
     )
 
 
 def _ramped_rates(system: System, scale: Scale, lane: Lane) -> Rates:
     decay = weight_decay_at(lane.step, lane.control)
     control = lane.control._replace(weight_decay=decay)
-    return _rates(system, control, scale, lane)
+    return rates_of(system, control, scale, lane)
 
 
-def _rates(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:
+def rates_of(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:
     """Rates of a step; array by array, where the optimizer or the model has several.
 
     Embeddings with a learning rate of their own do not decay (Liu et al.).
     """
     optimizer = OPTIMIZERS[system.optimizer]
     rates = plain = optimizer.rates(control, scale)
-    if optimizer.own_rates is not None:
-        rates = optimizer.own_rates(plain, lane.params, lane.control)
+    is_mup = system.parameterization == MUP
+    own = optimizer.mup_rates if is_mup else optimizer.own_rates
+    if own is not None:
+        rates = own(plain, lane.params, lane.control)
     if "embedding_learning_rate" not in MODELS[system.model].controls:
         return rates
     share = lane.control.embedding_learning_rate / lane.control.learning_rate

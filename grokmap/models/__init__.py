@@ -11,6 +11,8 @@ table        the literal table of names
 from grokmap.models.scale import (
     ACTIVATIONS,
     ALPHA_CONVENTIONS,
+    MUP,
+    PARAMETERIZATIONS,
     Activation,
     Scalar,
     Scale,
@@ -32,6 +34,8 @@ __all__ = [
     "ALPHA_CONVENTIONS",
     "KERNELS",
     "MODELS",
+    "MUP",
+    "PARAMETERIZATIONS",
     "Activation",
     "Activity",
     "Drop",

@@ -76,7 +76,7 @@ def layers(
     system: System = module.system
     standard = ALPHA_CONVENTIONS[system.alpha_convention].standard
     sigma = sigma_of(system.activation, scale)
-    hidden = h
+    hidden, every = h, []
     for layer in range(1, system.depth + 1):
         name = "first" if layer == 1 else f"hidden_{layer}"
         kind: dict[str, Any] = {
@@ -87,11 +87,12 @@ def layers(
         h = dense(module, name, hidden, system.width, scale.first_std, **kind)
         h = scale.hidden_scale * h
         hidden = sigma(h)
+        every.append(hidden)
     hidden = hidden if drop is None else drop(hidden)
     outputs = dense(
         module, "readout", hidden, module.shape.n_outputs, scale.readout_std, **kind
     )
-    return Activity(scale.prefactor * outputs, h, hidden)
+    return Activity(scale.prefactor * outputs, h, hidden, tuple(every))
 
 
 class Mlp(nn.Module):

@@ -200,3 +200,11 @@ ALPHA_CONVENTIONS: dict[str, Convention] = {
         multiplies=True,
     ),
 }
+
+MUP = "mup"
+# How the steps of arrays go with the width, in the convention "laziness"; the rates are
+# those of the optimizer.
+PARAMETERIZATIONS: dict[str, str] = {
+    "convention": "one step for all arrays, as the convention of alpha says",
+    MUP: "maximal update: at alpha = 0 each layer moves at O(learning_rate)",
+}

@@ -34,6 +34,7 @@ class Model(NamedTuple):
     conventions: of alpha, which it knows.
     degree: (of a sigma(w x), depth) -> that of f, as a form in the weights.
     hidden_matrices: whether weights lie between hidden layers (names hidden_..).
+    mup: whether its arrays are those that `PARAMETERIZATIONS`' mup has steps for.
     own_first: whether `KERNELS` compute its first layer on tokens.
     ntk: (module, params, inputs, scale) -> [n, n]; None: by Jacobian contraction.
     published: whether it can start from the weights of a published run.
@@ -47,6 +48,7 @@ class Model(NamedTuple):
     degree: Callable[[int, int], int] = lambda sigma, depth: sigma
     controls: tuple[str, ...] = ()
     hidden_matrices: bool = False
+    mup: bool = False
     own_first: bool = False
     ntk: Callable[..., jax.Array] | None = None
     published: bool = False
@@ -59,6 +61,7 @@ MODELS: dict[str, Model] = {
         (TOKENS, REALS),
         ("width",),
         (*UNIT, "survey_code", "initial_std"),
+        mup=True,
         own_first=True,
         ntk=two_layer_ntk,
     ),
@@ -75,6 +78,7 @@ MODELS: dict[str, Model] = {
         (*UNIT, "standard"),
         _of_depth,
         hidden_matrices=True,
+        mup=True,
     ),
     "embedding_mlp": Model(
         EmbeddingMlp,

@@ -28,12 +28,14 @@ Drop = Callable[[jax.Array], jax.Array]  # silences part of a layer [n, N]
 class Activity(NamedTuple):
     """Outputs [n, C]; pre-activations and activations of the last hidden layer [n, N].
 
-    A network without one gives its outputs for all three.
+    A network without one gives its outputs for all three. layers: activations of every
+    hidden layer, the last one's included, where a network of several tells them.
     """
 
     logits: jax.Array
     preactivation: jax.Array
     hidden: jax.Array
+    layers: tuple[jax.Array, ...] = ()
 
 
 class Kernel(NamedTuple):

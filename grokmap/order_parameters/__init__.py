@@ -5,6 +5,7 @@ spectra     Fourier structure over the task's cyclic group
 matrices    ranks, outliers and shapes of weights and activations
 representations  embeddings of numbers that are added
 kernels     the empirical neural tangent kernel
+layers      each layer by itself
 curvature   gradient and Hessian of the training loss
 table       the literal tables of names, and `measure`
 

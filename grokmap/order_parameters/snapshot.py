@@ -47,6 +47,8 @@ class Snapshot:
     params: dict of arrays; where there is a first layer it is `first` [2p, N] or
       [d, N], and the last one `readout` [C, N].
     preactivation, hidden: [n, N], before and after the activation; logits: [n, C].
+    layers: [n, N] activations of every hidden layer, from the first to the last; empty
+      where the network tells only those of its last.
     label: [n] classes, or None; answer: what losses compare with; prototypes: [K, C]
       targets of classes, or None.
     loss: [n] of each example; train: [n] bool.
@@ -74,6 +76,7 @@ class Snapshot:
     initial_params: Any = None
     teacher: jax.Array | None = None
     inputs: jax.Array | None = None
+    layers: tuple[jax.Array, ...] = ()
 
     @cached_property
     def loss_and_gradient(self) -> tuple[jax.Array, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 from grokmap.order_parameters import (
     curvature,
     kernels,
+    layers,
     learning,
     matrices,
     representations,
@@ -32,7 +34,9 @@ OF_TEACHER = (
     *("sparse_parity", "sparse_sum", "xor"),
 )
 PLAIN_ADDITION = ("plain_addition", "plain_addition_classes")
+# Those whose last hidden layer, or every one, is told.
 WITH_EMBEDDING = ("embedding_mlp", "concatenated_mlp")
+WITH_LAYERS = ("two_layer", "committee", "tensor", "mlp", *WITH_EMBEDDING)
 INFINITY = float("inf")
 Range = tuple[float, float]
 # dense: at every record. cheap: a fraction of a training step. expensive: one or more.
@@ -307,6 +311,32 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         from_start=True,
         reference="Chizat 1812.07956",
     ),
+    **{
+        f"weight_motion_{array}": OrderParameter(
+            partial(layers.motion, array),
+            rf"|\Delta W|/|W_0|_{{\mathrm{{{array.replace('_', ' ')}}}}}",
+            f"the same of the matrix {array} alone",
+            (0.0, INFINITY),
+            log=True,
+            on_request=True,
+            from_start=True,
+            reference="after Chizat 1812.07956",
+        )
+        for array in layers.ARRAYS
+    },
+    **{
+        f"layer_alignment_{layer}": OrderParameter(
+            partial(layers.alignment, layer),
+            rf"\mathrm{{CKA}}(H_{layer}, Y)",
+            f"centred alignment of the activations of hidden layer {layer} with the "
+            "labels",
+            (0.0, 1.0),
+            models=WITH_LAYERS,
+            on_request=True,
+            reference="Kornblith 1905.00414",
+        )
+        for layer in range(1, layers.DEPTH + 1)
+    },
     "effective_rank_roy_vetterli": OrderParameter(
         matrices.effective_rank_roy_vetterli,
         r"R_{\mathrm{RV}}",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from grokmap import plugins
 from grokmap.errors import short
 from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS
+from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, MUP
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan.choices import NAMES
 from grokmap.plan.expansion import controls_chosen, n_points, part_of
@@ -274,6 +274,8 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             f"alpha_convention = {chosen.alpha_convention!r}: model {chosen.model!r} "
             f"knows {', '.join(known)}"
         )
+    if chosen.parameterization == MUP:
+        yield from _check_mup(chosen)
     seed = max(part.published_seed)
     if seed >= 0 and not (task.published and model.published):
         yield (
@@ -293,6 +295,22 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             "between hidden layers for it; choose adamw, a depth of 2 or more in mlp "
             "or embedding_mlp, or transformer"
         )
+
+
+def _check_mup(chosen: Combination) -> Iterator[str]:
+    """Whether steps of maximal update are known of what is chosen."""
+    able = {
+        "model": [name for name, model in MODELS.items() if model.mup],
+        "optimizer": [k for k, entry in OPTIMIZERS.items() if entry.mup_rates],
+        "alpha_convention": ["laziness"],
+    }
+    for key, names in able.items():
+        if getattr(chosen, key) not in names:
+            yield (
+                f"parameterization = {MUP!r}: not with {key} = "
+                f"{getattr(chosen, key)!r}; choose {' or '.join(names)}, or "
+                "parameterization = 'convention'"
+            )
 
 
 def _check_systems(

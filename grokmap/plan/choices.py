@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 from grokmap.errors import SpecError
 from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS
+from grokmap.models import (
+    ACTIVATIONS,
+    ALPHA_CONVENTIONS,
+    MODELS,
+    PARAMETERIZATIONS,
+)
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.tasks import TASKS
@@ -38,6 +43,7 @@ NAMES: dict[str, Mapping[str, Any]] = {
     "model": MODELS,
     "activation": ACTIVATIONS,
     "alpha_convention": ALPHA_CONVENTIONS,
+    "parameterization": PARAMETERIZATIONS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
     "precision": PRECISIONS,

@@ -15,6 +15,7 @@ from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
+from grokmap.plot.layers import LayerPanel, layer_times
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
@@ -33,6 +34,7 @@ from grokmap.plot.style import (
     phases_of,
 )
 from grokmap.plot.trajectories import CURVES, Predicted, curves
+from grokmap.plot.transfer import RatePanel, rate_curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
@@ -46,11 +48,13 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "LayerPanel",
     "Look",
     "Map",
     "PAPER",
     "Panel",
     "PhasePanel",
+    "RatePanel",
     "Phases",
     "Plane",
     "Predicted",
@@ -77,6 +81,7 @@ __all__ = [
     "law_residuals",
     "master_curve",
     "hysteresis_loops",
+    "layer_times",
     "look_of",
     "loop_table",
     "loss_curves",
@@ -87,6 +92,7 @@ __all__ = [
     "power_laws",
     "place_words",
     "quantity_words",
+    "rate_curves",
     "scaling_figure",
     "transition_panels",
     "transition_table",

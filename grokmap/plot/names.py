@@ -39,7 +39,7 @@ ALPHA_LABELS = {
 VALUES = {
     **{"two_layer": "two-layer", "mlp": "MLP", "gd": "GD", "adamw": "AdamW"},
     **{"muon": "Muon", "langevin": "Langevin", "relu": "ReLU", "gelu": "GELU"},
-    **{"mse": "MSE", "cross_entropy": "cross-entropy"},
+    **{"mse": "MSE", "cross_entropy": "cross-entropy", "mup": "muP"},
 }
 QUANTITIES = {
     **{"rqi": "RQI", "snr": "SNR", "function_snr": "function SNR", "ipr": "IPR"},

@@ -16,6 +16,8 @@ from grokmap.reproduce import (
     mean_field,
     mean_field_exact,
     modular,
+    mup,
+    mup_depth,
     omnigrok,
     optimizers,
     theory,
@@ -41,4 +43,6 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **lazy.REPRODUCTIONS,
     **finite_width.REPRODUCTIONS,
     **grok_time.REPRODUCTIONS,
+    **mup.REPRODUCTIONS,
+    **mup_depth.REPRODUCTIONS,
 }

@@ -13,7 +13,7 @@ from grokmap.result.result import Result
 from grokmap.spec.words import SYSTEM_SIZES
 
 # What the network is, what it learns, and numbers, in the order they are said.
-NETWORK = ("model", "activation", "loss", "optimizer")
+NETWORK = ("model", "activation", "loss", "optimizer", "parameterization")
 NUMBERS = (
     *SYSTEM_SIZES,
     *("alpha", "weight_decay", "train_fraction", "learning_rate", "momentum"),

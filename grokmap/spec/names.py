@@ -36,7 +36,8 @@ CALLED = {
     "loss": "lossfn lossfunction objective criterion",
     "task": "data dataset op operation problem",
     "precision": "dtype",
-    "alpha_convention": "convention parametrization parameterization",
+    "alpha_convention": "convention",
+    "parameterization": "parametrization parameterisation parametrisation",
     "order_parameters": "metrics observables orderparams",
     "n_steps": "steps nstep numsteps trainsteps iterations iters niter niters updates",
     "n_epochs": "epoch epochs nepochs numepochs passes",
@@ -79,6 +80,8 @@ CALLED = {
     "init_scale": "omnigrok",
     "standard": "default kaiming pytorch sp torch",
     "survey_code": "survey",
+    # Parameterisations.
+    "mup": "μp µp mu maximalupdate",
     # Precisions.
     "float32": "32 f32 float fp32 single",
     "bf16": "bfloat bfloat16",

@@ -180,6 +180,11 @@ class Sweep(BaseModel):
     model: Name = _key("network", default="two_layer")
     activation: Name = _key("sigma of the hidden layer", default="quadratic")
     alpha_convention: Name = _key("what alpha means", default="laziness")
+    parameterization: Name = _key(
+        "convention: one step for all arrays, as alpha_convention says; mup: steps "
+        "with which layers of any width move alike (two_layer and mlp)",
+        default="convention",
+    )
     center: Switch = _key("train f(x) - f_0(x)", default=False)
     bias: Switch = _key("add zero-initialised biases to both layers", default=False)
     loss: Name = _key("training loss", default="mse")
@@ -385,7 +390,7 @@ def _guess(value: Any) -> str | None:
 _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
     *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
-    *("batch_replacement", "kernel_examples"),
+    *("batch_replacement", "kernel_examples", "parameterization"),
 )
 
 

@@ -60,6 +60,7 @@ class System:
     plugins: tuple[str, ...] = ()
     batch_replacement: bool = True
     kernel_examples: int = 0
+    parameterization: str = "convention"
 
 
 class Combination(NamedTuple):
@@ -76,6 +77,7 @@ class Combination(NamedTuple):
     bias: bool
     perp_grad: bool
     batch_replacement: bool
+    parameterization: str
 
 
 class Control(NamedTuple):

@@ -13,13 +13,13 @@ import pytest
 from conftest import SMALL
 
 import grokmap
+from grokmap import store
 from grokmap.cli.reproduce import weights_of
 from grokmap.plan import expand, read_sweep
 from grokmap.reproduce import (
     condensation,
     fixed_points,
     mean_field,
-    mean_field_exact,
 )
 from grokmap.reproduce.trained import Trained
 from grokmap.session.gradients import reached_at
@@ -155,7 +155,7 @@ def test_the_iteration_from_the_engines_neurons_is_the_engine(
     assert problem.laziness == pytest.approx(16 ** given["alpha"])
     path = theory.solve(problem, neurons, 100, theory.Method(tolerance=1e-11)).outputs
     losses = theory.losses(problem, path)
-    records = result.trajectories().sort_values("step")
+    records = store.read_trajectories(result.path)[0].sort_values("step")
     steps = records["step"].to_numpy()
     for name in ("train_loss", "test_loss"):
         expected = records[name].to_numpy()
@@ -163,8 +163,9 @@ def test_the_iteration_from_the_engines_neurons_is_the_engine(
         np.testing.assert_allclose(getattr(losses, name)[steps], expected, rtol=2e-4)
     if problem.y.shape[1] > 1:
         for name in ("train_accuracy", "test_accuracy"):
-            ours = getattr(losses, name)[steps]
-            np.testing.assert_allclose(ours, records[name], atol=1e-6)
+            # Not at step 0, where all outputs less their initial ones are equal.
+            ours = getattr(losses, name)[steps[1:]]
+            np.testing.assert_allclose(ours, records[name].iloc[1:], atol=1e-6)
     start = theory.seen(problem, neurons) if problem.center else 0.0
     f = theory.seen(problem, mean_field.neurons_of(one.leaves, np.float64))
     np.testing.assert_allclose(f - start, path[-1], atol=1e-4)
@@ -178,19 +179,15 @@ def test_the_comparison_of_widths_on_a_small_sweep(tmp_path: Path) -> None:
     result = grokmap.sweep(given | {"axes": axes}, out=tmp_path / "r")
     trained = Trained(
         result.runs,
-        result.trajectories(),
+        store.read_trajectories(result.path)[0],
         weights=weights_of(result.path, result.runs),
     )
-    found = mean_field.compare({mean_field.SWEEP: trained}, neurons=2048)
+    found = mean_field.compare({mean_field.SWEEP: trained}, neurons=1024)
     by_name = {f.quantity: f for f in found}
-    assert all(f.holds for name, f in by_name.items() if "outputs at step" in name)
+    errors = [f for name, f in by_name.items() if name.startswith("error of outputs")]
+    assert len(errors) == 4 and all(f.holds for f in errors)
+    assert not by_name["error of t_grok against N"].holds  # none groks
     assert found[-1].holds and "own 32 neurons" in found[-1].quantity
-
-
-@pytest.mark.slow
-def test_exact_limits() -> None:
-    found = mean_field_exact.REPRODUCTIONS["mean-field-exact"].compare({})
-    assert len(found) == 9 and all(f.holds for f in found)
 
 
 def test_the_sweeps_are_at_one_laziness() -> None:

@@ -251,6 +251,8 @@ def time_exponent(times: pd.DataFrame) -> Finding:
     """Of the root mean square over seeds of t_grok / limit - 1, from the widths at
     which every seed groks on; interval by resampling seeds."""
     table = times.pivot(index="width", columns="seed", values="ratio").dropna()
+    if len(table) < 2:
+        return _steep("t_grok against N", np.nan, (np.nan, np.nan))
     square = (table.to_numpy() - 1) ** 2  # [widths, seeds]
     weights = resample_weights(square.shape[1])
     drawn = np.polyfit(np.log(table.index), np.log(totals(square, weights).T) / 2, 1)[0]

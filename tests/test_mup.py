@@ -235,7 +235,8 @@ def test_run_ids_of_the_convention_are_those_of_before() -> None:
     assert ids[0] == plan_runs(small_sweep())[0].run.run_id != ids[1]
 
 
-@pytest.mark.parametrize("optimizer", ["gd", pytest.param("adamw", marks=SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["gd", "adamw"])
 def test_an_mlp_of_one_hidden_layer_is_the_two_layer_network(optimizer: str) -> None:
     keys = {"optimizer": optimizer, "bias": True}
     mlp, _ = network(16, depth=1, **keys)

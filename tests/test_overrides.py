@@ -24,6 +24,7 @@ WHOLE = {
     "records_per_octave": 64,
     "order_parameters_per_octave": 16,
     "expensive_order_parameters_per_octave": 4,
+    "kernel_examples": 16,
     "modulus": 23,
     "width": 100,
     "seed": 1000,

@@ -131,6 +131,7 @@ def test_exponents_of_motion_as_derived_are_found() -> None:
     assert all(f.holds for f in findings)
 
 
+@pytest.mark.slow
 def test_networks_that_are_less_lazy_are_missed() -> None:
     findings = finite_width.drift_width({"kernel-drift-width": moving(slower=0.5)})
     missed = [f for f in findings if not f.holds]
@@ -188,12 +189,14 @@ def test_the_surveys_form_is_found_where_it_holds() -> None:
     assert [name for name, ratio in ratios.items() if fits(ratio)] == ["1/N"]
 
 
+@pytest.mark.slow
 def test_another_form_is_told() -> None:
     by, ratios = found(lambda n, decay: 1 + 7 / np.sqrt(n))
     assert by["c"].holds and not by["ahead"].holds  # of the sign and of the form
     assert [name for name, ratio in ratios.items() if fits(ratio)] == ["1/sqrt N"]
 
 
+@pytest.mark.slow
 def test_another_sign_and_a_c_of_the_decay_are_told() -> None:
     by, _ = found(lambda n, decay: 1 - 600 * decay / n)
     assert not by["c"].holds and not by["each"].holds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import mostly_slow
 
 from grokmap.arrays import Floats
 from grokmap.theory.finite_width import (
@@ -47,7 +48,7 @@ def neurons(name: str, n: int, seed: int) -> tuple[Floats, Floats]:
     return traced, (a[:, 0] * a[:, 1])[:, None, None] * slopes
 
 
-@pytest.mark.parametrize("name", SIGMAS)
+@pytest.mark.parametrize("name", mostly_slow(SIGMAS, ("quadratic", "relu")))
 def test_moments_are_those_of_drawn_neurons(name: str) -> None:
     traced, crossed = neurons(name, 150_000, 0)
     mean, variance = kernel_table(SIGMAS[name], FOUR, C)

@@ -7,6 +7,8 @@ import math
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -412,6 +414,16 @@ def test_kumars_late_grokking_is_missed_when_it_is_early() -> None:
     early = records.assign(test_accuracy=1.0)
     found = kumar.compare({kumar.SWEEP: Trained(runs, early)})
     assert [i for i, own in enumerate(found) if not own.holds] == [4]
+
+
+def test_what_is_loaded_later_is_there() -> None:
+    parts = [
+        part for own in REPRODUCTIONS.values() for part in (own.compare, own.figure)
+    ]
+    named = [part.args for part in parts if isinstance(part, partial)]
+    assert named
+    for module, name in named:
+        assert callable(getattr(import_module(f"grokmap.reproduce.{module}"), name))
 
 
 def test_the_list_does_not_wait_for_jax() -> None:

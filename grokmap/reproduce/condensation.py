@@ -25,7 +25,6 @@ from grokmap.analysis.statistics import student_interval
 from grokmap.arrays import Floats
 from grokmap.reproduce.finding import OWN, Finding
 from grokmap.reproduce.mean_field import neurons_of
-from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import END, Trained
 from grokmap.theory.mean_field import carriers
 
@@ -127,24 +126,3 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         ],
         "width N",
     )
-
-
-REPRODUCTIONS: dict[str, Reproduction] = {
-    "mean-field-condensation": Reproduction(
-        reference="this package, 2026: no limit at fixed weight decay for neurons of "
-        "degree 3",
-        claim="Under weight decay the outputs of a quadratic network at alpha = 0 come "
-        "to be carried by a number of neurons that does not grow with N, and its loss "
-        "depends on lambda N^(-1/3).",
-        setting="p = 11, 75% of the pairs, quadratic, K = 1, heavy-ball gd, N = 64 to "
-        "1024, lambda = 0.05 and 0.1, 6 seeds",
-        compare=compare,
-        cpu_s=70,
-        sweeps=(SWEEP,),
-        explained="The exponent supposes that the loss goes as the square of "
-        "lambda_eff. At N = 1024 twice the lambda has about three times the loss, not "
-        "four, and the carriers still rise a little. That the loss is a function of "
-        "lambda_eff, which the last two rows test, supposes neither.",
-        figure=figure,
-    ),
-}

@@ -20,7 +20,6 @@ import numpy as np
 from grokmap.arrays import Floats
 from grokmap.reproduce.finding import OWN, WORDS, Finding, near
 from grokmap.reproduce.mean_field import start_of
-from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.spec import Control, Run, System
 from grokmap.theory import mean_field as theory
@@ -203,19 +202,3 @@ def _two_states(ends: Mapping[str, End]) -> bool:
     low, high = ends["memorised"].losses, ends["generalised"].losses
     learned = min(low.train_accuracy, high.train_accuracy) >= 0.99
     return bool(learned and low.test_accuracy <= 0.2 and high.test_accuracy >= 0.95)
-
-
-REPRODUCTIONS: dict[str, Reproduction] = {
-    "mean-field-fixed-points": Reproduction(
-        reference="the survey (2026), on the dynamical mean-field theory of grokking",
-        claim="The mean-field equations have a memorising and a generalising fixed "
-        "point, with a barrier between them.",
-        setting="p = 11, relu, 85% and 60% of the pairs, K = 1 and 4, lambda = 0.01 to "
-        f"0.05, {NEURONS} neurons, {DECAY_TIMES:g} decay times from four starts",
-        compare=compare,
-        cpu_s=120,
-        explained="The survey's two states were not found: all starts come to one "
-        "value of F, whose state memorises at much decay or few pairs and generalises "
-        "at less decay. A state of zero loss is not stationary under weight decay.",
-    ),
-}

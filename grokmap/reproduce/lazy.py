@@ -6,43 +6,9 @@ wait.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from matplotlib.figure import Figure
-
-from grokmap.reproduce.finding import Finding
-from grokmap.reproduce.reproduction import Reproduction
-from grokmap.reproduce.trained import Trained
+from grokmap.reproduce.reproduction import Reproduction, later
 
 SURVEY = "Grokking as a Phase Transition in Neural Networks (2026)"
-
-
-def compare_limit(trained: Mapping[str, Trained]) -> list[Finding]:
-    """Gaps by width and alpha, times, plateaus, and losses with decay."""
-    from grokmap.reproduce import lazy_findings
-
-    return lazy_findings.compare_limit(trained)
-
-
-def compare_readout(trained: Mapping[str, Trained]) -> list[Finding]:
-    """Exponents of t_mem in eta, in the kernel's norm, and in n."""
-    from grokmap.reproduce import lazy_findings
-
-    return lazy_findings.compare_readout(trained)
-
-
-def compare_memorising(trained: Mapping[str, Trained]) -> list[Finding]:
-    """Random labels memorised; addition not generalised; a linear teacher learned."""
-    from grokmap.reproduce import lazy_findings
-
-    return lazy_findings.compare_memorising(trained)
-
-
-def figure_limit(trained: Mapping[str, Trained]) -> Figure:
-    """One seed at three widths, with its own prediction."""
-    from grokmap.reproduce import lazy_findings
-
-    return lazy_findings.figure_limit(trained)
 
 
 REPRODUCTIONS: dict[str, Reproduction] = {
@@ -52,7 +18,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "the nearer the wider.",
         setting="a + b mod 11, 60% of the pairs, quadratic, centred, mse, gd, eta = "
         "0.01, 2000 steps, N = 64 to 2048, 8 seeds; with decay N = 1024",
-        compare=compare_limit,
+        compare=later("lazy_findings", "compare_limit"),
         cpu_s=120,
         explained="The gap goes as 1 / (K sqrt(N)): the kernel moves by 1 / K to first "
         "order, of either sign in each neuron, so by 1 / sqrt(N) of that in the mean. "
@@ -61,7 +27,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "of 73 examples, and so hangs on the one that is learned last: at N = 2048 the "
         "kernel of infinite width is not near enough to tell when.",
         sweeps=("lazy-width", "lazy-alpha", "lazy-decay"),
-        figure=figure_limit,
+        figure=later("lazy_findings", "figure_limit"),
     ),
     "lazy-readout-time": Reproduction(
         reference=f"{SURVEY}, Eq. 18",
@@ -69,7 +35,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="a + b mod p, 60% of the pairs, quadratic, centred, mse, gd, N = 512, "
         "alpha = 1/2, 6 seeds; |K_0| the largest eigenvalue of the tangent kernel over "
         "n, as the loss is a mean over n examples",
-        compare=compare_readout,
+        compare=later("lazy_findings", "compare_readout"),
         cpu_s=110,
         explained="Times go as 1 / eta and as 1 / |K_0| where the kernel's spectrum "
         "keeps its shape. Where that changes, with p, the norm says little: it is the "
@@ -83,7 +49,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         claim="A lazy network memorises any training set, and cannot generalise.",
         setting="a + b mod 11 and a linear teacher of 8 inputs, N = 512 and 2048, "
         "alpha = 1/2, centred, mse, gd, 6 and 8 seeds",
-        compare=compare_memorising,
+        compare=later("lazy_findings", "compare_memorising"),
         cpu_s=30,
         explained="Whether a lazy network generalises is a matter of the task: a "
         "linear teacher has its target where the kernel's eigenvalues are large; "

@@ -32,7 +32,6 @@ from grokmap.engine.train import build
 from grokmap.models import ACTIVATIONS, sigma_of
 from grokmap.plan import scale_at
 from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding, near
-from grokmap.reproduce.reproduction import Reproduction
 from grokmap.reproduce.trained import Trained
 from grokmap.spec import Run, n_train_of
 from grokmap.tasks import TASKS
@@ -326,23 +325,3 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         ],
         "width N",
     )
-
-
-REPRODUCTIONS: dict[str, Reproduction] = {
-    SWEEP: Reproduction(
-        reference="Mei, Montanari, Nguyen (arXiv 1804.06561); Bordelon, Pehlevan "
-        "(arXiv 2205.09653)",
-        claim="Outputs of networks of N neurons, and when they grok, approach the "
-        "mean-field limit at least as fast as N^(-1/2).",
-        setting="p = 11, 85% of the pairs, relu, K = 1, heavy-ball gd, N = 64 to 4096, "
-        f"6 seeds; the limit by {HALVES} x {NEURONS} neurons",
-        compare=compare,
-        cpu_s=230,
-        sweeps=(SWEEP,),
-        explained="The number of neurons that carry f grows with N, but slower than N: "
-        "at step 512 their sizes are widely spread, and the participation number of a "
-        "few draws from a broad law probably lies below its limit. Wider networks were "
-        "not trained.",
-        figure=figure,
-    ),
-}

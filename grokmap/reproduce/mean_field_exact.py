@@ -7,7 +7,7 @@ float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from grokmap.analysis.statistics import student_interval
 from grokmap.arrays import Floats
 from grokmap.models import ACTIVATIONS
 from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding, near
-from grokmap.reproduce.reproduction import Reproduction
+from grokmap.reproduce.trained import Trained
 from grokmap.theory import kumar, linear_network, mean_field
 from grokmap.theory.mean_field import Method, Problem, State
 
@@ -100,6 +100,11 @@ def committee_outputs(problem: Problem, start: kumar.Moments, t: Floats) -> Floa
     return np.array(path)
 
 
+def compare_all(trained: Mapping[str, Trained]) -> list[Finding]:
+    """Both networks, the committee at two scales; nothing is trained."""
+    return compare((linear_case(), committee_case(1.0), committee_case(4.0)))
+
+
 def compare(cases: tuple[Case, ...]) -> list[Finding]:
     """From the neurons' own moments to rounding; from the limit as S^(-1/2)."""
     return [finding for case in cases for finding in _findings(case)]
@@ -157,19 +162,3 @@ def solved(case: Case, start: State) -> Floats:
 def relative(outputs: Floats, exact: Floats) -> float:
     """Root mean square of the difference over that of what is exact."""
     return float(np.sqrt(np.mean((outputs - exact) ** 2) / np.mean(exact**2)))
-
-
-REPRODUCTIONS: dict[str, Reproduction] = {
-    "mean-field-exact": Reproduction(
-        reference="Kumar et al. (arXiv 2310.06110), its limit N to infinity; a linear "
-        "network (own recursion)",
-        claim="The iteration of the mean-field equations gives the exact limits of a "
-        "linear network and of the committee, to its sampling error.",
-        setting="d = 10, n = 30, lambda = 0.01; D = 20, P = 60, epsilon = 0.25, "
-        "alpha = 1 and 4; 60 steps, 8 draws, float64",
-        compare=lambda trained: compare(
-            (linear_case(), committee_case(1.0), committee_case(4.0))
-        ),
-        cpu_s=30,
-    ),
-}

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
 from grokmap.classify import CRITERIA, Criteria
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.trained import Trained
+
+
+def later(module: str, name: str) -> Callable[[Mapping[str, Trained]], Any]:
+    """A function of a module of this package, which is loaded when it is called."""
+    return partial(_called, module, name)
+
+
+def _called(module: str, name: str, trained: Mapping[str, Trained]) -> Any:
+    return getattr(import_module(f"grokmap.reproduce.{module}"), name)(trained)
 
 
 class Reproduction(NamedTuple):

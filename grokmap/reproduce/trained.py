@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from grokmap.avalanches import Gradients
-from grokmap.engine.restored import Reached
 from grokmap.spec.kernels import Kernels
+
+if TYPE_CHECKING:  # it loads jax, and the list of reproductions need not
+    from grokmap.engine.restored import Reached
 
 END = -1
 

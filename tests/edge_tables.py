@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from conftest import ROOT
+from scipy import stats
 from table_format import markdown, number, spread, stored
 
 from grokmap import store
@@ -470,6 +471,34 @@ def alpha_beyond_edges() -> str:
     return markdown(["alpha", "lambda_min", "lambda_max"], rows)
 
 
+def edge_exponent(runs: pd.DataFrame) -> tuple[int, float, float, float]:
+    """Rows, and the exponent of lambda_max in K = N^alpha with its 95% interval, of a
+    line through the logarithms of the measured edges."""
+    edges = wedge.boundaries(runs)
+    edges = edges[(edges["edge"] == wedge.MAX) & (edges["status"] == wedge.MEASURED)]
+    x = edges["alpha"].to_numpy() * np.log(runs["width"].iloc[0])
+    fit = stats.linregress(x, np.log(edges["estimate"]))
+    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    return len(x), fit.slope, fit.slope - half, fit.slope + half
+
+
+def edges_over_laziness() -> str:
+    widths = pd.read_parquet(ROOT / "results/widths" / store.RUNS)
+    planes = [
+        ("dense", labelled("dense", WITHIN)),
+        ("refined", labelled("refined", WITHIN)),
+        ("quickstart-reference", labelled("quickstart-reference", "default")),
+        *(("widths", own) for _, own in widths.groupby("width")),
+    ]
+    rows = []
+    for name, runs in planes:
+        n, value, low, high = edge_exponent(runs)
+        where = f"`results/{name}`, p = {runs['modulus'].iloc[0]}"
+        measured = f"{value:.2f} ({low:.2f} to {high:.2f})"
+        rows.append([where, f"{runs['width'].iloc[0]}", f"{n}", "2/3", measured])
+    return markdown(["result", "N", "rows", "predicted", "measured (95%)"], rows)
+
+
 def label_sensitivity() -> str:
     cells = pd.read_parquet(ROOT / "results/quickstart-reference/uncertainty.parquet")
     names = [n for n in cells if n.startswith("changed_")]
@@ -539,6 +568,7 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "alpha beyond"): alpha_beyond,
     ("docs/boundaries.md", "alpha beyond edges"): alpha_beyond_edges,
     ("docs/boundaries.md", "sensitivity"): label_sensitivity,
+    ("docs/theory.md", "edges over laziness"): edges_over_laziness,
     ("docs/boundaries.md", "refined"): refined_against_dense,
     ("docs/scaling.md", "finite-size scaling"): finite_size_scaling,
     ("docs/transition.md", "loop trends"): loop_trends,

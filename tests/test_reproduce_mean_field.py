@@ -18,6 +18,7 @@ from grokmap.cli.reproduce import weights_of
 from grokmap.plan import expand, read_sweep
 from grokmap.reproduce import (
     condensation,
+    edges,
     fixed_points,
     mean_field,
 )
@@ -93,6 +94,37 @@ def loss_table(exponent: float) -> pd.DataFrame:
 def test_condensation_is_told_from_its_absence(exponent: float, holds: bool) -> None:
     found = condensation.of_table(loss_table(exponent))
     assert len(found) == 2 + 2 and {f.holds for f in found} == {holds}
+
+
+def planted_edges(of_laziness: float) -> Trained:
+    """Quadratic runs that grok below lambda_max = 0.02 N^(1/3) K^of_laziness."""
+    rows = [
+        (
+            seed,
+            width,
+            alpha,
+            decay,
+            decay < 0.02 * width ** (1 / 3 + of_laziness * alpha),
+        )
+        for seed in range(3)
+        for n in (32, 128, 512)
+        for alpha in (0.0, 0.1, 0.2, 0.3)
+        for decay in np.geomspace(0.005, 1, 40)
+    ]
+    columns = ["seed", "width", "alpha", "weight_decay", "groks"]
+    runs = pd.DataFrame(rows, columns=columns).assign(censored=False)
+    phase = np.where(runs.pop("groks"), "grok", "no-learning")
+    return Trained(runs.assign(activation="quadratic", phase=phase), pd.DataFrame())
+
+
+@pytest.mark.parametrize(("of_laziness", "holds"), [(2 / 3, True), (1.2, False)])
+def test_exponents_of_planted_edges(of_laziness: float, holds: bool) -> None:
+    found = edges.compare({edges.SWEEP: planted_edges(of_laziness)})
+    in_k, in_n = found[:3], found[3:]
+    assert len(in_n) == 4 and {f.holds for f in in_k} == {holds}
+    assert in_n[0].holds and in_n[-1].holds == holds
+    for one in in_k:
+        assert float(one.measured) == pytest.approx(of_laziness, abs=0.1)
 
 
 def test_carriers_are_the_neurons_of_equal_share() -> None:

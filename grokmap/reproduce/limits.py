@@ -51,6 +51,17 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "lambda_eff, which the last two rows test, supposes neither.",
         figure=later("condensation", "figure"),
     ),
+    "mean-field-edges": Reproduction(
+        reference="this package, 2026: minima depend on lambda N^(2/L - 1) K^(-2/L) "
+        "for neurons of degree L",
+        claim="lambda_max goes as N^(1/3) K^(2/3) in quadratic networks, and as K at "
+        "any N in relu ones, K = N^alpha.",
+        setting="p = 11, 75% of the pairs, heavy-ball gd, N = 32, 128, 512, alpha = 0 "
+        "to 0.3, 3 seeds, 16 decay times",
+        compare=later("edges", "compare"),
+        cpu_s=120,
+        sweeps=("mean-field-edges",),
+    ),
     "mean-field-fixed-points": Reproduction(
         reference="the survey (2026), on the dynamical mean-field theory of grokking",
         claim="The mean-field equations have a memorising and a generalising fixed "

@@ -101,10 +101,10 @@ def planted_edges(of_laziness: float) -> Trained:
     rows = [
         (
             seed,
-            width,
+            n,
             alpha,
             decay,
-            decay < 0.02 * width ** (1 / 3 + of_laziness * alpha),
+            decay < 0.02 * n ** (1 / 3 + of_laziness * alpha),
         )
         for seed in range(3)
         for n in (32, 128, 512)

@@ -300,6 +300,7 @@ def test_commands_of_a_sweep_that_learned_nothing_work(
     assert drawn[0] == 0 and "larger learning rate" not in drawn[2]
 
 
+@pytest.mark.slow
 def test_runs_that_their_shortest_length_ended_can_be_extended(
     command_line: Any, sweep_file: Any
 ) -> None:

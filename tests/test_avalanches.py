@@ -252,6 +252,7 @@ def planted(n: int, rng: np.random.Generator) -> np.ndarray:
     return field
 
 
+@pytest.mark.slow
 def test_a_planted_dimension_is_recovered() -> None:
     n = 4 * np.geomspace(20, 500, 8).round().astype(int) + 1
     rng = np.random.default_rng(10)

@@ -59,8 +59,6 @@ NOT_RUN = {
     ("README.md", "grokmap avalanche"): ELSEWHERE("test_gradients.py"),
     ("README.md", "grokmap reproduce"): "trains for half an hour",
     ("README.md", "grokmap weights"): OTHER_MACHINE,
-    ("docs/theory.md", "grokmap phase-diagram"): ELSEWHERE("test_result_theory.py"),
-    ("docs/theory.md", "grokmap curves"): ELSEWHERE("test_result_theory.py"),
     ("docs/cluster.md", "#!/bin/bash"): ELSEWHERE("test_cluster_recipe.py"),
     ("docs/gpu.md", "pip install"): "installs packages; needs a GPU",
     ("docs/gpu.md", "grokmap sweep alpha-lambda --time"): "needs a GPU",

@@ -169,6 +169,7 @@ def test_divergence_at_the_last_step_does_not_depend_on_companions(extra: int) -
         assert np.isnan(done.values[mine][-1]).all()
 
 
+@pytest.mark.slow
 def test_a_settled_run_leaves_early_and_keeps_its_label() -> None:
     grid = {"weight_decay": "0.01,0.02,3", "seed": "0,1", "momentum": 0.9}
     budget = {"n_steps": None, "horizon": 12.0, "max_steps": 8000, "width": 48}

@@ -313,6 +313,7 @@ def test_cells_left_out_as_committed(quickstart: pd.DataFrame, tmp_path: Any) ->
     assert len([axes for axes in figure.axes if axes.get_visible()]) == 3
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_draws(
     command_line: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

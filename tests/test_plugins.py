@@ -392,6 +392,7 @@ def test_a_registered_loss_and_order_parameter_are_trained(
     assert theirs.quantities["my_norm"].meaning == "norm"
 
 
+@pytest.mark.slow
 def test_a_result_is_read_without_its_tasks_models_and_optimizers(
     command_line: Any, tables: None, tmp_path: Path
 ) -> None:

@@ -139,6 +139,7 @@ def product_error(name: str, cut: bool = False) -> float:
     return relative_error([found], [np.float64(x) @ np.float64(y)])
 
 
+@pytest.mark.slow
 def test_errors_of_a_product() -> None:
     found = {name: product_error(name) for name in ("float32", *ALGORITHMS)}
     # Rounding of both operands, uniform within a unit, is 2^-p / sqrt(3 / 2) or so.
@@ -172,6 +173,7 @@ def test_the_emulation_leaves_nothing_behind() -> None:
         product(x, y)
 
 
+@pytest.mark.slow
 def test_the_exact_gradient_is_that_of_the_program() -> None:
     start = benchmark.networks()["start"]
     exact = benchmark.exact_gradient(start)

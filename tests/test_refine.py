@@ -133,6 +133,7 @@ def test_the_end_of_an_axis_is_asked_for_once(log: bool) -> None:
     assert len(ends_of_row) == 1
 
 
+@pytest.mark.slow
 def test_a_wide_device_gets_wide_rounds() -> None:
     wide = Aim(precision=0.15, y_precision=0.03, batch=200)
     runs, rounds = refined(0.0, wide)

@@ -46,6 +46,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wang, "NULL_GRAPHS", ("ring", "erdos_renyi"))
 
 
+@pytest.mark.slow
 def test_gradients_without_correlations_miss_every_claim(few: None) -> None:
     found = wang.wang_d_of_t({"wang-xor": made_up(ordered=False)})
     assert [f.holds for f in found[:3]] == [False] * 3

@@ -79,6 +79,7 @@ def test_a_folder_that_is_moved_or_deleted_stops_the_sweep(
         assert_same(moved, whole)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_fails_no_run(
     grokmap: Any, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

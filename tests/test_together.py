@@ -136,6 +136,7 @@ def test_only_fresh_lanes_are_initialised(monkeypatch: pytest.MonkeyPatch) -> No
     assert sorts and all("[2,49]" in line for line in sorts)
 
 
+@pytest.mark.slow
 def test_lanes_that_do_not_fit_the_memory_are_taken_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -19,6 +19,7 @@ from grokmap.tasks.data import CLASSES
 AXES = {"alpha": "0,0.3", "weight_decay": "0,0.1", "train_fraction": "0.4,0.6,0.8"}
 
 
+@pytest.mark.slow
 def test_one_trace_per_system(monkeypatch: pytest.MonkeyPatch) -> None:
     def count_traces(**changes: object) -> int:
         calls = []

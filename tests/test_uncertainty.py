@@ -180,6 +180,7 @@ def test_rules_without_a_phase_that_generalised_are_refused(
     assert "without `phases`" in err
 
 
+@pytest.mark.slow
 def test_phases_of_any_name_are_the_same_diagram(
     command_line: Any, tmp_path: Path
 ) -> None:

@@ -54,8 +54,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "mean-field-edges": Reproduction(
         reference="this package, 2026: minima depend on lambda N^(2/L - 1) K^(-2/L) "
         "for neurons of degree L",
-        claim="Upper edges go as N^(1/3) K^(2/3) in quadratic networks, and as K at any "
-        "N in relu ones, K = N^alpha.",
+        claim="Upper edges go as N^(1/3) K^(2/3) in quadratic networks, and as K at "
+        "any N in relu ones, K = N^alpha.",
         setting="p = 11, 75% of the pairs, heavy-ball gd, N = 32, 128, 512, alpha = 0 "
         "to 0.3, 3 seeds, 16 decay times",
         compare=later("edges", "compare"),

@@ -145,6 +145,10 @@ def test_the_space_is_large_enough() -> None:
         ({"loss": "cross_entropy"}, "loss = 'cross_entropy'"),
         ({"batch_size": 4}, "batch_size = 4; for full batches"),
         ({"dropout": 0.2}, "dropout; for training without noise"),
+        (
+            {"parameterization": "mup", "bias": True},
+            "parameterization = 'mup' with bias",
+        ),
     ],
 )
 def test_what_is_not_covered_is_said(changes: dict[str, Any], word: str) -> None:

@@ -16,7 +16,7 @@ from grokmap.engine.lane import examples_of
 from grokmap.engine.network import module_of
 from grokmap.engine.restored import started
 from grokmap.errors import SpecError
-from grokmap.models import MODELS, Scale
+from grokmap.models import MODELS, MUP, Scale
 from grokmap.optimizers import gd_rates
 from grokmap.plan import scale_at
 from grokmap.spec import Run, System
@@ -50,6 +50,7 @@ def problems_of(system: System) -> list[str]:
     shape = TASKS[system.task].shape(system)
     noises = [name for name in system.noisy if name != "label_noise"]
     templates = "templates" in system.task or system.published_seed >= 0
+    own_rates = system.parameterization == MUP and system.bias
     size = shape.n_examples * shape.n_outputs
     found = (
         (system.loss != "mse", f"loss = {system.loss!r}; it is known for 'mse'"),
@@ -59,6 +60,7 @@ def problems_of(system: System) -> list[str]:
         (system.perp_grad, "perp_grad = true; for plain gradients"),
         (system.ramped, "a ramped weight decay; for one that stays"),
         (bool(MODELS[system.model].controls), f"layers of model = {system.model!r}"),
+        (own_rates, "parameterization = 'mup' with bias; for one step for all arrays"),
         (templates, f"task = {system.task!r}, whose classes have targets of their own"),
         (size > MOST, f"{shape.n_examples} x {shape.n_outputs} outputs; up to {MOST}"),
     )

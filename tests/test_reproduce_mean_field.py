@@ -109,7 +109,7 @@ def planted_edges(of_laziness: float) -> Trained:
         for seed in range(3)
         for n in (32, 128, 512)
         for alpha in (0.0, 0.1, 0.2, 0.3)
-        for decay in np.geomspace(0.005, 1, 40)
+        for decay in np.geomspace(0.005, 10, 60)
     ]
     columns = ["seed", "width", "alpha", "weight_decay", "groks"]
     runs = pd.DataFrame(rows, columns=columns).assign(censored=False)
@@ -120,11 +120,17 @@ def planted_edges(of_laziness: float) -> Trained:
 @pytest.mark.parametrize(("of_laziness", "holds"), [(2 / 3, True), (1.2, False)])
 def test_exponents_of_planted_edges(of_laziness: float, holds: bool) -> None:
     found = edges.compare({edges.SWEEP: planted_edges(of_laziness)})
-    in_k, in_n = found[:3], found[3:]
-    assert len(in_n) == 4 and {f.holds for f in in_k} == {holds}
-    assert in_n[0].holds and in_n[-1].holds == holds
-    for one in in_k:
-        assert float(one.measured) == pytest.approx(of_laziness, abs=0.1)
+    assert len(found) == 2 * (3 + 4)  # two edges, of three widths and four alphas
+    in_k = [one for one in found if "in K" in one.quantity]
+    assert {one.holds for one in in_k} == {holds}
+    assert [float(f.measured) for f in in_k] == pytest.approx(
+        [of_laziness] * 6, abs=0.1
+    )
+    first, last = (
+        next(one for one in found if f"in N at alpha = {alpha}" in one.quantity)
+        for alpha in ("0", "0.3")
+    )
+    assert first.holds and last.holds == holds
 
 
 def test_carriers_are_the_neurons_of_equal_share() -> None:

@@ -16,6 +16,7 @@ from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.layers import LayerPanel, layer_times
+from grokmap.plot.lines import T_GROK
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
@@ -63,6 +64,7 @@ __all__ = [
     "Scaling",
     "Shading",
     "Sides",
+    "T_GROK",
     "TheoryLine",
     "WIDTHS",
     "WidthPanel",

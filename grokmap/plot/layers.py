@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from grokmap.plot.figure import Figure, blank, entitle, finished, say_nothing
+from grokmap.plot.lines import TIMES
 from grokmap.plot.style import COLOURS, NEUTRAL, PAPER, Look, styled
 from grokmap.plot.ticks import label_log, most_below
 
 SMALLEST = 24.0  # width of a panel in letters
-TIMES = {"t_mem": COLOURS["memorize-only"], "t_grok": COLOURS["grok"]}
+COLOURS_OF_TIMES = {"t_mem": COLOURS["memorize-only"], "t_grok": COLOURS["grok"]}
 
 
 class LayerPanel(NamedTuple):
@@ -54,10 +55,10 @@ def layer_times(
 def _draw(axes: Any, times: pd.DataFrame) -> None:
     axes.set_xscale("log")
     for i, row in enumerate(times.to_dict("records")):
-        colour = TIMES.get(row["name"], NEUTRAL)
+        colour = COLOURS_OF_TIMES.get(row["name"], NEUTRAL)
         axes.plot([row["low"], row["high"]], [i, i], color=colour)
         axes.plot([row["time"]], [i], "o", color=colour)
-    names = [n if n in TIMES else f"layer {n}" for n in times["name"]]
+    names = [TIMES.get(n, f"layer {n}") for n in times["name"]]
     axes.set_yticks(np.arange(len(names)), labels=names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     if not times["time"].notna().any():

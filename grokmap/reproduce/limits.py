@@ -13,15 +13,14 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "(arXiv 2205.09653)",
         claim="Outputs of networks of N neurons, and when they grok, approach the "
         "mean-field limit at least as fast as N^(-1/2).",
-        setting="p = 11, 85% of the pairs, relu, K = 1, heavy-ball gd, N = 64 to 4096, "
-        "6 seeds; the limit by 2 x 8192 neurons",
+        setting="p = 11, 85% of the pairs, relu, K = 1, heavy-ball gd, N = 64 to 8192, "
+        "6 seeds; the limit by 2 x 32768 neurons",
         compare=later("mean_field", "compare"),
         cpu_s=230,
         sweeps=("mean-field-width",),
         explained="The number of neurons that carry f grows with N, but slower than N: "
         "at step 512 their sizes are widely spread, and the participation number of a "
-        "few draws from a broad law probably lies below its limit. Wider networks were "
-        "not trained.",
+        "few draws from a broad law probably lies below its limit.",
         figure=later("mean_field", "figure"),
     ),
     "mean-field-exact": Reproduction(

@@ -39,7 +39,7 @@ from grokmap.theory import mean_field as theory
 
 SWEEP = "mean-field-width"
 STEPS = (16, 64, 256, 512)  # at which outputs are compared
-HALVES, NEURONS = 2, 8192  # solutions of a seed, neurons of each
+HALVES, NEURONS = 2, 32768  # solutions of a seed, neurons of each
 METHOD = theory.Method(tolerance=1e-4)
 # Set before the runs: exponents of errors, and what is left at the largest width.
 EXPONENT_WITHIN, LEFT, ROUNDING = 0.1, 0.05, 1e-3
@@ -317,11 +317,12 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         series=[f"outputs at step {step}" for step in errors["step"]],
     )
     gap = (times["ratio"] - 1).abs()
-    late = times.assign(x=times["width"], y=gap, series="t_grok")[gap > 0]
+    gap_label = f"|{plot.T_GROK} / limit - 1|"
+    late = times.assign(x=times["width"], y=gap, series=plot.T_GROK)[gap > 0]
     return plot.power_laws(
         [
             plot.Scaling("outputs", "relative error", outputs, -0.5),
-            plot.Scaling("time of grokking", "|t_grok / limit - 1|", late, -0.5),
+            plot.Scaling("time of grokking", gap_label, late, -0.5),
         ],
         "width N",
     )

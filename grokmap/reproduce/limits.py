@@ -16,7 +16,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="p = 11, 85% of the pairs, relu, K = 1, heavy-ball gd, N = 64 to 8192, "
         "6 seeds; the limit by 2 x 32768 neurons",
         compare=later("mean_field", "compare"),
-        cpu_s=230,
+        cpu_s=360,
         sweeps=("mean-field-width",),
         explained="The number of neurons that carry f grows with N, but slower than N: "
         "at step 512 their sizes are widely spread, and the participation number of a "

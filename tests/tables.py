@@ -302,6 +302,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/theory.md", "mean-field fixed points"): findings_of(
         "mean-field-fixed-points"
     ),
+    ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
+    ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

@@ -215,12 +215,15 @@ def test_the_comparison_of_widths_on_a_small_sweep(tmp_path: Path) -> None:
     given.pop("width")
     axes = {"width": [32, 128, 512], "seed": [0, 1, 2, 3, 4, 5]}
     result = grokmap.sweep(given | {"axes": axes}, out=tmp_path / "r")
+    said: list[str] = []
     trained = Trained(
         result.runs,
         store.read_trajectories(result.path)[0],
         weights=weights_of(result.path, result.runs),
+        say=said.append,
     )
     found = mean_field.compare({mean_field.SWEEP: trained}, neurons=1024)
+    assert said[-1] == "the mean-field limit of seed 5, 6 of 6"
     by_name = {f.quantity: f for f in found}
     errors = [f for name, f in by_name.items() if name.startswith("error of outputs")]
     assert len(errors) == 4 and all(f.holds for f in errors)

@@ -199,6 +199,7 @@ def _trained(path: Path, entry: Reproduction) -> Trained:
         lambda steps: gradients_at(path, steps, say),
         weights_of(path, runs),
         cache(lambda: kernels.find(Result(path, say), set(runs["run_id"]))),
+        say,
     )
 
 

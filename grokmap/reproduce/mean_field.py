@@ -7,7 +7,7 @@ differences say how far it is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -140,7 +140,7 @@ def compare(trained: Mapping[str, Trained], neurons: int = NEURONS) -> list[Find
     """How outputs and t_grok approach the limit; and a network against itself."""
     own = trained[SWEEP]
     reached = own.weights(STEPS)
-    limits = limits_of(reached, neurons)
+    limits = limits_of(reached, neurons, own.say)
     errors, times = errors_of(reached, limits), times_of(own, limits)
     widest = errors[errors["width"] == errors["width"].max()]
     last = times[times["width"] == times["width"].max()]
@@ -179,13 +179,19 @@ def compare(trained: Mapping[str, Trained], neurons: int = NEURONS) -> list[Find
     ]
 
 
-def limits_of(reached: Sequence[Reached], neurons: int = NEURONS) -> dict[int, Limit]:
+def limits_of(
+    reached: Sequence[Reached],
+    neurons: int = NEURONS,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[int, Limit]:
     """By seed: at alpha = 0 networks of all widths have one limit."""
     narrow = sorted({one.run for one in reached}, key=lambda run: -run.system.width)
     runs = {run.seed: run for run in narrow}
-    return {
-        seed: limit_of(run, STEPS[-1], neurons) for seed, run in sorted(runs.items())
-    }
+    limits: dict[int, Limit] = {}
+    for seed, run in sorted(runs.items()):
+        say(f"the mean-field limit of seed {seed}, {len(limits) + 1} of {len(runs)}")
+        limits[seed] = limit_of(run, STEPS[-1], neurons)
+    return limits
 
 
 def errors_of(reached: Sequence[Reached], limits: Mapping[int, Limit]) -> pd.DataFrame:

@@ -25,6 +25,7 @@ class Trained(NamedTuple):
     weights: (steps) -> every run at each with its weights, trained again; END: where it
       ended.
     kernels: () -> tangent kernels recorded along the runs, by run id.
+    say: told how far a comparison of minutes has come.
     """
 
     runs: pd.DataFrame
@@ -34,3 +35,4 @@ class Trained(NamedTuple):
     )
     weights: Callable[[tuple[int, ...]], Sequence[Reached]] = lambda steps: []
     kernels: Callable[[], Mapping[str, Kernels]] = dict
+    say: Callable[[str], None] = lambda line: None

@@ -94,16 +94,20 @@ def linearised(run: Run, size: int = SIZE) -> Lazy:
         return Lazy(krylov_modes(network, apply, size), _descent(run, train))
 
 
+def _logits(system: System, scale: Scale, inputs: Any, params: Any) -> jax.Array:
+    outputs: jax.Array = (
+        module_of(system).apply({"params": params}, inputs, scale).logits
+    )
+    return outputs
+
+
 @lru_cache(maxsize=8)
 def _tangent(system: System) -> Any:
     """(params, scale, inputs, direction) -> outputs f [n, C] and J direction [n, C]."""
-    module = module_of(system)
 
     def tangent(params: Any, scale: Scale, inputs: Any, direction: Any) -> Any:
-        def logits(params: Any) -> jax.Array:
-            return module.apply({"params": params}, inputs, scale).logits
-
-        return jax.jvp(logits, (params,), (direction,))
+        f = partial(_logits, system, scale, inputs)
+        return jax.jvp(f, (params,), (direction,))
 
     return jax.jit(tangent)
 
@@ -111,13 +115,10 @@ def _tangent(system: System) -> Any:
 @lru_cache(maxsize=8)
 def _gradient(system: System) -> Any:
     """(params, scale, inputs, v [n, C]) -> J^T v, a pytree like params."""
-    module = module_of(system)
 
     def gradient(params: Any, scale: Scale, inputs: Any, vector: Any) -> Any:
-        def logits(params: Any) -> jax.Array:
-            return module.apply({"params": params}, inputs, scale).logits
-
-        return jax.vjp(logits, params)[1](vector)[0]
+        f = partial(_logits, system, scale, inputs)
+        return jax.vjp(f, params)[1](vector)[0]
 
     return jax.jit(gradient)
 

@@ -16,6 +16,7 @@ from grokmap.plot.figure import (
     entitle,
     finished,
     legend_above,
+    panels_of,
     say_nothing,
 )
 from grokmap.plot.style import NEUTRAL, PAPER, Look, points, styled
@@ -77,11 +78,8 @@ def avalanche_panels(what: Avalanches, look: Look = PAPER, caption: str = "") ->
     rows, ems = -(-len(TITLES) // columns), look.ems / columns
     with styled(look):
         figure = blank(look, rows * (0.8 * ems + 5.0) + 5.0)
-        grid: Any = figure.subplots(rows, columns, squeeze=False)
-        panels = list(grid.flat)
-        for unused in panels[len(TITLES) :]:
-            unused.remove()
-        d, excess, own, own_excess, phases, sizes, scaled, gini = panels[: len(TITLES)]
+        panels = panels_of(figure, len(TITLES), columns)
+        d, excess, own, own_excess, phases, sizes, scaled, gini = panels
         _curves(d, what.over_time, "step", "d")
         _window(d, what.transitions)
         _curves(excess, what.over_time, "step", "excess")
@@ -96,7 +94,7 @@ def avalanche_panels(what: Avalanches, look: Look = PAPER, caption: str = "") ->
         _gini(gini, what.gini)
         _log_steps([d, excess, gini], what.over_time["step"])
         titles = [what.title or TITLES[0], *TITLES[1:]]
-        entitle(panels[: len(TITLES)], titles, ems - 4.5)
+        entitle(panels, titles, ems - 4.5)
         legend_above(figure, look, _handles(what))
         return finished(figure, look, caption)
 

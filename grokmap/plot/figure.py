@@ -37,6 +37,19 @@ def blank(look: Look, ems_high: float) -> Figure:
     return made
 
 
+def panels_of(figure: Figure, count: int, columns: int, **shared: Any) -> list[Any]:
+    """So many panels, row by row; the last row may be short.
+
+    shared: as of `Figure.subplots`.
+    """
+    rows = -(-count // columns)
+    grid: Any = figure.subplots(rows, columns, squeeze=False, **shared)
+    panels = list(grid.flat)
+    for unused in panels[count:]:
+        unused.remove()
+    return panels[:count]
+
+
 @lru_cache(maxsize=4096)
 def length(text: str) -> float:
     """Of a line of text in letters; formulas count as they are drawn."""

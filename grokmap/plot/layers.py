@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokmap.plot.figure import Figure, blank, entitle, finished, say_nothing
+from grokmap.plot.figure import Figure, blank, entitle, finished, panels_of, say_nothing
 from grokmap.plot.lines import TIMES
 from grokmap.plot.style import COLOURS, NEUTRAL, PAPER, Look, styled
 from grokmap.plot.ticks import label_log, most_below
@@ -37,11 +37,7 @@ def layer_times(
     high = 1.5 * max(len(panel.times) for panel in panels) + 3.0
     with styled(look):
         figure = blank(look, rows * (high + 2.0) + 3.0)
-        grid: Any = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        places = list(grid.flat)
-        for axes in places[len(panels) :]:
-            axes.remove()
-        places = places[: len(panels)]
+        places = panels_of(figure, len(panels), columns, sharex=True)
         for axes, panel in zip(places, panels, strict=True):
             _draw(axes, panel.times)
         for axes in places[-columns:]:

@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from grokmap.plot.figure import Figure, blank, entitle, finished, legend_above, wrapped
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    panels_of,
+    wrapped,
+)
 from grokmap.plot.style import NEUTRAL, PAPER, Look, points, styled
 from grokmap.plot.ticks import label_log, most_below
 
@@ -43,10 +51,7 @@ def power_laws(
     rows, ems = -(-len(panels) // columns), look.ems / columns
     with styled(look):
         figure = blank(look, rows * (0.75 * ems + 3.0) + 3.0)
-        grid: Any = figure.subplots(rows, columns, squeeze=False)
-        for unused in list(grid.flat)[len(panels) :]:
-            unused.remove()
-        drawn = list(grid.flat)[: len(panels)]
+        drawn = panels_of(figure, len(panels), columns)
         for axes, panel in zip(drawn, panels, strict=True):
             _draw(axes, panel, colours)
             axes.set(xscale="log", yscale="log")

@@ -9,7 +9,14 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from grokmap.arrays import Floats
-from grokmap.plot.figure import Figure, blank, entitle, finished, legend_above
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    panels_of,
+)
 from grokmap.plot.hysteresis import LINES
 from grokmap.plot.lines import DARK, MARKERS
 from grokmap.plot.style import PAPER, Look, points, styled
@@ -52,13 +59,10 @@ def width_panels(
     labels = list(dict.fromkeys(s.label for panel in panels for s in panel.series))
     with styled(look):
         figure = blank(look, rows * (0.75 * ems + 4.0) + 4.0)
-        grid: Any = figure.subplots(rows, columns, squeeze=False)
-        places = list(grid.flat)
-        for unused in places[len(panels) :]:
-            unused.remove()
-        for axes, panel in zip(places, panels, strict=False):
+        places = panels_of(figure, len(panels), columns)
+        for axes, panel in zip(places, panels, strict=True):
             _draw(axes, panel, labels, ems)
-        entitle(places[: len(panels)], [panel.title for panel in panels], ems - 4)
+        entitle(places, [panel.title for panel in panels], ems - 4)
         legend_above(figure, look, _handles(panels, labels))
         return finished(figure, look, caption)
 

@@ -470,7 +470,7 @@ def test_the_largest_singular_value_over_the_edge(times_threshold: float) -> Non
     left, right = (x / np.linalg.norm(x) for x in rng.normal(size=(2, 512)))
     left = left[:194] / np.linalg.norm(left[:194])
     beta = times_threshold * spiked.threshold(first.shape, 1.0)
-    edge = np.sqrt(spiked.largest_power(first.shape, matrices.EDGE_MARGIN))
+    edge = np.sqrt(spiked.largest_power(first.shape))
     expected = spiked.position(beta, first.shape, 1.0) / edge
     found = value("top_over_edge", with_first(first + beta * np.outer(left, right)))
     assert found == pytest.approx(expected, rel=0.025)

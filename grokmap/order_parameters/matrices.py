@@ -9,10 +9,6 @@ import numpy as np
 from grokmap.order_parameters.snapshot import Snapshot, norm, ratio, undefined, unit
 from grokmap.theory.spiked import largest_power, marchenko_pastur_median
 
-# Fluctuations of the largest noise singular value, in Tracy-Widom units: beyond 4 of
-# them lies 2 in 10^4 of pure noise.
-EDGE_MARGIN = 4.0
-
 
 def effective_rank(snapshot: Snapshot) -> jax.Array:
     """exp of the entropy of q_i = sigma_i^2 / sum_k sigma_k^2 of W = first [2p, N].
@@ -130,10 +126,10 @@ def _top(powers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _edge(powers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Where the squares of their noise bulk end, and `EDGE_MARGIN` beyond it."""
+    """Where the squares of their noise bulk end, and `spiked.EDGE_MARGIN` beyond it."""
     m, n = sorted(shape)
     level = jnp.median(powers) / marchenko_pastur_median(m / n) / n
-    edge = level * largest_power(shape, EDGE_MARGIN)
+    edge = level * largest_power(shape)
     resolved = n * np.finfo(np.float32).eps * powers[-1]
     return jnp.maximum(edge, resolved)
 

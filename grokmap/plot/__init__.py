@@ -16,12 +16,13 @@ from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.layers import LayerPanel, layer_times
-from grokmap.plot.lines import T_GROK
+from grokmap.plot.lines import T_GROK, TIMES
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.powers import Scaling, power_laws
 from grokmap.plot.scaling import Scales, scaling_figure
+from grokmap.plot.spectra import SpectrumPanel, TimesPanel, spectrum_panels, spike_times
 from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import (
     COLOURS,
@@ -64,8 +65,11 @@ __all__ = [
     "Scaling",
     "Shading",
     "Sides",
+    "SpectrumPanel",
+    "TIMES",
     "T_GROK",
     "TheoryLine",
+    "TimesPanel",
     "WIDTHS",
     "WidthPanel",
     "WidthSeries",
@@ -96,6 +100,8 @@ __all__ = [
     "quantity_words",
     "rate_curves",
     "scaling_figure",
+    "spectrum_panels",
+    "spike_times",
     "transition_panels",
     "transition_table",
     "uncertainty_maps",

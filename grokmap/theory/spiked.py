@@ -24,6 +24,9 @@ import numpy.typing as npt
 from grokmap.arrays import Floats
 
 Shape = tuple[int, ...]  # rows, columns
+# Fluctuations of the largest noise singular value, in Tracy-Widom units: beyond 4 of
+# them lies 2 in 10^4 of pure noise.
+EDGE_MARGIN = 4.0
 
 
 @lru_cache(maxsize=64)
@@ -37,7 +40,7 @@ def marchenko_pastur_median(aspect: float) -> float:
     return float(np.interp(0.5, share / share[-1], x))
 
 
-def largest_power(shape: Shape, widths: float) -> float:
+def largest_power(shape: Shape, widths: float = EDGE_MARGIN) -> float:
     """Centre of the largest squared singular value of unit noise, and so many
     Tracy-Widom widths (Johnstone, 2001): (sqrt(n - 1) + sqrt(m))^2 and so on."""
     m, n = sorted(shape)
@@ -96,6 +99,27 @@ def overlaps(beta: npt.ArrayLike, shape: Shape, sigma: float) -> tuple[Floats, F
     above = seen**4 - sigma**4 * rows * columns
     left = above / (seen**2 * (seen**2 + sigma**2 * rows))
     return left, above / (seen**2 * (seen**2 + sigma**2 * columns))
+
+
+def split(now: Floats, start: Floats) -> tuple[float, Floats]:
+    """(share, rest): W_t = share W_0 + rest, rest orthogonal to W_0: what is left of
+    the initial matrix, by least squares, and what training has added."""
+    share = float(np.vdot(start, now) / np.vdot(start, start))
+    return share, now - share * start
+
+
+def predicted_top(now: Floats, start: Floats) -> tuple[float, float]:
+    """Largest singular value of W_t as the spiked model has it, and its threshold.
+
+    The noise is what is left of W_0 and the bulk of what was added; the spike is the
+    strongest that stands out of the latter. Without one: the edge of the noise.
+    """
+    share, rest = split(now, start)
+    own = np.linalg.svd(rest, compute_uv=False)
+    added = noise_level(own, rest.shape)
+    beta = np.nan_to_num(strength(own[0], rest.shape, added))
+    sigma = float(np.hypot(share * np.std(start), added))
+    return float(position(beta, now.shape, sigma)), threshold(now.shape, sigma)
 
 
 def density(values: npt.ArrayLike, shape: Shape, sigma: float) -> Floats:

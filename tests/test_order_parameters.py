@@ -29,7 +29,6 @@ from grokmap.order_parameters import (
     curvature,
     kernels,
     layers,
-    matrices,
     measure,
     spectra,
 )

@@ -58,7 +58,7 @@ def test_as_many_outliers_as_spikes_above_the_threshold(
 
 
 def test_square_matrices_of_small_entries_are_the_surveys_formula() -> None:
-    # Entries of variance sigma^2 / n: a spike beta > sigma stands at beta + sigma^2/beta.
+    # Entries of variance sigma^2 / n: beta > sigma stands at beta + sigma^2 / beta.
     n, sigma, beta = 50, 0.6, np.array([0.3, 0.6, 1.0, 3.0])
     found = spiked.position(beta, (n, n), sigma / n**0.5)
     seen = np.maximum(beta, sigma)
@@ -96,7 +96,5 @@ def test_what_is_left_of_the_start_and_what_was_added() -> None:
     assert share == pytest.approx(0.5, abs=0.02)
     assert np.vdot(rest, start) == pytest.approx(0, abs=1e-8)
     top, threshold = spiked.predicted_top(0.5 * start + beta * added, start)
-    assert top == pytest.approx(
-        np.linalg.norm(0.5 * start + beta * added, 2), rel=0.03
-    )
+    assert top == pytest.approx(np.linalg.norm(0.5 * start + beta * added, 2), rel=0.03)
     assert threshold == pytest.approx(spiked.threshold(start.shape, 0.5), rel=0.05)

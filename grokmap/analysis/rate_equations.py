@@ -129,7 +129,9 @@ def _integrals(values: Floats, width: Floats) -> Floats:
     return width * (values[1:] + values[:-1]) / 2
 
 
-def solve(equations: Fit, path: Path, start: float, end: float) -> tuple[Floats, Floats]:
+def solve(
+    equations: Fit, path: Path, start: float, end: float
+) -> tuple[Floats, Floats]:
     """(steps, values [k, 2]) from the path's state at `start`, evenly in log time.
 
     A solution that runs away ends before `end`.

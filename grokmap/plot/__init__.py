@@ -10,6 +10,7 @@ from grokmap.plot.diagram import (
     diagram_cells,
     phase_diagram,
 )
+from grokmap.plot.energies import EnergyPanel, energy_panels
 from grokmap.plot.entries import TheoryLine
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
@@ -41,6 +42,7 @@ from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
 from grokmap.plot.width_laws import WidthPanel, WidthSeries, width_panels
+from grokmap.plot.zone import zone_maps
 
 __all__ = [
     "Avalanches",
@@ -50,6 +52,7 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "EnergyPanel",
     "LayerPanel",
     "Look",
     "Map",
@@ -81,6 +84,7 @@ __all__ = [
     "curves",
     "diagram_cells",
     "early_stopping",
+    "energy_panels",
     "figure_bytes",
     "forecast_panels",
     "gather",
@@ -106,4 +110,5 @@ __all__ = [
     "transition_table",
     "uncertainty_maps",
     "width_panels",
+    "zone_maps",
 ]

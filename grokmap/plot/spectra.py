@@ -92,9 +92,7 @@ def _handles() -> list[Any]:
         Patch(color=BULK, alpha=0.6, label="in the bulk"),
         Line2D([], [], color=OUTSIDE, marker="o", linewidth=thick, label="outliers"),
         Line2D([], [], color=NEUTRAL, linewidth=thick, label="noise of the same level"),
-        Line2D(
-            [], [], color=NEUTRAL, linestyle=":", linewidth=thick, label="its edge"
-        ),
+        Line2D([], [], color=NEUTRAL, linestyle=":", linewidth=thick, label="its edge"),
     ]
 
 
@@ -121,10 +119,12 @@ def spike_times(
             _draw_times(axes, panel.times, colours, most_below(ems - 4))
         entitle(places, [panel.title for panel in panels], ems - 3)
         handles = [
-            Line2D([], [], color=shade, marker="o", linestyle="", label=f"λ = {decay:g}")
+            Line2D(
+                [], [], color=shade, marker="o", linestyle="", label=f"λ = {decay:g}"
+            )
             for decay, shade in colours.items()
         ]
-        mark = {"color": NEUTRAL, "marker": "x", "linestyle": ""}
+        mark: Any = {"color": NEUTRAL, "marker": "x", "linestyle": ""}
         handles.append(Line2D([], [], label=T_MEM, **mark))
         legend_above(figure, look, handles)
         return finished(figure, look, caption)

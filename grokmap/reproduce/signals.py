@@ -1,4 +1,4 @@
-"""Spectra, signal and noise along runs: what the survey (2026) says of grokking's cause.
+"""Spikes, signal and noise along runs: what the survey (2026) takes for the cause.
 
 The comparisons load jax, for which the list of reproductions does not wait.
 """
@@ -22,5 +22,28 @@ REPRODUCTIONS: dict[str, Reproduction] = {
             *("spikes-transformer", "spikes-labels"),
         ),
         figure=later("spikes", "figure"),
+    ),
+    "signal-noise": Reproduction(
+        reference="the survey (2026), Eq. 8 and 14; Nanda et al. (arXiv 2301.05217)",
+        claim="Noise is learned first and decays under weight decay, signal grows "
+        "slowly, as rate equations with gains say, and generalisation comes when the "
+        "signal-to-noise ratio crosses 1.",
+        setting="p = 23, N = 128, quadratic, 60% of the pairs, heavy-ball gd, eight "
+        "weight decays, 6 seeds; each weight decay predicted from the others",
+        compare=later("signal_noise", "compare"),
+        cpu_s=100,
+        sweeps=("signal-noise",),
+        figure=later("signal_noise", "figure"),
+    ),
+    "goldilocks-zone": Reproduction(
+        reference="the survey (2026), Goldilocks zone; Liu et al. (arXiv 2205.10343)",
+        claim="Networks grok where memorising is not the minimum of F, where they can "
+        "fit, and where signal is learned, but slower than noise.",
+        setting="p = 17, N = 64, quadratic, alpha = 0 to 0.6, lambda = 3e-4 to 1, 12 "
+        "decay times or 6000 steps, 2 seeds",
+        compare=later("goldilocks", "compare"),
+        cpu_s=40,
+        sweeps=("goldilocks",),
+        figure=later("goldilocks", "figure"),
     ),
 }

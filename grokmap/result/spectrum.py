@@ -95,7 +95,8 @@ def find(
         now = _matrix(leaves[step], matrix)
         for name, values in ((WEIGHTS, now), (MOTION, now - start)):
             facts = {"moment": moment, "step": step, "matrix": name}
-            parts.append(spectrum_of(values).assign(**facts))
+            if values.any():
+                parts.append(spectrum_of(values).assign(**facts))
     runs = result.labelled()
     words = caption(result, runs[runs["run_id"] == run_id])
     table = pd.concat(parts, ignore_index=True)
@@ -105,13 +106,11 @@ def find(
 
 
 def spectrum_of(matrix: npt.NDArray[Any]) -> pd.DataFrame:
-    """rank, value, sigma, edge, outlier, strength of one matrix; no row where it is 0.
+    """rank, value, sigma, edge, outlier, strength of a matrix other than 0.
 
     Columns as of `Spectrum`.
     """
     values = np.linalg.svd(np.asarray(matrix, np.float64), compute_uv=False)
-    if not values[0] > 0:
-        return pd.DataFrame()
     sigma = spiked.noise_level(values, matrix.shape)
     edge = sigma * np.sqrt(spiked.largest_power(matrix.shape))
     strength = spiked.strength(values, matrix.shape, sigma)
@@ -161,7 +160,9 @@ def draw(spectrum: Spectrum, look: plot.Look = plot.PAPER) -> Drawing:
         for moment, step in moments
     ]
     words = f"run {spectrum.run_id}, matrix {spectrum.matrix}"
-    made = plot.spectrum_panels(panels, len(moments), look, f"{words}; {spectrum.caption}")
+    made = plot.spectrum_panels(
+        panels, len(moments), look, f"{words}; {spectrum.caption}"
+    )
     return Drawing(made, table)
 
 

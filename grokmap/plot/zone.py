@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from grokmap.plot.style import PAPER, Look, points, styled
 
 SMALLEST = 14.0  # width of a map in letters
 EDGE = "#D55E00"
+BAR = 4.0  # letters that the bar takes of a panel
 SHARES = Normalize(0, 1)
 
 
@@ -32,8 +33,7 @@ def zone_maps(
 ) -> Figure:
     """A map for each of the columns, over the outline of the cells that grok.
 
-    runs: the plane's axes, phase, censored, and columns of bools, by title; the first
-    is told to be the measured one by its title alone.
+    runs: the plane's axes, phase, censored, and columns of bools, by title.
     """
     across = min(look.columns(SMALLEST), len(columns), 3)
     rows, ems = -(-len(columns) // across), look.ems / across
@@ -53,21 +53,21 @@ def zone_maps(
                 SHARES,
             )
             _outline(axes, groks)
-            scale(axes, cells, ems)
+            scale(axes, cells, ems - BAR)
         labels = [axis_label(k, runs) for k in plane[:2]]
         label_grid(grid, len(columns), labels, high)
-        entitle(grid.flat, list(columns), ems - 3)
-        _bar(figure, grid)
+        panels = list(grid.flat)[: len(columns)]
+        entitle(panels, list(columns), ems - BAR - 3)
+        _bar(figure, panels)
         edge = Line2D([], [], color=EDGE, linewidth=points(1.6))
         edge.set_label("half of the seeds grok")
         legend_above(figure, look, [edge])
         return finished(figure, look, caption)
 
 
-def _bar(figure: Figure, grid: Any) -> None:
+def _bar(figure: Figure, panels: Sequence[Any]) -> None:
     place: Any = {"location": "right", "shrink": 0.7, "aspect": 30}
-    used = [axes for axes in grid.flat if axes.figure is not None]
-    bar = figure.colorbar(ScalarMappable(SHARES, "viridis"), ax=used, **place)
+    bar = figure.colorbar(ScalarMappable(SHARES, "viridis"), ax=panels, **place)
     bar.set_label("share of seeds")
     bar.outline.set_linewidth(points(0.6))
 

@@ -18,7 +18,7 @@ from grokmap.analysis.rate_equations import CLOCKS, FORMS, Fit, Path
 from grokmap.analysis.statistics import student_interval
 from grokmap.arrays import Floats
 from grokmap.reproduce.finding import OWN, WORDS, Finding
-from grokmap.reproduce.signal_modes import of_definitions, ratios_of
+from grokmap.reproduce.signal_modes import FACTOR, of_definitions, ratios_of
 from grokmap.reproduce.trained import Trained
 
 SWEEP = "signal-noise"
@@ -56,10 +56,11 @@ def of_stages(known: Sequence[Path], seed: pd.Series) -> list[Finding]:
         "noise_rate": abs(mean["noise_rate"] - 1) <= RATE_WITHIN,
         "signal_grown": mean["signal_grown"] > 1,
     }
-    return [
+    stages = [
         _stage(by_seed[name].to_numpy(), *STAGES[name], holds=bool(holds[name]))
         for name in STAGES
     ]
+    return [*stages, _threshold(known)]
 
 
 # By name: what it is, what the survey says, the tolerance.
@@ -85,6 +86,21 @@ def _stage(
     mean, low, high = student_interval(values)
     ends = f"95%: {low:.3g} to {high:.3g}, {len(values)} seeds"
     return Finding(what, said, WORDS, tolerance, f"{mean:.3g}", ends, holds)
+
+
+def _threshold(known: Sequence[Path]) -> Finding:
+    """E_S / E_N at t_grok, and how far it depends on weight decay."""
+    at = [rate_equations.ratio_at_grok(paths) for _, paths in folds(known)]
+    mean = rate_equations.ratio_at_grok(known)
+    return Finding(
+        "E_S / E_N at t_grok, of each neuron's strongest frequency",
+        "1",
+        WORDS,
+        f"within a factor {FACTOR:g}",
+        f"{mean:.3g}",
+        f"{min(at):.3g} to {max(at):.3g} over weight decays",
+        bool(1 / FACTOR <= mean <= FACTOR),
+    )
 
 
 def _stages(path: Path) -> dict[str, float]:

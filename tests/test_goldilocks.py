@@ -42,6 +42,7 @@ def records(name: str, norm: float, signal: list[float], ratio: float) -> pd.Dat
             "step": STEPS,
             "train_loss": [1.0, 0.5, 0.1, 0.01],
             "train_accuracy": [0.0, 0.5, 1.0, 1.0],
+            "test_accuracy": [0.0, 0.0, 0.0, float(name == "groks")],
             "weight_norm": norm,
             "signal_energy": signal,
             "noise_energy": [4.0, 5.0, 6.0, 6.0],
@@ -75,10 +76,14 @@ def test_each_condition_by_itself() -> None:
     table = goldilocks.conditions(trained.runs, trained.trajectories, 3)
     table = table.set_index("run_id")
     # C = 100 of the one that groks; F of the generalising network near
-    # (lambda / 2N) C = 0.05, of the others 0.1 + 0.0005 |theta|^2.
+    # (lambda / 2N) C = 0.05, of the others L + 0.0005 |theta|^2, L at its lowest
+    # where they do not generalise: at step 40, or 20 in the one that groks.
     assert table["f_generalising"]["groks"] == pytest.approx(0.05, abs=1e-3)
-    assert table["f_memorised"].drop("never").tolist() == [0.55, 0.9, 0.1125]
-    assert table["metastable"].tolist()[:3] == [True, True, True]
+    assert table["f_memorised"].drop("never").tolist() == pytest.approx(
+        [0.1 + 0.45, 0.01 + 0.8, 0.01 + 0.0125]
+    )
+    # A memorising network of small norm is the minimum of F.
+    assert table["metastable"].tolist()[:3] == [True, True, False]
     assert table["fits"].tolist() == [True, True, True, False]
     assert table["foretold"].tolist() == [True, True, True, False]
     # Gains over 20 steps: what is there, less the start, and what decay took.
@@ -86,16 +91,6 @@ def test_each_condition_by_itself() -> None:
     assert table["slower"].tolist() == [True, False, False, False]
     assert table["slower_in_f"].tolist() == [True, True, False, False]
     assert table["zone"].tolist() == [True, False, False, False]
-
-
-def test_a_memorising_network_of_small_norm_is_the_minimum_of_f() -> None:
-    trained = plane()
-    cheap = trained.trajectories["run_id"] == "cheap"
-    records = trained.trajectories.assign(
-        train_loss=trained.trajectories["train_loss"].mask(cheap, 0.0)
-    )
-    table = goldilocks.conditions(trained.runs, records, 3).set_index("run_id")
-    assert not table["metastable"]["cheap"] and table["metastable"]["memorises"]
 
 
 def test_precision_and_recall() -> None:
@@ -112,4 +107,4 @@ def test_findings_say_which_conditions_hold() -> None:
     zones = [q for q in found if "all three" in q and "all runs" in q]
     assert [found[q].holds for q in zones] == [True, False]
     (lower,) = (f for q, f in found.items() if "least weight decay" in q)
-    assert lower.measured == "3 of 3" and not lower.holds
+    assert lower.measured == "2 of 3" and not lower.holds

@@ -1,8 +1,8 @@
 """The three conditions of the survey's Goldilocks zone, run by run.
 
 1. "Regularisation is strong enough that the memorisation solution is metastable (not
-   the global minimum of F)": F = L + (lambda / 2N) |theta|^2 where the run memorises is
-   above that of a network that generalises.
+   the global minimum of F)": F = L + (lambda / 2N) |theta|^2, at its lowest while the
+   run memorises and does not generalise, is above that of a network that generalises.
 2. "... not so strong that the network cannot fit the training data at all".
 3. "The signal learning rate is positive but slower than the noise learning rate": up to
    the step where the run memorises, the energy of the first layer's signal gains, but
@@ -34,6 +34,7 @@ ZONES = {
     "zone_in_f": ("metastable", "fits", "slower_in_f"),
 }
 TRIED = np.linspace(0.0, 1.0, 1001)  # of s
+GENERALISES = 0.5  # test accuracy from which a run no longer memorises alone
 FITTED = 0.05  # training loss below which a network counts as one that fits
 
 
@@ -64,18 +65,19 @@ def conditions(
 
     Args:
       runs: with width, alpha (convention "laziness"), weight_decay, decay_rate, t_mem,
-        phase and final values; trajectories: train_loss, train_accuracy, weight_norm,
-        signal_energy, noise_energy and function_snr.
+        phase and final values; trajectories: train_loss, train_accuracy,
+        test_accuracy, weight_norm, signal_energy, noise_energy and function_snr.
 
     Returns:
-      Also f_memorised (F at t_mem, or where training accuracy is highest in a run that
-      never memorises), f_generalising (`least_free_energy`), foretold (the latter is
-      below 1: that a network that fits is a minimum at all), gain_signal and gain_noise
-      (of the energies, from the start to there, with what decay took added again).
+      Also f_memorised (the lowest F from t_mem, or from where training accuracy is
+      highest in a run that never memorises, while test accuracy is below
+      GENERALISES; at that step itself where it is not), f_generalising
+      (`least_free_energy`), foretold (the latter is below 1: that a network that fits
+      is a minimum at all), gain_signal and gain_noise (of the energies, from the start
+      to there, with what decay took added again).
     """
     at = _memorised(runs, trajectories)
     penalty = runs["weight_decay"] / (2 * runs["width"])
-    loss, norm = (_values(trajectories, at, k) for k in ("train_loss", "weight_norm"))
     size = squared_norm_of_generalising(runs, degree)
     decay = penalty * size * _laziness(runs) ** (-2 / degree)
     generalising = least_free_energy(decay.to_numpy(float), degree)
@@ -85,7 +87,7 @@ def conditions(
         for name in ("signal", "noise")
     }
     table = runs.assign(
-        f_memorised=(loss + penalty.to_numpy(float) * norm**2),
+        f_memorised=_memorising(runs.assign(penalty=penalty), trajectories, at),
         f_generalising=generalising,
         foretold=generalising < 1 - 1e-9,
         **gains,
@@ -109,6 +111,20 @@ def _memorised(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.Series:
     highest = best.set_index("run_id")["step"].astype(float)
     t_mem = runs.set_index("run_id")["t_mem"].astype(float)
     return t_mem.fillna(highest)
+
+
+def _memorising(
+    runs: pd.DataFrame, trajectories: pd.DataFrame, at: pd.Series
+) -> Floats:
+    """[runs] the lowest F of each run's memorising stage."""
+    known = trajectories.dropna(subset=["train_loss", "weight_norm"])
+    start = known["run_id"].map(at)
+    alone = known["test_accuracy"] < GENERALISES
+    stage = known[(known["step"] == start) | ((known["step"] > start) & alone)]
+    penalty = stage["run_id"].map(runs.set_index("run_id")["penalty"])
+    free = stage["train_loss"] + penalty * stage["weight_norm"] ** 2
+    lowest = free.groupby(stage["run_id"]).min()
+    return lowest.reindex(at.index).to_numpy(float)
 
 
 def _values(trajectories: pd.DataFrame, at: pd.Series, name: str) -> Floats:

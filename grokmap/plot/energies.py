@@ -20,7 +20,7 @@ from grokmap.plot.lines import T_GROK, T_MEM
 from grokmap.plot.style import COLOURS, NEUTRAL, PAPER, Look, points, styled
 from grokmap.plot.ticks import label_log, most_below
 
-SMALLEST = 17.0  # width of a panel in letters
+SMALLEST = 13.0  # width of a panel in letters
 KINDS = {"signal": COLOURS["grok"], "noise": COLOURS["memorize-only"]}
 TIMES = {T_MEM: ":", T_GROK: "--"}
 
@@ -44,7 +44,7 @@ def energy_panels(
     columns = min(look.columns(SMALLEST), len(panels))
     rows, ems = -(-len(panels) // columns), look.ems / columns
     with styled(look):
-        figure = blank(look, rows * (0.75 * ems + 3.0) + 4.0)
+        figure = blank(look, rows * (0.65 * ems + 3.0) + 4.0)
         places = panels_of(figure, len(panels), columns, sharey=True)
         for axes, panel in zip(places, panels, strict=True):
             _draw(axes, panel)

@@ -113,7 +113,7 @@ def spike_times(
     columns = min(look.columns(SMALLEST), len(panels))
     rows, ems = -(-len(panels) // columns), look.ems / columns
     with styled(look):
-        figure = blank(look, rows * (0.8 * ems + 3.0) + 3.0)
+        figure = blank(look, rows * (0.65 * ems + 3.0) + 3.0)
         places = panels_of(figure, len(panels), columns)
         for axes, panel in zip(places, panels, strict=True):
             _draw_times(axes, panel.times, colours, most_below(ems - 4))

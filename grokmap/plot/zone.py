@@ -18,7 +18,7 @@ from grokmap.plot.figure import Figure, blank, entitle, finished, legend_above
 from grokmap.plot.names import axis_label
 from grokmap.plot.style import PAPER, Look, points, styled
 
-SMALLEST = 14.0  # width of a map in letters
+SMALLEST = 12.0  # width of a map in letters
 EDGE = "#D55E00"
 BAR = 4.0  # letters that the bar takes of a panel
 SHARES = Normalize(0, 1)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from grokmap import plot
 from grokmap.analysis import goldilocks
-from grokmap.analysis.goldilocks import CONDITIONS, ZONES
+from grokmap.analysis.goldilocks import ZONES
 from grokmap.classify import GROK
 from grokmap.reproduce.finding import OWN, WORDS, Finding
 from grokmap.reproduce.trained import Trained
@@ -25,6 +25,13 @@ NAMES = {
     "slower_in_f": "3 (outputs)",
     "zone": "all three, 3 of weights",
     "zone_in_f": "all three, 3 of outputs",
+}
+LETTERS = 6.5  # points, of the figure: a small file
+# In the figure.
+TITLES = {
+    "metastable": "1: memorising is not the least F",
+    "fits": "2: it can fit",
+    "slower": "3: signal slower (weights)",
 }
 
 
@@ -117,10 +124,8 @@ def _energies(table: pd.DataFrame) -> Finding:
 
 
 def figure(trained: Mapping[str, Trained]) -> Figure:
-    """Each condition over the plane, with the outline of what groks."""
+    """The conditions (3 of weights) over the plane, and the outline of what groks."""
     table = table_of(trained[SWEEP])
-    table = table.assign(groks=table["phase"] == GROK)
-    columns = {"measured: groks": "groks"}
-    columns |= {NAMES[name]: name for name in (*CONDITIONS, "zone_in_f")}
+    columns = {words: name for name, words in TITLES.items()}
     plane = plot.Plane("weight_decay", "alpha", x_log=True, y_log=False)
-    return plot.zone_maps(table, columns, plane)
+    return plot.zone_maps(table, columns, plane, plot.Look(3.35, LETTERS))

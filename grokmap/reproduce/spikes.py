@@ -33,6 +33,7 @@ LABELS, PARITY = "spikes-labels", "spikes-parity"
 STEPS = (0, 8, 16, 24, 32, 45, 64, 91, 128, 181, 256)  # at which weights are looked at
 # Set before the runs of all seeds, after a trial with two.
 FACTOR, EXPONENT_WITHIN, POSITION_WITHIN = 1.25, 0.25, 0.05
+LETTERS = 6.5  # points, of the figure: a small file
 SHUFFLES = 8  # of the neurons of what was added
 
 
@@ -226,4 +227,4 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         table = table_of(trained[name]).dropna(subset=["t_spike", "t_grok"])
         if len(table) > len(trained[name].runs) / 2:
             panels.append(plot.TimesPanel(network, table))
-    return plot.spike_times(panels)
+    return plot.spike_times(panels, plot.Look(4.15, LETTERS))

@@ -18,6 +18,7 @@ from table_format import markdown, number, spread, stored
 from grokmap import store
 from grokmap.analysis import leads
 from grokmap.analysis.series import values_at
+from grokmap.analysis.spikes import first_spikes
 from grokmap.cli import comparisons
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
@@ -196,6 +197,34 @@ def ranks() -> str:
     return markdown(head, rows)
 
 
+def spikes() -> str:
+    """When outliers of W and of W - W_0 stay, in the runs of the table of ranks."""
+    rows = []
+    for (folder, depth), name in ARCHITECTURES.items():
+        runs, trajectories = stored(folder)
+        runs = runs.assign(depth=runs.get("depth", 0))
+        for decay, own in runs[runs["depth"] == depth].groupby("weight_decay"):
+            if (own["phase"] == "no-learning").all():
+                continue
+            cells = [name, number(decay)]
+            for column in ("bulk_outliers", "motion_outliers"):
+                first = first_spikes(trajectories, own, column).dropna()
+                cells += [f"{len(first)} of {len(own)}", _whole(first)]
+            rows.append(
+                [*cells, *(_whole(own[k].dropna()) for k in ("t_mem", "t_grok"))]
+            )
+    columns = ["spike of W", "step", "spike of W - W_0", "step", "t_mem", "t_grok"]
+    return markdown(["", "lambda", *columns], rows)
+
+
+def _whole(steps: pd.Series) -> str:
+    """Lowest to highest step."""
+    if steps.empty:
+        return "-"
+    low, high = int(steps.min()), int(steps.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def _path(trajectories: pd.DataFrame, runs: pd.DataFrame, name: str) -> str:
     moments = ("start", "t_mem", "t_grok", "n_steps")
     medians = [values_at(trajectories, runs, name, when).median() for when in moments]
@@ -304,6 +333,10 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ),
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
+    ("docs/spectra.md", "architectures"): spikes,
+    ("docs/spectra.md", "spikes"): findings_of("spikes"),
+    ("docs/spectra.md", "signal and noise"): findings_of("signal-noise"),
+    ("docs/spectra.md", "goldilocks"): findings_of("goldilocks-zone"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

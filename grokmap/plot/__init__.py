@@ -10,18 +10,20 @@ from grokmap.plot.diagram import (
     diagram_cells,
     phase_diagram,
 )
+from grokmap.plot.energies import EnergyPanel, energy_panels
 from grokmap.plot.entries import TheoryLine
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.layers import LayerPanel, layer_times
-from grokmap.plot.lines import T_GROK
+from grokmap.plot.lines import T_GROK, TIMES
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.powers import Scaling, power_laws
 from grokmap.plot.scaling import Scales, scaling_figure
+from grokmap.plot.spectra import SpectrumPanel, TimesPanel, spectrum_panels, spike_times
 from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import (
     COLOURS,
@@ -40,6 +42,7 @@ from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
 from grokmap.plot.width_laws import WidthPanel, WidthSeries, width_panels
+from grokmap.plot.zone import zone_maps
 
 __all__ = [
     "Avalanches",
@@ -49,6 +52,7 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "EnergyPanel",
     "LayerPanel",
     "Look",
     "Map",
@@ -64,8 +68,11 @@ __all__ = [
     "Scaling",
     "Shading",
     "Sides",
+    "SpectrumPanel",
+    "TIMES",
     "T_GROK",
     "TheoryLine",
+    "TimesPanel",
     "WIDTHS",
     "WidthPanel",
     "WidthSeries",
@@ -77,6 +84,7 @@ __all__ = [
     "curves",
     "diagram_cells",
     "early_stopping",
+    "energy_panels",
     "figure_bytes",
     "forecast_panels",
     "gather",
@@ -96,8 +104,11 @@ __all__ = [
     "quantity_words",
     "rate_curves",
     "scaling_figure",
+    "spectrum_panels",
+    "spike_times",
     "transition_panels",
     "transition_table",
     "uncertainty_maps",
     "width_panels",
+    "zone_maps",
 ]

@@ -17,6 +17,7 @@ from grokmap.reproduce import (
     mup_depth,
     omnigrok,
     optimizers,
+    signals,
     theory,
     wang,
 )
@@ -39,4 +40,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **grok_time.REPRODUCTIONS,
     **mup.REPRODUCTIONS,
     **mup_depth.REPRODUCTIONS,
+    **signals.REPRODUCTIONS,
 }

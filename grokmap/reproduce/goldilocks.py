@@ -16,7 +16,7 @@ from grokmap.reproduce.finding import OWN, WORDS, Finding
 from grokmap.reproduce.trained import Trained
 
 SWEEP, DEGREE = "goldilocks", 3
-# Set before the run.
+# Set after a first look at the runs.
 TELLS, SAME = 0.9, 0.1
 NAMES = {
     "metastable": "1, memorising is not the minimum of F",

@@ -21,7 +21,7 @@ from grokmap.reproduce.trained import END, Trained
 
 STEPS = (0, *(round(2 ** (k / 2)) for k in range(8, 24)), END)  # weights are looked at
 KEY_POWER = 0.95  # as in `order_parameters.spectra`
-FACTOR = 1.25  # set before the runs
+FACTOR = 1.25  # set after a first look at the runs
 
 Waves = npt.NDArray[np.complex128]
 Modes = Callable[[Waves, Waves, Waves], tuple[float, float]]

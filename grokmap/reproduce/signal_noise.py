@@ -22,7 +22,7 @@ from grokmap.reproduce.signal_modes import FACTOR, of_definitions, ratios_of
 from grokmap.reproduce.trained import Trained
 
 SWEEP = "signal-noise"
-# Set before the runs of all seeds, after a trial with two.
+# Set after a trial with two seeds and a first look at all.
 MUCH_LESS, RATE_WITHIN, FIT_WITHIN = 3.0, 0.25, 0.1
 SHOWN = "quadratic"  # form of g in the figure
 LETTERS = 6.5  # points, of the figure: a small file

@@ -56,7 +56,8 @@ def test_the_initial_scale_multiplies_the_initial_weights() -> None:
 
 @pytest.mark.slow
 def test_the_noise_of_the_steps_is_the_chains_own() -> None:
-    table = trajectories(sweep_of(initial_scale=[1e-6], chain=[1, 2]))
-    first, second = (run for _, run in table.groupby("run_id")["weight_norm"])
-    assert max(first.iloc[0], second.iloc[0]) < 1e-4  # all that moves is noise
-    assert first.iloc[-1] != second.iloc[-1] > 0.1
+    table = trajectories(sweep_of(initial_scale=[1e-6, 2e-6], chain=[1, 2]))
+    norms = table.groupby("run_id")["weight_norm"]
+    assert norms.first().max() < 1e-4  # all that moves is noise
+    # Two starts of one chain have noise of their own, as two chains have.
+    assert norms.last().min() > 0.1 and norms.last().nunique() == 4

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from grokmap import order_parameters as op
 from grokmap.engine.network import Functions, Training
@@ -107,6 +108,15 @@ def key_of(system: System, control: Control, seed: jax.Array) -> jax.Array:
         return key
     number = jnp.asarray(control.chain).astype(jnp.int32)
     return jax.random.fold_in(jax.random.fold_in(key, CHAINS), number)
+
+
+def steps_key(system: System, control: Control, seed: jax.Array) -> jax.Array:
+    """The key of the noise of a run's steps: two starts of a chain are independent."""
+    key = jax.random.fold_in(key_of(system, control, seed), STEPS)
+    if "initial_scale" not in system.noisy:
+        return key
+    scale = jnp.asarray(control.initial_scale, jnp.float32)
+    return jax.random.fold_in(key, lax.bitcast_convert_type(scale, jnp.int32))
 
 
 def order_of_examples(system: System, key: jax.Array) -> jax.Array:

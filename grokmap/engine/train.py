@@ -18,11 +18,11 @@ from grokmap import order_parameters as op
 from grokmap.engine.inline import redistributed
 from grokmap.engine.lane import (
     EPOCHS,
-    STEPS,
     Lane,
     Setup,
     init,
     key_of,
+    steps_key,
     training_of,
 )
 from grokmap.engine.network import Training, build_network, is_finite
@@ -138,7 +138,7 @@ def _chunk(setup: Setup, lane: Lane, slots: Slots | Groups) -> tuple[Lane, jax.A
     now = training_of(system, lane)
     # Of a constant weight decay computed here, once for all steps.
     constant = rates_of(system, lane.control, now.scale, lane)
-    key = jax.random.fold_in(key_of(system, lane.control, lane.seed), STEPS)
+    key = steps_key(system, lane.control, lane.seed)
 
     def step(_: Any, lane: Lane) -> Lane:
         return _step(setup, lane, now, constant, key)
@@ -180,7 +180,7 @@ def _one_step(setup: Setup, lane: Lane) -> Lane:
     system = setup.system
     now = training_of(system, lane)
     constant = rates_of(system, lane.control, now.scale, lane)
-    key = jax.random.fold_in(key_of(system, lane.control, lane.seed), STEPS)
+    key = steps_key(system, lane.control, lane.seed)
     return _step(setup, lane, now, constant, key)
 
 

@@ -20,6 +20,7 @@ from grokmap.plot.lines import T_GROK
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
+from grokmap.plot.overlaps import Law, overlap_laws
 from grokmap.plot.powers import Scaling, power_laws
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
@@ -49,6 +50,7 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "Law",
     "LayerPanel",
     "Look",
     "Map",
@@ -88,6 +90,7 @@ __all__ = [
     "loop_table",
     "loss_curves",
     "order_panels",
+    "overlap_laws",
     "phase_diagram",
     "phase_grids",
     "phases_of",

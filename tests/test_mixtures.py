@@ -41,8 +41,15 @@ def test_weights_count_values_as_often() -> None:
     often = np.random.default_rng(2).integers(1, 4, 2000)
     repeated = symmetric_mixture(np.repeat(values, often))
     weighted = symmetric_mixture(values, often.astype(float))
-    # They begin from slightly different tenths.
     assert weighted[:5] == pytest.approx(repeated[:5], abs=1e-5)
+
+
+def test_a_histogram_will_do() -> None:
+    values = np.abs(planted(0.1, 1.0))
+    counts, edges = np.histogram(values, np.linspace(0, 2, 41))
+    binned = symmetric_mixture((edges[1:] + edges[:-1]) / 2, counts.astype(float))
+    assert binned.share == pytest.approx(symmetric_mixture(values).share, abs=0.005)
+    assert binned.apart
 
 
 def test_signs_do_not_matter() -> None:

@@ -45,7 +45,7 @@ def symmetric_mixture(values: Floats, weights: Floats | None = None) -> Mixture:
     counts = np.ones(size.shape) if weights is None else weights
     counts = counts / counts.sum()
     least = NARROWEST * float(size.max())
-    apart = (size >= np.quantile(size, 0.9)).astype(float)
+    apart = (_share_below(size, counts) >= 0.9).astype(float)
     signed, share = apart, np.inf
     for _ in range(STEPS):
         fit = _maximised(size, counts, apart, signed, least)
@@ -56,6 +56,14 @@ def symmetric_mixture(values: Floats, weights: Floats | None = None) -> Mixture:
     one = norm.logpdf(size, scale=np.sqrt(counts @ size**2))
     gain = float(counts @ (_log_density(size, fit) - one))
     return fit._replace(gain=gain, apart=_has_dip(fit))
+
+
+def _share_below(size: Floats, counts: Floats) -> Floats:
+    """[n] the weight of what is smaller than each |x|."""
+    order = np.argsort(size)
+    below = np.empty(len(size))
+    below[order] = np.cumsum(counts[order]) - counts[order]
+    return below
 
 
 def _maximised(

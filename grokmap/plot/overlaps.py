@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from grokmap.arrays import Floats
+from grokmap.arrays import Floats, Ints
 from grokmap.plot.figure import (
     Figure,
     blank,
@@ -23,6 +25,7 @@ from grokmap.plot.style import COLOURS, NEUTRAL, PAPER, Look, points, styled
 
 SMALLEST = 17.0  # width of a panel in letters
 LEAST = 1e-3  # of a density that is drawn
+PHASES = ("no-learning", "memorize-only", "grok")  # whose colours a map takes
 
 
 class Law(NamedTuple):
@@ -78,8 +81,8 @@ def _draw_parts(axes: Any, parts: pd.DataFrame) -> None:
         axes.plot(part["noise"], part["predicted"], color=hue["color"])
     axes.set_xscale("log")
     axes.axhline(0, color=NEUTRAL, linewidth=points(0.5))
-    ticks = np.unique(parts["noise"].round(3))
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ticks = np.unique(parts["noise"])
+    axes.set_xticks(ticks, [f"{tick:.2g}".lstrip("0") for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel(r"noise $\sigma^2$")
     axes.set_ylabel("part of f")
@@ -99,3 +102,42 @@ def _handles(measured: str, predicted: str, parts: pd.DataFrame) -> list[Any]:
     for place, name in enumerate(dict.fromkeys(parts["part"])):
         marks.append(Line2D([], [], label=f"{name} part of f", **_hue(place)))
     return marks
+
+
+class Equilibrium(NamedTuple):
+    """A plane. noises: [c], sizes: [r] ascending; kinds: [r, c] places of phases;
+    shares: [r, c] of specialised neurons; equal: [r] noises of equal wells."""
+
+    noises: Floats
+    sizes: Floats
+    kinds: Ints
+    shares: Floats
+    equal: Floats
+
+
+def equilibrium_map(
+    plane: Equilibrium, names: Sequence[str], look: Look = PAPER, caption: str = ""
+) -> Figure:
+    """Phases, and how many neurons specialise, over noise and number of examples."""
+    columns = min(look.columns(SMALLEST), 2)
+    rows, ems = 2 // columns, look.ems / columns
+    with styled(look):
+        figure = blank(look, rows * (0.75 * ems + 3.0) + 3.0)
+        places = panels_of(figure, 2, columns)
+        colours = ListedColormap([COLOURS[name] for name in PHASES[: len(names)]])
+        grid = plane.noises, plane.sizes
+        limits: Any = {"vmin": -0.5, "vmax": len(names) - 0.5, "shading": "nearest"}
+        places[0].pcolormesh(*grid, plane.kinds, cmap=colours, **limits)
+        shades = places[1].pcolormesh(*grid, plane.shares, cmap="Greys", vmin=0)
+        figure.colorbar(shades, ax=places[1], label="share beyond the dip")
+        for axes in places:
+            axes.plot(plane.equal, plane.sizes, "--", color=DARK)
+            axes.set(xscale="log", yscale="log", xlim=plane.noises[[0, -1]])
+            axes.set_xlabel(r"noise $\sigma^2$")
+            axes.set_ylabel("examples $n$")
+        entitle(places, ["phases", "specialised neurons"], ems - 4.0)
+        patches = [Patch(color=colours(k), label=name) for k, name in enumerate(names)]
+        line: Any = {"color": DARK, "linestyle": "--", "linewidth": points(1.1)}
+        equal = Line2D([], [], label="equal wells, large d", **line)
+        legend_above(figure, look, [*patches, equal])
+        return finished(figure, look, caption)

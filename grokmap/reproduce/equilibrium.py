@@ -22,8 +22,19 @@ REPRODUCTIONS: dict[str, Reproduction] = {
             *("rubin-teacher-0.3", "rubin-teacher-0.19", "rubin-teacher-0.15"),
             *("rubin-teacher-0.11", "rubin-teacher-0.075"),
             *("rubin-teacher-narrow", "rubin-teacher-wide"),
+            "rubin-teacher-examples",
         ),
         figure=later("rubin_teacher", "figure"),
+    ),
+    "rubin-phases": Reproduction(
+        reference=f"{REFERENCE}, teacher-student",
+        claim="As the noise falls, one Gaussian at 0 is followed by a mixture with two "
+        "wells beyond, and that by these wells alone.",
+        setting="d = 150, n = 3000, N = 700, sigma_w^2 = 0.5, sigma_a^2 = 8/N; the "
+        "theory, closed here",
+        compare=later("rubin_phases", "compare"),
+        cpu_s=15,
+        figure=later("rubin_phases", "figure"),
     ),
     "rubin-bias": Reproduction(
         reference=f"{REFERENCE}, on broken reflection",

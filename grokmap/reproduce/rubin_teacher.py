@@ -31,6 +31,7 @@ from grokmap.theory.posterior import Closed, Posterior
 NOISES = ("0.3", "0.19", "0.15", "0.11", "0.075")  # sigma^2 at the paper's sizes
 MAIN = tuple(f"rubin-teacher-{noise}" for noise in NOISES)
 MIDDLE, NARROW, WIDE = MAIN[3], "rubin-teacher-narrow", "rubin-teacher-wide"
+MORE = "rubin-teacher-examples"
 BIASED = "rubin-teacher-bias"
 BURN_IN, EVERY, END = 500, 50, 2500  # steps
 AT = tuple(range(BURN_IN, END + 1, EVERY))
@@ -59,10 +60,16 @@ class Sampled(NamedTuple):
 
 def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     """Levels of the theory; outputs, histograms and mixtures of sampled networks."""
-    samples = {name: sampled(trained[name]) for name in (*MAIN, NARROW, WIDE)}
+    names = (*MAIN, NARROW, WIDE, MORE)
+    samples = {name: sampled(trained[name]) for name in names}
     main = [samples[name] for name in MAIN]
     widths = [samples[name] for name in (NARROW, MIDDLE, WIDE)]
-    return [*(found for one in main for found in of_sample(one)), by_width(widths)]
+    examples = [samples[name] for name in (MIDDLE, MORE)]
+    return [
+        *(found for one in main for found in of_sample(one)),
+        distances("N", [one.setting.neurons for one in widths], widths),
+        distances("n", [one.setting.n for one in examples], examples),
+    ]
 
 
 def compare_bias(trained: Mapping[str, Trained]) -> list[Finding]:
@@ -108,19 +115,24 @@ def of_sample(sample: Sampled) -> list[Finding]:
     ]
 
 
-def by_width(samples: Sequence[Sampled]) -> Finding:
-    """Whether the histogram comes closer to exp(-S) as the number of neurons grows."""
-    distances = [distance(one, posterior.close(one.setting)) for one in samples]
-    widths = ", ".join(str(one.setting.neurons) for one in samples)
-    falls = bool(np.all(np.diff(distances) < 0))
+def distances(name: str, sizes: Sequence[int], samples: Sequence[Sampled]) -> Finding:
+    """Whether the histogram comes closer to exp(-S) as a size grows, on the training
+    seeds that all samples have."""
+    seeds = set.intersection(*(set(one.seed) for one in samples))
+    found = []
+    for one in samples:
+        rows = np.isin(one.seed, list(seeds))
+        part = one._replace(overlap=one.overlap[rows])
+        found.append(distance(part, posterior.close(one.setting)))
     return Finding(
-        f"total variation between histogram of |w.w*| and exp(-S), N = {widths}",
-        "falls as N grows",
+        f"total variation between histogram of |w.w*| and exp(-S), sigma^2 = "
+        f"{paper_noise(samples[0].setting):.3g}, {name} = {', '.join(map(str, sizes))}",
+        f"falls as {name} grows",
         OWN,
         "falls",
-        ", ".join(f"{one:.3f}" for one in distances),
-        "",
-        falls,
+        ", ".join(f"{one:.3f}" for one in found),
+        f"{len(seeds)} training sets",
+        bool(np.all(np.diff(found) < 0)),
     )
 
 

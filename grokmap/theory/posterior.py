@@ -235,7 +235,8 @@ def _prior(
     """
     scale = setting.weight_variance / setting.d
     squares = chi2(setting.d - 1)
-    beside = np.linspace(*squares.ppf([TAIL, 1 - TAIL]), LENGTHS)[None, :]
+    low, high = squares.ppf([TAIL, 1 - TAIL])
+    beside = np.linspace(float(low), float(high), LENGTHS)[None, :]
     overlap = np.linspace(0, LARGEST, POINTS)[:, None]
     length = scale * beside + overlap**2
     log_prior = -(overlap**2) / (2 * scale) + squares.logpdf(beside)

@@ -337,6 +337,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/spectra.md", "spikes"): findings_of("spikes"),
     ("docs/spectra.md", "signal and noise"): findings_of("signal-noise"),
     ("docs/spectra.md", "goldilocks"): findings_of("goldilocks-zone"),
+    ("docs/systems/rubin.md", "rubin samples"): findings_of("rubin-samples"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

@@ -21,6 +21,7 @@ from grokmap.plot.lines import T_GROK, TIMES
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
+from grokmap.plot.overlaps import Equilibrium, Law, equilibrium_map, overlap_laws
 from grokmap.plot.powers import Scaling, power_laws
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.spectra import SpectrumPanel, TimesPanel, spectrum_panels, spike_times
@@ -53,6 +54,8 @@ __all__ = [
     "ComparedRow",
     "DELAY",
     "EnergyPanel",
+    "Equilibrium",
+    "Law",
     "LayerPanel",
     "Look",
     "Map",
@@ -85,6 +88,7 @@ __all__ = [
     "diagram_cells",
     "early_stopping",
     "energy_panels",
+    "equilibrium_map",
     "figure_bytes",
     "forecast_panels",
     "gather",
@@ -96,6 +100,7 @@ __all__ = [
     "loop_table",
     "loss_curves",
     "order_panels",
+    "overlap_laws",
     "phase_diagram",
     "phase_grids",
     "phases_of",

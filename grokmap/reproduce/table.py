@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grokmap.reproduce import (
     conventions,
+    equilibrium,
     finite_width,
     grok_time,
     kumar,
@@ -41,4 +42,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **mup.REPRODUCTIONS,
     **mup_depth.REPRODUCTIONS,
     **signals.REPRODUCTIONS,
+    **equilibrium.REPRODUCTIONS,
 }

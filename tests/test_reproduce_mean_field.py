@@ -15,6 +15,7 @@ from conftest import SMALL
 import grokmap
 from grokmap import store
 from grokmap.cli.reproduce import weights_of
+from grokmap.engine.mean_field import neurons_of, start_of
 from grokmap.plan import expand, read_sweep
 from grokmap.reproduce import (
     condensation,
@@ -189,7 +190,7 @@ def test_the_iteration_from_the_engines_neurons_is_the_engine(
     result = grokmap.sweep(given, out=tmp_path / "r")
     run_id = result.runs["run_id"].iloc[0]
     (one,) = reached_at(result.path, {run_id: [100]})
-    problem, neurons = mean_field.start_of(one.run, np.float64)
+    problem, neurons = start_of(one.run, np.float64)
     assert problem.laziness == pytest.approx(16 ** given["alpha"])
     path = theory.solve(problem, neurons, 100, theory.Method(tolerance=1e-11)).outputs
     losses = theory.losses(problem, path)
@@ -205,7 +206,7 @@ def test_the_iteration_from_the_engines_neurons_is_the_engine(
             ours = getattr(losses, name)[steps[1:]]
             np.testing.assert_allclose(ours, records[name].iloc[1:], atol=1e-6)
     start = theory.seen(problem, neurons) if problem.center else 0.0
-    f = theory.seen(problem, mean_field.neurons_of(one.leaves, np.float64))
+    f = theory.seen(problem, neurons_of(one.leaves, np.float64))
     np.testing.assert_allclose(f - start, path[-1], atol=1e-4)
 
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from grokmap.arrays import Floats
+from grokmap.engine.mean_field import start_of
 from grokmap.reproduce.finding import OWN, WORDS, Finding, near
-from grokmap.reproduce.mean_field import start_of
 from grokmap.reproduce.trained import Trained
 from grokmap.spec import Control, Run, System
 from grokmap.theory import mean_field as theory

@@ -24,7 +24,7 @@ these S neurons; the limit is approached as S grows, with an error of O(S^(-1/2)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -165,6 +165,26 @@ def solve(
     return Solution(np.array(path), joined(states), windows)
 
 
+def follow(problem: Problem, start: State, steps: Iterable[int]) -> Iterator[Floats]:
+    """f [m, C] (less f_0 if centred) before each of some steps, which rise from 0 on.
+
+    Each step takes the residuals that the neurons have: the fixed point which `solve`
+    finds for given neurons, without iterating, and with nothing kept of the way.
+    """
+    readout, n = start.neurons.readout, problem.n_train
+    size, dtype = len(readout), readout.dtype
+    f_0 = seen(problem, start, size)
+    origin = f_0 if problem.center else 0 * f_0
+    known, mean = origin[:n] + problem.y[:n], problem.laziness / size
+    state, done = start, 0
+    for step in steps:
+        with precision_of(start):
+            given = _rates(problem, dtype), state, step - done, problem.x[:n], known
+            state = _followed(problem.sigma, *given, mean)
+        done = step
+        yield seen(problem, state, size) - origin
+
+
 def seen(problem: Problem, state: State, block: int = 4096) -> Floats:
     """f [m, C] of neurons as they stand, before centring."""
     with precision_of(state):
@@ -294,16 +314,9 @@ def evolved(
 ) -> tuple[Any, State]:
     """(sum of a sigma(w.x) [window + 1, m, C], state), as `_sweep`, of one block."""
     dtype = state.neurons.readout.dtype
-    rates = Rates(
-        force=2 / (problem.n_train * problem.laziness),
-        shrink=problem.weight_decay / problem.laziness**2,
-        step=problem.learning_rate,
-        momentum=problem.momentum,
-        trains_readout=float(problem.trains_readout),
-    )
-    traced = jax.tree.map(lambda number: jnp.asarray(number, dtype), rates)
     x, residual = jnp.asarray(x, dtype), jnp.asarray(residual, dtype)
-    return _evolved(problem.sigma, traced, state, residual, length, x)
+    rates = _rates(problem, dtype)
+    return _evolved(problem.sigma, rates, state, residual, length, x)
 
 
 class Rates(NamedTuple):
@@ -316,6 +329,18 @@ class Rates(NamedTuple):
     trains_readout: Any
 
 
+def _rates(problem: Problem, dtype: Any) -> Rates:
+    rates = Rates(
+        force=2 / (problem.n_train * problem.laziness),
+        shrink=problem.weight_decay / problem.laziness**2,
+        step=problem.learning_rate,
+        momentum=problem.momentum,
+        trains_readout=float(problem.trains_readout),
+    )
+    traced: Rates = jax.tree.map(lambda number: jnp.asarray(number, dtype), rates)
+    return traced
+
+
 @partial(jax.jit, static_argnums=0)
 def _evolved(
     sigma: Any, rates: Rates, state: State, residual: Any, length: Any, x: Any
@@ -324,28 +349,45 @@ def _evolved(
 
     def step(t: Any, carried: Any) -> Any:
         path, state = carried
-        f, gradient = _force(sigma, rates, state.neurons, residual[t], x)
+        f, gradient = _force(sigma, rates, state.neurons, lambda f: residual[t], x)
         return path.at[t].set(f), _moved(rates, state, gradient)
 
     path, state = lax.fori_loop(0, length, step, (jnp.zeros(shape, x.dtype), state))
-    last, _ = _force(sigma, rates, state.neurons, residual[0], x)
+    last, _ = _force(sigma, rates, state.neurons, lambda f: residual[0], x)
     return path.at[length].set(last), state
 
 
+@partial(jax.jit, static_argnums=0)
+def _followed(
+    sigma: Any, rates: Rates, state: State, length: Any, x: Any, known: Any, mean: Any
+) -> State:
+    """`length` steps of neurons that see their own residuals, mean * sum - known."""
+
+    def step(_: Any, state: State) -> State:
+        def residual(f: Any) -> Any:
+            return mean * f - known
+
+        return _moved(rates, state, _force(sigma, rates, state.neurons, residual, x)[1])
+
+    moved: State = lax.fori_loop(0, length, step, state)
+    return moved
+
+
 def _force(
-    sigma: Any, rates: Rates, neurons: Neurons, residual: Any, x: Any
+    sigma: Any, rates: Rates, neurons: Neurons, residual: Callable[[Any], Any], x: Any
 ) -> tuple[Any, Neurons]:
-    """Sum of a sigma(w.x) [m, C]; (N / K^2) dF/dtheta at given residuals [n, C]."""
-    n = len(residual)
+    """Sum of a sigma(w.x) [m, C]; (N / K^2) dF/dtheta at residuals [n, C] of it."""
     h = x @ neurons.first.T
     active, slope = jax.jvp(sigma, (h,), (jnp.ones_like(h),))
-    g = rates.force * residual
+    f = active @ neurons.readout
+    g = rates.force * residual(f)
+    n = len(g)
     of_readout = (active[:n].T @ g + rates.shrink * neurons.readout) * (
         rates.trains_readout
     )
     of_h = slope[:n] * (g @ neurons.readout.T)
     of_first = of_h.T @ x[:n] + rates.shrink * neurons.first
-    return active @ neurons.readout, Neurons(of_readout, of_first)
+    return f, Neurons(of_readout, of_first)
 
 
 def _moved(rates: Rates, state: State, gradient: Neurons) -> State:

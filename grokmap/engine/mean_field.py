@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,8 @@ from grokmap.arrays import Floats
 from grokmap.engine.devices import prepared
 from grokmap.engine.lane import examples_of
 from grokmap.engine.restored import started
-from grokmap.models import sigma_of
+from grokmap.errors import SpecError
+from grokmap.models import ACTIVATIONS, sigma_of
 from grokmap.plan import scale_at
 from grokmap.spec import Run
 from grokmap.tasks import TASKS
@@ -23,6 +24,51 @@ class Start(NamedTuple):
 
     problem: Problem
     neurons: State
+
+
+def problems_of(run: Run) -> list[str]:
+    """Why the mean-field limit says nothing of a run; empty: it does."""
+    system, control = run.system, run.control
+    shape = TASKS[system.task].shape(system)
+    scale = scale_at(system, control)
+    drawn = scale.first_std, scale.readout_std, scale.hidden_scale
+    own_rates = not np.isclose(scale.gd_step, system.width / scale.laziness**2)
+    templates = "templates" in system.task or system.published_seed >= 0
+    degree = ACTIVATIONS[system.activation].degree
+    found = (
+        (system.model != "two_layer", f"model = {system.model!r}; for 'two_layer'"),
+        (system.bias, "bias = true; for networks without biases"),
+        (system.loss != "mse", f"loss = {system.loss!r}; for 'mse'"),
+        (system.optimizer != "gd", f"optimizer = {system.optimizer!r}; for 'gd'"),
+        (system.batch_size > 0, f"batch_size = {system.batch_size}; for full batches"),
+        (bool(system.noisy), f"{', '.join(system.noisy)}; for training without noise"),
+        (system.perp_grad, "perp_grad = true; for plain gradients"),
+        (system.ramped, "a ramped weight decay; for one that stays"),
+        (
+            drawn != (1.0, 1.0, 1.0) or own_rates,
+            f"alpha_convention = {system.alpha_convention!r}; for unit weights and "
+            "steps of eta N / K^2: 'laziness', 'literal', 'output_scale'",
+        ),
+        (
+            templates or shape.n_outputs < 2,
+            f"task = {system.task!r}; for classes with one-hot targets",
+        ),
+        (
+            degree > 2 and control.weight_decay > 0,
+            f"activation = {system.activation!r} under weight decay: neurons of degree "
+            f"{degree} have no limit at fixed weight_decay, since ever fewer of them "
+            "come to carry the outputs (docs/theory.md); for relu, erf, tanh, or "
+            "weight_decay = 0",
+        ),
+    )
+    return [problem for is_so, problem in found if is_so]
+
+
+def check(runs: Iterable[Run]) -> None:
+    """Raises SpecError: some run is not covered, and why."""
+    problems = dict.fromkeys(line for run in runs for line in problems_of(run))
+    if problems:
+        raise SpecError([f"the mean-field limit does not cover {p}" for p in problems])
 
 
 def start_of(run: Run, dtype: Any = np.float32) -> Start:

@@ -26,8 +26,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     "mean-field-laziness": Reproduction(
         reference="Mei, Montanari, Nguyen (arXiv 1804.06561); Bordelon, Pehlevan "
         "(arXiv 2205.09653)",
-        claim="Networks of N neurons at alpha follow the mean-field limit at laziness K "
-        "= N^alpha, with errors that fall as N^(-1/2) at fixed K.",
+        claim="Networks of N neurons at alpha follow the mean-field limit at laziness "
+        "K = N^alpha, with errors that fall as N^(-1/2) at fixed K.",
         setting="p = 11, 85% of the pairs, relu, K = 2.83, 4, 5.66, heavy-ball gd, N = "
         "64 to 2048 (alpha = 0.14 to 0.42), 6 seeds; the limit by 2 x 16384 neurons",
         compare=later("mean_field_laziness", "compare"),

@@ -87,7 +87,7 @@ def limit_of(run: Run, neurons: int) -> Limit:
     """The mean of solutions from separate draws, followed step by step."""
     problem, every = start_of(run).problem, range(STEPS[-1] + 1)
     halves = [
-        np.array(list(theory.follow(problem, start, every)))
+        np.array([f for f, _ in theory.follow(problem, start, every)])
         for start in draws_of(run, problem, neurons)
     ]
     return limit_from(problem, halves, STEPS)
@@ -135,7 +135,10 @@ def _at_fixed(k: float, errors: pd.DataFrame, times: pd.DataFrame) -> list[Findi
             f"relative error of outputs at step {STEPS[-1]}, {where}",
             0.0, LEFT, last["error"].to_numpy(), "", RECOMPUTED,
         ),
-        near(f"t_grok over that of the limit, {where}", 1.0, LEFT, late, "", RECOMPUTED),
+        near(
+            f"t_grok over that of the limit, {where}",
+            1.0, LEFT, late, "", RECOMPUTED,
+        ),
     ]  # fmt: skip
 
 
@@ -179,8 +182,8 @@ def _along_alpha(
         *_apart(here, limits),
         near(
             f"t_grok over that of the limit at K = N^alpha, {at}, N = "
-            f"{last['width'].iloc[0]:g} (that limit is {moved.mean():.2g} times as late "
-            f"as at K = {times['k'].min():.3g})",
+            f"{last['width'].iloc[0]:g} (that limit is {moved.mean():.2g} times as "
+            f"late as at K = {times['k'].min():.3g})",
             1.0, LEFT, last["ratio"].to_numpy(), "", RECOMPUTED,
         ),
     ]  # fmt: skip
@@ -206,8 +209,8 @@ def _apart(here: pd.DataFrame, limits: Mapping[Key, Limit]) -> list[Finding]:
         ratio = moved / wide[step].loc[seeds].to_numpy()
         found.append(
             Finding(
-                f"distance of the limits at K = {low:.3g} and {high:.3g} at step {step} "
-                f"over that of the network at alpha = {ALPHA:g} from its own",
+                f"distance of the limits at K = {low:.3g} and {high:.3g} at step "
+                f"{step} over that of the network at alpha = {ALPHA:g} from its own",
                 "far above 1",
                 OWN,
                 ">= 3",

@@ -128,8 +128,8 @@ def draw(
 
 def at_rest(readout: Any, first: Any) -> State:
     """Neurons a [S, C], w [S, d] without velocity."""
-    still = Neurons(np.zeros_like(readout), np.zeros_like(first))
-    return State(Neurons(readout, first), still)
+    neurons = Neurons(readout, first)
+    return State(neurons, Neurons(*map(np.zeros_like, neurons)))
 
 
 def solve(
@@ -165,24 +165,24 @@ def solve(
     return Solution(np.array(path), joined(states), windows)
 
 
-def follow(problem: Problem, start: State, steps: Iterable[int]) -> Iterator[Floats]:
-    """f [m, C] (less f_0 if centred) before each of some steps, which rise from 0 on.
+def follow(
+    problem: Problem, start: State, steps: Iterable[int]
+) -> Iterator[tuple[Floats, Neurons]]:
+    """f [m, C] (less f_0 if centred) and neurons at some steps, rising from 0 on.
 
-    Each step takes the residuals that the neurons have: the fixed point which `solve`
-    finds for given neurons, without iterating, and with nothing kept of the way.
+    Each step takes the residuals that the neurons have: for given neurons that is the
+    fixed point that `solve` finds by iterating.
     """
-    readout, n = start.neurons.readout, problem.n_train
-    size, dtype = len(readout), readout.dtype
+    size, n, state, done = len(start.neurons.readout), problem.n_train, start, 0
     f_0 = seen(problem, start, size)
     origin = f_0 if problem.center else 0 * f_0
     known, mean = origin[:n] + problem.y[:n], problem.laziness / size
-    state, done = start, 0
     for step in steps:
         with precision_of(start):
-            given = _rates(problem, dtype), state, step - done, problem.x[:n], known
-            state = _followed(problem.sigma, *given, mean)
-        done = step
-        yield seen(problem, state, size) - origin
+            rates = _rates(problem, f_0.dtype)
+            given = rates, state, step - done, problem.x[:n], known, mean
+            state, done = _followed(problem.sigma, *given), step
+        yield seen(problem, state, size) - origin, state.neurons
 
 
 def seen(problem: Problem, state: State, block: int = 4096) -> Floats:
@@ -281,10 +281,8 @@ def _shorter(problem: Problem, length: int) -> int:
     """Iterations may blow up over a window whose solution does not, but not over 1."""
     if length > 1:
         return length // 2
-    raise ValueError(
-        f"learning_rate = {problem.learning_rate:g}: outputs are no longer finite; "
-        "give a smaller one"
-    )
+    given = f"learning_rate = {problem.learning_rate:g}"
+    raise ValueError(f"{given}: outputs are no longer finite; give a smaller one")
 
 
 def _sweep(
@@ -363,10 +361,10 @@ def _followed(
 ) -> State:
     """`length` steps of neurons that see their own residuals, mean * sum - known."""
 
-    def step(_: Any, state: State) -> State:
-        def residual(f: Any) -> Any:
-            return mean * f - known
+    def residual(f: Any) -> Any:
+        return mean * f - known
 
+    def step(_: Any, state: State) -> State:
         return _moved(rates, state, _force(sigma, rates, state.neurons, residual, x)[1])
 
     moved: State = lax.fori_loop(0, length, step, state)

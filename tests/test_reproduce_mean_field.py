@@ -23,7 +23,8 @@ from grokmap.reproduce import (
     fixed_points,
     mean_field,
 )
-from grokmap.reproduce.trained import Trained
+from grokmap.reproduce import mean_field_laziness as laziness
+from grokmap.reproduce.trained import Sweeps, Trained
 from grokmap.session.gradients import reached_at
 from grokmap.theory import mean_field as theory
 
@@ -166,6 +167,86 @@ def test_networks_of_any_laziness_are_rescaled_ones() -> None:
     np.testing.assert_allclose(one.outputs, two.outputs, atol=1e-11)
 
 
+# ---- laziness
+
+
+def lazy_tables(of_k: float, of_n: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Errors and lateness K^of_k N^of_n of six seeds, the limit's t_grok 100 K."""
+    ks, widths = 2.0 ** np.array([1.5, 2.0, 2.5]), (64, 128, 256, 512, 1024, 2048)
+    rows = [
+        (k, seed, n, step, (1 + seed) * k**of_k * n**of_n)
+        for k in ks
+        for seed in range(6)
+        for n in widths
+        for step in laziness.STEPS
+    ]
+    errors = pd.DataFrame(rows, columns=["k", "seed", "width", "step", "error"])
+    times = errors[errors["step"] == laziness.STEPS[0]].assign(limit=100 * errors["k"])
+    return errors.assign(gap=errors["error"]), times.assign(ratio=1 + times["error"])
+
+
+def lazy_limits(apart: float) -> dict[laziness.Key, mean_field.Limit]:
+    """Outputs 1 at the smallest K, and 1 - apart at the others."""
+    errors, _ = lazy_tables(1, -0.5)
+    low = errors["k"].min()
+    problem = theory.Problem(np.eye(2), np.eye(2), 1, jnp.square)
+    shape = laziness.STEPS[-1] + 1, 2, 2
+    return {
+        (k, seed): mean_field.Limit(
+            problem, np.full(shape, 1 - apart * (k > low)), np.zeros(1)
+        )
+        for k in errors["k"].unique()
+        for seed in range(6)
+    }
+
+
+@pytest.mark.parametrize(
+    ("of_k", "of_n", "held"),
+    [
+        (1.0, -0.5, [True, True, True, True]),
+        (1.0, -0.2, [False, False, True, False]),
+        (0.3, -0.5, [True, True, False, False]),
+    ],
+)
+def test_errors_between_rich_and_lazy(
+    of_k: float, of_n: float, held: list[bool]
+) -> None:
+    errors, times = lazy_tables(of_k, of_n)
+    k = errors["k"].min()
+    fixed = laziness._at_fixed(k, errors[errors["k"] == k], times[times["k"] == k])
+    in_k = laziness._in_laziness(errors)
+    along = laziness._along_alpha(errors, times, lazy_limits(0.5))[0]
+    assert {one.holds for one in fixed[:3]} == {held[0]}
+    assert fixed[3].holds == held[1]
+    assert [one.holds for one in in_k] == [held[2]] * 2
+    # At alpha = 1/4 K grows as N^(1/4), and the error with it.
+    assert float(along.measured) == pytest.approx(of_n + of_k / 4, abs=1e-3)
+    assert along.holds == held[3]
+
+
+@pytest.mark.parametrize(("apart", "holds"), [(0.9, True), (0.01, False)])
+def test_limits_that_move_are_told_from_one_that_stays(
+    apart: float, holds: bool
+) -> None:
+    errors, times = lazy_tables(1.0, -0.5)
+    errors["error"] /= 10
+    found = laziness._along_alpha(errors, times, lazy_limits(apart))
+    moved = [one for one in found if one.quantity.startswith("distance")]
+    assert {one.holds for one in moved} == {holds}
+    assert "that limit is 2 times as late" in found[-1].quantity  # 100 K, K doubled
+
+
+def test_the_sweep_has_networks_at_one_alpha_on_its_way() -> None:
+    sweep = read_sweep(
+        Path(mean_field.__file__).parent / f"sweeps/{laziness.SWEEP}.toml"
+    )
+    runs = pd.DataFrame(
+        [(run.control.alpha, run.system.width) for run in expand(sweep)],
+        columns=["k", "width"],
+    )
+    assert sorted(set(laziness.on_alpha(runs)["width"])) == [64, 256, 1024]
+
+
 # ---- the engine
 
 
@@ -224,7 +305,7 @@ def test_the_comparison_of_widths_on_a_small_sweep(tmp_path: Path) -> None:
         say=said.append,
     )
     found = mean_field.compare({mean_field.SWEEP: trained}, neurons=1024)
-    assert said[-1] == "the mean-field limit of seed 5, 6 of 6"
+    assert said[-1] == "the mean-field limit of seed 5, draw 2: 12 of 12"
     by_name = {f.quantity: f for f in found}
     errors = [f for name, f in by_name.items() if name.startswith("error of outputs")]
     assert len(errors) == 4 and all(f.holds for f in errors)
@@ -293,3 +374,21 @@ def test_starts_are_what_they_are_called() -> None:
     lazy = fixed_points.scaled(random, 2.0)
     f = theory.seen(problem, lazy) - 4 * theory.seen(problem, random)
     assert np.abs(f).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_a_comparison_without_a_sweep_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = {"NEURONS": 16, "PREPARED": 4, "DECAY_TIMES": 2.0}
+    for name, value in {**small, "SETTINGS": {0.85: (0.5, 0.4)}}.items():
+        monkeypatch.setattr(fixed_points, name, value)
+    said: list[str] = []
+    found = fixed_points.compare(Sweeps({}, said.append))
+    assert len(found) == 1 + 2 * 3
+    assert [line.split(": ")[0] for line in said] == [
+        "85% of the pairs",
+        "85% of the pairs, lambda = 0.5",
+        "85% of the pairs, lambda = 0.4",
+    ]
+    assert said[-1].endswith("2 of 2")

@@ -31,7 +31,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="p = 11, 85% of the pairs, relu, K = 2.83, 4, 5.66, heavy-ball gd, N = "
         "64 to 2048 (alpha = 0.14 to 0.42), 6 seeds; the limit by 2 x 16384 neurons",
         compare=later("mean_field_laziness", "compare"),
-        cpu_s=300,
+        cpu_s=380,
         sweeps=("mean-field-laziness",),
         figure=later("mean_field_laziness", "figure"),
     ),

@@ -52,21 +52,23 @@ class Limit(NamedTuple):
 @lru_cache(maxsize=16)
 def limit_of(run: Run, n_steps: int, neurons: int = NEURONS) -> Limit:
     """The mean of solutions from separate draws."""
+    halves = [half_of(run, half, n_steps, neurons) for half in range(HALVES)]
+    steps = [step for step in STEPS if step <= n_steps]
+    return limit_from(start_of(run).problem, halves, steps)
+
+
+@lru_cache(maxsize=32)
+def half_of(run: Run, half: int, n_steps: int, neurons: int) -> Floats:
+    """Outputs [n_steps + 1, m, C] of one draw."""
     problem = start_of(run).problem
-    halves = [
-        theory.solve(problem, start, n_steps, METHOD).outputs
-        for start in draws_of(run, problem, neurons)
-    ]
-    return limit_from(problem, halves, [step for step in STEPS if step <= n_steps])
+    start = drawn(run, problem, neurons, half)
+    return theory.solve(problem, start, n_steps, METHOD).outputs
 
 
-def draws_of(run: Run, problem: theory.Problem, neurons: int) -> list[theory.State]:
-    """`HALVES` draws of neurons of the seed of a run."""
+def drawn(run: Run, problem: theory.Problem, neurons: int, half: int) -> theory.State:
+    """One of the `HALVES` draws of neurons of the seed of a run."""
     d, c = problem.x.shape[1], problem.y.shape[1]
-    return [
-        theory.draw(neurons, d, c, [run.seed, half], np.float32)
-        for half in range(HALVES)
-    ]
+    return theory.draw(neurons, d, c, [run.seed, half], np.float32)
 
 
 def limit_from(
@@ -137,7 +139,10 @@ def limits_of(
     runs = {run.seed: run for run in narrow}
     limits: dict[int, Limit] = {}
     for seed, run in sorted(runs.items()):
-        say(f"the mean-field limit of seed {seed}, {len(limits) + 1} of {len(runs)}")
+        for half in range(HALVES):
+            done = f"{HALVES * len(limits) + half + 1} of {HALVES * len(runs)}"
+            say(f"the mean-field limit of seed {seed}, draw {half + 1}: {done}")
+            half_of(run, half, STEPS[-1], neurons)
         limits[seed] = limit_of(run, STEPS[-1], neurons)
     return limits
 

@@ -7,8 +7,8 @@ at alpha = 1/4, each network beside the limit at the K that it has.
 
 How large are the errors? Initial outputs are a sum of N independent terms over N, times
 K: f_0 is of order K N^(-1/2), and so is, for as long as training is nearly linear, what
-is left of it on examples not trained on. So early errors go as K at fixed N, and at
-fixed alpha as N^(alpha - 1/2): more slowly the lazier.
+is left of it on examples not trained on. So early differences from the limit go as K at
+fixed N, and at fixed alpha as N^(alpha - 1/2): they fall the more slowly the lazier.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from grokmap.engine.mean_field import neurons_of, start_of
 from grokmap.engine.restored import Reached
 from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding, near
 from grokmap.reproduce.mean_field import (
+    HALVES,
     Limit,
-    draws_of,
+    drawn,
     exponent,
     limit_from,
     limit_times,
@@ -88,21 +89,24 @@ def limit_of(run: Run, neurons: int) -> Limit:
     problem, every = start_of(run).problem, range(STEPS[-1] + 1)
     halves = [
         np.array([f for f, _ in theory.follow(problem, start, every)])
-        for start in draws_of(run, problem, neurons)
+        for start in (drawn(run, problem, neurons, half) for half in range(HALVES))
     ]
     return limit_from(problem, halves, STEPS)
 
 
 def errors_of(reached: Sequence[Reached], limits: Mapping[Key, Limit]) -> pd.DataFrame:
-    """k, seed, width, step, error: `relative` of the outputs of all examples."""
+    """k, seed, width, step; error: `relative` of the outputs of all examples; gap: root
+    mean square difference on those not trained on."""
     rows = []
     for one in reached:
         key = one.run.control.alpha, one.run.seed
         problem, outputs, _ = limits[key]
         f = theory.seen(problem, neurons_of(one.leaves))
         error = relative(f, outputs[one.step])
-        rows.append((*key, one.run.system.width, one.step, error))
-    return pd.DataFrame(rows, columns=["k", "seed", "width", "step", "error"])
+        apart = (f - outputs[one.step])[problem.n_train :]
+        gap = float(np.sqrt(np.mean(apart**2)))
+        rows.append((*key, one.run.system.width, one.step, error, gap))
+    return pd.DataFrame(rows, columns=["k", "seed", "width", "step", "error", "gap"])
 
 
 def times_of(own: Trained, limits: Mapping[Key, Limit]) -> pd.DataFrame:
@@ -147,18 +151,24 @@ def _of_times(times: pd.DataFrame, at: str) -> Finding:
     return found._replace(quantity=f"{found.quantity}, {at}")
 
 
-def _powers(errors: pd.DataFrame, column: str = "width") -> Floats:
+def _powers(errors: pd.DataFrame, column: str = "width", of: str = "error") -> Floats:
     """d ln error / d ln of a column, of each seed."""
-    table = errors.pivot(index=column, columns="seed", values="error")
+    table = errors.pivot(index=column, columns="seed", values=of)
     return np.polyfit(np.log(table.index), np.log(table), 1)[0]
 
 
 def _in_laziness(errors: pd.DataFrame) -> list[Finding]:
-    """Early errors go as K at each N."""
+    """Early errors go as K at each N, relative to outputs and as they are."""
     early = errors[errors["step"] == STEPS[0]]
-    values = early.groupby("width").apply(_powers, "k", include_groups=False)
-    what = f"error of outputs at step {STEPS[0]}: exponent in K, mean over N"
-    return [_power(what, 1.0, np.mean(np.array(values.tolist()), axis=0))]
+    found = []
+    for of, words in (
+        ("error", ""),
+        ("gap", ", not relative, examples not trained on"),
+    ):
+        values = [_powers(part, "k", of) for _, part in early.groupby("width")]
+        what = f"error of outputs at step {STEPS[0]}{words}: exponent in K, mean over N"
+        found.append(_power(what, 1.0, np.mean(values, axis=0)))
+    return found
 
 
 def on_alpha(table: pd.DataFrame) -> pd.DataFrame:
@@ -246,7 +256,7 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         plot.Scaling(
             f"outputs at step {step}", "relative error", _series(part, "error"), -0.5
         )
-        for step, part in errors.groupby("step")
+        for step, part in errors[errors["step"] > STEPS[0]].groupby("step")
     ]
     late = times.assign(error=(times["ratio"] - 1).abs())
     late = late[late["error"] > 0]
@@ -257,7 +267,7 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
 
 def _series(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """By K, and once more those at alpha = `ALPHA`."""
-    along = on_alpha(table).assign(series=f"alpha = {ALPHA:g}")
+    along = on_alpha(table).assign(series=f"α = {ALPHA:g}, K = N^α")
     by_k = table.assign(series=[f"K = {k:.3g}" for k in table["k"]])
     both = pd.concat([by_k, along])
     return both.assign(x=both["width"], y=both[column])

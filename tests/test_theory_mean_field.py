@@ -74,13 +74,10 @@ def test_the_fixed_point_is_the_network_of_its_neurons(changes: Any) -> None:
     np.testing.assert_allclose(found.outputs, descended(problem, start, 12), atol=1e-7)
 
 
-@pytest.mark.parametrize("changes", [{"center": True}, {"momentum": 0.5}])
-def test_neurons_followed_with_their_own_residuals_are_the_fixed_point(
-    changes: Any,
-) -> None:
-    problem = problem_of(jnp.tanh, **changes)
-    start, steps = drawn(16, problem), [0, 1, 3, 3, 20]
-    solution = theory.solve(problem, start, 20, EXACT)
+def test_neurons_followed_with_their_own_residuals_are_the_fixed_point() -> None:
+    problem = problem_of(center=True, momentum=0.5)
+    start, steps = drawn(5, problem), [0, 1, 3, 3, 12]
+    solution = theory.solve(problem, start, 12, EXACT)
     f, neurons = zip(*theory.follow(problem, start, steps), strict=True)
     np.testing.assert_allclose(f, solution.outputs[steps], atol=1e-11)
     for ours, theirs in zip(neurons[-1], solution.state.neurons, strict=True):

@@ -304,6 +304,9 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/theory.md", "mean-field fixed points"): findings_of(
         "mean-field-fixed-points"
     ),
+    ("docs/theory.md", "mean-field quadratic ends"): findings_of(
+        "mean-field-quadratic-ends"
+    ),
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
     ("docs/order-parameters.md", "definitions"): definitions,

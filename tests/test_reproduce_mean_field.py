@@ -22,6 +22,7 @@ from grokmap.reproduce import (
     edges,
     fixed_points,
     mean_field,
+    quadratic_ends,
 )
 from grokmap.reproduce import mean_field_laziness as laziness
 from grokmap.reproduce.trained import Sweeps, Trained
@@ -392,3 +393,30 @@ def test_a_comparison_without_a_sweep_says_how_far_it_is(
         "85% of the pairs, lambda = 0.4",
     ]
     assert said[-1].endswith("2 of 2")
+
+
+@pytest.mark.parametrize(
+    ("values", "moved", "held"),
+    [
+        ((0.4, 0.41, 0.5), (0.0, 0.0, 1.0), [True, True]),
+        ((0.4, 0.4, 0.5), (0.0, 0.0, 1.0), [False, True]),  # the third still moves
+        ((0.4, 0.5, 0.9), (0.0, 1.0, 1.0), [False, True]),  # one alone rests
+        ((0.9, 0.95, 0.9), (0.0, 0.0, 0.0), [True, False]),
+    ],
+)
+def test_several_values_at_rest_are_told_from_one(
+    values: tuple[float, ...], moved: tuple[float, ...], held: list[bool]
+) -> None:
+    both = zip(values, moved, strict=True)
+    ends = [quadratic_ends.End(f, m, 1.0, 0.8) for f, m in both]
+    dead = quadratic_ends.End(1.0, 0.0, np.nan, 0.0)
+    found = quadratic_ends.of_ends(ends, dead, "here")
+    assert [one.holds for one in found] == held
+
+
+@pytest.mark.slow
+def test_small_weights_of_degree_3_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quadratic_ends, "DECAY_TIMES", 12)
+    live, dead = (quadratic_ends.end_of(0.05, 0, scale) for scale in (1.0, 0.1))
+    assert dead.objective == pytest.approx(1, abs=1e-4)  # |y|^2 = 1, outputs 0
+    assert live.objective < 0.5 and live.balance == pytest.approx(1, abs=0.03)

@@ -143,14 +143,16 @@ def objective(problem: Problem, outputs: Floats, state: State) -> float:
     return loss + problem.weight_decay / 2 * square_norm(state)
 
 
-def balance(problem: Problem, outputs: Floats, state: State) -> float:
+def balance(
+    problem: Problem, outputs: Floats, state: State, degree: int = DEGREE
+) -> float:
     """-L (2/n) sum_mu Delta_mu.f_mu / (lambda/N |theta|^2), of neurons of degree L.
 
     From d/ds F(s theta) = 0 at s = 1, which every stationary point fulfils.
     """
     n = problem.n_train
     f, residual = outputs[:n], outputs[:n] - problem.y[:n]
-    pull = -DEGREE * 2 / n * float(np.sum(residual * f))
+    pull = -degree * 2 / n * float(np.sum(residual * f))
     return pull / (problem.weight_decay * square_norm(state))
 
 

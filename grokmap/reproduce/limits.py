@@ -94,4 +94,17 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "value of F, whose state memorises at much decay or few pairs and generalises "
         "at less decay. A state of zero loss is not stationary under weight decay.",
     ),
+    "mean-field-quadratic-ends": Reproduction(
+        reference="this package, 2026: F of neurons of degree 3 is no convex function "
+        "of their law",
+        claim="Under weight decay F of quadratic networks has more than one stationary "
+        "value.",
+        setting="p = 11, 75% of the pairs, quadratic, K = 1, 64 neurons, lambda = 0.05 "
+        "and 0.02, heavy-ball gd, 6 draws on one split, 400 decay times",
+        compare=later("quadratic_ends", "compare"),
+        cpu_s=12,
+        explained="At lambda = 0.02 weights a tenth as large do not all die: those "
+        "that are left rest at F = 0.219, a value of its own. Of weights 0.05 and 0.02 "
+        "times as large (tried after) F is 0.866 and 1, all dead.",
+    ),
 }

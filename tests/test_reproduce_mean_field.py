@@ -408,8 +408,8 @@ def test_several_values_at_rest_are_told_from_one(
     values: tuple[float, ...], moved: tuple[float, ...], held: list[bool]
 ) -> None:
     both = zip(values, moved, strict=True)
-    ends = [quadratic_ends.End(f, m, 1.0, 0.8) for f, m in both]
-    dead = quadratic_ends.End(1.0, 0.0, np.nan, 0.0)
+    ends = [quadratic_ends.End(f, m, 1.0, 1.0, 0.8) for f, m in both]
+    dead = quadratic_ends.End(1.0, 0.0, np.nan, 0.1, 0.0)
     found = quadratic_ends.of_ends(ends, dead, "here")
     assert [one.holds for one in found] == held
 

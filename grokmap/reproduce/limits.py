@@ -104,7 +104,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         compare=later("quadratic_ends", "compare"),
         cpu_s=12,
         explained="At lambda = 0.02 weights a tenth as large do not all die: those "
-        "that are left rest at F = 0.219, a value of its own. Of weights 0.05 and 0.02 "
-        "times as large (tried after) F is 0.866 and 1, all dead.",
+        "that are left rest at F = 0.219, a value of its own. Weights 0.05 times as "
+        "large, tried after, rest at 0.866, and of those 0.02 times as large all die, "
+        "so that F = 1.",
     ),
 }

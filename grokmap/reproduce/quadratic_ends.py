@@ -36,11 +36,12 @@ STILL, BALANCED, APART, DEAD = 1e-5, 1e-3, 1e-3, 1.5
 
 class End(NamedTuple):
     """objective: F; moved: its relative change in the last decay time; balance: as of
-    `fixed_points`, NaN of dead weights; test_accuracy."""
+    `fixed_points`, NaN of dead weights; accuracies."""
 
     objective: float
     moved: float
     balance: float
+    train_accuracy: float
     test_accuracy: float
 
     @property
@@ -70,13 +71,15 @@ def end_of(decay: float, draw: int, scale: float = 1.0) -> End:
     steps = [round((DECAY_TIMES - 1) * time), round(DECAY_TIMES * time)]
     (early, before), (f, neurons) = theory.follow(problem, start, steps)
     state = theory.at_rest(*neurons)
+    losses = theory.losses(problem, f)
     last = objective(problem, f, state)
     first = objective(problem, early, theory.at_rest(*before))
     return End(
         last,
         first / last - 1,
         balance(problem, f, state, DEGREE) if square_norm(state) > 0 else np.nan,
-        float(theory.losses(problem, f).test_accuracy),
+        float(losses.train_accuracy),
+        float(losses.test_accuracy),
     )
 
 
@@ -87,6 +90,7 @@ def of_ends(ends: list[End], small: End, at: str) -> list[Finding]:
     apart = max(values) / min(values) - 1 if len(values) > 1 else np.nan
     shown = ", ".join(f"{end.objective:.4f}" for end in resting)
     right = ", ".join(f"{end.test_accuracy:.2f}" for end in resting)
+    least = min((end.train_accuracy for end in resting), default=np.nan)
     dead = small.objective / min(end.objective for end in ends)
     return [
         Finding(
@@ -96,7 +100,7 @@ def of_ends(ends: list[End], small: End, at: str) -> list[Finding]:
             f">= {APART:g}",
             f"{apart:.3g}",
             f"{len(resting)} of {len(ends)} draws rest: {shown}; their test accuracies "
-            f"{right}",
+            f"{right}, train accuracy {least:.2f} or more",
             bool(apart >= APART),
         ),
         Finding(

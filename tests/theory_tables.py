@@ -22,7 +22,8 @@ def mean_field_plane() -> str:
     keys = ["alpha", "weight_decay"]
     # The file has fewer digits than the runs.
     runs[keys], said[keys] = runs[keys].round(9), said[keys].round(9)
-    both = runs.merge(said[[*keys, "said_phase", "said_t_grok"]], on=keys)
+    names = ["said_phase", "said_t_mem", "said_t_grok"]
+    both = runs.merge(said[[*keys, *names]], on=keys)
     rows = []
     for alpha, own in both.groupby("alpha"):
         same = own[own["seed"] == SEED]
@@ -32,16 +33,18 @@ def mean_field_plane() -> str:
             f"{alpha:g}",
             f"{laziness:.2f}",
             f"{alike} of {len(same)}",
-            _ratios(same),
-            _ratios(own[own["seed"] != SEED]),
+            _ratios(same, "t_grok"),
+            _ratios(own[own["seed"] != SEED], "t_grok"),
+            _ratios(same, "t_mem"),
         ])  # fmt: skip
     head = ["alpha", "K", "cells of the same label", "t_grok over the limit's"]
-    return markdown([*head, "the same, of other splits"], rows)
+    last = ["the same, of other splits", "t_mem over the limit's"]
+    return markdown([*head, *last], rows)
 
 
-def _ratios(runs: pd.DataFrame) -> str:
-    """Median and range over runs that grok where the limit does."""
-    ratio = (runs["t_grok"].astype(float) / runs["said_t_grok"].astype(float)).dropna()
+def _ratios(runs: pd.DataFrame, time: str) -> str:
+    """Median and range over runs that have this time where the limit has it."""
+    ratio = (runs[time].astype(float) / runs[f"said_{time}"].astype(float)).dropna()
     low, high = ratio.min(), ratio.max()
     return f"{ratio.median():.2f} ({low:.2f} to {high:.2f}; {len(ratio)} runs)"
 

@@ -14,6 +14,7 @@ from law_tables import LAW_TABLES
 from precision_tables import PRECISION_TABLES
 from system_tables import SYSTEM_TABLES
 from table_format import markdown, number, spread, stored
+from theory_tables import THEORY_TABLES
 
 from grokmap import store
 from grokmap.analysis import leads
@@ -325,11 +326,15 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reproductions.md", "findings"): findings,
     ("docs/reproductions.md", "survey2026"): survey_times,
     ("docs/theory.md", "mean-field width"): findings_of("mean-field-width"),
+    ("docs/theory.md", "mean-field laziness"): findings_of("mean-field-laziness"),
     ("docs/theory.md", "mean-field condensation"): findings_of(
         "mean-field-condensation"
     ),
     ("docs/theory.md", "mean-field fixed points"): findings_of(
         "mean-field-fixed-points"
+    ),
+    ("docs/theory.md", "mean-field quadratic ends"): findings_of(
+        "mean-field-quadratic-ends"
     ),
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
@@ -348,6 +353,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     **EDGE_TABLES,
     **LAW_TABLES,
     **SYSTEM_TABLES,
+    **THEORY_TABLES,
     **COMPARISON_TABLES,
     **PRECISION_TABLES,
 }

@@ -22,7 +22,6 @@ from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.overlaps import Equilibrium, Law, equilibrium_map, overlap_laws
-from grokmap.plot.powers import Scaling, power_laws
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.spectra import SpectrumPanel, TimesPanel, spectrum_panels, spike_times
 from grokmap.plot.stopping import early_stopping
@@ -42,7 +41,13 @@ from grokmap.plot.transfer import RatePanel, rate_curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
-from grokmap.plot.width_laws import WidthPanel, WidthSeries, width_panels
+from grokmap.plot.width_laws import (
+    Scaling,
+    WidthPanel,
+    WidthSeries,
+    power_laws,
+    width_panels,
+)
 from grokmap.plot.zone import zone_maps
 
 __all__ = [

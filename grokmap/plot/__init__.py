@@ -21,6 +21,7 @@ from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.powers import Scaling, power_laws
+from grokmap.plot.rules import stopping_rules
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import (
@@ -96,6 +97,7 @@ __all__ = [
     "quantity_words",
     "rate_curves",
     "scaling_figure",
+    "stopping_rules",
     "transition_panels",
     "transition_table",
     "uncertainty_maps",

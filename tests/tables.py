@@ -304,6 +304,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ),
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
+    ("docs/double-descent.md", "findings"): findings_of("double-descent"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

@@ -1,0 +1,27 @@
+"""Where training ends, and what comes before: states, solutions, double descent.
+
+The comparisons load jax, for which the list of reproductions does not wait.
+"""
+
+from __future__ import annotations
+
+from grokmap.reproduce.reproduction import Reproduction, later
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    "double-descent": Reproduction(
+        reference="Hastie, Montanari, Rosset, Tibshirani (arXiv 1903.08560); Nakkiran "
+        "et al. (arXiv 1912.02292)",
+        claim="Under label noise the test loss has a peak where the training set is "
+        "just fitted, over examples and over neurons, and falls twice in time.",
+        setting="linear teacher, noise 1/2; linear student, d = 40, n = 10 to 160, 24 "
+        "seeds; relu, d = 10, n = 100, N = 2 to 128, alpha = 0 and 1, 6 seeds",
+        compare=later("double_descent", "compare"),
+        cpu_s=45,
+        sweeps=("descent-examples", "descent-width"),
+        explained="In time test losses fall once and rise. Tried: heavy-ball momentum, "
+        "under which up to 4 of 6 runs of a width fall twice, by its overshoot in the "
+        "first steps; and inputs of two sizes, for which the closed form does fall "
+        "twice (`tests/test_theory_ridgeless.py`): here all inputs are of one size.",
+        figure=later("double_descent", "figure"),
+    ),
+}

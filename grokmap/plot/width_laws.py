@@ -57,8 +57,6 @@ def width_panels(
 ) -> Figure:
     """Panels side by side: marks with 95% intervals measured, lines predicted."""
     columns = min(len(panels), look.columns(SMALLEST))
-    if columns == 3 and len(panels) == 4:  # no panel stands alone
-        columns = 2
     rows, ems = -(-len(panels) // columns), look.ems / columns
     labels = list(dict.fromkeys(s.label for panel in panels for s in panel.series))
     with styled(look):

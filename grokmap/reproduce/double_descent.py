@@ -213,19 +213,17 @@ def _lowest(table: pd.DataFrame, size: str) -> Finding:
 def figure(trained: Mapping[str, Trained]) -> Figure:
     """Test losses over n, over N, and along time with what descent predicts."""
     by_n, by_width = of_examples(trained[EXAMPLES]), of_widths(trained[WIDTHS])
-    by_alpha = [by_width[by_width["alpha"] == alpha] for alpha in (0, 1)]
     loss = "test loss"
     over_n = _end_and_low(by_n)
     d, sigma = int(by_n["peak"].iloc[0]), _sigma(trained[EXAMPLES])
     risks = np.array([ridgeless.risk(int(n), d, sigma) for n in over_n[0].widths])
     risks[~np.isfinite(risks)] = np.nan
     over_n[0] = over_n[0]._replace(predicted=risks)
-    rich, lazy = (_end_and_low(table) for table in by_alpha)
+    rich = _end_and_low(by_width[by_width["alpha"] == 0])
     return plot.width_panels([
         plot.WidthPanel("over examples", loss, over_n, x_label="examples $n$"),
         plot.WidthPanel("along time", loss, _along(trained), x_label="step"),
         plot.WidthPanel(r"over neurons, $\alpha = 0$", loss, rich),
-        plot.WidthPanel(r"over neurons, $\alpha = 1$", loss, lazy),
     ])  # fmt: skip
 
 

@@ -24,4 +24,24 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "twice (`tests/test_theory_ridgeless.py`): here all inputs are of one size.",
         figure=later("double_descent", "figure"),
     ),
+    "free-energy": Reproduction(
+        reference="the survey (2026), on the effective free energy",
+        claim="F = L + lambda |theta|^2 has a memorising and a generalising minimum, "
+        "which change their order where grokking begins and ends.",
+        setting="p = 11, quadratic, N = 32, 85% and 55% of the pairs, lambda = 0.01 to "
+        "0.16, 6 seeds; states by L-BFGS in float64",
+        compare=later("free_energy", "compare"),
+        cpu_s=150,
+        sweeps=("free-energy",),
+        figure=later("free_energy", "figure"),
+    ),
+    "solutions": Reproduction(
+        reference="the survey (2026), on the structure of the loss landscape",
+        claim="Modular addition has O(p^2) memorising solutions, and O(p) generalising "
+        "ones, of one frequency each.",
+        setting="p = 11, quadratic, N = 32, 85% of the pairs, one split; 64 networks, "
+        "minima at lambda = 0 and 0.01 by L-BFGS in float64",
+        compare=later("solutions", "compare"),
+        cpu_s=120,
+    ),
 }

@@ -305,6 +305,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
     ("docs/double-descent.md", "findings"): findings_of("double-descent"),
+    ("docs/free-energy.md", "free energy"): findings_of("free-energy"),
+    ("docs/free-energy.md", "solutions"): findings_of("solutions"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokmap.reproduce import free_energy
+from grokmap.reproduce import free_energy, states
 from grokmap.theory import free_energy as theory
 from grokmap.theory.mean_field import Neurons
 
@@ -23,18 +23,16 @@ def test_one_neuron_relaxes_to_the_states_of_a_product(share: float) -> None:
     inner = share * theory.end_of_learning(s, 3)
     u = theory.learned(s, inner, 3)
     expected = theory.objective(u, s, inner, 3)
-    # From near the learned state, which lies at a^3 = u / 2, and from near the dead one.
+    # From near the learned state, at a^3 = u / 2, and from near the dead one.
     a = 1.02 * np.cbrt(u / 2) if u else 1.0
     w = np.array([[[a]], [[1e-3]]])
     with jax.enable_x64(True):
         both = np.ones((2, 1, 1))
-        examples = free_energy.Examples(both, s * both, np.ones((2, 1)))
-        found = free_energy.minima(
-            Neurons(w, 1.4 * w), examples, 2 ** (2 / 3) * inner, 500
-        )
+        examples = states.Examples(both, s * both, np.ones((2, 1)))
+        found = states.minima(Neurons(w, 1.4 * w), examples, 2 ** (2 / 3) * inner, 500)
         value, gradient = (np.asarray(part) for part in found[1:])
     np.testing.assert_allclose(value, [expected, s**2], rtol=1e-8)
-    assert max(gradient) <= free_energy.STATIONARY
+    assert max(gradient) <= states.STATIONARY
 
 
 def planted(memorised: list[float], excess: list[float]) -> pd.DataFrame:
@@ -103,3 +101,18 @@ def test_the_last_passage_of_one_half() -> None:
     assert last(1.0, 0.0, 0.0) == pytest.approx(2)
     assert last(0.0, 1.0, 0.0) == pytest.approx(8)
     assert np.isnan(last(0.0, 0.0, 0.0)) and np.isnan(last(1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("test", "f", "holds"),
+    [(1.0, 1.0, [False, True]), (0.1, 1.0, [True, True]), (0.1, 1.1, [True, False])],
+)
+def test_descent_from_a_memorised_state(test: float, f: float, holds: list) -> None:
+    rows = [
+        (seed, state, value, accuracy)
+        for seed in range(3)
+        for state, value, accuracy in (("generalised", 1, 1), ("memorised", f, test))
+    ]
+    columns = ["seed", "state", "objective", "test_accuracy"]
+    found = free_energy._descents(pd.DataFrame(rows, columns=columns))
+    assert [one.holds for one in found] == holds

@@ -14,50 +14,55 @@ lambda K^(-2/3) alone (`condensation`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pandas as pd
 from matplotlib.figure import Figure
 
 from grokmap import plot
 from grokmap.analysis.statistics import student_interval
 from grokmap.classify import GROK, NO_LEARNING
+from grokmap.reproduce import fixed_points
 from grokmap.reproduce.finding import OWN, WORDS, Finding
-from grokmap.reproduce.mean_field import Start, start_of
+from grokmap.reproduce.mean_field import start_of
+from grokmap.reproduce.states import (
+    STATES,
+    STATIONARY,
+    Examples,
+    accuracies,
+    minima,
+    prepared,
+)
 from grokmap.reproduce.trained import Trained
 from grokmap.spec import Run
-from grokmap.theory.mean_field import Neurons
+from grokmap.theory.mean_field import (
+    Method,
+    Neurons,
+    Problem,
+    at_rest,
+    losses,
+    solve,
+)
 
 SWEEP = "free-energy"
-PREPARED_AT, PREPARED, RELAXED = 1e-3, 300, 3000  # lambda, iterations, most iterations
-STATIONARY = 1e-5  # |gradient of F|
+RELAXED = 3000  # most iterations
 DEAD = 1.0  # F of no weights
 # Set before the runs.
 LEARNED, GENERALISES, MEMORISES = 0.99, 0.95, 0.2
-EDGE_WITHIN = 0.1
-STATES = ("generalised", "memorised")
+EDGE_WITHIN, SAME = 0.1, 0.02
+# Train fraction, weight decay and seeds, followed for so long.
+DESCENT, DECAY_TIMES = (0.85, 0.02, (0, 1, 2)), 20.0
 ACCURACIES = ("train_accuracy", "test_accuracy")
-
-
-class Examples(NamedTuple):
-    """Of [k] networks: inputs x [k, m, d] and answers y [k, m, C] of the whole table,
-    and the share [k, m] that each example has in the loss."""
-
-    x: Any
-    y: Any
-    share: Any
 
 
 def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     """Whether two states coexist, how their F compare, and where edges lie."""
     runs = trained[SWEEP].runs
     table = table_of(trained[SWEEP])
-    return [
+    findings = [
         finding
         for fraction, own in table.groupby("train_fraction")
         for finding in _of_fraction(
@@ -66,6 +71,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
             f"{fraction:.0%} of the pairs",
         )
     ]
+    return [*findings, *_descents(descended(trained[SWEEP]))]
 
 
 def table_of(trained: Trained) -> pd.DataFrame:
@@ -90,35 +96,6 @@ def _table(runs: tuple[Run, ...]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def prepared(starts: Sequence[Start]) -> tuple[Neurons, Examples]:
-    """The states of k networks, all generalised ones before all memorised ones, [2 k];
-    and the training examples of each with their right answers."""
-    problems = [start.problem for start in starts] * 2
-    x, y = (np.stack([getattr(p, name) for p in problems]) for name in ("x", "y"))
-    answers, m, k = y.copy(), y.shape[1], len(starts)
-    share = np.zeros(y.shape[:2])
-    for i, problem in enumerate(problems):
-        n = problem.n_train
-        share[i, :n] = 1 / n
-        if i >= k:
-            answers[i, n:] = np.roll(y[i, n:], 1, axis=1)
-    both = [start.neurons.neurons for start in starts] * 2
-    neurons: Neurons = jax.tree.map(lambda *parts: jnp.stack(parts), *both)
-    table = Examples(x, answers, np.full_like(share, 1 / m))
-    neurons, _, _ = minima(neurons, table, PREPARED_AT, PREPARED)
-    return neurons, Examples(x, y, share)
-
-
-def accuracies(neurons: Neurons, examples: Examples) -> tuple[Any, Any]:
-    """[k] on training and on other examples."""
-    f = np.asarray(jax.vmap(outputs)(neurons, examples.x))
-    right = f.argmax(axis=2) == examples.y.argmax(axis=2)
-    train = examples.share > 0
-    return tuple(
-        (right & rows).sum(axis=1) / rows.sum(axis=1) for rows in (train, ~train)
-    )
-
-
 def _relaxed(
     runs: Sequence[Run], states: Neurons, examples: Examples, decay: float
 ) -> pd.DataFrame:
@@ -137,57 +114,65 @@ def _relaxed(
     )
 
 
-def objective(neurons: Neurons, examples: Examples, decay: Any) -> jax.Array:
-    """F of quadratic neurons a [N, C], w [N, d] at K = 1; examples: of one network."""
-    residual = outputs(neurons, examples.x) - examples.y
-    square = sum(jnp.sum(part**2) for part in neurons) / len(neurons.readout)
-    loss = jnp.sum(examples.share * jnp.sum(residual**2, axis=1))
-    return loss + decay / 2 * square
+def descended(trained: Trained) -> pd.DataFrame:
+    """seed, state, objective, test_accuracy after DECAY_TIMES of the engine's descent,
+    from the same states, at DESCENT's place and seeds: L-BFGS might leave a minimum
+    that descent would stay in."""
+    fraction, decay, seeds = DESCENT
+    runs = [
+        one.run
+        for one in trained.weights((0,))
+        if one.run.control[1:3] == (decay, fraction) and one.run.seed in seeds
+    ]
+    rows = []
+    for run in runs:
+        start = start_of(run, np.float64)
+        with jax.enable_x64(True):
+            states, _ = prepared([start])
+            states = jax.tree.map(np.asarray, states)
+        for i, state in enumerate(STATES):
+            own = Neurons(*(part[i] for part in states))
+            rows.append((run.seed, state, *_descend(start_of(run).problem, own)))
+        trained.say(f"seed {run.seed} descended from both states")
+    return pd.DataFrame(rows, columns=["seed", "state", "objective", "test_accuracy"])
 
 
-def outputs(neurons: Neurons, x: Any) -> jax.Array:
-    """[m, C] at inputs [m, d]."""
-    hidden = jnp.square(x @ neurons.first.T)
-    f: jax.Array = hidden @ neurons.readout / len(neurons.readout)
-    return f
+def _descend(problem: Problem, neurons: Neurons) -> tuple[float, float]:
+    single = [np.asarray(part, np.float32) for part in neurons]
+    rate = problem.learning_rate * problem.weight_decay / (1 - problem.momentum)
+    steps, method = round(DECAY_TIMES / rate), Method(tolerance=1e-4, window=8)
+    end = solve(problem, at_rest(*single), steps, method)
+    f = fixed_points.objective(problem, end.outputs[-1], end.state)
+    return f, float(losses(problem, end.outputs[-1]).test_accuracy)
 
 
-@partial(jax.jit, static_argnames="most")
-def minima(
-    starts: Neurons, examples: Examples, decay: Any, most: int
-) -> tuple[Neurons, Any, Any]:
-    """Stationary points of F next to k starts: neurons, F [k], |gradient| [k].
-
-    By L-BFGS (optax), until the gradient is below STATIONARY, or for `most` iterations.
-    """
-
-    def one(start: Neurons, examples: Examples) -> tuple[Neurons, Any, Any]:
-        return _minimum(partial(objective, examples=examples, decay=decay), start, most)
-
-    found: tuple[Neurons, Any, Any] = jax.vmap(one)(starts, examples)
-    return found
-
-
-def _minimum(f: Any, start: Neurons, most: int) -> tuple[Neurons, Any, Any]:
-    method = optax.lbfgs()
-    value_and_grad = optax.value_and_grad_from_state(f)
-
-    def step(carry: Any) -> Any:
-        neurons, state, count, _ = carry
-        value, grad = value_and_grad(neurons, state=state)
-        change, state = method.update(
-            grad, state, neurons, value=value, grad=grad, value_fn=f
-        )
-        size = optax.tree.norm(grad)
-        return optax.apply_updates(neurons, change), state, count + 1, size
-
-    def unfinished(carry: Any) -> Any:
-        return (carry[2] < most) & (carry[3] > STATIONARY)
-
-    begin = (start, method.init(start), 0, jnp.inf)
-    neurons = jax.lax.while_loop(unfinished, step, begin)[0]
-    value, grad = jax.value_and_grad(f)(neurons)
-    return neurons, value, optax.tree.norm(grad)
+def _descents(table: pd.DataFrame) -> list[Finding]:
+    wide = table.pivot(index="seed", columns="state")
+    excess = wide["objective"]["memorised"] / wide["objective"]["generalised"] - 1
+    tests = {state: wide["test_accuracy"][state] for state in STATES}
+    at = f"{DESCENT[0]:.0%} of the pairs, lambda = {DESCENT[1]:g}"
+    time = f"after {DECAY_TIMES:g} decay times of descent, {at}"
+    words = {state: ", ".join(f"{x:.2f}" for x in own) for state, own in tests.items()}
+    return [
+        Finding(
+            f"test accuracy from the memorised start {time}",
+            "0: a local minimum",
+            WORDS,
+            f"<= {MEMORISES:g} in most networks",
+            words["memorised"],
+            f"from the generalised start {words['generalised']}",
+            bool((tests["memorised"] <= MEMORISES).mean() > 0.5),
+        ),
+        Finding(
+            f"F of the memorised start over F of the generalised one, less 1, {time}",
+            "0: one value",
+            OWN,
+            f"± {SAME:g} in each",
+            ", ".join(f"{value:+.4f}" for value in excess),
+            "",
+            bool((excess.abs() <= SAME).all()),
+        ),
+    ]
 
 
 def _of_fraction(table: pd.DataFrame, runs: pd.DataFrame, at: str) -> list[Finding]:

@@ -11,6 +11,7 @@ import pandas as pd
 from conftest import ROOT
 from table_format import markdown, number, stored
 
+import grokmap
 from grokmap.analysis import early_stopping, forecast, laws
 from grokmap.analysis import stopping_rules as rules
 from grokmap.analysis.laws.comparison import ratios_of, spreads
@@ -217,9 +218,7 @@ def stopping_rules() -> str:
     cells: dict[str, list[str]] = {}
     counts = []
     for i, name in enumerate(RULED):
-        path = ROOT / "results" / name / "early-stopping-rules.parquet"
-        table = pd.read_parquet(path)
-        table = table[table["system"] == ALL]
+        table = scored_rules(name)
         first = table.iloc[0]
         counts.append(f"{name}: {first['n_grok']} of {first['n_runs']} grok")
         for row in table.itertuples():
@@ -227,6 +226,16 @@ def stopping_rules() -> str:
             cells.setdefault(rule_words(row.rule), ["-"] * len(RULED))[i] = shares
     rows = [[rule, *values] for rule, values in cells.items()]
     return markdown(["rule", *counts], rows)
+
+
+def scored_rules(name: str) -> pd.DataFrame:
+    """Of all systems of a result, as kept; computed where that is quick."""
+    path = ROOT / "results" / name / "early-stopping-rules.parquet"
+    kept = path.exists()
+    table = (
+        pd.read_parquet(path) if kept else grokmap.open(path.parent).stopping_rules()
+    )
+    return table[table["system"] == ALL]
 
 
 def standstills() -> str:

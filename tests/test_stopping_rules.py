@@ -147,5 +147,6 @@ def test_a_result_of_one_cell_scores_as_its_runs_say() -> None:
     stop = runs["t_grok"].where(grok, runs["t_mem"])
     saved = 1 - stop.sum() / runs["n_steps"].sum()
     assert table.loc["oracle", "saved"] == pytest.approx(saved)
-    stored = pd.read_parquet(result.path / "early-stopping-rules.parquet")
-    pd.testing.assert_frame_equal(stored.set_index("rule"), table)
+    widths = grokmap.open(ROOT / "results/widths")
+    stored = pd.read_parquet(widths.path / "early-stopping-rules.parquet")
+    pd.testing.assert_frame_equal(stored, widths.stopping_rules())

@@ -270,8 +270,8 @@ def _edge(table: pd.DataFrame, runs: pd.DataFrame, at: str) -> Finding:
     value = float(np.interp(np.log(edge), np.log(f.index.to_numpy(float)), f))
     return Finding(
         f"F of the generalised start at the upper edge of {name}, {at}",
-        f"{DEAD:g}, that of a dead network",
-        WORDS,
+        f"{DEAD:g}, if a dead network's is the lower beyond",
+        OWN,
         f"± {EDGE_WITHIN:g}",
         f"{value:.2f}",
         f"edge at lambda = {edge:.3g}, by the runs; F = {f.iloc[-1]:.2f} at "

@@ -23,7 +23,8 @@ from grokmap.theory import ridgeless
 
 EXAMPLES, WIDTHS = "descent-examples", "descent-width"
 NEAR = 10  # |n - d| from which the mean over draws has a variance to speak of
-# Set before the runs.
+# Set before the runs. That second falls are counted by run, and that descent is plain,
+# was decided once the first had shown medians over seeds, and momentum, to fall twice.
 ERRORS_WITHIN, EXACT_WITHIN, FACTOR = 3.0, 0.01, 1.5
 FALL_WITHIN = 0.1  # of the lowest losses, by which a later one may lie above
 TIMES = (20, 40, 160)  # n whose losses along time are drawn

@@ -50,7 +50,8 @@ from grokmap.theory.mean_field import (
 SWEEP = "free-energy"
 RELAXED = 3000  # most iterations
 DEAD = 1.0  # F of no weights
-# Set before the runs.
+# Set before the runs, but for the last two: F at the edge and the runs by descent were
+# added once the first comparison had been seen.
 LEARNED, GENERALISES, MEMORISES = 0.99, 0.95, 0.2
 EDGE_WITHIN, SAME = 0.1, 0.02
 # Train fraction, weight decay and seeds, followed for so long.

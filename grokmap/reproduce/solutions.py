@@ -33,7 +33,8 @@ DECAYS = {"memorising": 0.0, "generalising": 0.01}
 MOST = {"memorising": 500, "generalising": 2000}  # iterations
 PAIRS = 12  # of networks, each in one pair, whose overlap is taken
 USED = 0.5  # of an even share of the weights, from which a frequency counts as used
-# Set before the runs.
+# Set before the runs; the fraction of memorising ones was 0.85 in a first, where minima
+# of the loss generalised.
 LEARNED, FACTOR = 0.99, 3.0
 
 

@@ -31,6 +31,7 @@ from grokmap.result import (
     order_parameters,
     phase_diagram,
     scaling,
+    stopping_rules,
     transition,
     uncertainty,
 )
@@ -392,6 +393,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "laws": ("law_residuals", of(laws, QUICK)),
     "forecast": ("forecast_panels", of(forecast, QUICK)),
     "early stopping": ("early_stopping", of(early_stopping, QUICK)),
+    "stopping rules": ("stopping_rules", of(stopping_rules, QUICK)),
     "losses": ("loss_curves", losses),
     "avalanches": ("avalanche_panels", avalanches),
     "rates of widths": ("rate_curves", rates),
@@ -440,6 +442,7 @@ SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "laws of widths": ("law_residuals", of(laws, WIDTHS)),
     "forecast of widths": ("forecast_panels", of(forecast, WIDTHS)),
     "early stopping of widths": ("early_stopping", of(early_stopping, WIDTHS)),
+    "stopping rules of widths": ("stopping_rules", of(stopping_rules, WIDTHS)),
     "undecidable stopping": ("early_stopping", of(early_stopping, "early-stopping")),
     "scaling": ("scaling_figure", of(scaling, "finite-size")),
     "transition": ("order_panels", of(transition, "finite-size")),

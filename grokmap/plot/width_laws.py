@@ -29,7 +29,7 @@ from grokmap.plot.figure import (
 from grokmap.plot.hysteresis import LINES
 from grokmap.plot.lines import DARK, MARKERS
 from grokmap.plot.style import NEUTRAL, PAPER, Look, points, styled
-from grokmap.plot.ticks import label_log, most_below
+from grokmap.plot.ticks import label_log, most_below, number
 
 SMALLEST = 17.0  # width of a panel in letters
 
@@ -51,12 +51,14 @@ class WidthSeries(NamedTuple):
 
 
 class WidthPanel(NamedTuple):
-    """title, label: above it, and of its vertical axis; log: whether that is a log."""
+    """title, label: above it, and of its vertical axis; log: whether that is a log;
+    x_label: of the other axis, where it is not the width."""
 
     title: str
     label: str
     series: Sequence[WidthSeries]
     log: bool = True
+    x_label: str = "width $N$"
 
 
 def width_panels(
@@ -140,12 +142,12 @@ def _draw_series(
     axes.set_xscale("log", base=2)
     widths = np.unique(np.concatenate([s.widths for s in panel.series]))
     shown = widths[:: -(-len(widths) // most_below(ems - 5))]
-    axes.set_xticks(shown, [f"{width:.0f}" for width in shown])
+    axes.set_xticks(shown, [number(width) for width in shown])
     axes.minorticks_off()
     if panel.log:
         axes.set_yscale("log")
         label_log(axes.yaxis)
-    axes.set_xlabel("width $N$")
+    axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.label)
 
 

@@ -13,6 +13,7 @@ from grokmap.reproduce import (
     levi,
     limits,
     liu,
+    minima,
     modular,
     mup,
     mup_depth,
@@ -43,4 +44,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **mup_depth.REPRODUCTIONS,
     **signals.REPRODUCTIONS,
     **equilibrium.REPRODUCTIONS,
+    **minima.REPRODUCTIONS,
 }

@@ -426,6 +426,15 @@ class Result:
 
         return early_stopping.find(self, patience, unit, criteria).losses
 
+    def stopping_rules(self, criteria: str | Criteria = "default") -> pd.DataFrame:
+        """What rules that stop runs by their records miss, and what they save.
+
+        See `grokmap.analysis.stopping_rules`.
+        """
+        from grokmap.result import stopping_rules
+
+        return stopping_rules.find(self, criteria).table
+
     def scaling(
         self,
         size: str = "width",

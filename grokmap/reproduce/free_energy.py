@@ -25,9 +25,9 @@ from matplotlib.figure import Figure
 from grokmap import plot
 from grokmap.analysis.statistics import student_interval
 from grokmap.classify import GROK, NO_LEARNING
+from grokmap.engine.mean_field import start_of
 from grokmap.reproduce import fixed_points
 from grokmap.reproduce.finding import OWN, WORDS, Finding
-from grokmap.reproduce.mean_field import start_of
 from grokmap.reproduce.states import (
     STATES,
     STATIONARY,

@@ -19,8 +19,8 @@ from grokmap.analysis import solutions
 from grokmap.analysis.solutions import Layers
 from grokmap.analysis.statistics import student_interval
 from grokmap.arrays import Floats
+from grokmap.engine.mean_field import start_of
 from grokmap.reproduce.finding import OWN, WORDS, Finding
-from grokmap.reproduce.mean_field import start_of
 from grokmap.reproduce.states import Examples, minima, outputs
 from grokmap.reproduce.trained import Trained
 from grokmap.spec import Control, Run, System

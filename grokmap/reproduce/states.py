@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from grokmap.reproduce.mean_field import Start
+from grokmap.engine.mean_field import Start
 from grokmap.theory.mean_field import Neurons
 
 PREPARED_AT, PREPARED = 1e-3, 300  # lambda, iterations

@@ -80,7 +80,7 @@ def test_the_saddle_of_two_wells() -> None:
 def escapes(
     temperature: float, n: int, n_records: int, every: int, step: float
 ) -> tuple[Floats, Floats]:
-    """(times [k], theta [n, k]) of chains from the left well, by the engine's update."""
+    """(times [k], theta [n, k]) of chains from the left well, by `langevin_update`."""
     control = Control(0, 0, 0, 0, temperature=temperature)
     rates = Rates(step, 0.0)
     slope = jax.vmap(jax.grad(lambda x: kramers.double_well(x, BARRIER)))

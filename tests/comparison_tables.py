@@ -303,6 +303,8 @@ MODIFIERS = (
     "gradient_noise",
     "perp_grad",
     "gradient_avalanche",
+    "initial_scale",
+    "chain",
 )
 
 

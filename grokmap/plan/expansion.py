@@ -23,6 +23,7 @@ from grokmap.spec import (
 from grokmap.spec.words import (
     CHOICES,
     CHOSEN_CONTROLS,
+    CONTROL_DEFAULTS,
     NOISES,
     RAMP_CONTROLS,
     SYSTEM_NUMBERS,
@@ -143,7 +144,9 @@ def controls_read(system: System) -> tuple[str, ...]:
 
 
 def _noisy(control: Control) -> tuple[str, ...]:
-    return tuple(name for name in NOISES if getattr(control, name) > 0)
+    return tuple(
+        name for name in NOISES if getattr(control, name) != CONTROL_DEFAULTS[name]
+    )
 
 
 def _system(

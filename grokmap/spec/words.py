@@ -110,6 +110,8 @@ class Control(NamedTuple):
     adam_learning_rate: float = 1e-3
     nonlinearity: float = 0.0
     gradient_avalanche: float = 0.0
+    chain: float = 0.0
+    initial_scale: float = 1.0
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
@@ -135,10 +137,14 @@ SYSTEM_NUMBERS = ("batch_size", "published_seed")
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
-# Noise, and what is done to gradients by a strength: read by every run in which they
-# are not 0, where they change the program.
-NOISES = ("label_noise", "dropout", "gradient_noise", "gradient_avalanche")
+# Noise, what is done to gradients by a strength, and other starts: read by every run in
+# which they are not at their default, where they change the program.
+NOISES = (
+    *("label_noise", "dropout", "gradient_noise", "gradient_avalanche"),
+    *("chain", "initial_scale"),
+)
 CONTROL_FIELDS = Control._fields
+CONTROL_DEFAULTS = Control._field_defaults
 # Absent from results of earlier versions.
 LATER_CONTROLS = CONTROL_FIELDS[CONTROL_FIELDS.index("ramp_factor") :]
 # Read by some optimizers, models or activations.

@@ -59,16 +59,9 @@ def test_the_saddle_of_two_wells() -> None:
     minimum = kramers.stationary(gradient, np.array([-0.9, -1.2]))
     np.testing.assert_allclose(minimum, [-1, -1], atol=1e-9)
 
-    def basin(theta: Floats) -> bool:
-        for _ in range(2000):
-            theta = theta - 0.02 * gradient(theta)
-        return bool(theta[0] < 0)
-
-    other = np.array([1.0, 1.4])
-    near = kramers.edge(gradient, basin, minimum, other, 0.02, 200, halvings=20)
-    saddle = kramers.stationary(gradient, near)
+    starts = np.random.default_rng(0).normal(scale=0.5, size=(20, 2))
+    ((found, saddle),) = kramers.passes(two_wells, gradient, minimum, starts)
     np.testing.assert_allclose(saddle, [0, 0], atol=1e-8)
-    found = kramers.saddle_pass(two_wells, gradient, minimum, saddle)
     down = (12 - 4 * BARRIER - np.hypot(4 * BARRIER, 12)) / 2
     assert found.barrier == pytest.approx(BARRIER, rel=1e-9)
     expected = -down / (2 * np.pi) * np.sqrt(32 / 24)

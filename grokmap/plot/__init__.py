@@ -11,6 +11,7 @@ from grokmap.plot.diagram import (
     phase_diagram,
 )
 from grokmap.plot.entries import TheoryLine
+from grokmap.plot.escapes import escape_times
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
@@ -77,6 +78,7 @@ __all__ = [
     "curves",
     "diagram_cells",
     "early_stopping",
+    "escape_times",
     "figure_bytes",
     "forecast_panels",
     "gather",

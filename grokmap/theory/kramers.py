@@ -8,7 +8,7 @@ Eyring and Kramers' law, in Haenggi, Talkner and Borkovec, Rev. Mod. Phys. 62, 2
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from grokmap.arrays import Floats
 Gradient = Callable[[Floats], Floats]  # [n] -> [n]
 STEP = 1e-5  # of central differences, of weights of order 1
 REFUSED = 1e-8  # a larger gradient is that of no stationary point
+SAME = 1e-3  # two points this near in every weight are one
 
 
 class Pass(NamedTuple):
@@ -119,43 +120,45 @@ def saddle_pass(
     return Pass(function(saddle) - function(minimum), float(attempts))
 
 
-def edge(
+def passes(
+    function: Callable[[Floats], float],
     gradient: Gradient,
-    basin: Callable[[Floats], bool],
-    inside: Floats,
-    outside: Floats,
-    step: float,
-    n_steps: int,
-    halvings: int = 40,
-) -> Floats:
-    """[n] a point near the saddle at which the edge of a basin ends.
+    minimum: Floats,
+    starts: Iterable[Floats],
+) -> list[tuple[Pass, Floats]]:
+    """The saddles by which a minimum [n] is left, the lowest first, each with its [n].
 
-    The line from a point of the basin to one outside is halved until both sides are
-    next to the edge; descent along the edge, halving again wherever the two have
-    separated, comes to a saddle (edge tracking: Skufca, Yorke and Eckhardt, Phys. Rev.
-    Lett. 96, 174101 (2006)). The point of least gradient on the way is returned.
-
-    Args:
-      basin: whether descent from a point ends in the basin.
-      step, n_steps: of the descent along the edge.
+    Newton's method from each of `starts` finds stationary points; those of index 1 from
+    which descent on one of both sides ends at the minimum are kept. A saddle that no
+    start leads to is missed.
     """
-    least, best = np.inf, inside
-    for number in range(n_steps):
-        if number % 20 == 0:
-            inside, outside = _next_to_edge(basin, inside, outside, halvings)
-        inside, outside = (z - step * gradient(z) for z in (inside, outside))
-        size = float(np.linalg.norm(gradient(inside)))
-        if size < least:
-            least, best = size, inside
-    return best
+    found: list[tuple[Pass, Floats]] = []
+    for start in starts:
+        try:
+            saddle = stationary(gradient, start)
+            over = saddle_pass(function, gradient, minimum, saddle)
+        except ValueError:
+            continue
+        known = any(np.allclose(saddle, other, atol=SAME) for _, other in found)
+        if not known and _leads_to(gradient, saddle, minimum):
+            found.append((over, saddle))
+    return sorted(found, key=lambda each: each[0].barrier)
 
 
-def _next_to_edge(
-    basin: Callable[[Floats], bool], inside: Floats, outside: Floats, halvings: int
-) -> tuple[Floats, Floats]:
-    for _ in range(halvings):
-        if np.linalg.norm(outside - inside) < 1e-7:
+def _leads_to(gradient: Gradient, saddle: Floats, minimum: Floats) -> bool:
+    values, vectors = np.linalg.eigh(hessian(gradient, saddle))
+    step = 0.5 / abs(values).max()
+    return any(
+        np.allclose(_descended(gradient, saddle + side, step), minimum, atol=SAME)
+        for side in (0.01 * vectors[:, 0], -0.01 * vectors[:, 0])
+    )
+
+
+def _descended(gradient: Gradient, theta: Floats, step: float) -> Floats:
+    """Where descent ends, after 20,000 steps at most."""
+    for _ in range(20_000):
+        slope = gradient(theta)
+        if np.linalg.norm(slope) < REFUSED:
             break
-        middle = (inside + outside) / 2
-        inside, outside = (middle, outside) if basin(middle) else (inside, middle)
-    return inside, outside
+        theta = theta - step * slope
+    return theta

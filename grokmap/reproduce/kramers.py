@@ -1,9 +1,9 @@
 """From a memorising minimum over a barrier: waiting times at several temperatures.
 
-One quadratic neuron, f = a (w.x)^2, and a teacher y = s^2 of one direction in four, from
-six examples. Descent of F = L + (lambda/2N) |theta|^2 ends at one of few minima: the
-deepest has learned the teacher, others fit the training examples and are wrong
-elsewhere. With five weights all saddles between them can be found, so that Eyring and
+One quadratic neuron, f = a (w.x)^2, and a teacher y = s^2 of one direction in four,
+from six examples. Descent of F = L + (lambda/2N) |theta|^2 ends at one of few minima:
+the deepest has learned the teacher, others fit the training examples and are wrong
+elsewhere. With five weights the saddles between them can be found, so that Eyring and
 Kramers' law (`theory.kramers`) has no free number.
 """
 
@@ -232,7 +232,8 @@ def of_escapes(found: Escapes) -> list[Finding]:
             RECOMPUTED,
             f"± {BARRIER_WITHIN:.0%}",
             f"{line.barrier:.4f}",
-            f"95%: {line.barrier_low:.4f} to {line.barrier_high:.4f}; escaped: {counts}",
+            f"95%: {line.barrier_low:.4f} to {line.barrier_high:.4f}; "
+            f"escaped: {counts}",
             bool(abs(line.barrier / found.over.barrier - 1) <= BARRIER_WITHIN),
         ),
         Finding(

@@ -303,7 +303,8 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str, place: str = "") -> E
 
     A loop that closes decides nothing: a lag closes at either order (see `hysteresis`).
     Nor does one that stays because no run returns: an absorbing state does that at
-    transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)).
+    transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)). Nor one that
+    both ways leave by fluctuations about one curve, as of chains at a temperature.
     """
     start, top = trend["weight_decay"], trend["weight_decay"] * trend["ramp_factor"]
     area = "none" if np.isnan(trend["area"]) else f"{trend['area']:.2g}"
@@ -317,6 +318,8 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str, place: str = "") -> E
         text += f"; {trend['returns']:.0%} of the runs that {moved} came back"
     if limit == "closes":
         limit = "closes, as a lag does at either order"
+    elif limit == "stays" and not trend["one_sided"]:
+        limit = "stays, by fluctuations about one curve"
     elif limit == "stays" and trend["returns"] >= 0.5:
         supports = FIRST_ORDER
     elif limit == "stays":

@@ -161,7 +161,13 @@ def test_power_grows_with_the_seeds_and_the_distance_and_at_equal_shares() -> No
     assert order.dip_power((12,) * 4, (0.25,) * 4) < 0.5
 
 
-TREND = {"weight_decay": 0.01, "ramp_factor": 10.0, "area": 1.5, "falls": 1.0, "one_sided": True}
+TREND = {
+    "weight_decay": 0.01,
+    "ramp_factor": 10.0,
+    "area": 1.5,
+    "falls": 1.0,
+    "one_sided": True,
+}
 TREND |= {"exponent": 0.0, "exponent_low": -0.1, "exponent_high": 0.05}
 TREND |= {"offset": 0.2, "offset_low": 0.1, "offset_high": 0.3}
 

@@ -126,8 +126,8 @@ def loops(
     Returns:
       One row a run: run_id, seed, the columns of `families`, ramp_steps, ramp_rate
       (ln(ramp_factor) / ramp_steps: e-folds of weight decay a step), area,
-      signed_area, level, top and end (the quantity at the ramp's top and at the run's end) and `jumps`. And the
-      loops by run_id.
+      signed_area, level, top and end (the quantity at the ramp's top and at the run's
+      end) and `jumps`. And the loops by run_id.
     """
     ramps = plan[plan["ramp_steps"].notna()].set_index("run_id", drop=False)
     columns = [*families(ramps), "ramp_steps"]
@@ -180,10 +180,10 @@ def trends(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     Returns:
       Columns of the family and: n_rates, n_seeds (with a loop at all of these rates),
       slowest (ramp_rate), area (median there), exponent, exponent_low, exponent_high,
-      offset, offset_low, offset_high, limit (`_limit`), one_sided (`_one_sided`), falls and rises (shares of the
-      runs that pass the level on the way up and are below it, or above, at the top),
-      returns (share of those that fell, or if none did of those that rose, that are on
-      the other side at the end).
+      offset, offset_low, offset_high, limit (`_limit`), one_sided
+      (`_one_sided`), falls and rises (shares of the runs that pass the level on the way
+      up and are below it, or above, at the top), returns (share of those that fell, or
+      if none did of those that rose, that are on the other side at the end).
     """
     rows = []
     for key, group in runs.groupby(family, dropna=False):

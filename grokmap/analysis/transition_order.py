@@ -122,6 +122,8 @@ def evidence(
 ) -> list[Evidence]:
     """What the cells say of each quantity: modes, gap against width, Binder's minimum.
 
+    A gap that shrinks has closed nowhere as long as the largest width has two modes.
+
     table: of `cells`, from these runs.
     """
     rows = []
@@ -135,7 +137,11 @@ def evidence(
         samples = boundary_values(part, runs, x, name, log)
         modes = _modes(name, nearest)
         two = modes.supports == FIRST_ORDER
-        rows += [modes, _gap(name, samples, part, two)]
+        gap = _gap(name, samples, part, two)
+        if gap.supports == CONTINUOUS and nearest["p_dip"].iloc[-1] < SIGNIFICANT:
+            open_ = f"{gap.why}; but the largest width has two modes"
+            gap = gap._replace(supports=UNDECIDED, why=open_)
+        rows += [modes, gap]
         rows += [] if log else [_binder(name, part, two)]
     return rows
 

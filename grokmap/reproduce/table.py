@@ -18,6 +18,7 @@ from grokmap.reproduce import (
     omnigrok,
     optimizers,
     theory,
+    thermal,
     wang,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -39,4 +40,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **grok_time.REPRODUCTIONS,
     **mup.REPRODUCTIONS,
     **mup_depth.REPRODUCTIONS,
+    **thermal.REPRODUCTIONS,
 }

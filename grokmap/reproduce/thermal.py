@@ -1,0 +1,40 @@
+"""Networks at a temperature: escapes over a barrier, and the order of transitions.
+
+The comparisons load jax, for which the list of reproductions does not wait.
+"""
+
+from __future__ import annotations
+
+from grokmap.reproduce.reproduction import Reproduction, later
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    "kramers-escape": Reproduction(
+        reference="the survey (2026), its Eq. 9, after Kramers, Physica 7, 284 (1940)",
+        claim="The time to leave a memorising state is exp(barrier / T), and the "
+        "barrier grows with the number of parameters.",
+        setting="one quadratic neuron, d = 4, six examples of y = s^2, langevin, "
+        "lambda = 0.1, 64 chains at each of five temperatures, barrier / T = 4 to 8",
+        compare=later("kramers", "compare"),
+        cpu_s=170,
+        figure=later("kramers", "figure"),
+    ),
+    "equilibrium-order": Reproduction(
+        reference="Ziyin, Ueda (arXiv 2205.12510), on the degree of a network, at a "
+        "temperature",
+        claim="Where the noise of a posterior rises and falls, a neuron of degree 3 "
+        "goes through a first-order transition and one of degree 2 through a "
+        "continuous one.",
+        setting="a (w.x)^2 on y = s^2 and a w.x on y = s, d = 4, 64 examples, "
+        "langevin, T = 0.0035 / 10 to 0.01, prior variance 0.003; 12 chains a ramp, "
+        "24 a cell, N = 1, 2, 4",
+        compare=later("equilibrium", "compare"),
+        cpu_s=90,
+        sweeps=(
+            "equilibrium-first-order",
+            "equilibrium-continuous",
+            "equilibrium-first-order-widths",
+            "equilibrium-continuous-widths",
+        ),
+        figure=later("equilibrium", "figure"),
+    ),
+}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,7 @@ RATIOS = (4.0, 5.0, 6.0, 7.0, 8.0)  # barrier / T
 CHAINS, RECORDS, LONGEST = 64, 500, 2.5  # waited LONGEST times the expected time
 LEARNED = 0.5  # test loss; 7 at the memorising minimum and 0.1 at the deepest
 STARTS = 200  # of Newton's method, and of descent
+QUIET: Any = {"over": "ignore", "invalid": "ignore"}  # steps too far are not kept
 # Set before the runs. EXTENSIVE: what twice the neurons need at least make of a barrier
 # that grows with the number of weights.
 BARRIER_WITHIN, TIME_WITHIN, LEAST_P, EXTENSIVE = 0.1, 0.25, 0.01, 1.5
@@ -143,9 +144,10 @@ def minima(problem: Problem) -> list[State]:
     rng = np.random.default_rng(0)
     found: dict[float, State] = {}
     for start in 1.3 * rng.standard_normal((STARTS, problem.n_neurons * (D + 1))):
-        near_it = minimize(problem.objective, start, jac=problem.gradient).x
         try:
-            theta = kramers.stationary(problem.gradient, near_it)
+            with np.errstate(**QUIET):
+                near_it = minimize(problem.objective, start, jac=problem.gradient).x
+                theta = kramers.stationary(problem.gradient, near_it)
         except ValueError:
             continue
         least = np.linalg.eigvalsh(kramers.hessian(problem.gradient, theta))[0]
@@ -166,7 +168,8 @@ def lowest_pass(problem: Problem, state: State, towards: State) -> Pass:
     rng = np.random.default_rng(1)
     way = rng.random((STARTS, 1)) * (towards.theta - state.theta)
     starts = state.theta + way + 0.3 * rng.standard_normal(way.shape)
-    found = kramers.passes(problem.objective, problem.gradient, state.theta, starts)
+    with np.errstate(**QUIET):
+        found = kramers.passes(problem.objective, problem.gradient, state.theta, starts)
     return found[0][0]
 
 

@@ -162,3 +162,18 @@ def _descended(gradient: Gradient, theta: Floats, step: float) -> Floats:
             break
         theta = theta - step * slope
     return theta
+
+
+def batch_temperature(
+    step: float, batch_size: int, covariance: Floats
+) -> tuple[float, Floats]:
+    """(T, T_i [n]): temperatures whose Langevin dynamics is as noisy as batches.
+
+    Gradients of batches have covariance C/B, C [n, n] that of single examples, and
+    kicks of size step * gradient at step take the place of sqrt(2 step T) xi:
+    T_i = step C_ii / (2 B) along direction i, and T their mean, which gives the mean of
+    F above its minimum, n T / 2 (Mandt, Hoffman and Blei, arXiv 1704.04289, for small
+    steps about a minimum). One temperature where all T_i are alike.
+    """
+    each = step * np.diag(covariance) / (2 * batch_size)
+    return float(each.mean()), each

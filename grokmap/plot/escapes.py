@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -28,7 +30,11 @@ def escape_times(
     inverse = barrier / table["temperature"].to_numpy()
     mean, low, high = (table[name].to_numpy() for name in ("mean", "low", "high"))
     seen = np.isfinite(mean)
-    hue = {"color": LINES[0], "linestyle": "", "elinewidth": points(0.8)}
+    hue: dict[str, Any] = {
+        "color": LINES[0],
+        "linestyle": "",
+        "elinewidth": points(0.8),
+    }
     with styled(look):
         figure = blank(look, 0.6 * look.ems + 3.0)
         (axes,) = panels_of(figure, 1, 1)
@@ -41,7 +47,11 @@ def escape_times(
         label_log(axes.yaxis)
         axes.set_xlabel(r"barrier / $T$")
         axes.set_ylabel("mean time to escape")
-        mark = {"color": LINES[0], "marker": MARKERS[0], "linestyle": ""}
+        mark: dict[str, Any] = {
+            "color": LINES[0],
+            "marker": MARKERS[0],
+            "linestyle": "",
+        }
         marks = [
             Line2D([], [], label="measured", **mark),
             Line2D([], [], color=DARK, label="Eyring and Kramers"),

@@ -182,11 +182,10 @@ def waited(
     w, a = engine.problem.split(state.theta)
     params = {"first": jnp.float32(w.T), "readout": jnp.float32(a[None])}
 
-    def start(number: jax.Array) -> Lane:
-        control = engine.control._replace(
-            chain=number, temperature=temperature, learning_rate=rate
-        )
-        traced = jax.tree.map(jnp.float32, control)
+    control = engine.control._replace(temperature=temperature, learning_rate=rate)
+
+    def start(number: Any) -> Lane:
+        traced = jax.tree.map(jnp.float32, control._replace(chain=number))
         return engine.lane._replace(params=params, control=traced)
 
     no = jnp.zeros(RECORDS, bool)
@@ -195,8 +194,8 @@ def waited(
         jax.vmap(lambda number: engine.program.chunk(start(number), slots))
     )(jnp.arange(1.0, CHAINS + 1))
     column = engine.program.names["dense"].index("test_loss")
-    times = rate * every * np.arange(1, RECORDS + 1)
-    losses = np.asarray(records[:, :, column], np.float64)
+    times = rate * every * np.arange(1.0, RECORDS + 1)
+    losses: Floats = np.asarray(records[:, :, column], np.float64)
     return escapes.waiting(*escapes.first_below(times, losses, LEARNED))
 
 

@@ -140,7 +140,7 @@ def first_below(steps: Floats, values: Floats, level: float) -> tuple[Floats, Bo
     last record.
     """
     below = np.asarray(values) < level
-    escaped = below.any(axis=1)
+    escaped: Bools = np.asarray(below.any(axis=1))
     first = np.where(escaped, below.argmax(axis=1), len(steps) - 1)
     return np.asarray(steps, np.float64)[first], escaped
 

@@ -30,16 +30,17 @@ def escape_times(
     inverse = barrier / table["temperature"].to_numpy()
     mean, low, high = (table[name].to_numpy() for name in ("mean", "low", "high"))
     seen = np.isfinite(mean)
-    hue: dict[str, Any] = {
+    mark: dict[str, Any] = {
         "color": LINES[0],
+        "marker": MARKERS[0],
         "linestyle": "",
-        "elinewidth": points(0.8),
     }
     with styled(look):
         figure = blank(look, 0.6 * look.ems + 3.0)
         (axes,) = panels_of(figure, 1, 1)
         errors = np.stack([mean - low, high - mean])[:, seen]
-        axes.errorbar(inverse[seen], mean[seen], errors, marker=MARKERS[0], **hue)
+        bars = {**mark, "elinewidth": points(0.8)}
+        axes.errorbar(inverse[seen], mean[seen], errors, **bars)
         axes.plot(inverse[~seen], low[~seen], "^", color=LINES[0])
         ends = np.array([inverse.min(), inverse.max()])
         axes.plot(ends, np.exp(ends) / attempts, color=DARK)
@@ -47,11 +48,6 @@ def escape_times(
         label_log(axes.yaxis)
         axes.set_xlabel(r"barrier / $T$")
         axes.set_ylabel("mean time to escape")
-        mark: dict[str, Any] = {
-            "color": LINES[0],
-            "marker": MARKERS[0],
-            "linestyle": "",
-        }
         marks = [
             Line2D([], [], label="measured", **mark),
             Line2D([], [], color=DARK, label="Eyring and Kramers"),

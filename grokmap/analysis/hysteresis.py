@@ -283,9 +283,11 @@ def _one_sided(runs: pd.DataFrame) -> bool:
     """Whether most of the area at one rate is a distance that does not average out.
 
     Values that fluctuate about one curve leave an area at any rate. Its signed area is
-    0 in the mean; that of a loop is not, and is at least half of the area.
+    0 in the mean; that of a loop is not, and is at least half of the area. False where
+    a table of an earlier version does not say.
     """
-    signed = runs["signed_area"].dropna().to_numpy(np.float64)
+    known = runs.get("signed_area", pd.Series(dtype=float))
+    signed = known.dropna().to_numpy(np.float64)
     if len(signed) < FEWEST_SEEDS:
         return False
     mean, low, high = student_interval(signed)

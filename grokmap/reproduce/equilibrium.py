@@ -25,12 +25,15 @@ from grokmap import plot
 from grokmap.analysis import hysteresis
 from grokmap.analysis import transition_order as order
 from grokmap.analysis.statistics import student_interval
+from grokmap.arrays import Floats
 from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding
 from grokmap.reproduce.trained import Trained
 
 FIRST, SECOND = "equilibrium-first-order", "equilibrium-continuous"
 WIDTHS = "-widths"
 QUANTITY, X = "train_loss", "weight_decay"
+DRAWN, SLOW = 6, 8000  # chains in the figure, and steps of its fastest ramp
+LARGEST = 2.0  # loss in the figure; the first steps, from random weights, are above
 HALF = {FIRST: 0.8, SECOND: 0.35}  # half of the loss at 0
 
 
@@ -104,12 +107,21 @@ def of_cells(runs: pd.DataFrame, name: str) -> Finding:
 
 
 def figure(trained: Mapping[str, Trained]) -> Figure:
-    """Loops of degree 3 and their areas."""
+    """Loops of degree 3 of the first chains at slow ramps, losses above LARGEST drawn
+    there; areas of all."""
     plan = chains_of(trained[FIRST])
     runs, loops = hysteresis.loops(
         trained[FIRST].trajectories, plan, QUANTITY, HALF[FIRST]
     )
     family = hysteresis.families(plan)
-    branches = {name: plot.Branches(*loop) for name, loop in loops.items()}
+    branches = {
+        name: plot.Branches(loop.weight_decay, *_below(loop.up, loop.down))
+        for name, loop in loops.items()
+    }
     rates = hysteresis.by_rate(runs, family)
-    return plot.hysteresis_loops(runs, branches, rates, family, "train loss")
+    drawn = runs[(runs["seed"] <= DRAWN) & (runs["ramp_steps"] >= SLOW)]
+    return plot.hysteresis_loops(drawn, branches, rates, family, "train loss")
+
+
+def _below(*losses: Floats) -> list[Floats]:
+    return [np.minimum(loss, LARGEST) for loss in losses]

@@ -35,7 +35,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         compare=later("equilibrium", "compare"),
         cpu_s=110,
         explained="The loop is there at every rate, but chains learn again at random "
-        "times, so that no power of the rate fits; at twice the temperature it "
+        "times, so that no power of the rate fits; at twice the temperature and "
+        "prior variance it "
         "shrinks with the rate (b = 0.23, 0.05 to 0.41, 8 chains), and the tool "
         "is undecided as well. Of the cells, the modes say first order; "
         "Binder's cumulant is negative, but not beyond its interval, with 24 "

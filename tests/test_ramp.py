@@ -239,6 +239,7 @@ def test_what_goes_with_a_ramp_of_noise(
     assert message in "\n".join(caught.value.problems)
 
 
+@pytest.mark.slow
 def test_the_engine_ramps_the_noise_it_adds() -> None:
     # Of two chains of one key the steps differ by sqrt(2 s T(t)) xi alone while the
     # weights are next to the origin, where the gradient is of second order.

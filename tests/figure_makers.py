@@ -349,6 +349,16 @@ def power_laws(look: Look) -> Figure:
     return plot.power_laws(panels, "width N", look)
 
 
+def escapes(look: Look) -> Figure:
+    """Made-up escape times, of which the coldest is none."""
+    inverse = np.arange(3.0, 7.0)
+    mean = np.append(np.exp(inverse[:3]) * 1.2, np.inf)
+    table = pd.DataFrame({"temperature": 2.0 / inverse, "mean": mean})
+    table = table.assign(low=mean / 1.3, high=mean * 1.4)
+    table.loc[3, "low"] = 300.0
+    return plot.escape_times(table, 2.0, 1.0, look)
+
+
 def with_theory(look: Look) -> Figure:
     """Made-up lines of a theory over a measured diagram."""
     alphas = np.array([0.0, 0.3, 0.6])
@@ -406,6 +416,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "widths": ("width_panels", against_width),
     "overlaps": ("overlap_laws", overlaps),
     "equilibrium": ("equilibrium_map", equilibrium),
+    "escapes": ("escape_times", escapes),
 }
 SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagrams of widths": ("phase_diagram", diagram(WIDTHS)),

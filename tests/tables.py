@@ -336,6 +336,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/theory.md", "mean-field quadratic ends"): findings_of(
         "mean-field-quadratic-ends"
     ),
+    ("docs/escapes.md", "escapes of a neuron"): findings_of("kramers-escape"),
+    ("docs/escapes.md", "order at a temperature"): findings_of("equilibrium-order"),
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
     ("docs/spectra.md", "architectures"): spikes,

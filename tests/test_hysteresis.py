@@ -66,6 +66,24 @@ def test_the_area_of_a_triangle_and_of_no_loop() -> None:
     assert opened == pytest.approx(EFOLDS / 2, rel=1e-3)
 
 
+def test_fluctuations_about_one_curve_have_an_area_on_no_side() -> None:
+    rng = np.random.default_rng(0)
+    rates, seeds = (4000, 8000, 16000), range(8)
+
+    def noisy(curve: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda x: curve(x) + 0.1 * rng.standard_normal(np.shape(x))
+
+    def trend(down: float) -> pd.Series:
+        both = noisy(step_at(3)), noisy(step_at(down))
+        runs = rows_of(*(ramped(rate, *both, seed) for rate in rates for seed in seeds))
+        return hysteresis.trends(runs, ["weight_decay", "ramp_factor"]).iloc[0]
+
+    one, two = trend(3), trend(1)
+    assert one["limit"] == two["limit"] == "stays"
+    assert one["area"] > 0.1 and not one["one_sided"]
+    assert two["one_sided"]
+
+
 def test_crossing_branches_do_not_cancel() -> None:
     run = ramped(4000, step_at(2), lambda x: np.where(x < 2, 1.0, 0.0))
     assert rows_of(run)["area"].item() == pytest.approx(EFOLDS, rel=0.01)

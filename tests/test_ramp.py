@@ -22,6 +22,7 @@ from grokmap.errors import SpecError
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan import count_runs, expand
 from grokmap.spec import Control, Sweep, weight_decay_at
+from grokmap.spec.words import control_at
 
 RAMP = {"n_steps": None, "ramp_factor": 30.0, "ramp_steps": 60, "weight_decay": 1e-2}
 TEXT = """
@@ -196,3 +197,66 @@ def test_plans_from_before_there_were_ramps_stay_readable() -> None:
     table = store.read_plan(old)
     assert "ramp_steps" not in table and len(table)
     assert not store.read_spec(old).ramped
+
+
+def test_a_ramp_of_noise_keeps_the_prior() -> None:
+    control = CONTROL._replace(temperature=0.02)
+    at_top = control_at(100, control, "noise")
+    assert at_top.weight_decay == pytest.approx(8)
+    assert at_top.temperature / at_top.weight_decay == pytest.approx(0.02 / 0.5)
+    assert control_at(100, control, "weight_decay").temperature == 0.02
+
+
+NOISE = ["optimizer=langevin", "temperature=1e-4", "ramp_of=noise"]
+
+
+def test_a_ramp_of_noise_is_read_and_kept(read: Any) -> None:
+    sweep = read(TEXT, *NOISE)
+    (run,) = expand(sweep)
+    assert run.system.ramp_of == "noise"
+    document = tomllib.loads(tomli_w.dumps(sweep.resolved()))
+    assert Sweep.from_resolved(document) == sweep
+    assert run.run_id != next(expand(read(TEXT, *NOISE[:2]))).run_id
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["ramp_of=noise"], "ramps a temperature above 0 of optimizer 'langevin'"),
+        ([*NOISE, "temperature=0"], "with temperature = 0 found"),
+        (
+            [*NOISE, "ramp_factor=1", "ramp_steps=0", "n_steps=9"],
+            "ramp_of = 'noise': without a ramp",
+        ),
+        (["ramp_of=heat"], "ramp_of"),
+    ],
+)
+def test_what_goes_with_a_ramp_of_noise(
+    read: Any, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        read(TEXT, *overrides)
+    assert message in "\n".join(caught.value.problems)
+
+
+@pytest.mark.slow
+def test_the_engine_ramps_the_noise_it_adds() -> None:
+    # Of two chains of one key the steps differ by sqrt(2 s T(t)) xi alone while the
+    # weights are next to the origin, where the gradient is of second order.
+    sweep = small_sweep(
+        **RAMP | {"ramp_factor": 16.0, "ramp_steps": 4},
+        **{"optimizer": "langevin", "temperature": 1e-12, "ramp_of": "noise"},
+    )
+    (planned,) = plan.plan_runs(sweep)
+    program = build(planned.run.system, tile=29, max_tiles=1)
+    lane = program.init(planned.run.control, jnp.int32(29), jnp.uint32(0))
+    lane = lane._replace(params=jax.tree.map(jnp.zeros_like, lane.params))
+    step = jax.jit(program.step)
+
+    def size(at: int) -> float:
+        moved = step(lane._replace(step=jnp.int32(at))).params["first"]
+        return float(jnp.std(moved))
+
+    # T rises 2-fold a step on the way up, and falls again.
+    ratios = np.array([size(at) for at in (1, 4, 7)]) / size(0)
+    np.testing.assert_allclose(ratios, [2**0.5, 4, 2**0.5], rtol=0.15)

@@ -13,7 +13,7 @@ from grokmap.engine.lane import Lane, examples_of
 from grokmap.engine.records import Slots
 from grokmap.engine.train import Program, build
 from grokmap.spec import Control, System
-from grokmap.theory import lyu
+from grokmap.theory import kramers, lyu
 from grokmap.theory.ntk import kernel_regression
 
 
@@ -159,3 +159,45 @@ def test_langevin_samples_the_posterior_of_a_linear_student() -> None:
     assert np.mean(found["weight_norm"] ** 2) == pytest.approx(size, rel=0.03)
     # Both mean and fluctuations count.
     assert 0.2 < np.trace(covariance) / size < 0.8
+
+
+# ---- Batches as a temperature
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rate", "size"), [(0.02, 4), (0.04, 4), (0.02, 1)])
+def test_batches_are_as_noisy_as_their_temperature(rate: float, size: int) -> None:
+    # A linear student of a cubic teacher is left with residuals, hence with noise.
+    n, d, decay = 40, 5, 0.1
+    system = {
+        "task": "cubic_teacher",
+        "n_inputs": d,
+        "n_examples": 2 * n,
+        "model": "linear",
+        "alpha_convention": "standard",
+        "batch_size": size,
+    }
+    program, lane = started(n, Control(1.0, decay, 0.5, rate), **system)
+    data = examples_of(System(**system), lane)
+    rows = np.asarray(lane.rows)[:n]
+    x, y = (np.asarray(a, np.float64)[rows] for a in (data.inputs, data.target[:, 0]))
+    x /= d**0.5
+    hessian = 2 / n * x.T @ x + decay * np.eye(d)
+    least = np.linalg.solve(hessian, 2 / n * x.T @ y)
+    slopes = 2 * x * (x @ least - y)[:, None] + decay * least
+    _, basis = np.linalg.eigh(hessian)
+    temperature, each = kramers.batch_temperature(
+        rate, size, np.cov((slopes @ basis).T)
+    )
+    _, records = jax.jit(program.chunk)(lane, every(20, 8000))
+    found = dict(
+        zip(program.names["dense"], np.asarray(records, np.float64).T, strict=True)
+    )
+    objective = found["train_loss"] + decay / 2 * found["weight_norm"] ** 2
+    bottom = np.mean((x @ least - y) ** 2) + decay / 2 * least @ least
+    excess = objective[500:].mean() - bottom
+    # Corrections go as the step times the curvature, and as what the noise changes of
+    # itself, both below a tenth here.
+    assert excess == pytest.approx(d * temperature / 2, rel=0.15)
+    # But it is no one temperature: directions differ by more than a factor of 2.
+    assert each.max() / each.min() > 2

@@ -161,9 +161,21 @@ def test_power_grows_with_the_seeds_and_the_distance_and_at_equal_shares() -> No
     assert order.dip_power((12,) * 4, (0.25,) * 4) < 0.5
 
 
-TREND = {"weight_decay": 0.01, "ramp_factor": 10.0, "area": 1.5, "falls": 1.0}
+TREND = {
+    "weight_decay": 0.01,
+    "ramp_factor": 10.0,
+    "area": 1.5,
+    "falls": 1.0,
+    "one_sided": True,
+}
 TREND |= {"exponent": 0.0, "exponent_low": -0.1, "exponent_high": 0.05}
 TREND |= {"offset": 0.2, "offset_low": 0.1, "offset_high": 0.3}
+
+
+def test_a_loop_of_fluctuations_is_no_evidence() -> None:
+    trend = TREND | {"limit": "stays", "returns": 1.0, "one_sided": False}
+    row = order.loop_evidence(trend, "m")
+    assert row.supports == UNDECIDED and "fluctuations about one curve" in row.why
 
 
 @pytest.mark.parametrize(
@@ -199,3 +211,22 @@ def test_the_verdict_is_allowed_to_be_undecided(
     rows = [Evidence("m", str(i), kind, "") for i, kind in enumerate(supports)]
     found, sentence = order.verdict(rows)
     assert found == expected and said in sentence
+
+
+def test_a_gap_between_two_modes_at_the_largest_width_has_not_closed() -> None:
+    # Two modes at every width, whose distance shrinks as N^-0.2 of a step of 1.
+    rng = np.random.default_rng(0)
+    rows = []
+    for width in (1, 2, 4):
+        for x in np.arange(7):
+            upper = rng.random(24) < [0, 0, 0.12, 0.5, 0.88, 1, 1][x]
+            far = np.where(x in (2, 3, 4), width**-0.2, 1.0)
+            value = upper * far + 0.01 * rng.standard_normal(24)
+            rows += [{"width": width, "x": x, "final_m": v} for v in value]
+    runs = pd.DataFrame(rows)
+    found = order.evidence(
+        order.cells(runs, "x", {"m": False}), runs, "x", {"m": False}
+    )
+    modes, gap, _ = found
+    assert modes.supports == FIRST_ORDER
+    assert gap.supports == UNDECIDED and "the largest width has two modes" in gap.why

@@ -73,6 +73,12 @@ def area(loop: Loop) -> float:
     return float(np.trapezoid(abs(loop.up - loop.down), np.log(loop.weight_decay)))
 
 
+def signed_area(loop: Loop) -> float:
+    """The same of up - down: where the two only fluctuate about one curve, 0 in the
+    mean over runs, while their distance is not."""
+    return float(np.trapezoid(loop.up - loop.down, np.log(loop.weight_decay)))
+
+
 def jumps(loop: Loop, level: float) -> dict[str, float]:
     """Weight decays at which the quantity passes `level`; NaN where it does not.
 
@@ -119,9 +125,9 @@ def loops(
 
     Returns:
       One row a run: run_id, seed, the columns of `families`, ramp_steps, ramp_rate
-      (ln(ramp_factor) / ramp_steps: e-folds of weight decay a step), area, level, top
-      and end (the quantity at the ramp's top and at the run's end) and `jumps`. And the
-      loops by run_id.
+      (ln(ramp_factor) / ramp_steps: e-folds of weight decay a step), area,
+      signed_area, level, top and end (the quantity at the ramp's top and at the run's
+      end) and `jumps`. And the loops by run_id.
     """
     ramps = plan[plan["ramp_steps"].notna()].set_index("run_id", drop=False)
     columns = [*families(ramps), "ramp_steps"]
@@ -136,9 +142,11 @@ def loops(
         by_run[run_id] = loop
         facts = {"run_id": run_id, "seed": run["seed"], **run[columns].to_dict()}
         facts |= {"ramp_rate": np.log(factor) / steps, "area": area(loop)}
+        facts |= {"signed_area": signed_area(loop)}
         ends = {"top": float(loop.up[-1]), "end": float(loop.down[0])}
         rows.append(facts | {"level": level} | ends | jumps(loop, level))
-    names = ["run_id", "seed", *columns, "ramp_rate", "area", "level", "top", "end"]
+    names = ["run_id", "seed", *columns, "ramp_rate", "area", "signed_area", "level"]
+    names += ["top", "end"]
     return pd.DataFrame(rows, columns=[*names, *JUMPS]), by_run
 
 
@@ -172,10 +180,10 @@ def trends(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
     Returns:
       Columns of the family and: n_rates, n_seeds (with a loop at all of these rates),
       slowest (ramp_rate), area (median there), exponent, exponent_low, exponent_high,
-      offset, offset_low, offset_high, limit (`_limit`), falls and rises (shares of the
-      runs that pass the level on the way up and are below it, or above, at the top),
-      returns (share of those that fell, or if none did of those that rose, that are on
-      the other side at the end).
+      offset, offset_low, offset_high, limit (`_limit`), one_sided
+      (`_one_sided`), falls and rises (shares of the runs that pass the level on the way
+      up and are below it, or above, at the top), returns (share of those that fell, or
+      if none did of those that rose, that are on the other side at the end).
     """
     rows = []
     for key, group in runs.groupby(family, dropna=False):
@@ -188,6 +196,8 @@ def trends(runs: pd.DataFrame, family: list[str]) -> pd.DataFrame:
         # The median of a frame, since pandas 2 warns of that of a column without any
         # value, as where all runs diverged.
         row |= {"area": float(by_seed.iloc[:, :1].median().iloc[0])}
+        slowest = group[group["ramp_rate"] == rates[0]]
+        row |= {"one_sided": _one_sided(slowest)}
         rows.append(row | _slow_ramps(rates, areas) | _passages(group))
     return pd.DataFrame(rows)
 
@@ -267,6 +277,22 @@ def _limit(fitted: dict[str, Any], area: float) -> str:
         return "stays"
     ruled_out = fitted["offset_high"] < LARGEST_OFFSET * area
     return "closes" if fitted["exponent_low"] > FLAT and ruled_out else "undecided"
+
+
+def _one_sided(runs: pd.DataFrame) -> bool:
+    """Whether most of the area at one rate is a distance that does not average out.
+
+    Values that fluctuate about one curve leave an area at any rate. Its signed area is
+    0 in the mean; that of a loop is not, and is at least half of the area. False where
+    a table of an earlier version does not say.
+    """
+    known = runs.get("signed_area", pd.Series(dtype=float))
+    signed = known.dropna().to_numpy(np.float64)
+    if len(signed) < FEWEST_SEEDS:
+        return False
+    mean, low, high = student_interval(signed)
+    share = abs(mean) >= 0.5 * runs["area"].mean()
+    return bool(share and (low > 0 or high < 0))
 
 
 def _passages(runs: pd.DataFrame) -> dict[str, float]:

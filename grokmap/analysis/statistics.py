@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from diptest import dipstat, diptest
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import gammaincinv, ndtr, ndtri, stdtrit
 
 from grokmap.arrays import Bools, Floats
 
@@ -62,6 +62,14 @@ def student_interval(
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     half = stdtrit(n - 1, (1 + level) / 2) * values.std(axis=-1, ddof=1) / np.sqrt(n)
     return mean, mean - half, mean + half
+
+
+def poisson_interval(count: int, level: float = LEVEL) -> tuple[float, float]:
+    """(low, high) of the mean of a Poisson count: exact, and so at least as wide as
+    need be (Garwood, Biometrika 28, 437 (1936)). low is 0 for a count of 0."""
+    tail = (1 - level) / 2
+    low = float(gammaincinv(count, tail)) if count else 0.0
+    return low, float(gammaincinv(count + 1, 1 - tail))
 
 
 def resample_weights(n: int, n_resamples: int = RESAMPLES) -> Floats:

@@ -122,6 +122,8 @@ def evidence(
 ) -> list[Evidence]:
     """What the cells say of each quantity: modes, gap against width, Binder's minimum.
 
+    A gap that shrinks has closed nowhere as long as the largest width has two modes.
+
     table: of `cells`, from these runs.
     """
     rows = []
@@ -135,7 +137,11 @@ def evidence(
         samples = boundary_values(part, runs, x, name, log)
         modes = _modes(name, nearest)
         two = modes.supports == FIRST_ORDER
-        rows += [modes, _gap(name, samples, part, two)]
+        gap = _gap(name, samples, part, two)
+        if gap.supports == CONTINUOUS and nearest["p_dip"].iloc[-1] < SIGNIFICANT:
+            open_ = f"{gap.why}; but the largest width has two modes"
+            gap = gap._replace(supports=UNDECIDED, why=open_)
+        rows += [modes, gap]
         rows += [] if log else [_binder(name, part, two)]
     return rows
 
@@ -303,7 +309,8 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str, place: str = "") -> E
 
     A loop that closes decides nothing: a lag closes at either order (see `hysteresis`).
     Nor does one that stays because no run returns: an absorbing state does that at
-    transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)).
+    transitions of either order (Hinrichsen, Adv. Phys. 49, 815 (2000)). Nor one that
+    both ways leave by fluctuations about one curve, as of chains at a temperature.
     """
     start, top = trend["weight_decay"], trend["weight_decay"] * trend["ramp_factor"]
     area = "none" if np.isnan(trend["area"]) else f"{trend['area']:.2g}"
@@ -317,6 +324,8 @@ def loop_evidence(trend: Mapping[str, Any], quantity: str, place: str = "") -> E
         text += f"; {trend['returns']:.0%} of the runs that {moved} came back"
     if limit == "closes":
         limit = "closes, as a lag does at either order"
+    elif limit == "stays" and not trend["one_sided"]:
+        limit = "stays, by fluctuations about one curve"
     elif limit == "stays" and trend["returns"] >= 0.5:
         supports = FIRST_ORDER
     elif limit == "stays":

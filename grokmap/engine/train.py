@@ -36,8 +36,9 @@ from grokmap.optimizers import (
     without_own_direction,
 )
 from grokmap.plan import effective_precision, steps_of_epoch
-from grokmap.spec import Control, System, weight_decay_at
+from grokmap.spec import Control, System
 from grokmap.spec.kernels import kernel_columns
+from grokmap.spec.words import control_at
 from grokmap.tasks import TASKS
 
 KERNEL_COST = "expensive"  # the cadence of the tangent kernel
@@ -195,9 +196,12 @@ def _step(
         lane, now = _with_batch(system, lane, now, step_key)
     grads = setup.functions.step_gradient(lane.params, now, step_key)
     grads = _modified(system, grads, lane, step_key)
-    rates = _ramped_rates(system, now.scale, lane) if system.ramped else constant
+    control, rates = lane.control, constant
+    if system.ramped:
+        control = control_at(lane.step, lane.control, system.ramp_of)
+        rates = rates_of(system, control, now.scale, lane)
     following = lane.step + 1
-    at = Update(lane.control, rates, following, jax.random.fold_in(step_key, 1))
+    at = Update(control, rates, following, jax.random.fold_in(step_key, 1))
     update = OPTIMIZERS[system.optimizer].update
     params, opt_state = update(grads, lane.opt_state, lane.params, at)
     first = (lane.diverged_step == NEVER) & ~is_finite(grads)
@@ -329,12 +333,6 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         inputs=data.inputs,
         layers=activity.layers,
     )
-
-
-def _ramped_rates(system: System, scale: Scale, lane: Lane) -> Rates:
-    decay = weight_decay_at(lane.step, lane.control)
-    control = lane.control._replace(weight_decay=decay)
-    return rates_of(system, control, scale, lane)
 
 
 def rates_of(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:

@@ -18,6 +18,7 @@ from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import (
     ALWAYS_READ,
     CHOSEN_CONTROLS,
+    NOISE_RAMP,
     NOISES,
     RAMP_CONTROLS,
     SYSTEM_SIZES,
@@ -116,7 +117,10 @@ def _wants_ramp(sweep: Sweep) -> bool:
 
 def _check_ramp(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:
     """A ramp is wanted in every run of a sweep or in none."""
-    if bad & set(RAMP_CONTROLS) or not _wants_ramp(sweep):
+    if bad & set(RAMP_CONTROLS):
+        return
+    yield from _check_noise_ramp(sweep)
+    if not _wants_ramp(sweep):
         return
     if min(sweep.ramp_steps) < 1:
         yield (
@@ -136,6 +140,28 @@ def _check_ramp(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[
     budgets = {key for key in BUDGETS if getattr(sweep, key) is not None}
     for key in sorted(budgets | given & {"min_steps", "max_steps", "tail"}):
         yield f"{key}: not with a ramp, which always takes 2 ramp_steps; leave it out"
+
+
+def _check_noise_ramp(sweep: Sweep) -> Iterator[str]:
+    """Noise is ramped where there is some, in every run."""
+    if sweep.ramp_of != NOISE_RAMP:
+        return
+    reads = all(
+        "temperature" in OPTIMIZERS[name].controls
+        for name in sweep.points("optimizer")
+        if name in OPTIMIZERS
+    )
+    if not _wants_ramp(sweep):
+        yield (
+            f"ramp_of = {NOISE_RAMP!r}: without a ramp; give ramp_factor and "
+            "ramp_steps, or leave it out"
+        )
+    if not reads or min(sweep.temperature) <= 0:
+        yield (
+            f"ramp_of = {NOISE_RAMP!r}: ramps a temperature above 0 of optimizer "
+            f"'langevin'; {_quoted(sweep, 'optimizer')} with temperature = "
+            f"{min(sweep.temperature):g} found"
+        )
 
 
 def _check_cadence(sweep: Sweep, given: set[str], bad: frozenset[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from grokmap.plot.diagram import (
 )
 from grokmap.plot.energies import EnergyPanel, energy_panels
 from grokmap.plot.entries import TheoryLine
+from grokmap.plot.escapes import escape_times
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
@@ -95,6 +96,7 @@ __all__ = [
     "early_stopping",
     "energy_panels",
     "equilibrium_map",
+    "escape_times",
     "figure_bytes",
     "forecast_panels",
     "gather",

@@ -21,6 +21,7 @@ from grokmap.reproduce import (
     optimizers,
     signals,
     theory,
+    thermal,
     wang,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -45,4 +46,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **signals.REPRODUCTIONS,
     **equilibrium.REPRODUCTIONS,
     **minima.REPRODUCTIONS,
+    **thermal.REPRODUCTIONS,
 }

@@ -123,6 +123,11 @@ class Sweep(BaseModel):
             "steps of the ramp's way up, and of its way down; 0: no ramp", default=(0,)
         )
     )
+    ramp_of: Literal["weight_decay", "noise"] = _key(
+        "what is ramped: weight decay alone; or noise: temperature and weight decay "
+        "together, so that the prior of langevin stays",
+        default="weight_decay",
+    )
     label_noise: Annotated[tuple[float, ...], Points(ge=0, le=1)] = _key(
         "xi: share of the training examples whose label is drawn at random",
         default=(0.0,),
@@ -399,7 +404,7 @@ def _guess(value: Any) -> str | None:
 _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
     *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
-    *("batch_replacement", "kernel_examples", "parameterization"),
+    *("batch_replacement", "kernel_examples", "parameterization", "ramp_of"),
 )
 
 

@@ -61,6 +61,7 @@ class System:
     batch_replacement: bool = True
     kernel_examples: int = 0
     parameterization: str = "convention"
+    ramp_of: str = "weight_decay"
 
 
 class Combination(NamedTuple):
@@ -137,6 +138,10 @@ SYSTEM_NUMBERS = ("batch_size", "published_seed")
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
+# What is ramped: weight decay alone; or temperature with it, the noise sigma^2 of a
+# posterior whose prior stays, of variance temperature / decay.
+NOISE_RAMP = "noise"
+RAMPS = ("weight_decay", NOISE_RAMP)
 # Noise, what is done to gradients by a strength, and other starts: read by every run in
 # which they are not at their default, where they change the program.
 NOISES = (
@@ -185,8 +190,21 @@ def weight_decay_at(step: Any, control: Control) -> Any:
     t = 2 T on it is lambda. The step from t to t + 1 decays by it. Numbers of the host
     or traced, or arrays that broadcast.
     """
+    return control.weight_decay * _factor_at(step, control)
+
+
+def control_at(step: Any, control: Control, ramp_of: str) -> Control:
+    """The control parameters of a ramped run at a step; ramp_of: one of `RAMPS`."""
+    factor = _factor_at(step, control)
+    ramped = control._replace(weight_decay=control.weight_decay * factor)
+    if ramp_of == NOISE_RAMP:
+        return ramped._replace(temperature=control.temperature * factor)
+    return ramped
+
+
+def _factor_at(step: Any, control: Control) -> Any:
     share = 1.0 - abs(1.0 - step / control.ramp_steps)
-    return control.weight_decay * control.ramp_factor ** (share * (share > 0))
+    return control.ramp_factor ** (share * (share > 0))
 
 
 def run_id(system: str, control: str, seed: int) -> str:

@@ -5,7 +5,7 @@ Nothing here knows of devices or files: `devices` maps these functions over lane
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -327,7 +327,7 @@ def _ramped_rates(system: System, scale: Scale, lane: Lane) -> Rates:
 
 
 def rates_of(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:
-    """Rates of a step; array by array, where the optimizer or the model has several.
+    """Rates of a step; array by array, where some arrays have rates of their own.
 
     Embeddings with a learning rate of their own do not decay (Liu et al.).
     """
@@ -337,11 +337,26 @@ def rates_of(system: System, control: Control, scale: Scale, lane: Lane) -> Rate
     own = optimizer.mup_rates if is_mup else optimizer.own_rates
     if own is not None:
         rates = own(plain, lane.params, lane.control)
-    if "embedding_learning_rate" not in MODELS[system.model].controls:
+    still = undecayed(system, lane.params)
+    if not still:
         return rates
-    share = lane.control.embedding_learning_rate / lane.control.learning_rate
     steps, decays = (jax.tree.broadcast(rate, lane.params) for rate in rates)
-    return Rates(steps | {"embedding": plain.step * share}, decays | {"embedding": 0.0})
+    if has_own_embedding_rate(system):
+        share = lane.control.embedding_learning_rate / lane.control.learning_rate
+        steps = steps | {"embedding": plain.step * share}
+    return Rates(steps, decays | dict.fromkeys(still, 0.0))
+
+
+def undecayed(system: System, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the arrays that weight decay leaves alone."""
+    kept = [name for name in params if name.endswith("_bias") and not system.decay_bias]
+    if has_own_embedding_rate(system) or not system.decay_embedding:
+        kept += [name for name in ("embedding", "position") if name in params]
+    return tuple(kept)
+
+
+def has_own_embedding_rate(system: System) -> bool:
+    return "embedding_learning_rate" in MODELS[system.model].controls
 
 
 def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:

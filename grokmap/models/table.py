@@ -75,7 +75,7 @@ MODELS: dict[str, Model] = {
         Mlp,
         (TOKENS, REALS),
         ("width", "depth"),
-        (*UNIT, "standard"),
+        (*UNIT, "standard", "normal"),
         _of_depth,
         hidden_matrices=True,
         mup=True,
@@ -97,6 +97,15 @@ MODELS: dict[str, Model] = {
         ("standard",),
         _of_depth,
         ("embedding_learning_rate",),
+        hidden_matrices=True,
+    ),
+    # As the last, but its embeddings train and decay as all other arrays do.
+    "token_mlp": Model(
+        partial(EmbeddingMlp, concatenated=True),
+        (TOKENS,),
+        ("width", "depth", "embedding"),
+        ("normal", "standard"),
+        _of_depth,
         hidden_matrices=True,
     ),
     "transformer": Model(

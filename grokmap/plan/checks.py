@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from grokmap import plugins
 from grokmap.errors import short
 from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, MUP
+from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, MUP, Model
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan.choices import NAMES
 from grokmap.plan.expansion import controls_chosen, n_points, part_of
@@ -287,6 +287,7 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             "batch_replacement = false: batches without replacement need a batch_size "
             "of 1 or more"
         )
+    yield from _check_decays(chosen, model)
     flat = "depth" in model.sizes and min(part.depth) < 2
     needs_hidden = OPTIMIZERS[chosen.optimizer].needs_hidden
     if needs_hidden and (flat or not model.hidden_matrices):
@@ -294,6 +295,20 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             f"optimizer = {chosen.optimizer!r}: model {chosen.model!r} has no matrix "
             "between hidden layers for it; choose adamw, a depth of 2 or more in mlp "
             "or embedding_mlp, or transformer"
+        )
+
+
+def _check_decays(chosen: Combination, model: Model) -> Iterator[str]:
+    """Whether there is what is told not to decay, so that no flat axis is swept."""
+    if not chosen.decay_bias and not chosen.bias:
+        yield "decay_bias = false: there are no biases; give bias = true, or leave it out"
+    own = "embedding" in model.sizes and "embedding_learning_rate" not in model.controls
+    if not chosen.decay_embedding and not own:
+        able = [k for k, m in MODELS.items() if "embedding" in m.sizes]
+        able = [k for k in able if "embedding_learning_rate" not in MODELS[k].controls]
+        yield (
+            f"decay_embedding = false: model {chosen.model!r} has no embeddings that "
+            f"decay; models that do: {', '.join(able)}"
         )
 
 

@@ -187,6 +187,12 @@ class Sweep(BaseModel):
     )
     center: Switch = _key("train f(x) - f_0(x)", default=False)
     bias: Switch = _key("add zero-initialised biases to both layers", default=False)
+    decay_bias: Switch = _key("whether weight decay shrinks biases", default=True)
+    decay_embedding: Switch = _key(
+        "whether weight decay shrinks embeddings (and positions, of transformer); never "
+        "those with a learning rate of their own",
+        default=True,
+    )
     loss: Name = _key("training loss", default="mse")
     optimizer: Name = _key("update rule", default="gd")
     precision: Name = _key("arithmetic of matrix products", default="float32")
@@ -391,6 +397,7 @@ _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
     *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
     *("batch_replacement", "kernel_examples", "parameterization"),
+    *("decay_bias", "decay_embedding"),
 )
 
 

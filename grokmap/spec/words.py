@@ -61,6 +61,8 @@ class System:
     batch_replacement: bool = True
     kernel_examples: int = 0
     parameterization: str = "convention"
+    decay_bias: bool = True
+    decay_embedding: bool = True
 
 
 class Combination(NamedTuple):
@@ -78,6 +80,8 @@ class Combination(NamedTuple):
     perp_grad: bool
     batch_replacement: bool
     parameterization: str
+    decay_bias: bool
+    decay_embedding: bool
 
 
 class Control(NamedTuple):

@@ -32,6 +32,7 @@ TEACHER |= {"n_inputs": 8, "n_examples": 60, "n_relevant": 2}
 ADAM = {"optimizer": "adamw", "momentum": None}
 EMBEDDED = {"model": "embedding_mlp", "depth": 1, "embedding": 8}
 EMBEDDED |= {"activation": "relu", "alpha_convention": "standard", "optimizer": "adamw"}
+TOKEN_MLP = {"model": "token_mlp", "alpha_convention": "normal"}
 PUBLISHED = {**EMBEDDED, "task": "plain_addition"}
 # Two values of each key, and what else a sweep over it needs.
 SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -69,6 +70,19 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "temperature": ([0.0, 0.1], {"optimizer": "langevin"}),
     "embedding_learning_rate": ([1e-3, 1e-2], EMBEDDED),
     "adam_learning_rate": ([1e-3, 1e-2], {**MLP, "optimizer": "muon", "depth": 2}),
+    "schedule": (["linear", "cosine"], {"schedule_steps": 50}),
+    "warmup_steps": ([0, 10], {}),
+    "schedule_steps": ([50, 100], {"schedule": "cosine"}),
+    "final_share": ([0.0, 0.1], {"schedule": "cosine", "schedule_steps": 50}),
+    "sam_radius": ([0.0, 0.1], {}),
+    "filter_strength": ([0.0, 2.0], {}),
+    "filter_decay": ([0.9, 0.98], {"filter_strength": 2.0}),
+    "filter_window": ([0, 10], {"filter_strength": 2.0}),
+    "norm_clamp": ([0.0, 1.0], {}),
+    "norm_clamp_step": ([0, 100], {"norm_clamp": 1.0}),
+    "temperature_logits": ([1.0, 2.0], {}),
+    "decay_bias": ([True, False], {"bias": True}),
+    "decay_embedding": ([True, False], {**EMBEDDED, **TOKEN_MLP}),
     "nonlinearity": ([0.1, 0.2], {"activation": "polynomial"}),
     "ramp_factor": ([10.0, 100.0], {"ramp_steps": 50, "n_steps": None}),
     "ramp_steps": ([50, 100], {"ramp_factor": 10.0, "n_steps": None}),

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from grokmap import filters
 from grokmap import order_parameters as op
 from grokmap.engine.network import Functions, Training
 from grokmap.engine.records import NEVER
@@ -32,6 +34,8 @@ class Lane(NamedTuple):
     initial_params: the weights at step 0, likewise.
     epoch: [m] the training examples in the order of this epoch, which batches without
       replacement go through; what stands behind them is not used.
+    memory: past gradients, if they are filtered (`filters.Memory`).
+    initial_norm: |theta| at step 0, if weights are held at a multiple of it.
     diverged_step: first step whose gradient is not finite, else NEVER.
     """
 
@@ -48,6 +52,8 @@ class Lane(NamedTuple):
     initial_kernel: jax.Array | None
     initial_params: Any
     epoch: jax.Array | None
+    memory: Any = None
+    initial_norm: jax.Array | None = None
 
 
 class Setup(NamedTuple):
@@ -86,6 +92,10 @@ def init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) ->
         initial_params=None,
         epoch=None if system.batch_replacement else jnp.zeros(setup.n_rows, jnp.int32),
     )
+    if "filter_strength" in system.noisy:
+        lane = lane._replace(memory=filters.start(params, system.filter_window))
+    if "norm_clamp" in system.noisy:
+        lane = lane._replace(initial_norm=optax.tree.norm(params))
     if system.center:
         now = training_of(system, lane)
         lane = lane._replace(offset=functions.on_table(params, now).logits)

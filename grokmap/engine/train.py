@@ -5,7 +5,7 @@ Nothing here knows of devices or files: `devices` maps these functions over lane
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,20 +15,14 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 
 from grokmap import order_parameters as op
-from grokmap.engine.inline import redistributed
 from grokmap.engine.lane import EPOCHS, STEPS, Lane, Setup, init, training_of
+from grokmap.engine.modifiers import clamped, modified, remembered, sharp_point
 from grokmap.engine.network import Training, build_network, is_finite
+from grokmap.engine.rates import are_constant, rates_now, rates_of
 from grokmap.engine.records import NEVER, Groups, Slots
-from grokmap.models import MODELS, MUP, Scale
-from grokmap.optimizers import (
-    OPTIMIZERS,
-    Rates,
-    Update,
-    noise_like,
-    without_own_direction,
-)
+from grokmap.optimizers import OPTIMIZERS, Rates, Update
 from grokmap.plan import effective_precision, steps_of_epoch
-from grokmap.spec import Control, System, weight_decay_at
+from grokmap.spec import System
 from grokmap.spec.kernels import kernel_columns
 from grokmap.tasks import TASKS
 
@@ -128,7 +122,7 @@ def _with_precision(function: Callable[..., Any], precision: str) -> Callable[..
 def _chunk(setup: Setup, lane: Lane, slots: Slots | Groups) -> tuple[Lane, jax.Array]:
     system = setup.system
     now = training_of(system, lane)
-    # Of a constant weight decay computed here, once for all steps.
+    # Those that stay computed here, once for all steps.
     constant = rates_of(system, lane.control, now.scale, lane)
     key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
 
@@ -178,19 +172,25 @@ def _one_step(setup: Setup, lane: Lane) -> Lane:
 def _step(
     setup: Setup, lane: Lane, now: Training, constant: Rates, key: jax.Array
 ) -> Lane:
-    """One step of training; constant: its rates, unless weight decay is ramped."""
+    """One step of training; constant: its rates, where those stay."""
     system = setup.system
     # Not used, and so not computed, where nothing in the step is random.
     step_key = jax.random.fold_in(key, lane.step)
     if system.batch_size:
         lane, now = _with_batch(system.batch_size, lane, now, step_key)
-    grads = setup.functions.step_gradient(lane.params, now, step_key)
-    grads = _modified(system, grads, lane, step_key)
-    rates = _ramped_rates(system, now.scale, lane) if system.ramped else constant
+
+    def gradient(params: Any) -> Any:
+        return setup.functions.step_gradient(params, now, step_key)
+
+    grads = gradient(sharp_point(system, lane, gradient))
+    grads = modified(system, grads, lane, step_key)
+    lane, grads = remembered(system, grads, lane)
+    rates = constant if are_constant(system) else rates_now(system, now.scale, lane)
     following = lane.step + 1
     at = Update(lane.control, rates, following, jax.random.fold_in(step_key, 1))
     update = OPTIMIZERS[system.optimizer].update
     params, opt_state = update(grads, lane.opt_state, lane.params, at)
+    params = clamped(system, params, lane)
     first = (lane.diverged_step == NEVER) & ~is_finite(grads)
     return lane._replace(
         params=params,
@@ -318,55 +318,3 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         inputs=data.inputs,
         layers=activity.layers,
     )
-
-
-def _ramped_rates(system: System, scale: Scale, lane: Lane) -> Rates:
-    decay = weight_decay_at(lane.step, lane.control)
-    control = lane.control._replace(weight_decay=decay)
-    return rates_of(system, control, scale, lane)
-
-
-def rates_of(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:
-    """Rates of a step; array by array, where some arrays have rates of their own.
-
-    Embeddings with a learning rate of their own do not decay (Liu et al.).
-    """
-    optimizer = OPTIMIZERS[system.optimizer]
-    rates = plain = optimizer.rates(control, scale)
-    is_mup = system.parameterization == MUP
-    own = optimizer.mup_rates if is_mup else optimizer.own_rates
-    if own is not None:
-        rates = own(plain, lane.params, lane.control)
-    still = undecayed(system, lane.params)
-    if not still:
-        return rates
-    steps, decays = (jax.tree.broadcast(rate, lane.params) for rate in rates)
-    if has_own_embedding_rate(system):
-        share = lane.control.embedding_learning_rate / lane.control.learning_rate
-        steps = steps | {"embedding": plain.step * share}
-    return Rates(steps, decays | dict.fromkeys(still, 0.0))
-
-
-def undecayed(system: System, params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the arrays that weight decay leaves alone."""
-    kept = [name for name in params if name.endswith("_bias") and not system.decay_bias]
-    if has_own_embedding_rate(system) or not system.decay_embedding:
-        kept += [name for name in ("embedding", "position") if name in params]
-    return tuple(kept)
-
-
-def has_own_embedding_rate(system: System) -> bool:
-    return "embedding_learning_rate" in MODELS[system.model].controls
-
-
-def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
-    """The gradient with noise, without its part along the weights, redistributed."""
-    if "gradient_noise" in system.noisy:
-        noise = noise_like(grads, jax.random.fold_in(key, 2))
-        size = lane.control.gradient_noise
-        grads = jax.tree.map(lambda g, xi: g + size * xi, grads, noise)
-    if system.perp_grad:
-        grads = without_own_direction(grads, lane.params)
-    if "gradient_avalanche" in system.noisy:
-        grads = redistributed(grads, lane.control.gradient_avalanche)
-    return grads

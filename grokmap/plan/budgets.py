@@ -25,6 +25,7 @@ from grokmap.spec.words import (
     LATER_CONTROLS,
     LATER_FIELDS,
     NOISES,
+    OFF,
     RAMP_CONTROLS,
     STORED_AS,
     SYSTEM_LISTS,
@@ -115,8 +116,8 @@ def plan_table(planned: Sequence[Planned], sweep: Sweep) -> pd.DataFrame:
     table.insert(0, "run_id", [run.run.run_id for run in planned])
     for field in CONTROL_FIELDS:
         only = _only_value(sweep, field)
-        # A noise that is on somewhere is a number everywhere, 0 where it is off.
-        always = field in ALWAYS_READ or (field in NOISES and only != 0)
+        # A noise that is on somewhere is a number everywhere, also where it is off.
+        always = field in ALWAYS_READ or (field in NOISES and only != OFF[field])
         read = [always or field in names for names in controls]
         if any(read):
             values = column(f"run.control.{field}", float) if only is None else only
@@ -169,6 +170,9 @@ def scale_at(system: System, control: Control) -> Scale:
     degree = MODELS[system.model].degree(sigma, system.depth)
     n_inputs = TASKS[system.task].shape(system).n_inputs
     scale = convention.scale(control.alpha, system.width, degree, n_inputs)
+    if "temperature_logits" in system.noisy:
+        colder = scale.prefactor / control.temperature_logits
+        scale = scale._replace(prefactor=colder)
     return scale._replace(nonlinearity=control.nonlinearity)
 
 

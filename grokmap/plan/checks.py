@@ -12,6 +12,7 @@ from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, MUP, Model
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan.choices import NAMES
 from grokmap.plan.expansion import controls_chosen, n_points, part_of
+from grokmap.schedules import SCHEDULES
 from grokmap.spec import Sweep, System, n_train_of
 from grokmap.spec.names import nearest
 from grokmap.spec.sweep import MAX_RUNS
@@ -19,13 +20,16 @@ from grokmap.spec.words import (
     ALWAYS_READ,
     CHOSEN_CONTROLS,
     NOISES,
+    OFF,
     RAMP_CONTROLS,
+    READ_WITH,
     SYSTEM_SIZES,
     Combination,
 )
 from grokmap.tasks import TASKS, probe
 
 MAX_COMBINATIONS = 1000
+CONTROLLING = ("optimizer", "model", "activation", "schedule")
 BUDGETS = ("horizon", "n_steps", "n_epochs")
 
 
@@ -53,7 +57,9 @@ def check(
     yield from _check_cadence(sweep, given, bad)
     yield from _check_alpha(sweep, bad)
     yield from _check_optimizer(sweep)
-    if all(_are_known(sweep, k) for k in ("optimizer", "model", "activation")):
+    yield from _check_read_with(sweep, given, bad)
+    yield from _check_schedule(sweep, bad)
+    if all(_are_known(sweep, k) for k in CONTROLLING):
         yield from _check_controls(sweep, given)
     if all(_are_known(sweep, k) for k in ("task", "model")):
         yield from _check_sizes(sweep, given)
@@ -71,6 +77,7 @@ def _known_combinations(sweep: Sweep) -> list[Combination]:
         each._replace(
             optimizer=each.optimizer if each.optimizer in OPTIMIZERS else "gd",
             activation=each.activation if each.activation in ACTIVATIONS else "tanh",
+            schedule=each.schedule if each.schedule in SCHEDULES else "constant",
         ): None
         for each in sweep.combinations()
         if each.task in TASKS and each.model in MODELS
@@ -170,12 +177,46 @@ def _check_optimizer(sweep: Sweep) -> Iterator[str]:
     for name in sweep.points("optimizer"):
         if name in OPTIMIZERS and not OPTIMIZERS[name].decays and decay > 0:
             yield f"weight_decay = {decay:g}: optimizer {name!r} has none; give 0"
+        if name in OPTIMIZERS and not OPTIMIZERS[name].has_decay_time:
+            if sweep.horizon is not None:
+                yield (
+                    f"horizon: weight decay has no time of its own under optimizer "
+                    f"{name!r}; give n_steps in its place (-s horizon=none)"
+                )
     if sweep.learning_rate_choice == "auto" and len(sweep.points("optimizer")) > 1:
         yield (
             'learning_rate = "auto": one number for all runs, but each optimizer '
             f"({_quoted(sweep, 'optimizer')}) needs its own; give a number, or sweep "
             "one optimizer at a time"
         )
+
+
+def _check_read_with(
+    sweep: Sweep, given: set[str], bad: frozenset[str]
+) -> Iterator[str]:
+    """What belongs to a strength is read where that is on, so it has to be on."""
+    of_window = {"filter_strength": "filter_window"}
+    for strength, key in (*READ_WITH.items(), *of_window.items()):
+        if key in given and not bad & {strength, key}:
+            if OFF[strength] in sweep.points(strength):
+                yield (
+                    f"{key}: goes with {strength}, which is {OFF[strength]:g} in some "
+                    f"or all runs; give it above that, or leave {key} out"
+                )
+
+
+def _check_schedule(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
+    """A schedule has to end after its warm-up."""
+    if bad & {"schedule", "schedule_steps", "warmup_steps"}:
+        return
+    least, warmup = min(sweep.schedule_steps), max(sweep.warmup_steps)
+    for name in sweep.points("schedule"):
+        entry = SCHEDULES.get(name)
+        if entry and entry.controls and least <= warmup:
+            yield (
+                f"schedule_steps = {least:g}: schedule {name!r} needs the step at "
+                f"which it ends, above warmup_steps = {warmup:g}"
+            )
 
 
 def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
@@ -185,8 +226,9 @@ def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
         if key in given and key not in read:
             yield (
                 f"{key}: ignored by optimizer {_quoted(sweep, 'optimizer')}, model "
-                f"{_quoted(sweep, 'model')} and activation "
-                f"{_quoted(sweep, 'activation')} "
+                f"{_quoted(sweep, 'model')}, activation "
+                f"{_quoted(sweep, 'activation')} and schedule "
+                f"{_quoted(sweep, 'schedule')} "
                 f"(they read {', '.join((*ALWAYS_READ, *read, *NOISES))})"
             )
 
@@ -301,7 +343,7 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
 def _check_decays(chosen: Combination, model: Model) -> Iterator[str]:
     """Whether there is what is told not to decay, so that no flat axis is swept."""
     if not chosen.decay_bias and not chosen.bias:
-        yield "decay_bias = false: there are no biases; give bias = true, or leave it out"
+        yield "decay_bias = false: no biases are there; give bias = true, or leave it"
     own = "embedding" in model.sizes and "embedding_learning_rate" not in model.controls
     if not chosen.decay_embedding and not own:
         able = [k for k, m in MODELS.items() if "embedding" in m.sizes]

@@ -15,6 +15,7 @@ from grokmap.models import (
 )
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.schedules import SCHEDULES
 from grokmap.tasks import TASKS
 
 
@@ -46,6 +47,7 @@ NAMES: dict[str, Mapping[str, Any]] = {
     "parameterization": PARAMETERIZATIONS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
     "precision": PRECISIONS,
     "order_parameters": ORDER_PARAMETERS,
 }

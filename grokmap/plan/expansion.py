@@ -11,6 +11,7 @@ from grokmap import plugins
 from grokmap.models import ACTIVATIONS, MODELS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.schedules import SCHEDULES
 from grokmap.spec import (
     AXES,
     CONTROL_FIELDS,
@@ -24,7 +25,9 @@ from grokmap.spec.words import (
     CHOICES,
     CHOSEN_CONTROLS,
     NOISES,
+    OFF,
     RAMP_CONTROLS,
+    READ_WITH,
     SYSTEM_NUMBERS,
     SYSTEM_SIZES,
     Combination,
@@ -128,22 +131,24 @@ def is_defined(order_parameter: str, chosen: Combination) -> bool:
 
 
 def controls_chosen(chosen: Combination | System) -> tuple[str, ...]:
-    """The controls that an optimizer, a model and an activation read."""
+    """The controls that optimizer, model, activation and schedule read."""
     return (
         *OPTIMIZERS[chosen.optimizer].controls,
         *MODELS[chosen.model].controls,
         *ACTIVATIONS[chosen.activation].controls,
+        *SCHEDULES[chosen.schedule].controls,
     )
 
 
 def controls_read(system: System) -> tuple[str, ...]:
     """The controls that runs of a system read beside those that all runs read."""
     ramp = RAMP_CONTROLS if system.ramped else ()
-    return (*controls_chosen(system), *ramp, *system.noisy)
+    beside = [READ_WITH[name] for name in system.noisy if name in READ_WITH]
+    return (*controls_chosen(system), *ramp, *system.noisy, *beside)
 
 
 def _noisy(control: Control) -> tuple[str, ...]:
-    return tuple(name for name in NOISES if getattr(control, name) > 0)
+    return tuple(name for name in NOISES if getattr(control, name) != OFF[name])
 
 
 def _system(

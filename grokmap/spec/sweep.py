@@ -177,6 +177,47 @@ class Sweep(BaseModel):
         "seed (plain_addition with embedding_mlp); -1: by the run's own seed",
         default=(-1,),
     )
+    warmup_steps: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "steps in which the learning rate rises from 0, in proportion; 0: none",
+        default=(0.0,),
+    )
+    schedule_steps: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "step at which a schedule ends, warm-up included", default=(0.0,)
+    )
+    final_share: Annotated[tuple[float, ...], Points(ge=0, le=1)] = _key(
+        "share of the learning rate at the end of a schedule, and from there on",
+        default=(0.0,),
+    )
+    sam_radius: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "rho of sharpness-aware minimisation: the gradient is taken at theta + rho g / "
+        "|g|, which is a second gradient a step; 0: at theta",
+        default=(0.0,),
+    )
+    filter_strength: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "Grokfast: how often the average of past gradients is added to the gradient",
+        default=(0.0,),
+    )
+    filter_decay: Annotated[tuple[float, ...], Points(ge=0, lt=1)] = _key(
+        "decay of that running average", default=(0.98,)
+    )
+    filter_window: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=4096)] = _key(
+        "average the last so many gradients instead, which are all kept; 0: a running "
+        "average",
+        default=(0,),
+    )
+    norm_clamp: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "norm at which all weights together are held, over their initial norm; 0: free",
+        default=(0.0,),
+    )
+    norm_clamp_step: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "step from which on they are held", default=(0.0,)
+    )
+    temperature_logits: Annotated[tuple[float, ...], Points(gt=0)] = _key(
+        "what outputs are divided by", default=(1.0,)
+    )
+    schedule: Name = _key(
+        "how the learning rate goes on after its warm-up", default="constant"
+    )
     model: Name = _key("network", default="two_layer")
     activation: Name = _key("sigma of the hidden layer", default="quadratic")
     alpha_convention: Name = _key("what alpha means", default="laziness")
@@ -189,8 +230,8 @@ class Sweep(BaseModel):
     bias: Switch = _key("add zero-initialised biases to both layers", default=False)
     decay_bias: Switch = _key("whether weight decay shrinks biases", default=True)
     decay_embedding: Switch = _key(
-        "whether weight decay shrinks embeddings (and positions, of transformer); never "
-        "those with a learning rate of their own",
+        "whether weight decay shrinks embeddings (and positions, of transformer); "
+        "never those with a learning rate of their own",
         default=True,
     )
     loss: Name = _key("training loss", default="mse")
@@ -397,7 +438,7 @@ _LATER = (
     *(name for name in LATER_CONTROLS if name not in RAMP_CONTROLS),
     *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
     *("batch_replacement", "kernel_examples", "parameterization"),
-    *("decay_bias", "decay_embedding"),
+    *("decay_bias", "decay_embedding", "schedule", "filter_window"),
 )
 
 

@@ -26,6 +26,7 @@ class System:
     the hash: so old run ids stay valid. For that reason a default never changes.
 
     A size of 0 is not read by the task or the model. noisy: which of `NOISES` are on.
+    filter_window: gradients that a filter averages; 0: a running average.
     kernel_examples: on how many examples the tangent kernel is recorded.
     plugins: NAME VERSION of those that its task, model, activation, loss or optimizer
     comes from.
@@ -63,6 +64,8 @@ class System:
     parameterization: str = "convention"
     decay_bias: bool = True
     decay_embedding: bool = True
+    schedule: str = "constant"
+    filter_window: int = 0
 
 
 class Combination(NamedTuple):
@@ -82,6 +85,7 @@ class Combination(NamedTuple):
     parameterization: str
     decay_bias: bool
     decay_embedding: bool
+    schedule: str
 
 
 class Control(NamedTuple):
@@ -114,6 +118,15 @@ class Control(NamedTuple):
     adam_learning_rate: float = 1e-3
     nonlinearity: float = 0.0
     gradient_avalanche: float = 0.0
+    warmup_steps: float = 0.0
+    schedule_steps: float = 0.0
+    final_share: float = 0.0
+    sam_radius: float = 0.0
+    filter_strength: float = 0.0
+    filter_decay: float = 0.98
+    norm_clamp: float = 0.0
+    norm_clamp_step: float = 0.0
+    temperature_logits: float = 1.0
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
@@ -135,19 +148,29 @@ SYSTEM_SIZES = (
     "n_relevant",
 )
 # Numbers that every system reads, and where 0 or -1 has a meaning.
-SYSTEM_NUMBERS = ("batch_size", "published_seed")
+SYSTEM_NUMBERS = ("batch_size", "published_seed", "filter_window")
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
-# Noise, and what is done to gradients by a strength: read by every run in which they
-# are not 0, where they change the program.
-NOISES = ("label_noise", "dropout", "gradient_noise", "gradient_avalanche")
+# Noise, and what else is done by a strength: read by every run in which they are not at
+# their defaults, where they change the program.
+NOISES = (
+    *("label_noise", "dropout", "gradient_noise", "gradient_avalanche"),
+    *("warmup_steps", "sam_radius", "filter_strength", "norm_clamp"),
+    "temperature_logits",
+)
+# What runs read beside one of these where it is on.
+READ_WITH = {"filter_strength": "filter_decay", "norm_clamp": "norm_clamp_step"}
 CONTROL_FIELDS = Control._fields
+# Where each of `NOISES` is off.
+OFF: dict[str, float] = {name: Control._field_defaults[name] for name in NOISES}
 # Absent from results of earlier versions.
 LATER_CONTROLS = CONTROL_FIELDS[CONTROL_FIELDS.index("ramp_factor") :]
 # Read by some optimizers, models or activations.
 CHOSEN_CONTROLS = tuple(
-    f for f in CONTROL_FIELDS if f not in (*ALWAYS_READ, *RAMP_CONTROLS, *NOISES)
+    f
+    for f in CONTROL_FIELDS
+    if f not in (*ALWAYS_READ, *RAMP_CONTROLS, *NOISES, *READ_WITH.values())
 )
 
 

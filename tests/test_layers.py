@@ -25,6 +25,8 @@ MAY_USE = {
     "tasks": {"spec"},
     "models": {"spec", "tasks"},
     "optimizers": {"spec", "models"},
+    "schedules": {"spec"},
+    "filters": set(),
     "order_parameters": {"theory"},
     "plugins": {
         *("errors", "disk", "spec"),
@@ -33,12 +35,13 @@ MAY_USE = {
     "plan": {
         *("errors", "spec", "plugins"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
+        "schedules",
     },
     "classify": {"errors", "disk"},
     "engine": {
         *("errors", "disk", "spec", "process", "plan", "classify"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
-        *("avalanches", "theory"),
+        *("avalanches", "theory", "schedules", "filters"),
     },
     "analysis": {"errors", "spec", "classify"},
     "plot": {"errors", "spec"},

@@ -20,6 +20,7 @@ WHOLE = {
     "min_steps": 1000,
     "max_steps": 100_000,
     "batch_size": 100,
+    "filter_window": 16,
     "published_seed": -1,
     "records_per_octave": 64,
     "order_parameters_per_octave": 16,

@@ -33,6 +33,8 @@ ADAM = {"optimizer": "adamw", "momentum": None}
 EMBEDDED = {"model": "embedding_mlp", "depth": 1, "embedding": 8}
 EMBEDDED |= {"activation": "relu", "alpha_convention": "standard", "optimizer": "adamw"}
 TOKEN_MLP = {"model": "token_mlp", "alpha_convention": "normal"}
+TRANSFORMER = {k: v for k, v in EMBEDDED.items() if k != "depth"}
+TRANSFORMER |= {"model": "transformer"}
 PUBLISHED = {**EMBEDDED, "task": "plain_addition"}
 # Two values of each key, and what else a sweep over it needs.
 SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -70,6 +72,10 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "temperature": ([0.0, 0.1], {"optimizer": "langevin"}),
     "embedding_learning_rate": ([1e-3, 1e-2], EMBEDDED),
     "adam_learning_rate": ([1e-3, 1e-2], {**MLP, "optimizer": "muon", "depth": 2}),
+    "blocks": ([1, 2], TRANSFORMER),
+    "heads": ([1, 2], TRANSFORMER),
+    "head_dim": ([2, 4], TRANSFORMER),
+    "layer_norm": (["none", "pre"], TRANSFORMER),
     "schedule": (["linear", "cosine"], {"schedule_steps": 50}),
     "warmup_steps": ([0, 10], {}),
     "schedule_steps": ([50, 100], {"schedule": "cosine"}),

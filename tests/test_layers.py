@@ -70,7 +70,7 @@ MAY_USE = {
 ABOVE = {"result/result.py": {"session", "report"}}
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "engine", "cli"),
-    *("theory", "reproduce", "session", "avalanches"),
+    *("theory", "reproduce", "session", "avalanches", "schedules", "filters"),
 }
 # Of the engine these know of steps and files of numbers alone.
 NO_JAX = {"engine/records.py", "engine/schedule.py", "engine/estimate.py"}

@@ -21,6 +21,9 @@ WHOLE = {
     "max_steps": 100_000,
     "batch_size": 100,
     "filter_window": 16,
+    "blocks": 2,
+    "heads": 4,
+    "head_dim": 0,
     "published_seed": -1,
     "records_per_octave": 64,
     "order_parameters_per_octave": 16,
@@ -29,6 +32,18 @@ WHOLE = {
     "modulus": 23,
     "width": 100,
     "seed": 1000,
+}
+
+TRANSFORMER = (
+    "model=transformer",
+    "embedding=8",
+    "alpha_convention=standard",
+    "alpha=1",
+)
+# What has to stand beside a key for it to be read.
+BESIDE = {
+    "filter_window": ("filter_strength=1",),
+    **dict.fromkeys(("blocks", "heads", "head_dim"), TRANSFORMER),
 }
 
 
@@ -55,6 +70,7 @@ def test_a_whole_number_may_be_written_as_a_real_one(
     read: Any, key: str, number: int
 ) -> None:
     budget = [] if key in ("n_steps", "n_epochs") else ["horizon=6"]
+    budget += BESIDE.get(key, ())
     text = ADAMW.replace("HERE", "")
     for name in ("modulus = 17", "width = 64", 'seed = "range:0:2:1"'):
         text = text.replace(name, "" if name.startswith(f"{key} ") else name)

@@ -10,7 +10,7 @@ import jax
 
 from grokmap.models.mlp import EmbeddingMlp, Mlp
 from grokmap.models.one_layer import Committee, Diagonal, Linear, Tensor
-from grokmap.models.transformer import HEADS, Transformer
+from grokmap.models.transformer import Transformer
 from grokmap.models.two_layer import TwoLayer, two_layer_ntk
 from grokmap.spec import System
 from grokmap.tasks import REALS, TOKENS
@@ -39,6 +39,8 @@ class Model(NamedTuple):
     ntk: (module, params, inputs, scale) -> [n, n]; None: by Jacobian contraction.
     published: whether it can start from the weights of a published run.
     problem: what is wrong with a system's sizes; empty where nothing is.
+    numbers: sizes with a default that it reads. normalised: whether `LAYER_NORMS` go
+      with it.
     """
 
     module: Callable[..., Any]
@@ -53,6 +55,8 @@ class Model(NamedTuple):
     ntk: Callable[..., jax.Array] | None = None
     published: bool = False
     problem: Callable[[System], str] = lambda system: ""
+    numbers: tuple[str, ...] = ()
+    normalised: bool = False
 
 
 MODELS: dict[str, Model] = {
@@ -115,9 +119,12 @@ MODELS: dict[str, Model] = {
         ("standard",),
         hidden_matrices=True,
         problem=lambda s: (
-            f"embedding = {s.embedding}: a multiple of the {HEADS} heads"
-            if s.embedding % HEADS
+            f"embedding = {s.embedding}: a multiple of the {s.heads} heads, or give "
+            "head_dim"
+            if s.embedding % s.heads and not s.head_dim
             else ""
         ),
+        numbers=("blocks", "heads", "head_dim"),
+        normalised=True,
     ),
 }

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from grokmap import plugins
 from grokmap.errors import short
 from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, MUP, Model
+from grokmap.models import (
+    ACTIVATIONS,
+    ALPHA_CONVENTIONS,
+    LAYER_NORMS,
+    MODELS,
+    MUP,
+    Model,
+)
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan.choices import NAMES
 from grokmap.plan.expansion import controls_chosen, n_points, part_of
@@ -19,6 +26,7 @@ from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import (
     ALWAYS_READ,
     CHOSEN_CONTROLS,
+    MODEL_NUMBERS,
     NOISES,
     OFF,
     RAMP_CONTROLS,
@@ -235,8 +243,8 @@ def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
 
 def _check_sizes(sweep: Sweep, given: set[str]) -> Iterator[str]:
     """A size that no combination reads, likewise."""
-    read = _read_by_any(sweep, _sizes_of)
-    for key in SYSTEM_SIZES:
+    read = _read_by_any(sweep, lambda each: (*_sizes_of(each), *_numbers_of(each)))
+    for key in (*SYSTEM_SIZES, *MODEL_NUMBERS):
         if key in given and key not in read:
             yield (
                 f"{key}: ignored by task {_quoted(sweep, 'task')} and model "
@@ -259,6 +267,10 @@ def _quoted(sweep: Sweep, key: str) -> str:
 
 def _sizes_of(chosen: Combination) -> tuple[str, ...]:
     return (*TASKS[chosen.task].sizes, *MODELS[chosen.model].sizes)
+
+
+def _numbers_of(chosen: Combination) -> tuple[str, ...]:
+    return MODELS[chosen.model].numbers
 
 
 def _check_combinations(
@@ -330,6 +342,7 @@ def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             "of 1 or more"
         )
     yield from _check_decays(chosen, model)
+    yield from _check_norm(chosen, model)
     flat = "depth" in model.sizes and min(part.depth) < 2
     needs_hidden = OPTIMIZERS[chosen.optimizer].needs_hidden
     if needs_hidden and (flat or not model.hidden_matrices):
@@ -354,6 +367,16 @@ def _check_decays(chosen: Combination, model: Model) -> Iterator[str]:
         )
 
 
+def _check_norm(chosen: Combination, model: Model) -> Iterator[str]:
+    if chosen.layer_norm in LAYER_NORMS and chosen.layer_norm != "none":
+        if not model.normalised:
+            able = ", ".join(k for k, m in MODELS.items() if m.normalised)
+            yield (
+                f"layer_norm = {chosen.layer_norm!r}: model {chosen.model!r} has no "
+                f"normalisation; models that have: {able}"
+            )
+
+
 def _check_mup(chosen: Combination) -> Iterator[str]:
     """Whether steps of maximal update are known of what is chosen."""
     able = {
@@ -375,9 +398,9 @@ def _check_systems(
 ) -> Iterator[str]:
     """Every combination of sizes has to make a task, a model and both sets."""
     task, model = TASKS[chosen.task], MODELS[chosen.model]
-    keys = dict.fromkeys(_sizes_of(chosen))
+    keys = dict.fromkeys((*_sizes_of(chosen), *model.numbers))
     if bad & {*keys, "train_fraction"} or any(
-        getattr(part, key) == (0,) for key in keys
+        getattr(part, key) == (0,) for key in _sizes_of(chosen)
     ):
         return
     for point in itertools.product(*(getattr(part, key) for key in keys)):

@@ -10,6 +10,7 @@ from grokmap.losses import LOSSES
 from grokmap.models import (
     ACTIVATIONS,
     ALPHA_CONVENTIONS,
+    LAYER_NORMS,
     MODELS,
     PARAMETERIZATIONS,
 )
@@ -48,6 +49,7 @@ NAMES: dict[str, Mapping[str, Any]] = {
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
+    "layer_norm": LAYER_NORMS,
     "precision": PRECISIONS,
     "order_parameters": ORDER_PARAMETERS,
 }

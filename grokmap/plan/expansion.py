@@ -24,6 +24,7 @@ from grokmap.spec import (
 from grokmap.spec.words import (
     CHOICES,
     CHOSEN_CONTROLS,
+    MODEL_NUMBERS,
     NOISES,
     OFF,
     RAMP_CONTROLS,
@@ -116,9 +117,11 @@ def unread(chosen: Combination) -> tuple[str, ...]:
     read = {
         *TASKS[chosen.task].sizes,
         *MODELS[chosen.model].sizes,
+        *MODELS[chosen.model].numbers,
         *controls_chosen(chosen),
     }
-    return tuple(k for k in (*SYSTEM_SIZES, *CHOSEN_CONTROLS) if k not in read)
+    able = (*SYSTEM_SIZES, *MODEL_NUMBERS, *CHOSEN_CONTROLS)
+    return tuple(k for k in able if k not in read)
 
 
 def is_defined(order_parameter: str, chosen: Combination) -> bool:

@@ -177,6 +177,16 @@ class Sweep(BaseModel):
         "seed (plain_addition with embedding_mlp); -1: by the run's own seed",
         default=(-1,),
     )
+    blocks: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=16)] = _key(
+        "blocks of transformer: attention, then an mlp of `width` neurons",
+        default=(1,),
+    )
+    heads: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=64)] = _key(
+        "attention heads of each block of transformer", default=(4,)
+    )
+    head_dim: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=1024)] = _key(
+        "dimension of each head; 0: embedding / heads", default=(0,)
+    )
     warmup_steps: Annotated[tuple[float, ...], Points(ge=0)] = _key(
         "steps in which the learning rate rises from 0, in proportion; 0: none",
         default=(0.0,),
@@ -233,6 +243,11 @@ class Sweep(BaseModel):
         "whether weight decay shrinks embeddings (and positions, of transformer); "
         "never those with a learning rate of their own",
         default=True,
+    )
+    layer_norm: Name = _key(
+        "where transformer normalises its residual stream: pre, before each part of a "
+        "block and before the readout; none",
+        default="none",
     )
     loss: Name = _key("training loss", default="mse")
     optimizer: Name = _key("update rule", default="gd")
@@ -439,6 +454,7 @@ _LATER = (
     *("batch_size", "tolerance", "perp_grad", "published_seed", "plugins"),
     *("batch_replacement", "kernel_examples", "parameterization"),
     *("decay_bias", "decay_embedding", "schedule", "filter_window"),
+    *("blocks", "heads", "head_dim", "layer_norm"),
 )
 
 

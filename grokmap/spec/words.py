@@ -66,6 +66,10 @@ class System:
     decay_embedding: bool = True
     schedule: str = "constant"
     filter_window: int = 0
+    blocks: int = 1
+    heads: int = 4
+    head_dim: int = 0
+    layer_norm: str = "none"
 
 
 class Combination(NamedTuple):
@@ -86,6 +90,7 @@ class Combination(NamedTuple):
     decay_bias: bool
     decay_embedding: bool
     schedule: str
+    layer_norm: str
 
 
 class Control(NamedTuple):
@@ -148,7 +153,9 @@ SYSTEM_SIZES = (
     "n_relevant",
 )
 # Numbers that every system reads, and where 0 or -1 has a meaning.
-SYSTEM_NUMBERS = ("batch_size", "published_seed", "filter_window")
+# Sizes with a default, read by some models.
+MODEL_NUMBERS = ("blocks", "heads", "head_dim")
+SYSTEM_NUMBERS = ("batch_size", "published_seed", "filter_window", *MODEL_NUMBERS)
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")

@@ -303,6 +303,15 @@ MODIFIERS = (
     "gradient_noise",
     "perp_grad",
     "gradient_avalanche",
+    "sam_radius",
+    "filter_strength",
+    "filter_decay",
+    "filter_window",
+    "norm_clamp",
+    "norm_clamp_step",
+    "temperature_logits",
+    "decay_bias",
+    "decay_embedding",
 )
 
 

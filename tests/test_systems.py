@@ -126,6 +126,11 @@ NOISES = {
     "perp_grad": True,
     "label_noise": 0.3,
     "gradient_avalanche": 0.5,
+    "warmup_steps": 100,
+    "sam_radius": 0.01,
+    "filter_strength": 1.0,
+    "norm_clamp": 0.8,
+    "temperature_logits": 0.5,
 }
 
 

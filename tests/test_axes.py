@@ -72,6 +72,9 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "temperature": ([0.0, 0.1], {"optimizer": "langevin"}),
     "embedding_learning_rate": ([1e-3, 1e-2], EMBEDDED),
     "adam_learning_rate": ([1e-3, 1e-2], {**MLP, "optimizer": "muon", "depth": 2}),
+    "split": (["random", "unordered"], {}),
+    "held_out": (["difference", "rows"], {"held_out_size": 1}),
+    "held_out_size": ([1, 2], {"held_out": "rows"}),
     "blocks": ([1, 2], TRANSFORMER),
     "heads": ([1, 2], TRANSFORMER),
     "head_dim": ([2, 4], TRANSFORMER),
@@ -123,11 +126,12 @@ def planted(key: str, folder: Path) -> Result:
     step, values = (np.concatenate(part) for part in zip(*records, strict=True))
     names = [run.run.run_id for run in planned]
     rows = np.repeat(np.arange(len(names)), N_RECORDS)
-    store.write_batch(folder, names, rows, step, store.LABELS_READ, values, {})
+    store.write_batch(folder, names, rows, step, READ, values, {})
     return grokmap.open(folder)
 
 
 N_RECORDS = 6
+READ = tuple(k for k in store.LABELS_READ if not k.startswith("held_out"))
 
 
 def _records(run: plan.Planned, groks: bool) -> tuple[Ints, Any]:
@@ -140,7 +144,7 @@ def _records(run: plan.Planned, groks: bool) -> tuple[Ints, Any]:
     values = {"train_accuracy": train, "test_accuracy": test, "weight_norm": train + 1}
     values |= {"train_loss": 1.01 - train, "test_loss": 1.01 - test}
     values["zero_loss_fraction"] = np.zeros(N_RECORDS)
-    return step, np.stack([values[k] for k in store.LABELS_READ], 1).astype("f4")
+    return step, np.stack([values[k] for k in READ], 1).astype("f4")
 
 
 KEYS = [key for key in SWEEPABLE if key not in ("alpha", "weight_decay", "seed")]

@@ -22,7 +22,7 @@ from grokmap.models import (
     two_layer_ntk,
 )
 from grokmap.order_parameters import (
-    HEALTH,
+    ALWAYS,
     ORDER_PARAMETERS,
     Network,
     Snapshot,
@@ -36,7 +36,7 @@ from grokmap.order_parameters import (
 from grokmap.spec import Control, System
 from grokmap.tasks import TASKS
 
-TABLE = {**HEALTH, **ORDER_PARAMETERS}
+TABLE = {**ALWAYS, **ORDER_PARAMETERS}
 # The probe set of the kernels is a fixed sample, which relabelling changes.
 PROBED = {"kernel_alignment", "ntk_drift"}
 

@@ -22,6 +22,7 @@ WHOLE = {
     "batch_size": 100,
     "filter_window": 16,
     "blocks": 2,
+    "held_out_size": 2,
     "heads": 4,
     "head_dim": 0,
     "published_seed": -1,
@@ -43,6 +44,7 @@ TRANSFORMER = (
 # What has to stand beside a key for it to be read.
 BESIDE = {
     "filter_window": ("filter_strength=1",),
+    "held_out_size": ("held_out=rows",),
     **dict.fromkeys(("blocks", "heads", "head_dim"), TRANSFORMER),
 }
 

@@ -24,7 +24,7 @@ from grokmap.optimizers import OPTIMIZERS, Rates, Update
 from grokmap.plan import effective_precision, steps_of_epoch
 from grokmap.spec import System
 from grokmap.spec.kernels import kernel_columns
-from grokmap.tasks import TASKS
+from grokmap.tasks import TASKS, splits
 
 KERNEL_COST = "expensive"  # the cadence of the tangent kernel
 # Steps of a block that follow each other without a loop, one launch on a GPU.
@@ -61,7 +61,8 @@ def names_by_cost(system: System) -> dict[str, tuple[str, ...]]:
     """
     chosen = system.order_parameters
     entries = {KERNEL_COST: kernel_columns(system.kernel_examples)}
-    names = {"dense": tuple(op.HEALTH)}
+    far = () if system.held_out == splits.NONE else tuple(op.HELD_OUT)
+    names = {"dense": (*op.HEALTH, *far)}
     for cost in op.COSTS[1:]:
         subset = [n for n in chosen if op.ORDER_PARAMETERS[n].cost == cost]
         columns = (*subset, *entries.get(cost, ()))
@@ -282,7 +283,7 @@ def _measure(setup: Setup, cost: str, lane: Lane) -> jax.Array:
 
 
 def _measured(setup: Setup, cost: str, lane: Lane, now: Training) -> jax.Array:
-    table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
+    table = op.ALWAYS if cost == "dense" else op.ORDER_PARAMETERS
     snapshot = _snapshot_at(setup, lane, now)
     if cost != KERNEL_COST or not setup.system.kernel_examples:
         return op.measure(table, setup.names[cost], snapshot)
@@ -310,6 +311,7 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         prototypes=data.prototypes,
         loss=network.loss(logits, data.answer),
         train=lane.train,
+        held_out=lane.held_out,
         training=now,
         network=network,
         initial_kernel=lane.initial_kernel,

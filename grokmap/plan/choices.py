@@ -18,6 +18,7 @@ from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
 from grokmap.schedules import SCHEDULES
 from grokmap.tasks import TASKS
+from grokmap.tasks.splits import HELD_OUT, SPLITS
 
 
 class Precision(NamedTuple):
@@ -50,6 +51,8 @@ NAMES: dict[str, Mapping[str, Any]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "layer_norm": LAYER_NORMS,
+    "split": SPLITS,
+    "held_out": HELD_OUT,
     "precision": PRECISIONS,
     "order_parameters": ORDER_PARAMETERS,
 }

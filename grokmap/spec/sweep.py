@@ -177,6 +177,21 @@ class Sweep(BaseModel):
         "seed (plain_addition with embedding_mlp); -1: by the run's own seed",
         default=(-1,),
     )
+    split: Name = _key(
+        "what training and test set differ in: pairs at random, or whole differences a "
+        "- b, rows a, residues, or all but the corner of a square; unordered: a pair "
+        "and its mirror stay together",
+        default="random",
+    )
+    held_out: Name = _key(
+        "kinds of pairs that are in neither set, with a loss and an accuracy of their "
+        "own: difference, rows, residues, square (a corner)",
+        default="none",
+    )
+    held_out_size: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=1024)] = _key(
+        "how many differences, rows or residues are held out, or the corner's side",
+        default=(0,),
+    )
     blocks: Annotated[tuple[int, ...], Points(whole=True, ge=1, le=16)] = _key(
         "blocks of transformer: attention, then an mlp of `width` neurons",
         default=(1,),
@@ -455,6 +470,7 @@ _LATER = (
     *("batch_replacement", "kernel_examples", "parameterization"),
     *("decay_bias", "decay_embedding", "schedule", "filter_window"),
     *("blocks", "heads", "head_dim", "layer_norm"),
+    *("split", "held_out", "held_out_size"),
 )
 
 

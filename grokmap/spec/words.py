@@ -70,6 +70,9 @@ class System:
     heads: int = 4
     head_dim: int = 0
     layer_norm: str = "none"
+    split: str = "random"
+    held_out: str = "none"
+    held_out_size: int = 0
 
 
 class Combination(NamedTuple):
@@ -91,6 +94,8 @@ class Combination(NamedTuple):
     decay_embedding: bool
     schedule: str
     layer_norm: str
+    split: str
+    held_out: str
 
 
 class Control(NamedTuple):
@@ -155,7 +160,10 @@ SYSTEM_SIZES = (
 # Numbers that every system reads, and where 0 or -1 has a meaning.
 # Sizes with a default, read by some models.
 MODEL_NUMBERS = ("blocks", "heads", "head_dim")
-SYSTEM_NUMBERS = ("batch_size", "published_seed", "filter_window", *MODEL_NUMBERS)
+SYSTEM_NUMBERS = (
+    *("batch_size", "published_seed", "filter_window", *MODEL_NUMBERS),
+    "held_out_size",
+)
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")

@@ -18,6 +18,7 @@ from grokmap.reproduce import (
     omnigrok,
     optimizers,
     theory,
+    truong,
     wang,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -33,6 +34,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
+    **truong.REPRODUCTIONS,
     **limits.REPRODUCTIONS,
     **lazy.REPRODUCTIONS,
     **finite_width.REPRODUCTIONS,

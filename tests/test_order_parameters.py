@@ -739,6 +739,7 @@ ABSENT = {"teacher_overlap", "weight_motion", "motion_rank", "motion_outliers"}
 ABSENT |= {"parallelogram_share", "predicted_accuracy"}
 ABSENT |= {f"weight_motion_{array}" for array in layers.ARRAYS}
 ABSENT |= {f"layer_alignment_{n}" for n in (2, 3, 4)}
+ABSENT |= {"held_out_loss", "held_out_accuracy"}
 RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, *ABSENT}]
 SCALE_FREE = [
     *("rqi", "snr", "ipr", "specialised_fraction", "effective_rank", "bulk_outliers"),

@@ -47,11 +47,11 @@ def softmax(x: Any) -> Any:
     return weights / weights.sum()
 
 
-def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: bool) -> Any:
+def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) -> Any:
     """[p] outputs on one pair, every place of every block computed in loops."""
 
-    def normed(name: str, x: Any) -> Any:
-        if not norm:
+    def normed(where: str, name: str, x: Any) -> Any:
+        if norm != where:
             return x
         scaled = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
         return scaled * w[f"{name}_gain"] + w[f"{name}_bias"]
@@ -59,7 +59,7 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: bool) -
     stream = [w["embedding"][t] + w["position"][i] for i, t in enumerate((*pair, 5))]
     for block in range(1, blocks + 1):
         tail = "" if block == 1 else f"_{block}"
-        seen = [normed(f"norm_attention{tail}", x) for x in stream]
+        seen = [normed("pre", f"norm_attention{tail}", x) for x in stream]
         names = ("query", "key", "value")
         query, key, value = (
             [np.split(x @ w[f"hidden_{name}{tail}"], heads) for x in seen]
@@ -75,11 +75,13 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: bool) -
                 of_heads.append(sum(share[j] * value[j][head] for j in before))
             added.append(np.concatenate(of_heads) @ w[f"hidden_mixed{tail}"])
         stream = [x + y for x, y in zip(stream, added, strict=True)]
+        stream = [normed("post", f"norm_attention{tail}", x) for x in stream]
         first = "first" if block == 1 else f"hidden_first{tail}"
         for place, x in enumerate(stream):
-            hidden = np.maximum(normed(f"norm_mlp{tail}", x) @ w[first], 0)
-            stream[place] = x + hidden @ w[f"hidden_out{tail}"]
-    return w["readout"] @ normed("norm_readout", stream[-1])
+            hidden = np.maximum(normed("pre", f"norm_mlp{tail}", x) @ w[first], 0)
+            out = x + hidden @ w[f"hidden_out{tail}"]
+            stream[place] = normed("post", f"norm_mlp{tail}", out)
+    return w["readout"] @ normed("pre", "norm_readout", stream[-1])
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,7 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: bool) -
         ({"heads": 2}, 2),
         ({"heads": 3, "head_dim": 2, "layer_norm": "pre"}, 3),
         ({"blocks": 2, "heads": 1}, 1),
+        ({"blocks": 2, "heads": 2, "layer_norm": "post"}, 2),
         ({"blocks": 3, "heads": 2, "head_dim": 3, "layer_norm": "pre"}, 2),
     ],
 )
@@ -97,7 +100,7 @@ def test_outputs_are_those_of_loops_over_places(
     module, params, scale = network(**keys)
     found = module.apply({"params": params}, PAIRS, scale).logits
     exact = {k: np.asarray(v, np.float64) for k, v in params.items()}
-    blocks, norm = keys.get("blocks", 1), keys.get("layer_norm") == "pre"
+    blocks, norm = keys.get("blocks", 1), keys.get("layer_norm", "none")
     expected = [by_hand(exact, pair, blocks, heads, norm) for pair in PAIRS]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.std(expected) > 0.1
@@ -118,7 +121,7 @@ def test_two_blocks_with_normalisation_learn() -> None:
         ({"model": "two_layer", "layer_norm": "pre"}, "have: transformer"),
         ({"model": "two_layer", "heads": 2}, "heads: ignored by task"),
         ({"heads": 3}, "a multiple of the 3 heads, or give head_dim"),
-        ({"layer_norm": "post"}, "unknown layer norm 'post'"),
+        ({"layer_norm": "after"}, "unknown layer norm 'after'"),
     ],
 )
 def test_what_does_not_fit_is_an_error(keys: dict[str, Any], words: str) -> None:

@@ -20,6 +20,7 @@ from grokmap.tasks import Shape
 LAYER_NORMS: dict[str, str] = {
     "none": "nowhere",
     "pre": "before attention, before each mlp and before the readout, of transformer",
+    "post": "after attention and each mlp, what they add included, of transformer",
 }
 NORM_EPSILON = 1e-5  # PyTorch's
 
@@ -51,9 +52,12 @@ class Transformer(nn.Module):
         drawn: jax.Array = self.param(name, scaled)
         return drawn
 
-    def normalised(self, name: str, stream: jax.Array) -> jax.Array:
-        """[.., d] of mean 0 and variance 1 over d, times a gain, plus a bias."""
-        if self.system.layer_norm == "none":
+    def normalised(self, where: str, name: str, stream: jax.Array) -> jax.Array:
+        """[.., d] of mean 0 and variance 1 over d, times a gain, plus a bias.
+
+        where: of `LAYER_NORMS`; elsewhere the stream as it is.
+        """
+        if self.system.layer_norm != where:
             return stream
         d, shape = stream.shape[-1], (1,) * (stream.ndim - 1) + (-1,)
         gain = self.param(f"{name}_gain", nn.initializers.ones, (d,)).reshape(shape)
@@ -68,7 +72,7 @@ class Transformer(nn.Module):
         """[n, places, d] what attention adds; of the last block at the last place."""
         d, heads = self.system.embedding, self.system.heads
         places, size = stream.shape[1], self.system.head_dim or d // heads
-        seen = self.normalised(f"norm_attention{suffix}", stream)
+        seen = self.normalised("pre", f"norm_attention{suffix}", stream)
         query, key, value = (
             (seen @ self.weights(f"hidden_{name}{suffix}", d, heads * size, d, scale))
             .reshape(-1, places, heads, size)
@@ -104,12 +108,14 @@ class Transformer(nn.Module):
             first = "first" if block == 1 else f"hidden_first{suffix}"
             added = self.attended(suffix, stream, is_last, scale)
             stream = (stream[:, -1:] if is_last else stream) + added
-            seen = self.normalised(f"norm_mlp{suffix}", stream)
+            stream = self.normalised("post", f"norm_attention{suffix}", stream)
+            seen = self.normalised("pre", f"norm_mlp{suffix}", stream)
             h = seen @ self.weights(first, d, width, d, scale)
             hidden = sigma(h)
             hidden = drop(hidden) if drop is not None and is_last else hidden
             out = self.weights(f"hidden_out{suffix}", width, d, d, scale)
             stream = stream + hidden @ out
-        last = self.normalised("norm_readout", stream[:, -1])
+            stream = self.normalised("post", f"norm_mlp{suffix}", stream)
+        last = self.normalised("pre", "norm_readout", stream[:, -1])
         outputs = last @ self.weights("readout", n_outputs, d, n_outputs, scale).T
         return Activity(scale.prefactor * outputs, h[:, -1], hidden[:, -1])

@@ -261,7 +261,7 @@ class Sweep(BaseModel):
     )
     layer_norm: Name = _key(
         "where transformer normalises its residual stream: pre, before each part of a "
-        "block and before the readout; none",
+        "block and before the readout; post, after each part; none",
         default="none",
     )
     loss: Name = _key("training loss", default="mse")

@@ -56,13 +56,16 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
         scaled = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
         return scaled * w[f"{name}_gain"] + w[f"{name}_bias"]
 
+    def linear(name: str, x: Any) -> Any:
+        return x @ w[name] + w.get(f"{name}_bias", 0.0)
+
     stream = [w["embedding"][t] + w["position"][i] for i, t in enumerate((*pair, 5))]
     for block in range(1, blocks + 1):
         tail = "" if block == 1 else f"_{block}"
         seen = [normed("pre", f"norm_attention{tail}", x) for x in stream]
         names = ("query", "key", "value")
         query, key, value = (
-            [np.split(x @ w[f"hidden_{name}{tail}"], heads) for x in seen]
+            [np.split(linear(f"hidden_{name}{tail}", x), heads) for x in seen]
             for name in names
         )
         added = []
@@ -73,13 +76,13 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
                 scores = np.array([q @ key[j][head] for j in before]) / np.sqrt(len(q))
                 share = softmax(scores)
                 of_heads.append(sum(share[j] * value[j][head] for j in before))
-            added.append(np.concatenate(of_heads) @ w[f"hidden_mixed{tail}"])
+            added.append(linear(f"hidden_mixed{tail}", np.concatenate(of_heads)))
         stream = [x + y for x, y in zip(stream, added, strict=True)]
         stream = [normed("post", f"norm_attention{tail}", x) for x in stream]
         first = "first" if block == 1 else f"hidden_first{tail}"
         for place, x in enumerate(stream):
-            hidden = np.maximum(normed("pre", f"norm_mlp{tail}", x) @ w[first], 0)
-            out = x + hidden @ w[f"hidden_out{tail}"]
+            hidden = np.maximum(linear(first, normed("pre", f"norm_mlp{tail}", x)), 0)
+            out = x + linear(f"hidden_out{tail}", hidden)
             stream[place] = normed("post", f"norm_mlp{tail}", out)
     return w["readout"] @ normed("pre", "norm_readout", stream[-1])
 
@@ -90,7 +93,7 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
         ({"heads": 2}, 2),
         ({"heads": 3, "head_dim": 2, "layer_norm": "pre"}, 3),
         ({"blocks": 2, "heads": 1}, 1),
-        ({"blocks": 2, "heads": 2, "layer_norm": "post"}, 2),
+        ({"blocks": 2, "heads": 2, "layer_norm": "post", "bias": True}, 2),
         ({"blocks": 3, "heads": 2, "head_dim": 3, "layer_norm": "pre"}, 2),
     ],
 )

@@ -40,7 +40,7 @@ class Model(NamedTuple):
     published: whether it can start from the weights of a published run.
     problem: what is wrong with a system's sizes; empty where nothing is.
     numbers: sizes with a default that it reads. normalised: whether `LAYER_NORMS` go
-      with it.
+      with it. biased: whether it has biases, if asked for.
     """
 
     module: Callable[..., Any]
@@ -57,6 +57,7 @@ class Model(NamedTuple):
     problem: Callable[[System], str] = lambda system: ""
     numbers: tuple[str, ...] = ()
     normalised: bool = False
+    biased: bool = False
 
 
 MODELS: dict[str, Model] = {
@@ -66,6 +67,7 @@ MODELS: dict[str, Model] = {
         ("width",),
         (*UNIT, "survey_code", "initial_std"),
         mup=True,
+        biased=True,
         own_first=True,
         ntk=two_layer_ntk,
     ),
@@ -83,6 +85,7 @@ MODELS: dict[str, Model] = {
         _of_depth,
         hidden_matrices=True,
         mup=True,
+        biased=True,
     ),
     "embedding_mlp": Model(
         EmbeddingMlp,
@@ -93,6 +96,7 @@ MODELS: dict[str, Model] = {
         ("embedding_learning_rate",),
         hidden_matrices=True,
         published=True,
+        biased=True,
     ),
     "concatenated_mlp": Model(
         partial(EmbeddingMlp, concatenated=True),
@@ -102,6 +106,7 @@ MODELS: dict[str, Model] = {
         _of_depth,
         ("embedding_learning_rate",),
         hidden_matrices=True,
+        biased=True,
     ),
     # As the last, but its embeddings train and decay as all other arrays do.
     "token_mlp": Model(
@@ -111,6 +116,7 @@ MODELS: dict[str, Model] = {
         ("normal", "standard"),
         _of_depth,
         hidden_matrices=True,
+        biased=True,
     ),
     "transformer": Model(
         Transformer,
@@ -126,5 +132,6 @@ MODELS: dict[str, Model] = {
         ),
         numbers=("blocks", "heads", "head_dim"),
         normalised=True,
+        biased=True,
     ),
 }

@@ -30,8 +30,9 @@ class Transformer(nn.Module):
 
     Residual stream of dimension d = `embedding`; `heads` heads of dimension `head_dim`
     (0: d / heads); an mlp of `width` neurons a block; outputs are read at the last
-    token, "=". No biases but those of normalisation. Weights N(0, alpha^2 / d), but the
-    unembedding N(0, alpha^2 / p), as in the authors' code; raw rates.
+    token, "=". Biases of attention and mlps, not of the readout, with `bias`. Weights
+    N(0, alpha^2 / d), but the unembedding N(0, alpha^2 / p), as in the authors' code;
+    raw rates.
 
     Parameters, H being heads * head_dim: embedding [p + 1, d], position [3, d], query,
     key, value [d, H], mixed [H, d] (names hidden_..), first [d, N], hidden_out [N, d],
@@ -51,6 +52,16 @@ class Transformer(nn.Module):
 
         drawn: jax.Array = self.param(name, scaled)
         return drawn
+
+    def linear(
+        self, name: str, x: jax.Array, columns: int, fan: int, scale: Scale
+    ) -> jax.Array:
+        """[.., columns] of x [.., rows], with a bias that begins at 0 where `bias`."""
+        out = x @ self.weights(name, x.shape[-1], columns, fan, scale)
+        if not self.system.bias:
+            return out
+        bias = self.param(f"{name}_bias", nn.initializers.zeros, (columns,))
+        return out + bias.reshape((1,) * (out.ndim - 1) + (-1,))
 
     def normalised(self, where: str, name: str, stream: jax.Array) -> jax.Array:
         """[.., d] of mean 0 and variance 1 over d, times a gain, plus a bias.
@@ -74,10 +85,11 @@ class Transformer(nn.Module):
         places, size = stream.shape[1], self.system.head_dim or d // heads
         seen = self.normalised("pre", f"norm_attention{suffix}", stream)
         query, key, value = (
-            (seen @ self.weights(f"hidden_{name}{suffix}", d, heads * size, d, scale))
-            .reshape(-1, places, heads, size)
+            self.linear(f"hidden_{name}{suffix}", seen, heads * size, d, scale).reshape(
+                -1, places, heads, size
+            )
             for name in ("query", "key", "value")
-        )  # fmt: skip
+        )
         query = query[:, -1:] if is_last else query
         score = jnp.einsum("nqhd,nkhd->nhqk", query, key) / np.sqrt(size)
         if not is_last:  # the last place sees all of them
@@ -86,7 +98,7 @@ class Transformer(nn.Module):
         attention = jax.nn.softmax(score, axis=-1)
         mixed = jnp.einsum("nhqk,nkhd->nqhd", attention, value)
         mixed = mixed.reshape(-1, query.shape[1], heads * size)
-        return mixed @ self.weights(f"hidden_mixed{suffix}", heads * size, d, d, scale)
+        return self.linear(f"hidden_mixed{suffix}", mixed, d, d, scale)
 
     @nn.compact
     def __call__(
@@ -110,11 +122,11 @@ class Transformer(nn.Module):
             stream = (stream[:, -1:] if is_last else stream) + added
             stream = self.normalised("post", f"norm_attention{suffix}", stream)
             seen = self.normalised("pre", f"norm_mlp{suffix}", stream)
-            h = seen @ self.weights(first, d, width, d, scale)
+            h = self.linear(first, seen, width, d, scale)
             hidden = sigma(h)
             hidden = drop(hidden) if drop is not None and is_last else hidden
-            out = self.weights(f"hidden_out{suffix}", width, d, d, scale)
-            stream = stream + hidden @ out
+            out = self.linear(f"hidden_out{suffix}", hidden, d, d, scale)
+            stream = stream + out
             stream = self.normalised("post", f"norm_mlp{suffix}", stream)
         last = self.normalised("pre", "norm_readout", stream[:, -1])
         outputs = last @ self.weights("readout", n_outputs, d, n_outputs, scale).T

@@ -63,6 +63,12 @@ def check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
 
 def _check_decays(chosen: Combination, model: Model) -> Iterator[str]:
     """Whether there is what is told not to decay, so that no flat axis is swept."""
+    if chosen.bias and not model.biased:
+        with_biases = ", ".join(k for k, m in MODELS.items() if m.biased)
+        yield (
+            f"bias = true: model {chosen.model!r} has none; models that have: "
+            f"{with_biases}"
+        )
     if not chosen.decay_bias and not chosen.bias:
         yield "decay_bias = false: no biases are there; give bias = true, or leave it"
     own = "embedding" in model.sizes and "embedding_learning_rate" not in model.controls

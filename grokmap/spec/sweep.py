@@ -252,7 +252,10 @@ class Sweep(BaseModel):
         default="convention",
     )
     center: Switch = _key("train f(x) - f_0(x)", default=False)
-    bias: Switch = _key("add zero-initialised biases to both layers", default=False)
+    bias: Switch = _key(
+        "add biases, which begin at 0 (under alpha_convention standard as PyTorch's)",
+        default=False,
+    )
     decay_bias: Switch = _key("whether weight decay shrinks biases", default=True)
     decay_embedding: Switch = _key(
         "whether weight decay shrinks embeddings (and positions, of transformer); "

@@ -312,6 +312,8 @@ MODIFIERS = (
     "temperature_logits",
     "decay_bias",
     "decay_embedding",
+    "initial_scale",
+    "chain",
 )
 
 

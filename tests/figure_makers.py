@@ -190,6 +190,30 @@ def layers(look: Look) -> Figure:
     return plot.layer_times(panels, look)
 
 
+def overlaps(look: Look) -> Figure:
+    edges = np.linspace(0, 2, 21)
+    middles = (edges[1:] + edges[:-1]) / 2
+    laws = []
+    for noise in (0.3, 0.15, 0.075):
+        law = np.exp(-((middles / 0.3) ** 2)) + 0.1 * np.exp(
+            -((middles - 1) ** 2) / noise
+        )
+        laws.append(plot.Law(f"$\\sigma^2$ = {noise:g}", edges, 0.9 * law, law))
+    noises = np.repeat([0.3, 0.15, 0.075], 2)
+    value = np.array([0.5, -0.02, 0.8, -0.04, 0.95, -0.09])
+    parts = pd.DataFrame({"noise": noises, "part": ["linear", "cubic"] * 3})
+    parts = parts.assign(measured=0.97 * value, predicted=value)
+    return plot.overlap_laws(laws, parts, "sampled", "theory", look)
+
+
+def equilibrium(look: Look) -> Figure:
+    noises, sizes = np.geomspace(0.01, 1, 12), np.geomspace(300, 30_000, 12)
+    ratio = np.log10(sizes[:, None] / noises[None, :])
+    kinds = np.digitize(ratio, [4.0, 5.5])
+    plane = plot.Equilibrium(noises, sizes, kinds, 0.02 * kinds, sizes / 1e4)
+    return plot.equilibrium_map(plane, ("GFL", "GMFL-I", "GMFL-II"), look)
+
+
 def three_alphas() -> Maker:
     """The diagram of every second alpha of the quickstart."""
 
@@ -313,6 +337,8 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "times of layers": ("layer_times", layers),
     "grids": ("phase_grids", grids),
     "widths": ("width_panels", against_width),
+    "overlaps": ("overlap_laws", overlaps),
+    "equilibrium": ("equilibrium_map", equilibrium),
 }
 SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagrams of widths": ("phase_diagram", diagram(WIDTHS)),

@@ -304,6 +304,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ),
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
+    ("docs/systems/rubin.md", "rubin samples"): findings_of("rubin-samples"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

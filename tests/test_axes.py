@@ -69,6 +69,8 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "dropout": ([0.0, 0.1], {}),
     "gradient_noise": ([0.0, 0.1], {}),
     "gradient_avalanche": ([0.0, 0.5], {}),
+    "chain": ([0, 3], {}),
+    "initial_scale": ([1.0, 2.0], {}),
     "temperature": ([0.0, 0.1], {"optimizer": "langevin"}),
     "embedding_learning_rate": ([1e-3, 1e-2], EMBEDDED),
     "adam_learning_rate": ([1e-3, 1e-2], {**MLP, "optimizer": "muon", "depth": 2}),

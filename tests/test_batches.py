@@ -44,7 +44,7 @@ def rows_of_steps(n_steps: int, **keys: Any) -> tuple[np.ndarray, list[list[int]
         lane = lane._replace(step=jnp.int32(step))
         now = training_of(system, lane)
         step_key = jax.random.fold_in(key, step)
-        lane, now = train._with_batch(system.batch_size, lane, now, step_key)
+        lane, now = train._with_batch(system, lane, now, step_key)
         steps.append(np.asarray(now.rows)[: int(now.n_train)].tolist())
     return np.flatnonzero(lane.train), steps
 

@@ -9,6 +9,7 @@ import optax
 import pytest
 from conftest import mostly_slow
 
+from grokmap.analysis import chains
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.optimizers import (
     OPTIMIZERS,
@@ -209,6 +210,32 @@ def test_langevin_samples_its_stationary_law() -> None:
     _, path = jax.lax.scan(step, jnp.zeros(2000), jnp.arange(400))
     expected = 0.3 / 1.5 / (1 - 0.1 * 1.5 / 2)
     assert float(jnp.var(path[200:])) == pytest.approx(expected, rel=0.02)
+
+
+def test_langevin_has_the_covariance_of_a_harmonic_well() -> None:
+    # F = theta.H theta / 2, H with the decay: T H^-1 (1 - step H / 2)^-1 at any step.
+    rates, temperature = Rates(0.2, 0.5), 0.3
+    control = CONTROL._replace(temperature=temperature)
+    loss = jnp.array([[1.5, 0.6], [0.6, 0.4]])
+    hessian = np.asarray(loss, float) + 0.5 * np.eye(2)
+    optimizer = OPTIMIZERS["langevin"]
+
+    def step(theta: jax.Array, number: jax.Array) -> tuple[jax.Array, jax.Array]:
+        key = jax.random.fold_in(jax.random.key(2), number)
+        seen = Update(control, rates, number, key)
+        moved, _ = optimizer.update({"w": theta @ loss}, (), {"w": theta}, seen)
+        return moved["w"], moved["w"]
+
+    _, path = jax.lax.scan(step, jnp.zeros((500, 2)), jnp.arange(600))
+    values = np.asarray(path[100:], float)  # [t, chains, 2]
+    expected = temperature * np.linalg.inv(hessian @ (np.eye(2) - 0.1 * hessian))
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        found = chains.summary((values[..., i] * values[..., j]).T)
+        assert abs(found.mean - expected[i, j]) < 4 * found.error
+        assert found.error < 0.02 * abs(expected[i, j]) and found.r_hat < 1.01
+    # Off from T H^-1 by the step, as far as these draws tell.
+    plain = temperature * np.linalg.inv(hessian)
+    assert abs(expected[1, 1] / plain[1, 1] - 1) > 0.05
 
 
 def test_gradient_without_its_part_along_the_weights() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from grokmap.spec.axis import word
 from grokmap.spec.sweep import SWEEPABLE
-from grokmap.spec.words import NOISES, OFF, RAMP_CONTROLS, SYSTEM_SIZES
+from grokmap.spec.words import CONTROL_DEFAULTS, NOISES, RAMP_CONTROLS, SYSTEM_SIZES
 
 VARIABLES = ("alpha", "weight_decay", "seed")
 ALL = "all"
@@ -30,7 +30,8 @@ def coordinate(runs: pd.DataFrame, key: str) -> pd.Series:
     """[runs] a key's values, null where it is not read."""
     values = runs[key]
     if key in (*RAMP_CONTROLS, *NOISES):  # runs without one differ from those with it
-        return values.astype(float).fillna(OFF.get(key, 0.0))
+        without = CONTROL_DEFAULTS[key] if key in NOISES else 0.0
+        return values.astype(float).fillna(without)
     return values.where(values != 0) if key in SYSTEM_SIZES else values
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 
 from grokmap import filters
 from grokmap import order_parameters as op
@@ -18,7 +19,7 @@ from grokmap.spec import Control, System
 from grokmap.tasks import TASKS, Data, splits
 
 # Purposes folded into a run's own key.
-SPLIT, INIT, EXAMPLES, LABELS, STEPS, EPOCHS = range(6)
+SPLIT, INIT, EXAMPLES, LABELS, STEPS, EPOCHS, CHAINS = range(7)
 
 
 class Lane(NamedTuple):
@@ -78,7 +79,10 @@ def init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) ->
     order = order_of_examples(system, key)
     in_train = jnp.arange(len(order)) < n_train
     scale = scale_at(system, control)
-    params = functions.init(jax.random.fold_in(key, INIT), scale)
+    own = key_of(system, control, seed)
+    params = functions.init(jax.random.fold_in(own, INIT), scale)
+    if "initial_scale" in system.noisy:
+        params = jax.tree.map(lambda w: control.initial_scale * w, params)
     lane = Lane(
         params=params,
         opt_state=OPTIMIZERS[system.optimizer].init(params),
@@ -109,6 +113,24 @@ def init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) ->
     if any(op.ORDER_PARAMETERS[n].from_start for n in system.order_parameters):
         lane = lane._replace(initial_params=params)
     return lane
+
+
+def key_of(system: System, control: Control, seed: jax.Array) -> jax.Array:
+    """The key of a run's initial weights and steps, by its chain where it has one."""
+    key = jax.random.key(seed)
+    if "chain" not in system.noisy:
+        return key
+    number = jnp.asarray(control.chain).astype(jnp.int32)
+    return jax.random.fold_in(jax.random.fold_in(key, CHAINS), number)
+
+
+def steps_key(system: System, control: Control, seed: jax.Array) -> jax.Array:
+    """The key of the noise of a run's steps: two starts of a chain are independent."""
+    key = jax.random.fold_in(key_of(system, control, seed), STEPS)
+    if "initial_scale" not in system.noisy:
+        return key
+    scale = jnp.asarray(control.initial_scale, jnp.float32)
+    return jax.random.fold_in(key, lax.bitcast_convert_type(scale, jnp.int32))
 
 
 def order_of_examples(system: System, key: jax.Array) -> jax.Array:

@@ -35,6 +35,7 @@ from grokmap.theory.lazy import (
 # then those of twice as many to 4 digits over 5000 steps without momentum, or 500 of
 # 0.9 (tests/test_linearised.py).
 SIZE = 200
+LIKE_OTHERS = ("label_noise", "chain", "initial_scale")  # other labels, other starts
 MOST = 100_000  # outputs of all examples: a GB for the space
 
 
@@ -48,7 +49,7 @@ class Lazy(NamedTuple):
 def problems_of(system: System) -> list[str]:
     """Why the lazy limit says nothing of the runs of a system; empty: it does."""
     shape = TASKS[system.task].shape(system)
-    noises = [name for name in system.noisy if name != "label_noise"]
+    noises = [name for name in system.noisy if name not in LIKE_OTHERS]
     templates = "templates" in system.task or system.published_seed >= 0
     own_rates = system.parameterization == MUP and system.bias
     size = shape.n_examples * shape.n_outputs

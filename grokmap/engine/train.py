@@ -15,7 +15,15 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 
 from grokmap import order_parameters as op
-from grokmap.engine.lane import EPOCHS, STEPS, Lane, Setup, init, training_of
+from grokmap.engine.lane import (
+    EPOCHS,
+    Lane,
+    Setup,
+    init,
+    key_of,
+    steps_key,
+    training_of,
+)
 from grokmap.engine.modifiers import clamped, modified, remembered, sharp_point
 from grokmap.engine.network import Training, build_network, is_finite
 from grokmap.engine.rates import are_constant, rates_now, rates_of
@@ -125,7 +133,7 @@ def _chunk(setup: Setup, lane: Lane, slots: Slots | Groups) -> tuple[Lane, jax.A
     now = training_of(system, lane)
     # Those that stay computed here, once for all steps.
     constant = rates_of(system, lane.control, now.scale, lane)
-    key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
+    key = steps_key(system, lane.control, lane.seed)
 
     def step(_: Any, lane: Lane) -> Lane:
         return _step(setup, lane, now, constant, key)
@@ -164,9 +172,10 @@ def _repeated(step: Any, n: jax.Array, lane: Lane, block: int) -> Lane:
 
 
 def _one_step(setup: Setup, lane: Lane) -> Lane:
-    now = training_of(setup.system, lane)
-    constant = rates_of(setup.system, lane.control, now.scale, lane)
-    key = jax.random.fold_in(jax.random.key(lane.seed), STEPS)
+    system = setup.system
+    now = training_of(system, lane)
+    constant = rates_of(system, lane.control, now.scale, lane)
+    key = steps_key(system, lane.control, lane.seed)
     return _step(setup, lane, now, constant, key)
 
 
@@ -178,7 +187,7 @@ def _step(
     # Not used, and so not computed, where nothing in the step is random.
     step_key = jax.random.fold_in(key, lane.step)
     if system.batch_size:
-        lane, now = _with_batch(system.batch_size, lane, now, step_key)
+        lane, now = _with_batch(system, lane, now, step_key)
 
     def gradient(params: Any) -> Any:
         return setup.functions.step_gradient(params, now, step_key)
@@ -202,28 +211,30 @@ def _step(
 
 
 def _with_batch(
-    size: int, lane: Lane, now: Training, key: jax.Array
+    system: System, lane: Lane, now: Training, key: jax.Array
 ) -> tuple[Lane, Training]:
     """What a step trains on in the place of all training examples.
 
     With replacement each batch is drawn by itself. Without, an epoch goes through all
     training examples in an order of its own; its last batch may be smaller.
     """
+    size = system.batch_size
     if lane.epoch is None:
         places = jax.random.randint(key, (size,), 0, now.n_train)
         return lane, now._replace(rows=now.rows[places], n_train=jnp.int32(size))
     of_epoch = steps_of_epoch(lane.n_train, size)
     number, batch = jnp.divmod(lane.step, of_epoch)
-    epoch = lax.cond(batch == 0, lambda: _shuffled(lane, number), lambda: lane.epoch)
+    key = jax.random.fold_in(key_of(system, lane.control, lane.seed), EPOCHS)
+    key = jax.random.fold_in(key, number)
+    epoch = lax.cond(batch == 0, lambda: _shuffled(lane, key), lambda: lane.epoch)
     places = jnp.minimum(batch * size + jnp.arange(size), lane.n_train - 1)
     n_left = jnp.minimum(lane.n_train - batch * size, size)
     return lane._replace(epoch=epoch), now._replace(rows=epoch[places], n_train=n_left)
 
 
-def _shuffled(lane: Lane, epoch: jax.Array) -> jax.Array:
+def _shuffled(lane: Lane, key: jax.Array) -> jax.Array:
     """[m] the rows of a run, its n_train training examples first, in random order."""
-    key = jax.random.fold_in(jax.random.key(lane.seed), EPOCHS)
-    draws = jax.random.uniform(jax.random.fold_in(key, epoch), lane.rows.shape)
+    draws = jax.random.uniform(key, lane.rows.shape)
     in_train = jnp.arange(len(draws)) < lane.n_train
     return lane.rows[jnp.argsort(jnp.where(in_train, draws, 2.0))]
 

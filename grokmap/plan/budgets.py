@@ -22,10 +22,10 @@ from grokmap.spec import CONTROL_FIELDS, Control, Run, Sweep, System, n_train_of
 from grokmap.spec.budgets import steps_of
 from grokmap.spec.words import (
     ALWAYS_READ,
+    CONTROL_DEFAULTS,
     LATER_CONTROLS,
     LATER_FIELDS,
     NOISES,
-    OFF,
     RAMP_CONTROLS,
     STORED_AS,
     SYSTEM_LISTS,
@@ -116,8 +116,10 @@ def plan_table(planned: Sequence[Planned], sweep: Sweep) -> pd.DataFrame:
     table.insert(0, "run_id", [run.run.run_id for run in planned])
     for field in CONTROL_FIELDS:
         only = _only_value(sweep, field)
-        # A noise that is on somewhere is a number everywhere, also where it is off.
-        always = field in ALWAYS_READ or (field in NOISES and only != OFF[field])
+        # A noise that is on somewhere is a number everywhere, its default where it is
+        # off.
+        is_on = field in NOISES and only != CONTROL_DEFAULTS[field]
+        always = field in ALWAYS_READ or is_on
         read = [always or field in names for names in controls]
         if any(read):
             values = column(f"run.control.{field}", float) if only is None else only

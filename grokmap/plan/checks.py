@@ -24,9 +24,9 @@ from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import (
     ALWAYS_READ,
     CHOSEN_CONTROLS,
+    CONTROL_DEFAULTS,
     MODEL_NUMBERS,
     NOISES,
-    OFF,
     RAMP_CONTROLS,
     READ_WITH,
     SYSTEM_SIZES,
@@ -208,9 +208,10 @@ def _check_read_with(
     of_window = {"filter_strength": "filter_window"}
     for strength, key in (*READ_WITH.items(), *of_window.items()):
         if key in given and not bad & {strength, key}:
-            if OFF[strength] in sweep.points(strength):
+            off = CONTROL_DEFAULTS[strength]
+            if off in sweep.points(strength):
                 yield (
-                    f"{key}: goes with {strength}, which is {OFF[strength]:g} in some "
+                    f"{key}: goes with {strength}, which is {off:g} in some "
                     f"or all runs; give it above that, or leave {key} out"
                 )
 

@@ -24,9 +24,9 @@ from grokmap.spec import (
 from grokmap.spec.words import (
     CHOICES,
     CHOSEN_CONTROLS,
+    CONTROL_DEFAULTS,
     MODEL_NUMBERS,
     NOISES,
-    OFF,
     RAMP_CONTROLS,
     READ_WITH,
     SYSTEM_NUMBERS,
@@ -151,7 +151,9 @@ def controls_read(system: System) -> tuple[str, ...]:
 
 
 def _noisy(control: Control) -> tuple[str, ...]:
-    return tuple(name for name in NOISES if getattr(control, name) != OFF[name])
+    return tuple(
+        name for name in NOISES if getattr(control, name) != CONTROL_DEFAULTS[name]
+    )
 
 
 def _system(

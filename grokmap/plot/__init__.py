@@ -20,6 +20,7 @@ from grokmap.plot.lines import T_GROK
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
+from grokmap.plot.overlaps import Equilibrium, Law, equilibrium_map, overlap_laws
 from grokmap.plot.powers import Scaling, power_laws
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.stopping import early_stopping
@@ -49,6 +50,8 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "Equilibrium",
+    "Law",
     "LayerPanel",
     "Look",
     "Map",
@@ -77,6 +80,7 @@ __all__ = [
     "curves",
     "diagram_cells",
     "early_stopping",
+    "equilibrium_map",
     "figure_bytes",
     "forecast_panels",
     "gather",
@@ -88,6 +92,7 @@ __all__ = [
     "loop_table",
     "loss_curves",
     "order_panels",
+    "overlap_laws",
     "phase_diagram",
     "phase_grids",
     "phases_of",

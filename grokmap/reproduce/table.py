@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grokmap.reproduce import (
     conventions,
+    equilibrium,
     finite_width,
     grok_time,
     kumar,
@@ -43,4 +44,5 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **grok_time.REPRODUCTIONS,
     **mup.REPRODUCTIONS,
     **mup_depth.REPRODUCTIONS,
+    **equilibrium.REPRODUCTIONS,
 }

@@ -27,6 +27,8 @@ CALLED = {
     "label_noise": "ξ xi noise noiselevel",
     "gradient_noise": "noise gradnoise",
     "gradient_avalanche": "avalanche alphadiff diffusion",
+    "chain": "chains nchains walker replica",
+    "initial_scale": "initscale startscale",
     "dropout": "drop pdrop dropoutrate",
     "temperature": "t temp",
     "batch_size": "bs batch minibatch minibatchsize",

@@ -152,6 +152,15 @@ class Sweep(BaseModel):
         "graph of all weights, until nothing is above that tenth's bound",
         default=(0.0,),
     )
+    chain: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**20)] = _key(
+        "number of a chain: other initial weights, and other noise of the steps, for "
+        "the same examples; 0: those of the seed alone",
+        default=(0,),
+    )
+    initial_scale: Annotated[tuple[float, ...], Points(gt=0, le=1e3)] = _key(
+        "factor of the initial weights that alpha_convention gives; rates stay",
+        default=(1.0,),
+    )
     batch_size: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**22)] = _key(
         "training examples of each step, a batch; 0: all of them", default=(0,)
     )

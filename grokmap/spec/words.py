@@ -137,6 +137,8 @@ class Control(NamedTuple):
     norm_clamp: float = 0.0
     norm_clamp_step: float = 0.0
     temperature_logits: float = 1.0
+    chain: float = 0.0
+    initial_scale: float = 1.0
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
@@ -167,18 +169,17 @@ SYSTEM_NUMBERS = (
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
-# Noise, and what else is done by a strength: read by every run in which they are not at
-# their defaults, where they change the program.
+# Noise, what else is done by a strength, and other starts: read by every run in which
+# they are not at their default, where they change the program.
 NOISES = (
     *("label_noise", "dropout", "gradient_noise", "gradient_avalanche"),
     *("warmup_steps", "sam_radius", "filter_strength", "norm_clamp"),
-    "temperature_logits",
+    *("temperature_logits", "chain", "initial_scale"),
 )
 # What runs read beside one of these where it is on.
 READ_WITH = {"filter_strength": "filter_decay", "norm_clamp": "norm_clamp_step"}
 CONTROL_FIELDS = Control._fields
-# Where each of `NOISES` is off.
-OFF: dict[str, float] = {name: Control._field_defaults[name] for name in NOISES}
+CONTROL_DEFAULTS: dict[str, float] = Control._field_defaults
 # Absent from results of earlier versions.
 LATER_CONTROLS = CONTROL_FIELDS[CONTROL_FIELDS.index("ramp_factor") :]
 # Read by some optimizers, models or activations.

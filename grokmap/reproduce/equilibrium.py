@@ -1,0 +1,58 @@
+"""Networks at equilibrium, of Rubin, Seroussi and Ringel (docs/systems/rubin.md).
+
+The comparisons load jax, for which the list of reproductions does not wait.
+"""
+
+from __future__ import annotations
+
+from grokmap.reproduce.reproduction import Reproduction, later
+
+REFERENCE = "Rubin, Seroussi, Ringel (arXiv 2310.03789)"
+REPRODUCTIONS: dict[str, Reproduction] = {
+    "rubin-teacher": Reproduction(
+        reference=f"{REFERENCE}, teacher-student",
+        claim="Overlaps of neurons with the teacher follow exp(-S): one Gaussian at "
+        "much noise, a mixture below a level of it.",
+        setting="d = 30, n = 600, N = 100 (50, 200) at the u and n / (sigma^2 N) of "
+        "their d = 150, n = 3000, N = 700; Langevin chains from cold and hot starts, 6 "
+        "training sets",
+        compare=later("rubin_teacher", "compare"),
+        cpu_s=600,
+        sweeps=(
+            *("rubin-teacher-0.3", "rubin-teacher-0.19", "rubin-teacher-0.15"),
+            *("rubin-teacher-0.11", "rubin-teacher-0.075"),
+            *("rubin-teacher-narrow", "rubin-teacher-wide"),
+            "rubin-teacher-examples",
+        ),
+        figure=later("rubin_teacher", "figure"),
+    ),
+    "rubin-phases": Reproduction(
+        reference=f"{REFERENCE}, teacher-student",
+        claim="As the noise falls, one Gaussian at 0 is followed by a mixture with two "
+        "wells beyond, and that by these wells alone.",
+        setting="d = 150, n = 3000, N = 700, sigma_w^2 = 0.5, sigma_a^2 = 8/N; the "
+        "theory, closed here",
+        compare=later("rubin_phases", "compare"),
+        cpu_s=15,
+        figure=later("rubin_phases", "figure"),
+    ),
+    "rubin-bias": Reproduction(
+        reference=f"{REFERENCE}, on broken reflection",
+        claim="A weak bias makes one of the two wells at w.w* = +-Phi deeper.",
+        setting="d = 30, n = 600, N = 100, trained biases under the prior of the "
+        "weights; 3 training sets of 4 Langevin chains",
+        compare=later("rubin_teacher", "compare_bias"),
+        cpu_s=60,
+        sweeps=("rubin-teacher-bias",),
+    ),
+    "rubin-samples": Reproduction(
+        reference=f"{REFERENCE}, sample complexity",
+        claim="Networks learn the cubic part of the teacher from n ~ d examples, a "
+        "Gaussian process from n ~ d^3.",
+        setting="d = 15 and 45, n = 20 d, N = 100; 3 training sets of 4 Langevin "
+        "chains, and kernel regression on the same",
+        compare=later("rubin_samples", "compare"),
+        cpu_s=90,
+        sweeps=("rubin-teacher-d15", "rubin-teacher-d45"),
+    ),
+}

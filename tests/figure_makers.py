@@ -31,6 +31,7 @@ from grokmap.result import (
     order_parameters,
     phase_diagram,
     scaling,
+    stopping_rules,
     transition,
     uncertainty,
 )
@@ -173,6 +174,67 @@ def rates(look: Look) -> Figure:
     still, falls = {32: 0.03, 512: 0.03}, {32: 0.1, 512: 0.01}
     panels = [panel("maximal update", still), panel("PyTorch's", falls)]
     return plot.rate_curves(panels, look, "6 seeds")
+
+
+def spectrum(look: Look) -> Figure:
+    """Noise alone, noise and two spikes, and a matrix that has not moved."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(46, 128))
+    spikes = noise.copy()
+    spikes[:2] += 12 * np.eye(2, 128)
+    nothing = np.empty(0)
+    edge, x = 18.6, np.linspace(4.6, 18.0, 50)
+    panels = [
+        plot.SpectrumPanel(
+            title, np.linalg.svd(one, compute_uv=False), x, np.full(50, 0.07), edge
+        )
+        for title, one in (("$W$, step 0", noise), ("$W-W_0$, end 6000", spikes))
+    ]
+    panels.append(plot.SpectrumPanel("$W-W_0$, step 0", nothing, nothing, nothing, 1.0))
+    return plot.spectrum_panels(panels, 3, look)
+
+
+def spikes(look: Look) -> Figure:
+    """Spikes long before t_grok, in two networks."""
+    t_grok = np.geomspace(200, 2000, 6)
+    times = pd.DataFrame(
+        {"weight_decay": [3, 3, 1, 1, 0.3, 0.3], "t_grok": t_grok, "t_spike": 25.0}
+    ).assign(t_mem=50.0)
+    panels = [plot.TimesPanel(name, times) for name in ("three layers", "transformer")]
+    return plot.spike_times(panels, look)
+
+
+def energies(look: Look) -> Figure:
+    """Made-up energies at three weight decays, and equations that miss the last."""
+    step = np.append(0, np.geomspace(1, 4000, 60))
+    panels = []
+    for i, decay in enumerate(("0.0015", "0.0043", "0.018")):
+        signal = 0.5 + 4 / (1 + (500 / np.maximum(step, 1)) ** 2)
+        energy = 100 * np.array([signal, 2 * np.exp(-step / 3000)]).T
+        late = step > 40
+        said = energy[late] * (1 + 0.3 * i)
+        panels.append(
+            plot.EnergyPanel(f"λ = {decay}", step, energy, step[late], said, (40, 900))
+        )
+    return plot.energy_panels(panels, look)
+
+
+def zone(look: Look) -> Figure:
+    """Conditions met below, above and nowhere, over the wedge of the quickstart."""
+    runs = opened(QUICK).labelled()
+    runs = runs.assign(
+        groks=runs["phase"] == "grok",
+        fits=runs["t_mem"].notna(),
+        strong=runs["weight_decay"] > 0.01,
+        nowhere=False,
+    )
+    columns = {
+        "measured: groks": "groks",
+        "2, the network can fit": "fits",
+        "1, memorising is not the minimum of F": "strong",
+        "all three": "nowhere",
+    }
+    return plot.zone_maps(runs, columns, PLANE, look)
 
 
 def layers(look: Look) -> Figure:
@@ -331,10 +393,15 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "laws": ("law_residuals", of(laws, QUICK)),
     "forecast": ("forecast_panels", of(forecast, QUICK)),
     "early stopping": ("early_stopping", of(early_stopping, QUICK)),
+    "stopping rules": ("stopping_rules", of(stopping_rules, QUICK)),
     "losses": ("loss_curves", losses),
     "avalanches": ("avalanche_panels", avalanches),
     "rates of widths": ("rate_curves", rates),
     "times of layers": ("layer_times", layers),
+    "spectrum": ("spectrum_panels", spectrum),
+    "spikes": ("spike_times", spikes),
+    "energies": ("energy_panels", energies),
+    "zone": ("zone_maps", zone),
     "grids": ("phase_grids", grids),
     "widths": ("width_panels", against_width),
     "overlaps": ("overlap_laws", overlaps),
@@ -375,6 +442,7 @@ SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "laws of widths": ("law_residuals", of(laws, WIDTHS)),
     "forecast of widths": ("forecast_panels", of(forecast, WIDTHS)),
     "early stopping of widths": ("early_stopping", of(early_stopping, WIDTHS)),
+    "stopping rules of widths": ("stopping_rules", of(stopping_rules, WIDTHS)),
     "undecidable stopping": ("early_stopping", of(early_stopping, "early-stopping")),
     "scaling": ("scaling_figure", of(scaling, "finite-size")),
     "transition": ("order_panels", of(transition, "finite-size")),

@@ -11,10 +11,13 @@ import pandas as pd
 from conftest import ROOT
 from table_format import markdown, number, stored
 
+import grokmap
 from grokmap.analysis import early_stopping, forecast, laws
+from grokmap.analysis import stopping_rules as rules
 from grokmap.analysis.laws.comparison import ratios_of, spreads
 from grokmap.analysis.series import values_at
 from grokmap.analysis.systems import ALL
+from grokmap.plot.rules import rule_words
 from grokmap.result.early_stopping import best_warnings
 from grokmap.spec import weight_decay_at
 
@@ -207,6 +210,46 @@ def early_stopping_warnings() -> str:
     return markdown([*head, "k = 1", "k = 4", "k = 16"], rows)
 
 
+RULED = ("early-stopping", "quickstart-reference", "widths", "ranks")
+
+
+def stopping_rules() -> str:
+    """Share of steps saved, and of grokking runs stopped too early, by result."""
+    cells: dict[str, list[str]] = {}
+    counts = []
+    for i, name in enumerate(RULED):
+        table = scored_rules(name)
+        first = table.iloc[0]
+        counts.append(f"{name}: {first['n_grok']} of {first['n_runs']} grok")
+        for row in table.itertuples():
+            shares = f"{row.saved:.0%}, {row.missed:.0%}"
+            cells.setdefault(rule_words(row.rule), ["-"] * len(RULED))[i] = shares
+    rows = [[rule, *values] for rule, values in cells.items()]
+    return markdown(["rule", *counts], rows)
+
+
+def scored_rules(name: str) -> pd.DataFrame:
+    """Of all systems of a result, as kept; computed where that is quick."""
+    path = ROOT / "results" / name / "early-stopping-rules.parquet"
+    kept = path.exists()
+    table = (
+        pd.read_parquet(path) if kept else grokmap.open(path.parent).stopping_rules()
+    )
+    return table[table["system"] == ALL]
+
+
+def standstills() -> str:
+    """The longest standstill of test accuracy, over the delay."""
+    rows = []
+    for name in RULED:
+        runs, trajectories = stored(name)
+        own = early_stopping.memorised(runs)
+        found = rules.standstills(trajectories, own)
+        low, middle, high = np.quantile(found, [0.25, 0.5, 0.75])
+        rows.append([name, str(len(found)), f"{middle:.2f} [{low:.2f}, {high:.2f}]"])
+    return markdown(["result", "runs that grok", "longest standstill / delay"], rows)
+
+
 def ramps_in_decay_times() -> str:
     """Integral of r dt until test accuracy passes 1/2, on slow ramps from 0.001."""
     runs, trajectories = stored("hysteresis")
@@ -254,5 +297,7 @@ LAW_TABLES = {
     ("docs/laws.md", "decay times"): patience_in_decay_times,
     ("docs/laws.md", "warnings"): early_stopping_warnings,
     ("docs/laws.md", "late groks"): late_groks,
+    ("docs/laws.md", "stopping rules"): stopping_rules,
+    ("docs/laws.md", "standstills"): standstills,
     ("docs/laws.md", "ramps in decay times"): ramps_in_decay_times,
 }

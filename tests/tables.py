@@ -14,10 +14,12 @@ from law_tables import LAW_TABLES
 from precision_tables import PRECISION_TABLES
 from system_tables import SYSTEM_TABLES
 from table_format import markdown, number, spread, stored
+from theory_tables import THEORY_TABLES
 
 from grokmap import store
 from grokmap.analysis import leads
 from grokmap.analysis.series import values_at
+from grokmap.analysis.spikes import first_spikes
 from grokmap.cli import comparisons
 from grokmap.models import ALPHA_CONVENTIONS
 from grokmap.order_parameters import HEALTH, ORDER_PARAMETERS
@@ -196,6 +198,34 @@ def ranks() -> str:
     return markdown(head, rows)
 
 
+def spikes() -> str:
+    """When outliers of W and of W - W_0 stay, in the runs of the table of ranks."""
+    rows = []
+    for (folder, depth), name in ARCHITECTURES.items():
+        runs, trajectories = stored(folder)
+        runs = runs.assign(depth=runs.get("depth", 0))
+        for decay, own in runs[runs["depth"] == depth].groupby("weight_decay"):
+            if (own["phase"] == "no-learning").all():
+                continue
+            cells = [name, number(decay)]
+            for column in ("bulk_outliers", "motion_outliers"):
+                first = first_spikes(trajectories, own, column).dropna()
+                cells += [f"{len(first)} of {len(own)}", _whole(first)]
+            rows.append(
+                [*cells, *(_whole(own[k].dropna()) for k in ("t_mem", "t_grok"))]
+            )
+    columns = ["spike of W", "step", "spike of W - W_0", "step", "t_mem", "t_grok"]
+    return markdown(["", "lambda", *columns], rows)
+
+
+def _whole(steps: pd.Series) -> str:
+    """Lowest to highest step."""
+    if steps.empty:
+        return "-"
+    low, high = int(steps.min()), int(steps.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def _path(trajectories: pd.DataFrame, runs: pd.DataFrame, name: str) -> str:
     moments = ("start", "t_mem", "t_grok", "n_steps")
     medians = [values_at(trajectories, runs, name, when).median() for when in moments]
@@ -296,15 +326,26 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/reproductions.md", "findings"): findings,
     ("docs/reproductions.md", "survey2026"): survey_times,
     ("docs/theory.md", "mean-field width"): findings_of("mean-field-width"),
+    ("docs/theory.md", "mean-field laziness"): findings_of("mean-field-laziness"),
     ("docs/theory.md", "mean-field condensation"): findings_of(
         "mean-field-condensation"
     ),
     ("docs/theory.md", "mean-field fixed points"): findings_of(
         "mean-field-fixed-points"
     ),
+    ("docs/theory.md", "mean-field quadratic ends"): findings_of(
+        "mean-field-quadratic-ends"
+    ),
     ("docs/theory.md", "mup transfer"): findings_of("mup-transfer"),
     ("docs/theory.md", "mup depth"): findings_of("mup-depth"),
+    ("docs/spectra.md", "architectures"): spikes,
+    ("docs/spectra.md", "spikes"): findings_of("spikes"),
+    ("docs/spectra.md", "signal and noise"): findings_of("signal-noise"),
+    ("docs/spectra.md", "goldilocks"): findings_of("goldilocks-zone"),
     ("docs/systems/rubin.md", "rubin samples"): findings_of("rubin-samples"),
+    ("docs/double-descent.md", "findings"): findings_of("double-descent"),
+    ("docs/free-energy.md", "free energy"): findings_of("free-energy"),
+    ("docs/free-energy.md", "solutions"): findings_of("solutions"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,
@@ -315,6 +356,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     **EDGE_TABLES,
     **LAW_TABLES,
     **SYSTEM_TABLES,
+    **THEORY_TABLES,
     **COMPARISON_TABLES,
     **PRECISION_TABLES,
 }

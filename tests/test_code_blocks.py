@@ -57,6 +57,7 @@ NOT_RUN = {
     ("README.md", "grokmap sweep alpha-lambda"): "needs the extra gpu",
     ("README.md", "grokmap refine"): "trains for minutes; run by tests/test_refine.py",
     ("README.md", "grokmap avalanche"): ELSEWHERE("test_gradients.py"),
+    ("README.md", "grokmap spectrum"): ELSEWHERE("test_spectrum.py"),
     ("README.md", "grokmap reproduce"): "trains for half an hour",
     ("README.md", "grokmap weights"): OTHER_MACHINE,
     ("docs/cluster.md", "#!/bin/bash"): ELSEWHERE("test_cluster_recipe.py"),

@@ -206,7 +206,8 @@ def test_options_that_cannot_be_meant(
 def test_where_nothing_is_stopped_it_says_so(command_line: Any, tmp_path: Any) -> None:
     path = tmp_path / "result"
     shutil.copytree(ROOT / "results/quickstart-reference", path)
-    code, out, _ = command_line("early-stopping", str(path), "--patience", "1000")
+    words = ("--patience", "1000", "--format", "png")
+    code, out, _ = command_line("early-stopping", str(path), *words)
     assert code == 0 and "nothing is stopped: every run is over by 1000" in out
     assert "would have missed" not in out
 

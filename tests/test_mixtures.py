@@ -8,7 +8,7 @@ import pytest
 from grokmap.analysis.mixtures import symmetric_mixture
 
 
-def planted(share: float, place: float, n: int = 20_000, seed: int = 0) -> np.ndarray:
+def planted(share: float, place: float, n: int = 6000, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     there = rng.random(n) < share
     signs = rng.choice([-1, 1], n)
@@ -18,10 +18,10 @@ def planted(share: float, place: float, n: int = 20_000, seed: int = 0) -> np.nd
 @pytest.mark.parametrize("share, place", [(0.02, 1.0), (0.3, 0.9), (0.9, 1.2)])
 def test_planted_shares_and_places_are_found(share: float, place: float) -> None:
     found = symmetric_mixture(planted(share, place))
-    # Three standard errors of 20,000 values, and as much as the components overlap.
-    error = 3 * np.sqrt(share * (1 - share) / 20_000) + 1e-3
+    # Three standard errors of 6,000 values, and as much as the components overlap.
+    error = 3 * np.sqrt(share * (1 - share) / 6000) + 1e-3
     parts = (1 - share, share)
-    narrow, wide = (3 / np.sqrt(2 * 20_000 * part) + 0.01 for part in parts)
+    narrow, wide = (3 / np.sqrt(2 * 6000 * part) + 0.01 for part in parts)
     assert found.share == pytest.approx(share, abs=error)
     assert found.place == pytest.approx(place, abs=0.02)
     assert found.narrow == pytest.approx(0.2, rel=narrow)

@@ -29,12 +29,12 @@ from grokmap.order_parameters import (
     curvature,
     kernels,
     layers,
-    matrices,
     measure,
     spectra,
 )
 from grokmap.spec import Control, System
 from grokmap.tasks import TASKS
+from grokmap.theory import spiked
 
 TABLE = {**ALWAYS, **ORDER_PARAMETERS}
 # The probe set of the kernels is a fixed sample, which relabelling changes.
@@ -388,7 +388,7 @@ def test_a_matrix_without_noise_has_its_rank_in_outliers(rank: int) -> None:
 def test_marchenko_pastur_median(aspect: float) -> None:
     matrix = np.random.default_rng(0).normal(size=(int(1000 * aspect), 1000))
     powers = np.linalg.svd(matrix, compute_uv=False) ** 2 / 1000
-    found = matrices.marchenko_pastur_median(aspect)
+    found = spiked.marchenko_pastur_median(aspect)
     assert found == pytest.approx(np.median(powers), rel=0.02)
 
 
@@ -457,6 +457,22 @@ def test_spectrum_of_the_motion() -> None:
     assert value("motion_outliers", moved_by(noise)) == 0
     assert value("motion_outliers", moved_by(spike + noise)) == 1
     assert value("motion_rank", moved_by(noise)) > 15
+    assert value("motion_top_over_edge", moved_by(noise)) < 1
+    assert value("motion_top_over_edge", moved_by(spike + noise)) > 2
+
+
+@pytest.mark.parametrize("times_threshold", [0.0, 2.0, 4.0])
+def test_the_largest_singular_value_over_the_edge(times_threshold: float) -> None:
+    """Where spikes stand (theory.spiked), over the noise's edge and its margin."""
+    first, _ = gaussian(97, 512)
+    rng = np.random.default_rng(3)
+    left, right = (x / np.linalg.norm(x) for x in rng.normal(size=(2, 512)))
+    left = left[:194] / np.linalg.norm(left[:194])
+    beta = times_threshold * spiked.threshold(first.shape, 1.0)
+    edge = np.sqrt(spiked.largest_power(first.shape))
+    expected = spiked.position(beta, first.shape, 1.0) / edge
+    found = value("top_over_edge", with_first(first + beta * np.outer(left, right)))
+    assert found == pytest.approx(expected, rel=0.025)
 
 
 def test_energies_add_up_to_the_squared_norm() -> None:
@@ -713,6 +729,8 @@ def reference(snap: Snapshot) -> dict[str, float]:
         "noise_energy": 2 * (both.sum(axis=0) - best).sum() / p,
         "motion_rank": float("nan"),  # test_spectrum_of_the_motion
         "motion_outliers": float("nan"),
+        "top_over_edge": float("nan"),  # test_the_largest_singular_value_over_the_edge
+        "motion_top_over_edge": float("nan"),
         "parallelogram_share": float("nan"),  # tests of representations
         "predicted_accuracy": float("nan"),
         "gradient_norm": size_g,
@@ -736,7 +754,7 @@ def test_float32_agrees_with_float64_numpy(weights: Any) -> None:
 
 # Of a network on its own, or of a task with embeddings.
 ABSENT = {"teacher_overlap", "weight_motion", "motion_rank", "motion_outliers"}
-ABSENT |= {"parallelogram_share", "predicted_accuracy"}
+ABSENT |= {"motion_top_over_edge", "parallelogram_share", "predicted_accuracy"}
 ABSENT |= {f"weight_motion_{array}" for array in layers.ARRAYS}
 ABSENT |= {f"layer_alignment_{n}" for n in (2, 3, 4)}
 ABSENT |= {"held_out_loss", "held_out_accuracy"}

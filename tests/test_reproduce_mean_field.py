@@ -15,14 +15,17 @@ from conftest import SMALL
 import grokmap
 from grokmap import store
 from grokmap.cli.reproduce import weights_of
+from grokmap.engine.mean_field import neurons_of, start_of
 from grokmap.plan import expand, read_sweep
 from grokmap.reproduce import (
     condensation,
     edges,
     fixed_points,
     mean_field,
+    quadratic_ends,
 )
-from grokmap.reproduce.trained import Trained
+from grokmap.reproduce import mean_field_laziness as laziness
+from grokmap.reproduce.trained import Sweeps, Trained
 from grokmap.session.gradients import reached_at
 from grokmap.theory import mean_field as theory
 
@@ -165,6 +168,86 @@ def test_networks_of_any_laziness_are_rescaled_ones() -> None:
     np.testing.assert_allclose(one.outputs, two.outputs, atol=1e-11)
 
 
+# ---- laziness
+
+
+def lazy_tables(of_k: float, of_n: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Errors and lateness K^of_k N^of_n of six seeds, the limit's t_grok 100 K."""
+    ks, widths = 2.0 ** np.array([1.5, 2.0, 2.5]), (64, 128, 256, 512, 1024, 2048)
+    rows = [
+        (k, seed, n, step, (1 + seed) * k**of_k * n**of_n)
+        for k in ks
+        for seed in range(6)
+        for n in widths
+        for step in laziness.STEPS
+    ]
+    errors = pd.DataFrame(rows, columns=["k", "seed", "width", "step", "error"])
+    times = errors[errors["step"] == laziness.STEPS[0]].assign(limit=100 * errors["k"])
+    return errors.assign(gap=errors["error"]), times.assign(ratio=1 + times["error"])
+
+
+def lazy_limits(apart: float) -> dict[laziness.Key, mean_field.Limit]:
+    """Outputs 1 at the smallest K, and 1 - apart at the others."""
+    errors, _ = lazy_tables(1, -0.5)
+    low = errors["k"].min()
+    problem = theory.Problem(np.eye(2), np.eye(2), 1, jnp.square)
+    shape = laziness.STEPS[-1] + 1, 2, 2
+    return {
+        (k, seed): mean_field.Limit(
+            problem, np.full(shape, 1 - apart * (k > low)), np.zeros(1)
+        )
+        for k in errors["k"].unique()
+        for seed in range(6)
+    }
+
+
+@pytest.mark.parametrize(
+    ("of_k", "of_n", "held"),
+    [
+        (1.0, -0.5, [True, True, True, True]),
+        (1.0, -0.2, [False, False, True, False]),
+        (0.3, -0.5, [True, True, False, False]),
+    ],
+)
+def test_errors_between_rich_and_lazy(
+    of_k: float, of_n: float, held: list[bool]
+) -> None:
+    errors, times = lazy_tables(of_k, of_n)
+    k = errors["k"].min()
+    fixed = laziness._at_fixed(k, errors[errors["k"] == k], times[times["k"] == k])
+    in_k = laziness._in_laziness(errors)
+    along = laziness._along_alpha(errors, times, lazy_limits(0.5))[0]
+    assert {one.holds for one in fixed[:3]} == {held[0]}
+    assert fixed[3].holds == held[1]
+    assert [one.holds for one in in_k] == [held[2]] * 2
+    # At alpha = 1/4 K grows as N^(1/4), and the error with it.
+    assert float(along.measured) == pytest.approx(of_n + of_k / 4, abs=1e-3)
+    assert along.holds == held[3]
+
+
+@pytest.mark.parametrize(("apart", "holds"), [(0.9, True), (0.01, False)])
+def test_limits_that_move_are_told_from_one_that_stays(
+    apart: float, holds: bool
+) -> None:
+    errors, times = lazy_tables(1.0, -0.5)
+    errors["error"] /= 10
+    found = laziness._along_alpha(errors, times, lazy_limits(apart))
+    moved = [one for one in found if one.quantity.startswith("distance")]
+    assert {one.holds for one in moved} == {holds}
+    assert "that limit is 2 times as late" in found[-1].quantity  # 100 K, K doubled
+
+
+def test_the_sweep_has_networks_at_one_alpha_on_its_way() -> None:
+    sweep = read_sweep(
+        Path(mean_field.__file__).parent / f"sweeps/{laziness.SWEEP}.toml"
+    )
+    runs = pd.DataFrame(
+        [(run.control.alpha, run.system.width) for run in expand(sweep)],
+        columns=["k", "width"],
+    )
+    assert sorted(set(laziness.on_alpha(runs)["width"])) == [64, 256, 1024]
+
+
 # ---- the engine
 
 
@@ -189,7 +272,7 @@ def test_the_iteration_from_the_engines_neurons_is_the_engine(
     result = grokmap.sweep(given, out=tmp_path / "r")
     run_id = result.runs["run_id"].iloc[0]
     (one,) = reached_at(result.path, {run_id: [100]})
-    problem, neurons = mean_field.start_of(one.run, np.float64)
+    problem, neurons = start_of(one.run, np.float64)
     assert problem.laziness == pytest.approx(16 ** given["alpha"])
     path = theory.solve(problem, neurons, 100, theory.Method(tolerance=1e-11)).outputs
     losses = theory.losses(problem, path)
@@ -205,7 +288,7 @@ def test_the_iteration_from_the_engines_neurons_is_the_engine(
             ours = getattr(losses, name)[steps[1:]]
             np.testing.assert_allclose(ours, records[name].iloc[1:], atol=1e-6)
     start = theory.seen(problem, neurons) if problem.center else 0.0
-    f = theory.seen(problem, mean_field.neurons_of(one.leaves, np.float64))
+    f = theory.seen(problem, neurons_of(one.leaves, np.float64))
     np.testing.assert_allclose(f - start, path[-1], atol=1e-4)
 
 
@@ -223,7 +306,7 @@ def test_the_comparison_of_widths_on_a_small_sweep(tmp_path: Path) -> None:
         say=said.append,
     )
     found = mean_field.compare({mean_field.SWEEP: trained}, neurons=1024)
-    assert said[-1] == "the mean-field limit of seed 5, 6 of 6"
+    assert said[-1] == "the mean-field limit of seed 5, draw 2: 12 of 12"
     by_name = {f.quantity: f for f in found}
     errors = [f for name, f in by_name.items() if name.startswith("error of outputs")]
     assert len(errors) == 4 and all(f.holds for f in errors)
@@ -292,3 +375,48 @@ def test_starts_are_what_they_are_called() -> None:
     lazy = fixed_points.scaled(random, 2.0)
     f = theory.seen(problem, lazy) - 4 * theory.seen(problem, random)
     assert np.abs(f).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_a_comparison_without_a_sweep_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = {"NEURONS": 16, "PREPARED": 4, "DECAY_TIMES": 2.0}
+    for name, value in {**small, "SETTINGS": {0.85: (0.5, 0.4)}}.items():
+        monkeypatch.setattr(fixed_points, name, value)
+    said: list[str] = []
+    found = fixed_points.compare(Sweeps({}, said.append))
+    assert len(found) == 1 + 2 * 3
+    assert [line.split(": ")[0] for line in said] == [
+        "85% of the pairs",
+        "85% of the pairs, lambda = 0.5",
+        "85% of the pairs, lambda = 0.4",
+    ]
+    assert said[-1].endswith("2 of 2")
+
+
+@pytest.mark.parametrize(
+    ("values", "moved", "held"),
+    [
+        ((0.4, 0.41, 0.5), (0.0, 0.0, 1.0), [True, True]),
+        ((0.4, 0.4, 0.5), (0.0, 0.0, 1.0), [False, True]),  # the third still moves
+        ((0.4, 0.5, 0.9), (0.0, 1.0, 1.0), [False, True]),  # one alone rests
+        ((0.9, 0.95, 0.9), (0.0, 0.0, 0.0), [True, False]),
+    ],
+)
+def test_several_values_at_rest_are_told_from_one(
+    values: tuple[float, ...], moved: tuple[float, ...], held: list[bool]
+) -> None:
+    both = zip(values, moved, strict=True)
+    ends = [quadratic_ends.End(f, m, 1.0, 1.0, 0.8) for f, m in both]
+    dead = quadratic_ends.End(1.0, 0.0, np.nan, 0.1, 0.0)
+    found = quadratic_ends.of_ends(ends, dead, "here")
+    assert [one.holds for one in found] == held
+
+
+@pytest.mark.slow
+def test_small_weights_of_degree_3_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quadratic_ends, "DECAY_TIMES", 12)
+    live, dead = (quadratic_ends.end_of(0.05, 0, scale) for scale in (1.0, 0.1))
+    assert dead.objective == pytest.approx(1, abs=1e-4)  # |y|^2 = 1, outputs 0
+    assert live.objective < 0.5 and live.balance == pytest.approx(1, abs=0.03)

@@ -241,6 +241,7 @@ ANALYSES = {
     "early-stopping": (
         "early-stopping-patience=1",
         "early-stopping-warnings-patience=1",
+        "early-stopping-rules",
     ),
 }
 DRAWN = ("phase-diagram", "curves")

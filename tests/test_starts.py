@@ -37,6 +37,7 @@ def starts(**axes: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
+@pytest.mark.slow
 def test_chains_share_their_examples_and_nothing_else() -> None:
     (plain, targets), *others = starts(chain=[0, 1, 2])
     for first, answers in others:

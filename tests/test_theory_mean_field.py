@@ -74,6 +74,16 @@ def test_the_fixed_point_is_the_network_of_its_neurons(changes: Any) -> None:
     np.testing.assert_allclose(found.outputs, descended(problem, start, 12), atol=1e-7)
 
 
+def test_neurons_followed_with_their_own_residuals_are_the_fixed_point() -> None:
+    problem = problem_of(center=True, momentum=0.5)
+    start, steps = drawn(5, problem), [0, 1, 3, 3, 12]
+    solution = theory.solve(problem, start, 12, EXACT)
+    f, neurons = zip(*theory.follow(problem, start, steps), strict=True)
+    np.testing.assert_allclose(f, solution.outputs[steps], atol=1e-11)
+    for ours, theirs in zip(neurons[-1], solution.state.neurons, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-11)
+
+
 def test_a_window_converges_in_as_many_iterations_as_it_has_steps() -> None:
     # Whatever the window, the damping and the blocks, to the same.
     problem = problem_of(momentum=0.5)

@@ -98,6 +98,14 @@ GALLERY: dict[str, Picture] = {
         "The test accuracy that is lost by stopping some time after memorisation "
         "([laws and forecasts](../laws.md)).",
     ),
+    "stopping-rules": Picture(
+        "Rules that stop",
+        "widths",
+        lambda result: result.plot.stopping_rules(),
+        "early-stopping",
+        "What rules that stop runs by their records miss, and what they save "
+        "([laws and forecasts](../laws.md#rules-that-stop)).",
+    ),
     "dense": Picture(
         "A dense grid under a fixed budget",
         "dense",

@@ -9,6 +9,7 @@ import typer
 
 from grokmap.cli.options import (
     GIVEN,
+    ONE_RUN,
     Figures,
     Json,
     Out,
@@ -18,6 +19,8 @@ from grokmap.cli.options import (
     Where,
     shared,
 )
+
+USUAL_RUN = f"{ONE_RUN} [one that groks]"
 
 
 @shared
@@ -153,6 +156,30 @@ def avalanche(
     probe = Probe(percentile, passed, keeps)
     question = Question(snapshots, log, graph, probe, size, fixed)
     measure_avalanches(result, question, scan, figures, out, as_json, where)
+
+
+@shared
+def spectrum(
+    result: Result,
+    run: Annotated[str | None, typer.Option(help=USUAL_RUN)] = None,
+    at: Annotated[
+        str, typer.Option(help="Comma-separated: t_mem, t_grok, end, or steps.")
+    ] = "0,t_mem,t_grok,end",
+    matrix: Annotated[
+        str, typer.Option(help="Name of a matrix in the weights, such as readout.")
+    ] = "first",
+    figures: Figures = GIVEN,
+    out: Out = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Singular values of a matrix and of its motion, beside the bulk of noise.
+
+    Trains one run of RESULT again for its weights.
+    """
+    from grokmap.cli.spectrum import show_spectrum
+
+    show_spectrum(result, run, at, matrix, figures, out, as_json)
 
 
 @shared

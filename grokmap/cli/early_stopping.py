@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from grokmap.analysis.early_stopping import ALIKE, PATIENCE, UNDECIDABLE
-from grokmap.classify import read_criteria
+from grokmap.classify import Criteria, read_criteria
 from grokmap.cli.events import json_rows
 from grokmap.cli.opened import EVERYWHERE, open_result
 from grokmap.cli.options import Figures
 from grokmap.cli.outputs import file_name, name_of, outputs, print_files
 from grokmap.cli.places import Where
-from grokmap.errors import SpecError, short
+from grokmap.errors import ResultError, SpecError, short
+from grokmap.plot.rules import rule_words
+from grokmap.result import stopping_rules
 from grokmap.result.early_stopping import check, draw, find
+from grokmap.result.result import Result
 
 
 def judge_early_stopping(
@@ -28,7 +32,7 @@ def judge_early_stopping(
     as_json: bool,
     where: Where = EVERYWHERE,
 ) -> None:
-    """Prints and writes both tables, and draws the figure."""
+    """Prints and writes the tables, and draws the figures."""
     to = outputs(path, out, figures, as_json)
     multiples = _multiples(patience)
     check(multiples, unit)
@@ -42,16 +46,35 @@ def judge_early_stopping(
     other = file_name(f"early-stopping-warnings{asked}", rules, result.place)
     file = to.table(stopping.losses, name)
     warned_file = to.table(stopping.warnings, other)
+    scored, why = _scored(result, rules)
+    scored_name = file_name("early-stopping-rules", rules, result.place)
+    scored_file = to.table(scored.table, scored_name) if scored else None
     if as_json:
         facts = {"file": name_of(file), "warnings_file": name_of(warned_file)}
+        facts["rules_file"] = name_of(scored_file)
         tables = {"losses": stopping.losses, "warnings": stopping.warnings}
+        tables["rules"] = scored.table if scored else pd.DataFrame()
         print(json.dumps(facts | {k: json_rows(v) for k, v in tables.items()}))
     else:
         _print_losses(stopping.losses)
         _print_warnings(stopping.best)
-        print_files(file, warned_file)
+        _print_rules(scored.table) if scored else print(f"rules: {why}")
+        print_files(file, warned_file, scored_file)
     drawing = draw(stopping, to.look)
     to.figure(drawing.figure, drawing.data, name)
+    if scored:
+        drawing = stopping_rules.draw(scored, to.look)
+        to.figure(drawing.figure, drawing.data, scored_name)
+
+
+def _scored(
+    result: Result, rules: Criteria
+) -> tuple[stopping_rules.StoppingRules | None, str]:
+    """The rules' scores; None, and why, where there can be none."""
+    try:
+        return stopping_rules.find(result, rules), ""
+    except ResultError as error:
+        return None, str(error).removeprefix(f"{result.path}: ")
 
 
 def _multiples(text: str | None) -> list[float]:
@@ -118,3 +141,30 @@ def _print_warnings(best: pd.DataFrame) -> None:
 
 def _auc(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.2f}"
+
+
+def _print_rules(scored: pd.DataFrame) -> None:
+    print(
+        "rules, each with the threshold that other seeds chose: share of the grokking "
+        "runs\nstopped before they grok, and of the steps saved (of runs that grok; of "
+        "the others)"
+    )
+    for system, rows in scored.groupby("system", sort=False):
+        if scored["system"].nunique() > 1:
+            print(f"{system}:")
+        for row in rows.to_dict("records"):
+            print(
+                f"  {rule_words(row['rule']):<22}{_threshold(row):<18}"
+                f"missed {_share(row['missed'])} of {row['n_grok']:<4} saved "
+                f"{_share(row['saved'])} ({_share(row['saved_grok'])}; "
+                f"{_share(row['saved_other'])})"
+            )
+
+
+def _threshold(row: dict[Any, Any]) -> str:
+    value = row["threshold"]
+    return "" if pd.isna(value) else f"{value:.3g} {row['passed']}".rstrip()
+
+
+def _share(value: float) -> str:
+    return "  -" if pd.isna(value) else f"{value:3.0%}"

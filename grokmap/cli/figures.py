@@ -37,11 +37,11 @@ def draw_phase_diagram(
     to = outputs(path, out, figures, figure_only=True)
     result = open_result(path, where)
     shading.check(result, diagram.colour, diagram.when)
-    say_theory(diagram.theory)
+    check_theory(diagram.theory)
     rules = read_criteria(criteria)
     x, y, colour, when, theory = diagram
     drawing = phase_diagram.draw(
-        result, x, y, colour, when, rules, look=to.look, theory=theory
+        result, x, y, colour, when, rules, look=to.look, theory=theory, say=say
     )
     to.figure(drawing.figure, drawing.data, _name(result, diagram, rules))
 
@@ -57,14 +57,14 @@ def _name(result: Result, diagram: Diagram, rules: Criteria) -> str:
     return file_name(name, rules, result.place)
 
 
-def say_theory(theory: str | None) -> None:
-    """Says that a theory is solved, which takes seconds to minutes.
+def check_theory(theory: str | None) -> None:
+    """Before a result is read for it.
 
     Raises:
       SpecError: no such theory.
     """
     if theory is not None:
-        say(f"solving the {theory_of(theory).title} of these runs ...")
+        theory_of(theory)
 
 
 def draw_curves(
@@ -81,9 +81,9 @@ def draw_curves(
     rules = read_criteria(criteria)
     result = open_result(path, where)
     ids = [run_of(result, text) for text in wanted]
-    say_theory(theory)
+    check_theory(theory)
     names = None if show is None else [name.strip() for name in show.split(",")]
-    drawing = curves.draw(result, ids, names, rules, to.look, theory)
+    drawing = curves.draw(result, ids, names, rules, to.look, theory, say)
     named = [k[:8] if "=" in w else w for w, k in zip(wanted, ids, strict=True)]
     parts = ["curves", *named[:3], *([theory] if theory else [])]
     name = file_name("-".join(parts), rules, result.place)

@@ -39,7 +39,9 @@ Near = Annotated[
 ]
 Theory = Annotated[
     str | None,
-    typer.Option(help="What a theory predicts of these runs, drawn over them: lazy."),
+    typer.Option(
+        help="What a theory predicts of these runs, drawn over them: lazy, mean-field."
+    ),
 ]
 Formats = Annotated[
     str, typer.Option("--format", help="Comma-separated: png, pdf, svg; csv, parquet.")

@@ -36,7 +36,7 @@ from grokmap.reproduce import table
 from grokmap.reproduce.budget import within
 from grokmap.reproduce.finding import Finding
 from grokmap.reproduce.reproduction import Reproduction
-from grokmap.reproduce.trained import END, Trained
+from grokmap.reproduce.trained import END, Sweeps, Trained
 from grokmap.result import Result, kernels
 from grokmap.result.labels import label_runs
 from grokmap.session import Options, Session, open_session, resolve
@@ -150,7 +150,8 @@ def _reproduce(
         for sweep in entry.sweeps:
             _train(sweep, folder / sweep, deadline, wanted.as_json, train)
         started = time.perf_counter()
-        trained = {sweep: _trained(folder / sweep, entry) for sweep in entry.sweeps}
+        sweeps = {sweep: _trained(folder / sweep, entry) for sweep in entry.sweeps}
+        trained = Sweeps(sweeps, say)
         findings = [_plain(finding) for finding in entry.compare(trained)]
         if not findings:
             raise ResultError(f"{folder}: the comparison has no finding")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from grokmap.order_parameters.snapshot import Snapshot, norm, ratio, undefined, unit
-
-# Fluctuations of the largest noise singular value, in Tracy-Widom units: beyond 4 of
-# them lies 2 in 10^4 of pure noise.
-EDGE_MARGIN = 4.0
+from grokmap.theory.spiked import largest_power, marchenko_pastur_median
 
 
 def effective_rank(snapshot: Snapshot) -> jax.Array:
@@ -95,29 +90,48 @@ def motion_outliers(snapshot: Snapshot) -> jax.Array:
     return _outliers(snapshot.motion_powers, snapshot.params["first"].shape)
 
 
+def top_over_edge(snapshot: Snapshot) -> jax.Array:
+    """Largest singular value of W = first [2p, N] over the edge of its noise bulk.
+
+    The edge is that of `bulk_outliers`, with its margin: above 1 where that is at least
+    1. Gaussian W: 0.9 to 1 (0.95 at 46 by 128); beyond the threshold of Baik, Ben Arous
+    and Peche it grows with the spike as `theory.spiked.position` says; a matrix
+    without noise: the inverse root of what float32 resolves, above 10^2. Range (0,
+    inf); NaN for W = 0.
+    """
+    return _top(snapshot.first_powers, snapshot.params["first"].shape)
+
+
+def motion_top_over_edge(snapshot: Snapshot) -> jax.Array:
+    """`top_over_edge` of W_t - W_0, W = first [2p, N]: of what training has added.
+
+    Range (0, inf); NaN at step 0. Where weights decay, the part of W_0 that is gone is
+    a bulk beside it.
+    """
+    if snapshot.initial_params is None:
+        return undefined()
+    return _top(snapshot.motion_powers, snapshot.params["first"].shape)
+
+
 def _outliers(powers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """How many of the squared singular values of a matrix of this shape, ascending, lie
     beyond the edge of their noise bulk; NaN where all are 0."""
-    m, n = sorted(shape)
-    level = jnp.median(powers) / marchenko_pastur_median(m / n) / n
-    sides = np.sqrt(n - 1) + np.sqrt(m)
-    width = sides * (1 / np.sqrt(max(n - 1, 1)) + 1 / np.sqrt(m)) ** (1 / 3)
-    edge = level * (sides**2 + EDGE_MARGIN * width)
-    resolved = n * np.finfo(np.float32).eps * powers[-1]
-    edge = jnp.maximum(edge, resolved)
-    count = jnp.sum(powers > edge).astype(jnp.float32)
+    count = jnp.sum(powers > _edge(powers, shape)).astype(jnp.float32)
     return jnp.where(powers[-1] > 0, count, jnp.nan)
 
 
-@lru_cache(maxsize=64)
-def marchenko_pastur_median(aspect: float) -> float:
-    """Median of the Marchenko-Pastur law of unit variance, aspect m/n in (0, 1]."""
-    low, high = (1 - np.sqrt(aspect)) ** 2, (1 + np.sqrt(aspect)) ** 2
-    # x = middle - half * cos(angle) takes the square-root edges out of the integral.
-    angle = (np.arange(20_000) + 0.5) * np.pi / 20_000
-    x = (low + high) / 2 - (high - low) / 2 * np.cos(angle)
-    share = np.cumsum(np.sin(angle) ** 2 / x)
-    return float(np.interp(0.5, share / share[-1], x))
+def _top(powers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Root of the largest of them over that edge; NaN where all are 0."""
+    return jnp.sqrt(ratio(powers[-1], _edge(powers, shape)))
+
+
+def _edge(powers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Where the squares of their noise bulk end, and `spiked.EDGE_MARGIN` beyond it."""
+    m, n = sorted(shape)
+    level = jnp.median(powers) / marchenko_pastur_median(m / n) / n
+    edge = level * largest_power(shape)
+    resolved = n * np.finfo(np.float32).eps * powers[-1]
+    return jnp.maximum(edge, resolved)
 
 
 def gini(snapshot: Snapshot) -> jax.Array:

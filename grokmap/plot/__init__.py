@@ -10,19 +10,21 @@ from grokmap.plot.diagram import (
     diagram_cells,
     phase_diagram,
 )
+from grokmap.plot.energies import EnergyPanel, energy_panels
 from grokmap.plot.entries import TheoryLine
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.layers import LayerPanel, layer_times
-from grokmap.plot.lines import T_GROK
+from grokmap.plot.lines import T_GROK, TIMES
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
 from grokmap.plot.overlaps import Equilibrium, Law, equilibrium_map, overlap_laws
-from grokmap.plot.powers import Scaling, power_laws
+from grokmap.plot.rules import stopping_rules
 from grokmap.plot.scaling import Scales, scaling_figure
+from grokmap.plot.spectra import SpectrumPanel, TimesPanel, spectrum_panels, spike_times
 from grokmap.plot.stopping import early_stopping
 from grokmap.plot.style import (
     COLOURS,
@@ -40,7 +42,14 @@ from grokmap.plot.transfer import RatePanel, rate_curves
 from grokmap.plot.transition_order import order_panels
 from grokmap.plot.transitions import Panel, transition_panels, transition_table
 from grokmap.plot.uncertainty import Map, uncertainty_maps
-from grokmap.plot.width_laws import WidthPanel, WidthSeries, width_panels
+from grokmap.plot.width_laws import (
+    Scaling,
+    WidthPanel,
+    WidthSeries,
+    power_laws,
+    width_panels,
+)
+from grokmap.plot.zone import zone_maps
 
 __all__ = [
     "Avalanches",
@@ -50,6 +59,7 @@ __all__ = [
     "CURVES",
     "ComparedRow",
     "DELAY",
+    "EnergyPanel",
     "Equilibrium",
     "Law",
     "LayerPanel",
@@ -67,8 +77,11 @@ __all__ = [
     "Scaling",
     "Shading",
     "Sides",
+    "SpectrumPanel",
+    "TIMES",
     "T_GROK",
     "TheoryLine",
+    "TimesPanel",
     "WIDTHS",
     "WidthPanel",
     "WidthSeries",
@@ -80,6 +93,7 @@ __all__ = [
     "curves",
     "diagram_cells",
     "early_stopping",
+    "energy_panels",
     "equilibrium_map",
     "figure_bytes",
     "forecast_panels",
@@ -101,8 +115,12 @@ __all__ = [
     "quantity_words",
     "rate_curves",
     "scaling_figure",
+    "spectrum_panels",
+    "spike_times",
+    "stopping_rules",
     "transition_panels",
     "transition_table",
     "uncertainty_maps",
     "width_panels",
+    "zone_maps",
 ]

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from grokmap import plot
 from grokmap.analysis.statistics import student_interval
 from grokmap.arrays import Floats
+from grokmap.engine.mean_field import neurons_of
 from grokmap.reproduce.finding import OWN, Finding
-from grokmap.reproduce.mean_field import neurons_of
 from grokmap.reproduce.trained import END, Trained
 from grokmap.theory.mean_field import carriers
 

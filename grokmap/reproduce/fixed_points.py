@@ -12,15 +12,15 @@ that at (1, lambda / K) with initial weights sqrt(K) as large (`condensation`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from grokmap.arrays import Floats
+from grokmap.engine.mean_field import start_of
 from grokmap.reproduce.finding import OWN, WORDS, Finding, near
-from grokmap.reproduce.mean_field import start_of
-from grokmap.reproduce.trained import Trained
+from grokmap.reproduce.trained import Trained, say_of
 from grokmap.spec import Control, Run, System
 from grokmap.theory import mean_field as theory
 from grokmap.theory.mean_field import Problem, State
@@ -48,23 +48,30 @@ class End(NamedTuple):
 
 def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     """For each train fraction and lambda, the ends of all starts."""
+    say = say_of(trained)
     return [
         finding
         for fraction, decays in SETTINGS.items()
-        for finding in _of_fraction(fraction, decays)
+        for finding in _of_fraction(fraction, decays, say)
     ]
 
 
-def _of_fraction(fraction: float, decays: tuple[float, ...]) -> list[Finding]:
+def _of_fraction(
+    fraction: float, decays: tuple[float, ...], say: Callable[[str], None]
+) -> list[Finding]:
+    pairs = f"{fraction:.0%} of the pairs"
+    say(f"{pairs}: preparing a state that memorised and one that generalises")
     problem = problem_at(fraction)
     starts = starts_of(problem)
     findings = [_zero_loss(problem, starts["memorised"], fraction)]
-    for decay in decays:
+    for i, decay in enumerate(decays, 1):
+        at = f"{pairs}, lambda = {decay:g}"
+        say(f"{at}: {len(starts)} starts to their ends, {i} of {len(decays)}")
         ends = {
             name: end_of(problem._replace(weight_decay=decay), start, name == "lazy")
             for name, start in starts.items()
         }
-        findings += of_ends(ends, f"{fraction:.0%} of the pairs, lambda = {decay:g}")
+        findings += of_ends(ends, at)
     return findings
 
 
@@ -136,14 +143,16 @@ def objective(problem: Problem, outputs: Floats, state: State) -> float:
     return loss + problem.weight_decay / 2 * square_norm(state)
 
 
-def balance(problem: Problem, outputs: Floats, state: State) -> float:
+def balance(
+    problem: Problem, outputs: Floats, state: State, degree: int = DEGREE
+) -> float:
     """-L (2/n) sum_mu Delta_mu.f_mu / (lambda/N |theta|^2), of neurons of degree L.
 
     From d/ds F(s theta) = 0 at s = 1, which every stationary point fulfils.
     """
     n = problem.n_train
     f, residual = outputs[:n], outputs[:n] - problem.y[:n]
-    pull = -DEGREE * 2 / n * float(np.sum(residual * f))
+    pull = -degree * 2 / n * float(np.sum(residual * f))
     return pull / (problem.weight_decay * square_norm(state))
 
 

@@ -23,6 +23,23 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "few draws from a broad law probably lies below its limit.",
         figure=later("mean_field", "figure"),
     ),
+    "mean-field-laziness": Reproduction(
+        reference="Mei, Montanari, Nguyen (arXiv 1804.06561); Bordelon, Pehlevan "
+        "(arXiv 2205.09653)",
+        claim="Networks of N neurons at alpha follow the mean-field limit at laziness "
+        "K = N^alpha, with errors that fall as N^(-1/2) at fixed K.",
+        setting="p = 11, 85% of the pairs, relu, K = 2.83, 4, 5.66, heavy-ball gd, N = "
+        "64 to 2048 (alpha = 0.14 to 0.42), 6 seeds; the limit by 2 x 16384 neurons",
+        compare=later("mean_field_laziness", "compare"),
+        cpu_s=400,
+        sweeps=("mean-field-laziness",),
+        explained="Relative errors at step 16 hardly depend on K, since the outputs of "
+        "the limit are then larger at larger K: differences on the examples not "
+        "trained on do go as K. At N = 64 and 128 they are nearly as large as the "
+        "outputs, and cannot be a power: at K = 4 the exponent from N = 256 is -0.49. "
+        "How far the limits at two K lie apart was guessed.",
+        figure=later("mean_field_laziness", "figure"),
+    ),
     "mean-field-exact": Reproduction(
         reference="Kumar et al. (arXiv 2310.06110), its limit N to infinity; a linear "
         "network (own recursion)",
@@ -76,5 +93,19 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         explained="The survey's two states were not found: all starts come to one "
         "value of F, whose state memorises at much decay or few pairs and generalises "
         "at less decay. A state of zero loss is not stationary under weight decay.",
+    ),
+    "mean-field-quadratic-ends": Reproduction(
+        reference="this package, 2026: F of neurons of degree 3 is no convex function "
+        "of their law",
+        claim="Under weight decay F of quadratic networks has more than one stationary "
+        "value.",
+        setting="p = 11, 75% of the pairs, quadratic, K = 1, 64 neurons, lambda = 0.05 "
+        "and 0.02, heavy-ball gd, 6 draws on one split, 400 decay times",
+        compare=later("quadratic_ends", "compare"),
+        cpu_s=12,
+        explained="At lambda = 0.02 weights a tenth as large do not all die: those "
+        "that are left rest at F = 0.219, a value of its own. Weights 0.05 times as "
+        "large, tried after, rest at 0.866, and of those 0.02 times as large all die, "
+        "so that F = 1.",
     ),
 }

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -25,16 +24,12 @@ from grokmap.analysis.statistics import (
 )
 from grokmap.arrays import Floats
 from grokmap.classify import classify
-from grokmap.engine.devices import prepared
-from grokmap.engine.lane import Lane, examples_of
+from grokmap.engine.mean_field import neurons_of, start_of
 from grokmap.engine.restored import Reached
-from grokmap.engine.train import build
-from grokmap.models import ACTIVATIONS, sigma_of
-from grokmap.plan import scale_at
+from grokmap.models import ACTIVATIONS
 from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding, near
 from grokmap.reproduce.trained import Trained
-from grokmap.spec import Run, n_train_of
-from grokmap.tasks import TASKS
+from grokmap.spec import Run
 from grokmap.theory import mean_field as theory
 
 SWEEP = "mean-field-width"
@@ -43,67 +38,6 @@ HALVES, NEURONS = 2, 32768  # solutions of a seed, neurons of each
 METHOD = theory.Method(tolerance=1e-4)
 # Set before the runs: exponents of errors, and what is left at the largest width.
 EXPONENT_WITHIN, LEFT, ROUNDING = 0.1, 0.05, 1e-3
-
-
-class Start(NamedTuple):
-    """The problem of a run, and the engine's own initial neurons, at rest."""
-
-    problem: theory.Problem
-    neurons: theory.State
-
-
-def start_of(run: Run, dtype: Any = np.float32) -> Start:
-    """Of a two-layer network without biases, under `gd` and mse."""
-    system, control = run.system, run.control
-    lane = _lane(run)
-    data, train = examples_of(system, lane), np.asarray(lane.train)
-    order = np.argsort(~train, kind="stable")
-    scale = scale_at(system, control)
-    problem = theory.Problem(
-        x=_inputs(run, np.asarray(data.inputs)[order]).astype(dtype),
-        y=_targets(run, data)[order].astype(dtype),
-        n_train=int(train.sum()),
-        sigma=sigma_of(system.activation, scale),
-        laziness=float(scale.laziness),
-        learning_rate=control.learning_rate,
-        weight_decay=control.weight_decay,
-        momentum=control.momentum,
-        center=system.center,
-    )
-    return Start(problem, neurons_of(lane.params, dtype))
-
-
-def _lane(run: Run) -> Lane:
-    shape = TASKS[run.system.task].shape(run.system)
-    n_train = n_train_of(run.control.train_fraction, shape.n_examples)
-    with prepared():
-        program = build(run.system, tile=n_train, max_tiles=1)
-        lane: Lane = jax.jit(program.init)(
-            run.control, np.int32(n_train), np.uint32(run.seed)
-        )
-    return lane
-
-
-def _inputs(run: Run, inputs: Any) -> Floats:
-    """[m, d] such that pre-activations are w.x."""
-    shape = TASKS[run.system.task].shape(run.system)
-    if not shape.n_tokens:
-        return np.asarray(inputs / np.sqrt(shape.n_inputs))
-    one_hot = np.eye(shape.n_tokens)[inputs]  # [m, places, tokens]
-    return one_hot.reshape(len(inputs), -1)
-
-
-def _targets(run: Run, data: Any) -> Floats:
-    if data.target is not None:
-        return np.asarray(data.target)
-    outputs = TASKS[run.system.task].shape(run.system).n_outputs
-    return np.asarray(np.eye(outputs)[np.asarray(data.label)])
-
-
-def neurons_of(leaves: Mapping[str, Any], dtype: Any = np.float32) -> theory.State:
-    """The engine's weights, readout [C, N] and first [d, N], at rest."""
-    readout, first = (np.asarray(leaves[k], dtype).T for k in ("readout", "first"))
-    return theory.at_rest(readout, first)
 
 
 class Limit(NamedTuple):
@@ -118,16 +52,32 @@ class Limit(NamedTuple):
 @lru_cache(maxsize=16)
 def limit_of(run: Run, n_steps: int, neurons: int = NEURONS) -> Limit:
     """The mean of solutions from separate draws."""
-    problem = start_of(run).problem
-    d, c = problem.x.shape[1], problem.y.shape[1]
-    halves = []
-    for half in range(HALVES):
-        start = theory.draw(neurons, d, c, [run.seed, half], np.float32)
-        halves.append(theory.solve(problem, start, n_steps, METHOD).outputs)
-    outputs = np.mean(halves, axis=0)
+    halves = [half_of(run, half, n_steps, neurons) for half in range(HALVES)]
     steps = [step for step in STEPS if step <= n_steps]
-    apart = np.std(halves, axis=0, ddof=1)[steps] / np.sqrt(HALVES)
-    size = np.sqrt(np.mean(outputs[steps] ** 2, axis=(1, 2)))
+    return limit_from(start_of(run).problem, halves, steps)
+
+
+@lru_cache(maxsize=32)
+def half_of(run: Run, half: int, n_steps: int, neurons: int) -> Floats:
+    """Outputs [n_steps + 1, m, C] of one draw."""
+    problem = start_of(run).problem
+    start = drawn(run, problem, neurons, half)
+    return theory.solve(problem, start, n_steps, METHOD).outputs
+
+
+def drawn(run: Run, problem: theory.Problem, neurons: int, half: int) -> theory.State:
+    """One of the `HALVES` draws of neurons of the seed of a run."""
+    d, c = problem.x.shape[1], problem.y.shape[1]
+    return theory.draw(neurons, d, c, [run.seed, half], np.float32)
+
+
+def limit_from(
+    problem: theory.Problem, halves: Sequence[Floats], steps: Sequence[int]
+) -> Limit:
+    """The mean of solutions, and how far it is known at some steps."""
+    outputs = np.mean(halves, axis=0)
+    apart = np.std(halves, axis=0, ddof=1)[list(steps)] / np.sqrt(HALVES)
+    size = np.sqrt(np.mean(outputs[list(steps)] ** 2, axis=(1, 2)))
     return Limit(problem, outputs, np.sqrt(np.mean(apart**2, axis=(1, 2))) / size)
 
 
@@ -189,7 +139,10 @@ def limits_of(
     runs = {run.seed: run for run in narrow}
     limits: dict[int, Limit] = {}
     for seed, run in sorted(runs.items()):
-        say(f"the mean-field limit of seed {seed}, {len(limits) + 1} of {len(runs)}")
+        for half in range(HALVES):
+            done = f"{HALVES * len(limits) + half + 1} of {HALVES * len(runs)}"
+            say(f"the mean-field limit of seed {seed}, draw {half + 1}: {done}")
+            half_of(run, half, STEPS[-1], neurons)
         limits[seed] = limit_of(run, STEPS[-1], neurons)
     return limits
 

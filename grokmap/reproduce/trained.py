@@ -36,3 +36,19 @@ class Trained(NamedTuple):
     weights: Callable[[tuple[int, ...]], Sequence[Reached]] = lambda steps: []
     kernels: Callable[[], Mapping[str, Kernels]] = dict
     say: Callable[[str], None] = lambda line: None
+
+
+class Sweeps(dict[str, Trained]):
+    """What a comparison is given: sweeps by name, none where nothing is trained.
+
+    say: told how far it has come.
+    """
+
+    def __init__(self, sweeps: Mapping[str, Trained], say: Callable[[str], None]):
+        super().__init__(sweeps)
+        self.say = say
+
+
+def say_of(trained: Mapping[str, Trained]) -> Callable[[str], None]:
+    """What is told how far a comparison has come; of a plain mapping nobody is."""
+    return trained.say if isinstance(trained, Sweeps) else lambda line: None

@@ -27,6 +27,7 @@ def draw(
     criteria: str | Criteria = "default",
     look: plot.Look = plot.PAPER,
     theory: str | None = None,
+    say: theories.Say = theories.silent,
 ) -> Drawing:
     """Trajectories of some runs, a column each, with t_mem and t_grok.
 
@@ -36,6 +37,7 @@ def draw(
       look: of `plot.look_of`.
       theory: whose losses and accuracies are drawn dashed over the measured ones, of
         `theory.THEORIES`; the table has them too.
+      say: told how far the theory has come.
 
     Raises:
       SpecError: no such run, order parameter or theory, or a theory that does not
@@ -54,7 +56,7 @@ def draw(
     table = records[["run_id", "step", *names]]
     said = None
     if theory is not None:
-        said = theories.records(result, chosen, records, theory)
+        said = theories.records(result, chosen, records, theory, say)
         table = table.merge(said, on=["run_id", "step"], suffixes=("", f"_{theory}"))
     title = "" if theory is None else theories.theory_of(theory).title
     lines = plot.Predicted(title, said)

@@ -26,6 +26,7 @@ def draw(
     at: groups.Place | None = None,
     look: plot.Look = plot.PAPER,
     theory: str | None = None,
+    say: theories.Say = theories.silent,
 ) -> Drawing:
     """Phases in the plane of two axes, the edges of the wedge, and a map beside it.
 
@@ -41,7 +42,9 @@ def draw(
       at: the values of other axes, as in {"depth": 2}; without, all of them.
       look: of `plot.look_of`.
       theory: whose edges along weight decay are drawn over the phases, of
-        `theory.THEORIES`; the table has them too.
+        `theory.THEORIES`; the table has them too, and labels of cells where the theory
+        has some.
+      say: told how far the theory has come.
 
     Raises:
       SpecError: an axis, a value, a quantity, a time or a theory that is not known; a
@@ -64,7 +67,7 @@ def draw(
     if y is None:
         extra = None if colour == shading.DELAY_RATIO else shown
         return one_axis.draw(result, runs, x, rules, extra, look)
-    return _plane(runs, result, (x, y), rules, shown, look, theory)
+    return _plane(runs, result, (x, y), rules, shown, look, theory, say)
 
 
 def _plane(
@@ -75,26 +78,27 @@ def _plane(
     shown: plot.Shading,
     look: plot.Look,
     theory: str | None,
+    say: theories.Say,
 ) -> Drawing:
     places, rest = groups.panels(runs, result.axes, *axes, groups.MOST)
     plane = result.plane(*axes, runs)
     phases = plot.phases_of(rules.phases, rules.generalised)
-    said = [_said(result, group, plane, theory, rules) for group in places]
+    said = [_said(result, group, plane, theory, rules, say) for group in places]
     panels = [
         plot.PhasePanel(
             plot.place_words(group.place),
             group.runs,
             _edges(group, plane, phases),
-            () if table is None else _lines(table, plane, str(theory)),
+            () if one is None else _lines(one.edges, plane, str(theory)),
         )
-        for group, table in zip(places, said, strict=True)
+        for group, one in zip(places, said, strict=True)
     ]
     columns = groups.n_columns(places, rest)
     words = caption(result, pd.concat([group.runs for group in places]))
     figure = plot.phase_diagram(panels, plane, phases, shown, columns, look, words)
     cells = (
-        groups.with_place(_with_theory(g, plane, phases, shown, table, theory), g)
-        for g, table in zip(places, said, strict=True)
+        groups.with_place(_with_theory(g, plane, phases, shown, one, theory), g)
+        for g, one in zip(places, said, strict=True)
     )
     return Drawing(figure, pd.concat(cells, ignore_index=True))
 
@@ -105,11 +109,12 @@ def _said(
     plane: plot.Plane,
     theory: str | None,
     rules: Criteria,
-) -> pd.DataFrame | None:
-    """The edges that a theory sees in one panel; see `theory.edges`."""
+    say: theories.Say,
+) -> theories.Said | None:
+    """What a theory sees in one panel; see `theory.in_plane`."""
     if theory is None:
         return None
-    return theories.edges(result, group.runs, plane, theory, rules)
+    return theories.in_plane(result, group.runs, plane, theory, rules, say)
 
 
 def _lines(
@@ -140,17 +145,20 @@ def _with_theory(
     plane: plot.Plane,
     phases: plot.Phases,
     shown: plot.Shading,
-    table: pd.DataFrame | None,
+    said: theories.Said | None,
     theory: str | None,
 ) -> pd.DataFrame:
-    """The cells of a panel, with the edges of their row where a theory is drawn."""
+    """The cells of a panel, with what a theory says of them and of their row."""
     cells = plot.diagram_cells(group.runs, plane, phases, shown)
-    if table is None:
+    if said is None:
         return cells
-    other, *ends = table
-    return cells.merge(
-        table.rename(columns={k: f"{theory}_{k}" for k in ends}), on=other
-    )
+    axes = {plane.x, plane.y}
+    for table in (said.edges, said.cells):
+        if table is not None:
+            own = {k: f"{theory}_{k}" for k in table if k not in axes}
+            on = [k for k in table if k in axes]
+            cells = cells.merge(table.rename(columns=own), on=on, how="left")
+    return cells
 
 
 def _edges(

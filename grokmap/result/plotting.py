@@ -139,6 +139,18 @@ class Plots:
         costs = early_stopping.find(self._result, patience, unit, criteria)
         return early_stopping.draw(costs, _look(style, width)).figure
 
+    def stopping_rules(
+        self,
+        criteria: str | Criteria = "default",
+        style: str = "paper",
+        width: Width = None,
+    ) -> Figure:
+        """What rules that stop runs by their records miss, and what they save."""
+        from grokmap.result import stopping_rules
+
+        found = stopping_rules.find(self._result, criteria)
+        return stopping_rules.draw(found, _look(style, width)).figure
+
     def scaling(
         self,
         size: str = "width",

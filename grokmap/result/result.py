@@ -426,6 +426,15 @@ class Result:
 
         return early_stopping.find(self, patience, unit, criteria).losses
 
+    def stopping_rules(self, criteria: str | Criteria = "default") -> pd.DataFrame:
+        """What rules that stop runs by their records miss, and what they save.
+
+        See `grokmap.analysis.stopping_rules`.
+        """
+        from grokmap.result import stopping_rules
+
+        return stopping_rules.find(self, criteria).table
+
     def scaling(
         self,
         size: str = "width",
@@ -489,6 +498,29 @@ class Result:
         wanted = avalanches.steps_wanted(self, question)
         gradients = gradients_at(self.path, wanted, self.say)
         return avalanches.over_time(avalanches.find(self, gradients, question))
+
+    def spectrum(
+        self,
+        run: str | None = None,
+        at: Sequence[int | str] = (0, "t_mem", "t_grok", "end"),
+        matrix: str = "first",
+    ) -> pd.DataFrame:
+        """Singular values of a matrix of a run and of its motion, along training.
+
+        Trains the run again for its weights. See `grokmap.result.spectrum.find` for
+        the columns.
+
+        Args:
+          run: its id or the beginning of it (None: one that groks). at: moments, of
+            which those of the default may be missing. matrix: a name in its weights.
+        """
+        from grokmap.result import spectrum
+        from grokmap.session.gradients import reached_at
+
+        run_id = spectrum.typical(self) if run is None else self.find(run)
+        moments = spectrum.moments_of(self, run_id, at)
+        reached = reached_at(self.path, {run_id: {0, *moments.values()}}, self.say)
+        return spectrum.find(self, reached, moments, matrix).table
 
     def order_parameters(self, criteria: str | Criteria = "default") -> pd.DataFrame:
         """Which quantity moves first where runs grok, and which tell phases apart.

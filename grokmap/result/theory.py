@@ -14,9 +14,10 @@ from grokmap.classify.learning import learned
 from grokmap.classify.segments import Segments
 from grokmap.errors import SpecError, short
 from grokmap.plot import Plane
+from grokmap.result import mean_field
 from grokmap.result.result import Result
 from grokmap.result.selection import run_of
-from grokmap.spec import Run, System
+from grokmap.spec import Run
 from grokmap.spec.names import nearest
 from grokmap.theory import lazy
 
@@ -30,6 +31,13 @@ RIDGES = np.geomspace(1e-7, 1e2, 37)
 FINER = 17
 
 
+Say = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Nobody is told."""
+
+
 class Edges(NamedTuple):
     """Weight decays between which a theory says that a network ends up having learned:
     memorises_to; generalises_from, generalises_to (NaN: at none)."""
@@ -39,17 +47,42 @@ class Edges(NamedTuple):
     generalises_to: float
 
 
+class Row(NamedTuple):
+    """Runs of one row of a plane that differ in weight decay alone, by it.
+
+    plan: their rows of the plan; tail: as of `plan.Planned`.
+    """
+
+    runs: list[Run]
+    plan: pd.DataFrame
+    tail: float
+
+
+class Said(NamedTuple):
+    """What a theory says in a plane.
+
+    edges: one row a value of the axis other than weight decay: that axis and `Edges`.
+    cells: both axes and `mean_field.LABELS`, a row a cell; None: it has no labels.
+    """
+
+    edges: pd.DataFrame
+    cells: pd.DataFrame | None = None
+
+
 class Theory(NamedTuple):
     """One entry of the table.
 
-    title: in a legend. check: raises SpecError for systems that it says nothing of.
-    edges: (run, criteria) -> edges along weight decay, at the run's other settings.
+    title: in a legend. check: raises SpecError for runs that it says nothing of.
+    seeds: of a row at most, medians of which are taken.
+    row: (row, criteria) -> edges along weight decay, and labels of each of the runs,
+      where it has some.
     records: (run, steps [T]) -> losses and accuracies [T] along the run, by name.
     """
 
     title: str
-    check: Callable[[list[System]], None]
-    edges: Callable[[Run, Criteria], Edges]
+    check: Callable[[list[Run]], None]
+    seeds: int
+    row: Callable[[Row, Criteria], tuple[Edges, pd.DataFrame | None]]
     records: Callable[[Run, np.ndarray], pd.DataFrame]
 
 
@@ -60,12 +93,18 @@ def theory_of(name: str) -> Theory:
     return THEORIES[name]
 
 
-def edges(
-    result: Result, runs: pd.DataFrame, plane: Plane, name: str, rules: Criteria
-) -> pd.DataFrame:
-    """Edges along weight decay, one row a value of the other axis of a plane.
+def in_plane(
+    result: Result,
+    runs: pd.DataFrame,
+    plane: Plane,
+    name: str,
+    rules: Criteria,
+    say: Say = silent,
+) -> Said:
+    """Edges along weight decay, and labels of cells where the theory has some.
 
-    Columns: that axis, and those of `Edges`, medians of at most `MOST_SEEDS` seeds.
+    Edges are medians over at most `Theory.seeds` seeds of each row. say: told of each
+    row as its turn comes.
 
     Raises:
       SpecError: weight decay is no axis of the plane, or the theory does not cover the
@@ -78,29 +117,52 @@ def edges(
             "it and another axis: --x weight_decay"
         )
     other = axes[1 - axes.index(DECAY)]
-    one = runs.sort_values(["seed", DECAY]).drop_duplicates([other, "seed"])
-    one = one.groupby(other).head(MOST_SEEDS)
-    chosen = [run_of(result.spec, result.plan, str(run)) for run in one["run_id"]]
-    theory.check([run.system for run in chosen])
-    found = pd.DataFrame([theory.edges(run, rules) for run in chosen])
-    return (
-        found.groupby(one[other].to_numpy()).median().rename_axis(other).reset_index()
-    )
+    rows = _rows(result, runs, other, theory.seeds)
+    theory.check([run for row in rows for run in row.runs])
+    edges, cells = [], []
+    for i, row in enumerate(rows, 1):
+        place = float(row.plan[other].iloc[0])
+        seed = f"seed {row.runs[0].seed}"
+        say(f"{theory.title}: {other} = {place:g}, {seed}, {i} of {len(rows)}")
+        found, labelled = theory.row(row, rules)
+        edges.append({other: place, **found._asdict()})
+        if labelled is not None:
+            cells.append(row.plan[[*axes]].reset_index(drop=True).join(labelled))
+    table = pd.DataFrame(edges).groupby(other).median().reset_index()
+    return Said(table, pd.concat(cells) if cells else None)
+
+
+def _rows(result: Result, runs: pd.DataFrame, other: str, most: int) -> list[Row]:
+    """The runs of a plane row by row, of each row the first seeds."""
+    plan = result.plan.set_index("run_id", drop=False).loc[runs["run_id"]]
+    plan = plan.sort_values([other, "seed", DECAY])
+    tail = np.inf if result.spec.tail is None else result.spec.tail
+    rows = []
+    for _, same in plan.groupby(other):
+        for _, part in list(same.groupby("seed"))[:most]:
+            chosen = [run_of(result.spec, result.plan, run) for run in part["run_id"]]
+            rows.append(Row(chosen, part, tail))
+    return rows
 
 
 def records(
-    result: Result, runs: pd.DataFrame, measured: pd.DataFrame, name: str
+    result: Result,
+    runs: pd.DataFrame,
+    measured: pd.DataFrame,
+    name: str,
+    say: Say = silent,
 ) -> pd.DataFrame:
     """What the theory says at the steps of the records measured: run_id, step, losses
-    and accuracies.
+    and accuracies. say: told of each run as its turn comes.
 
     Raises:
       SpecError: the theory does not cover the runs.
     """
     theory, parts = theory_of(name), []
     chosen = [run_of(result.spec, result.plan, str(run)) for run in runs["run_id"]]
-    theory.check([run.system for run in chosen])
-    for run in chosen:
+    theory.check(chosen)
+    for i, run in enumerate(chosen, 1):
+        say(f"{theory.title}: run {run.run_id}, {i} of {len(chosen)}")
         steps = np.sort(measured.loc[measured["run_id"] == run.run_id, "step"])
         part = theory.records(run, steps)
         part.insert(0, "step", steps)
@@ -109,10 +171,11 @@ def records(
     return pd.concat(parts, ignore_index=True)
 
 
-def _lazy_edges(run: Run, rules: Criteria) -> Edges:
-    """From the end of ridge regression with the run's own initial kernel."""
+def _lazy_row(row: Row, rules: Criteria) -> tuple[Edges, None]:
+    """From the end of ridge regression with the row's own initial kernel."""
     from grokmap.engine.linearised import linearised  # which loads jax
 
+    run = row.runs[0]
     one = run._replace(control=run.control._replace(weight_decay=1.0))
     modes, descent = linearised(one, EDGE_SIZE)
     ridges = RIDGES * modes.values[-1]
@@ -122,7 +185,7 @@ def _lazy_edges(run: Run, rules: Criteria) -> Edges:
         _edge(modes, ridges, train & test, rules, up=False, both=True),
         _edge(modes, ridges, train & test, rules, up=True, both=True),
     )
-    return Edges(*(ridge / descent.ridge for ridge in found))
+    return Edges(*(ridge / descent.ridge for ridge in found)), None
 
 
 def _edge(
@@ -174,12 +237,56 @@ def _lazy_records(run: Run, steps: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(lazy.records(modes, descent, steps))
 
 
-def _lazy_check(systems: list[System]) -> None:
+def _lazy_check(runs: list[Run]) -> None:
     from grokmap.engine.linearised import check
 
-    check(systems)
+    check([run.system for run in runs])
+
+
+def _mean_field_row(row: Row, rules: Criteria) -> tuple[Edges, pd.DataFrame]:
+    """From the label of each cell: edges are as fine as the plane."""
+    cells = pd.concat(
+        [
+            mean_field.labels(run, row.plan.loc[[run.run_id]], row.tail, rules)
+            for run in row.runs
+        ],
+        ignore_index=True,
+    )
+    decays = row.plan[DECAY].to_numpy(float)
+    return of_cells(decays, cells), cells
+
+
+def of_cells(decays: Floats, cells: pd.DataFrame) -> Edges:
+    """Edges half-way between two weight decays, rising, whose labels differ; at the
+    last one where they go on."""
+    learned, right = (cells[name].notna().to_numpy() for name in ("t_mem", "t_grok"))
+    both = learned & right
+    return Edges(
+        _between(decays, learned, last=True),
+        _between(decays, both, last=False),
+        _between(decays, both, last=True),
+    )
+
+
+def _between(decays: Floats, holds: Bools, last: bool) -> float:
+    """Beside the last (else the first) weight decay that holds; NaN: none does."""
+    if not holds.any():
+        return np.nan
+    place = np.flatnonzero(holds)[-1 if last else 0]
+    beside = np.clip(place + (1 if last else -1), 0, len(decays) - 1)
+    return float(np.sqrt(decays[place] * decays[beside]))
+
+
+def _mean_field_check(runs: list[Run]) -> None:
+    from grokmap.engine.mean_field import check
+
+    check(runs)
 
 
 THEORIES: dict[str, Theory] = {
-    "lazy": Theory("lazy limit", _lazy_check, _lazy_edges, _lazy_records),
+    "lazy": Theory("lazy limit", _lazy_check, MOST_SEEDS, _lazy_row, _lazy_records),
+    # A plane of which is followed cell by cell: of one seed.
+    "mean-field": Theory(
+        "mean-field limit", _mean_field_check, 1, _mean_field_row, mean_field.records
+    ),
 }

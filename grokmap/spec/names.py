@@ -15,7 +15,7 @@ CALLED = {
     "n_inputs": "d dimension inputs inputdim nin",
     "n_examples": "samples nsamples numsamples examples numexamples ndata",
     "n_relevant": "k relevant",
-    "alpha": "α scale initialscale initialisationscale initializationscale",
+    "alpha": "α scale initialisationscale initializationscale",
     "weight_decay": "λ lambda lam wd decay l2 ridge regularization regularisation",
     "train_fraction": "frac fraction trainfrac trainingfraction datafraction split",
     "learning_rate": "η eta lr rate stepsize",

@@ -18,6 +18,7 @@
     forecast-score.parquet  the same of runs whose answer is known
     early-stopping.parquet  one row a patience and phase: what a stop would have lost
     early-stopping-warnings.parquet   one row a patience, quantity and measure: AUC
+    early-stopping-rules.parquet   one row a system and rule: runs missed, steps saved
 
 Beside the sweeps that a reproduction trained, in its own folder:
 

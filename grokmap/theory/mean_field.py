@@ -24,7 +24,7 @@ these S neurons; the limit is approached as S grows, with an error of O(S^(-1/2)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -128,8 +128,8 @@ def draw(
 
 def at_rest(readout: Any, first: Any) -> State:
     """Neurons a [S, C], w [S, d] without velocity."""
-    still = Neurons(np.zeros_like(readout), np.zeros_like(first))
-    return State(Neurons(readout, first), still)
+    neurons = Neurons(readout, first)
+    return State(neurons, Neurons(*map(np.zeros_like, neurons)))
 
 
 def solve(
@@ -163,6 +163,26 @@ def solve(
             length = method.window
             progress(len(path) - 1, n_steps)
     return Solution(np.array(path), joined(states), windows)
+
+
+def follow(
+    problem: Problem, start: State, steps: Iterable[int]
+) -> Iterator[tuple[Floats, Neurons]]:
+    """f [m, C] (less f_0 if centred) and neurons at some steps, rising from 0 on.
+
+    Each step takes the residuals that the neurons have: for given neurons that is the
+    fixed point that `solve` finds by iterating.
+    """
+    size, n, state, done = len(start.neurons.readout), problem.n_train, start, 0
+    f_0 = seen(problem, start, size)
+    origin = f_0 if problem.center else 0 * f_0
+    known, mean = origin[:n] + problem.y[:n], problem.laziness / size
+    for step in steps:
+        with precision_of(start):
+            rates = _rates(problem, f_0.dtype)
+            given = rates, state, step - done, problem.x[:n], known, mean
+            state, done = _followed(problem.sigma, *given), step
+        yield seen(problem, state, size) - origin, state.neurons
 
 
 def seen(problem: Problem, state: State, block: int = 4096) -> Floats:
@@ -261,10 +281,8 @@ def _shorter(problem: Problem, length: int) -> int:
     """Iterations may blow up over a window whose solution does not, but not over 1."""
     if length > 1:
         return length // 2
-    raise ValueError(
-        f"learning_rate = {problem.learning_rate:g}: outputs are no longer finite; "
-        "give a smaller one"
-    )
+    given = f"learning_rate = {problem.learning_rate:g}"
+    raise ValueError(f"{given}: outputs are no longer finite; give a smaller one")
 
 
 def _sweep(
@@ -294,16 +312,9 @@ def evolved(
 ) -> tuple[Any, State]:
     """(sum of a sigma(w.x) [window + 1, m, C], state), as `_sweep`, of one block."""
     dtype = state.neurons.readout.dtype
-    rates = Rates(
-        force=2 / (problem.n_train * problem.laziness),
-        shrink=problem.weight_decay / problem.laziness**2,
-        step=problem.learning_rate,
-        momentum=problem.momentum,
-        trains_readout=float(problem.trains_readout),
-    )
-    traced = jax.tree.map(lambda number: jnp.asarray(number, dtype), rates)
     x, residual = jnp.asarray(x, dtype), jnp.asarray(residual, dtype)
-    return _evolved(problem.sigma, traced, state, residual, length, x)
+    rates = _rates(problem, dtype)
+    return _evolved(problem.sigma, rates, state, residual, length, x)
 
 
 class Rates(NamedTuple):
@@ -316,6 +327,18 @@ class Rates(NamedTuple):
     trains_readout: Any
 
 
+def _rates(problem: Problem, dtype: Any) -> Rates:
+    rates = Rates(
+        force=2 / (problem.n_train * problem.laziness),
+        shrink=problem.weight_decay / problem.laziness**2,
+        step=problem.learning_rate,
+        momentum=problem.momentum,
+        trains_readout=float(problem.trains_readout),
+    )
+    traced: Rates = jax.tree.map(lambda number: jnp.asarray(number, dtype), rates)
+    return traced
+
+
 @partial(jax.jit, static_argnums=0)
 def _evolved(
     sigma: Any, rates: Rates, state: State, residual: Any, length: Any, x: Any
@@ -324,28 +347,45 @@ def _evolved(
 
     def step(t: Any, carried: Any) -> Any:
         path, state = carried
-        f, gradient = _force(sigma, rates, state.neurons, residual[t], x)
+        f, gradient = _force(sigma, rates, state.neurons, lambda f: residual[t], x)
         return path.at[t].set(f), _moved(rates, state, gradient)
 
     path, state = lax.fori_loop(0, length, step, (jnp.zeros(shape, x.dtype), state))
-    last, _ = _force(sigma, rates, state.neurons, residual[0], x)
+    last, _ = _force(sigma, rates, state.neurons, lambda f: residual[0], x)
     return path.at[length].set(last), state
 
 
+@partial(jax.jit, static_argnums=0)
+def _followed(
+    sigma: Any, rates: Rates, state: State, length: Any, x: Any, known: Any, mean: Any
+) -> State:
+    """`length` steps of neurons that see their own residuals, mean * sum - known."""
+
+    def residual(f: Any) -> Any:
+        return mean * f - known
+
+    def step(_: Any, state: State) -> State:
+        return _moved(rates, state, _force(sigma, rates, state.neurons, residual, x)[1])
+
+    moved: State = lax.fori_loop(0, length, step, state)
+    return moved
+
+
 def _force(
-    sigma: Any, rates: Rates, neurons: Neurons, residual: Any, x: Any
+    sigma: Any, rates: Rates, neurons: Neurons, residual: Callable[[Any], Any], x: Any
 ) -> tuple[Any, Neurons]:
-    """Sum of a sigma(w.x) [m, C]; (N / K^2) dF/dtheta at given residuals [n, C]."""
-    n = len(residual)
+    """Sum of a sigma(w.x) [m, C]; (N / K^2) dF/dtheta at residuals [n, C] of it."""
     h = x @ neurons.first.T
     active, slope = jax.jvp(sigma, (h,), (jnp.ones_like(h),))
-    g = rates.force * residual
+    f = active @ neurons.readout
+    g = rates.force * residual(f)
+    n = len(g)
     of_readout = (active[:n].T @ g + rates.shrink * neurons.readout) * (
         rates.trains_readout
     )
     of_h = slope[:n] * (g @ neurons.readout.T)
     of_first = of_h.T @ x[:n] + rates.shrink * neurons.first
-    return active @ neurons.readout, Neurons(of_readout, of_first)
+    return f, Neurons(of_readout, of_first)
 
 
 def _moved(rates: Rates, state: State, gradient: Neurons) -> State:

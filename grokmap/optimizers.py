@@ -60,6 +60,8 @@ class Optimizer(NamedTuple):
     update: (gradient, state, params, `Update`) -> (params, state).
     own_rates: (rates, params, control) -> rates array by array; None: all alike.
     decays: whether it reads lambda at all.
+    has_decay_time: whether lambda alone shrinks the weights at a rate; else a horizon
+      in decay times says nothing, and `decay_rate` is 0.
     is_linear: whether its step is proportional to the gradients, so that the curvature
       says which steps are stable.
     needs_hidden: whether it is for matrices between hidden layers.
@@ -73,6 +75,7 @@ class Optimizer(NamedTuple):
     update: Callable[[Params, Params, Params, Update], tuple[Params, Params]]
     own_rates: OwnRates | None = None
     decays: bool = True
+    has_decay_time: bool = True
     needs_hidden: bool = False
     is_linear: bool = False
     mup_rates: OwnRates | None = None
@@ -331,6 +334,24 @@ def lion_update(
     return _moved(params, direction, at.rates), state
 
 
+def adam_l2_rates(control: Control, scale: Scale) -> Rates:
+    """Learning rate eta * adam_step; decay as of gd, a coefficient in the gradient."""
+    return adam_rates(control, scale)._replace(decay=gd_rates(control, scale).decay)
+
+
+def adam_l2_update(
+    grads: Params, moments: Params, params: Params, at: Update
+) -> tuple[Params, Params]:
+    """Adam of the gradient of L + (decay/2) |theta|^2: PyTorch's `Adam(weight_decay)`.
+
+    g <- g + decay theta, then theta <- theta - step m_hat / (sqrt(v_hat) + epsilon).
+    """
+    decays = _of_each(at.rates.decay, params)
+    grads = jax.tree.map(lambda g, w, decay: g + decay * w, grads, params, decays)
+    alone = at._replace(rates=at.rates._replace(decay=0.0))
+    return adamw_update(grads, moments, params, alone)
+
+
 ADAM_CONTROLS = ("beta1", "beta2", "epsilon")
 OPTIMIZERS: dict[str, Optimizer] = {
     "gd": Optimizer(
@@ -358,6 +379,15 @@ OPTIMIZERS: dict[str, Optimizer] = {
         adamw_update,
         decays=False,
         mup_rates=adam_mup_rates,
+    ),
+    "adam_l2": Optimizer(
+        ADAM_CONTROLS,
+        adam_l2_rates,
+        # Adam turns what the decay adds to the gradient into steps of one size.
+        lambda control, scale: 0.0,
+        adamw_init,
+        adam_l2_update,
+        has_decay_time=False,
     ),
     "muon": Optimizer(
         ("momentum", "adam_learning_rate", *ADAM_CONTROLS),

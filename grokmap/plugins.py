@@ -30,7 +30,7 @@ from grokmap.errors import SpecError, short
 from grokmap.losses import LOSSES
 from grokmap.models import ACTIVATIONS, MODELS, Activation, Model
 from grokmap.optimizers import OPTIMIZERS, Optimizer
-from grokmap.order_parameters import COSTS, HEALTH, ORDER_PARAMETERS, OrderParameter
+from grokmap.order_parameters import ALWAYS, COSTS, ORDER_PARAMETERS, OrderParameter
 from grokmap.spec.words import CHOSEN_CONTROLS, SYSTEM_SIZES, Combination
 from grokmap.tasks import TASKS, Task
 
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}", re.ASCII)
 _PLUGIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,63}", re.ASCII)
 # Columns of trajectories and maps that are no recorded quantity.
-_RESERVED = ("run_id", "step", "delay_ratio", *HEALTH)
+_RESERVED = ("run_id", "step", "delay_ratio", *ALWAYS)
 
 
 class Table(NamedTuple):

@@ -84,6 +84,9 @@ def test_nothing_learned_and_at_rest_calls_for_less_decay() -> None:
     assert name == "weight_decay" and grown[2:] == list(sweep.weight_decay)
     assert grown[:2] == pytest.approx([1e-4, 10**-3.5], rel=1e-5)
     assert found.seconds == pytest.approx(90 * 2 / 5)
+    # Runs that ended early say how long others would take.
+    runs = table(sweep, "no-learning").assign(n_steps=10, cost_s=0.2)
+    assert only(runs, sweep).seconds == pytest.approx(9 * 2 / 5)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ TEACHER |= {"n_inputs": 8, "n_examples": 60, "n_relevant": 2}
 ADAM = {"optimizer": "adamw", "momentum": None}
 EMBEDDED = {"model": "embedding_mlp", "depth": 1, "embedding": 8}
 EMBEDDED |= {"activation": "relu", "alpha_convention": "standard", "optimizer": "adamw"}
+TOKEN_MLP = {"model": "token_mlp", "alpha_convention": "normal"}
+TRANSFORMER = {k: v for k, v in EMBEDDED.items() if k != "depth"}
+TRANSFORMER |= {"model": "transformer"}
 PUBLISHED = {**EMBEDDED, "task": "plain_addition"}
 # Two values of each key, and what else a sweep over it needs.
 SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -71,6 +74,26 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "temperature": ([0.0, 0.1], {"optimizer": "langevin"}),
     "embedding_learning_rate": ([1e-3, 1e-2], EMBEDDED),
     "adam_learning_rate": ([1e-3, 1e-2], {**MLP, "optimizer": "muon", "depth": 2}),
+    "split": (["random", "unordered"], {}),
+    "held_out": (["difference", "rows"], {"held_out_size": 1}),
+    "held_out_size": ([1, 2], {"held_out": "rows"}),
+    "blocks": ([1, 2], TRANSFORMER),
+    "heads": ([1, 2], TRANSFORMER),
+    "head_dim": ([2, 4], TRANSFORMER),
+    "layer_norm": (["none", "pre"], TRANSFORMER),
+    "schedule": (["linear", "cosine"], {"schedule_steps": 50}),
+    "warmup_steps": ([0, 10], {}),
+    "schedule_steps": ([50, 100], {"schedule": "cosine"}),
+    "final_share": ([0.0, 0.1], {"schedule": "cosine", "schedule_steps": 50}),
+    "sam_radius": ([0.0, 0.1], {}),
+    "filter_strength": ([0.0, 2.0], {}),
+    "filter_decay": ([0.9, 0.98], {"filter_strength": 2.0}),
+    "filter_window": ([0, 10], {"filter_strength": 2.0}),
+    "norm_clamp": ([0.0, 1.0], {}),
+    "norm_clamp_step": ([0, 100], {"norm_clamp": 1.0}),
+    "temperature_logits": ([1.0, 2.0], {}),
+    "decay_bias": ([True, False], {"bias": True}),
+    "decay_embedding": ([True, False], {**EMBEDDED, **TOKEN_MLP}),
     "nonlinearity": ([0.1, 0.2], {"activation": "polynomial"}),
     "ramp_factor": ([10.0, 100.0], {"ramp_steps": 50, "n_steps": None}),
     "ramp_steps": ([50, 100], {"ramp_factor": 10.0, "n_steps": None}),
@@ -105,11 +128,12 @@ def planted(key: str, folder: Path) -> Result:
     step, values = (np.concatenate(part) for part in zip(*records, strict=True))
     names = [run.run.run_id for run in planned]
     rows = np.repeat(np.arange(len(names)), N_RECORDS)
-    store.write_batch(folder, names, rows, step, store.LABELS_READ, values, {})
+    store.write_batch(folder, names, rows, step, READ, values, {})
     return grokmap.open(folder)
 
 
 N_RECORDS = 6
+READ = tuple(k for k in store.LABELS_READ if not k.startswith("held_out"))
 
 
 def _records(run: plan.Planned, groks: bool) -> tuple[Ints, Any]:
@@ -122,7 +146,7 @@ def _records(run: plan.Planned, groks: bool) -> tuple[Ints, Any]:
     values = {"train_accuracy": train, "test_accuracy": test, "weight_norm": train + 1}
     values |= {"train_loss": 1.01 - train, "test_loss": 1.01 - test}
     values["zero_loss_fraction"] = np.zeros(N_RECORDS)
-    return step, np.stack([values[k] for k in store.LABELS_READ], 1).astype("f4")
+    return step, np.stack([values[k] for k in READ], 1).astype("f4")
 
 
 KEYS = [key for key in SWEEPABLE if key not in ("alpha", "weight_decay", "seed")]

@@ -25,6 +25,8 @@ MAY_USE = {
     "tasks": {"spec"},
     "models": {"spec", "tasks"},
     "optimizers": {"spec", "models"},
+    "schedules": {"spec"},
+    "filters": set(),
     "order_parameters": {"theory"},
     "plugins": {
         *("errors", "disk", "spec"),
@@ -33,12 +35,13 @@ MAY_USE = {
     "plan": {
         *("errors", "spec", "plugins"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
+        "schedules",
     },
     "classify": {"errors", "disk"},
     "engine": {
         *("errors", "disk", "spec", "process", "plan", "classify"),
         *("tasks", "models", "losses", "optimizers", "order_parameters"),
-        *("avalanches", "theory"),
+        *("avalanches", "theory", "schedules", "filters"),
     },
     "analysis": {"errors", "spec", "classify"},
     "plot": {"errors", "spec"},
@@ -67,7 +70,7 @@ MAY_USE = {
 ABOVE = {"result/result.py": {"session", "report"}}
 JAX = {
     *("tasks", "models", "losses", "optimizers", "order_parameters", "engine", "cli"),
-    *("theory", "reproduce", "session", "avalanches"),
+    *("theory", "reproduce", "session", "avalanches", "schedules", "filters"),
 }
 # Of the engine these know of steps and files of numbers alone.
 NO_JAX = {"engine/records.py", "engine/schedule.py", "engine/estimate.py"}

@@ -54,6 +54,8 @@ def test_forward_is_the_printed_formula(activation: str, bias: bool) -> None:
         "relu": lambda h: np.maximum(h, 0),
         "erf": erf,
         "tanh": np.tanh,
+        "gelu": lambda h: h * 0.5 * (1 + erf(h / np.sqrt(2))),
+        "swish": lambda h: h / (1 + np.exp(-h)),
         "polynomial": lambda h: h,  # epsilon = 0
     }[activation]
     w, readout = np.float64(params["first"]), np.float64(params["readout"]).T

@@ -15,7 +15,8 @@ from conftest import small_sweep, trajectories
 
 from grokmap.engine import step_size
 from grokmap.engine.lane import Lane
-from grokmap.engine.train import Program, build, rates_of
+from grokmap.engine.rates import rates_of
+from grokmap.engine.train import Program, build
 from grokmap.errors import SpecError
 from grokmap.models import MODELS
 from grokmap.optimizers import OPTIMIZERS, Rates

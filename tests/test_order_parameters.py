@@ -22,7 +22,7 @@ from grokmap.models import (
     two_layer_ntk,
 )
 from grokmap.order_parameters import (
-    HEALTH,
+    ALWAYS,
     ORDER_PARAMETERS,
     Network,
     Snapshot,
@@ -36,7 +36,7 @@ from grokmap.spec import Control, System
 from grokmap.tasks import TASKS
 from grokmap.theory import spiked
 
-TABLE = {**HEALTH, **ORDER_PARAMETERS}
+TABLE = {**ALWAYS, **ORDER_PARAMETERS}
 # The probe set of the kernels is a fixed sample, which relabelling changes.
 PROBED = {"kernel_alignment", "ntk_drift"}
 
@@ -757,6 +757,7 @@ ABSENT = {"teacher_overlap", "weight_motion", "motion_rank", "motion_outliers"}
 ABSENT |= {"motion_top_over_edge", "parallelogram_share", "predicted_accuracy"}
 ABSENT |= {f"weight_motion_{array}" for array in layers.ARRAYS}
 ABSENT |= {f"layer_alignment_{n}" for n in (2, 3, 4)}
+ABSENT |= {"held_out_loss", "held_out_accuracy"}
 RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, *ABSENT}]
 SCALE_FREE = [
     *("rqi", "snr", "ipr", "specialised_fraction", "effective_rank", "bulk_outliers"),

@@ -20,6 +20,11 @@ WHOLE = {
     "min_steps": 1000,
     "max_steps": 100_000,
     "batch_size": 100,
+    "filter_window": 16,
+    "blocks": 2,
+    "held_out_size": 2,
+    "heads": 4,
+    "head_dim": 0,
     "published_seed": -1,
     "records_per_octave": 64,
     "order_parameters_per_octave": 16,
@@ -28,6 +33,19 @@ WHOLE = {
     "modulus": 23,
     "width": 100,
     "seed": 1000,
+}
+
+TRANSFORMER = (
+    "model=transformer",
+    "embedding=8",
+    "alpha_convention=standard",
+    "alpha=1",
+)
+# What has to stand beside a key for it to be read.
+BESIDE = {
+    "filter_window": ("filter_strength=1",),
+    "held_out_size": ("held_out=rows",),
+    **dict.fromkeys(("blocks", "heads", "head_dim"), TRANSFORMER),
 }
 
 
@@ -54,6 +72,7 @@ def test_a_whole_number_may_be_written_as_a_real_one(
     read: Any, key: str, number: int
 ) -> None:
     budget = [] if key in ("n_steps", "n_epochs") else ["horizon=6"]
+    budget += BESIDE.get(key, ())
     text = ADAMW.replace("HERE", "")
     for name in ("modulus = 17", "width = 64", 'seed = "range:0:2:1"'):
         text = text.replace(name, "" if name.startswith(f"{key} ") else name)

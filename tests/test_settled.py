@@ -136,6 +136,7 @@ def test_real_targets_are_partial_by_their_loss() -> None:
     assert run["phase"] == "grok"
 
 
+@pytest.mark.slow
 def test_settled_labels_last_where_the_horizon_alone_errs(tmp_path: Path) -> None:
     """The same as benchmarks/settled.py, at p = 11: 30 decay times against 6."""
     spec = {

@@ -174,6 +174,8 @@ def test_a_swept_control_must_be_read(read: Any, control: str, optimizer: str) -
         overrides += ("weight_decay=0",)
     if OPTIMIZERS[optimizer].needs_hidden:
         overrides += ("model=mlp", "depth=2")
+    if not OPTIMIZERS[optimizer].has_decay_time:
+        overrides += ("horizon=none", "n_steps=100")
     if control in OPTIMIZERS[optimizer].controls:
         assert control in read(GOOD, *overrides).swept
     else:

@@ -63,7 +63,7 @@ def fall(**keys: Any) -> float:
 
 # One of each kind is trained by `make test`, all of them by `make test-slow`; the
 # table of every task is tested in test_tasks.py.
-KINDS = ("s3_composition", "plain_addition", "sparse_parity", "cubic_teacher")
+KINDS = ("s3_composition", "cubic_teacher")
 
 
 @pytest.mark.parametrize("task", mostly_slow(TASKS, KINDS))
@@ -75,7 +75,7 @@ def test_every_task_is_learned(task: str) -> None:
     assert fall(task=task, model="two_layer", width=64, n_steps=600) < 0.5
 
 
-SHOWN = ("mlp", "embedding_mlp", "committee", "diagonal")
+SHOWN = ("mlp", "committee")
 
 
 @pytest.mark.parametrize("model", mostly_slow(MODELS, SHOWN))
@@ -126,6 +126,11 @@ NOISES = {
     "perp_grad": True,
     "label_noise": 0.3,
     "gradient_avalanche": 0.5,
+    "warmup_steps": 100,
+    "sam_radius": 0.01,
+    "filter_strength": 1.0,
+    "norm_clamp": 0.8,
+    "temperature_logits": 0.5,
 }
 
 

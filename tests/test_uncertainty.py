@@ -110,6 +110,7 @@ def test_nothing_decided_is_no_share() -> None:
     )
 
 
+@pytest.mark.slow
 def test_how_many_seeds_can_tell_is_said_once(command_line: Any, tmp_path: Any) -> None:
     path = tmp_path / "result"
     shutil.copytree(ROOT / "results/quickstart-reference", path)
@@ -151,6 +152,7 @@ def test_sensitivity_counts_runs_that_change() -> None:
     )
 
 
+@pytest.mark.slow
 def test_other_axes_have_tables_of_their_own(command_line: Any, tmp_path: Path) -> None:
     path = tmp_path / "result"
     shutil.copytree(ROOT / "results/quickstart-reference", path)

@@ -41,8 +41,9 @@ class Advice(NamedTuple):
     topic: in a word or two. n_true: runs, rows or edges of which it is true; of: of so
     many.
     text: what was found and what it calls for. how: one of the ways above; settings:
-    key=value for it, of CURVES the run. run_steps: what it would train, NaN if it
-    cannot be told; seconds: the same by what a step of these runs took, NaN likewise.
+    key=value for it, of CURVES the run. run_steps: what it would train if its runs
+    ended as these did, NaN if it cannot be told; seconds: the same by what a step of
+    these runs took, NaN likewise.
     """
 
     topic: str
@@ -327,7 +328,7 @@ def _new(
     topic: str, k: int, n: int, text: str, runs: pd.DataFrame, *settings: str
 ) -> Advice:
     """Advice that takes another sweep of as many steps."""
-    steps = float(runs["budget_steps"].sum())
+    steps = float(runs["n_steps"].sum())
     return _costed(Advice(topic, k, n, text, NEW, settings, steps), runs)
 
 
@@ -361,7 +362,7 @@ def _grow(
     """Advice that takes more points of an axis."""
     name, values = axis
     share = len(values) / len(sweep.points(name)) - 1
-    steps = share * float(runs["budget_steps"].sum())
+    steps = share * float(runs["n_steps"].sum())
     setting = f"{name}={','.join(map(repr, values))}"
     return _costed(Advice(topic, k, n, text, GROW, (setting,), steps), runs)
 

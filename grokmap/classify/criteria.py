@@ -6,7 +6,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from grokmap import disk
 from grokmap.errors import SpecError
@@ -44,6 +44,8 @@ class Criteria:
     stalled_zero_loss: share of training examples with loss exactly 0 from which a run
       that has not grokked counts as stalled (softmax collapse).
     dead_norm: weight norm, over the initial one, at which a run is dead.
+    judged: "test", or "held_out": whether accuracy and loss of the test examples tell
+      what generalised, or those of examples held out of both sets.
     phases: names of (neither, train only, both, both without delay).
     """
 
@@ -65,6 +67,7 @@ class Criteria:
     comprehension_delay: int | None = None
     stalled_zero_loss: float = 0.5
     dead_norm: float = 1e-4
+    judged: Literal["test", "held_out"] = "test"
     phases: tuple[str, str, str, str] = (NO_LEARNING, MEMORIZE_ONLY, GROK, GROK)
 
     @property
@@ -101,6 +104,7 @@ CRITERIA: dict[str, Criteria] = {
         phases=("confusion", "memorization", "grokking", "comprehension"),
     ),
     "survey2026": Criteria(name="survey2026", strict=True, sustained=False),
+    "held-out": Criteria(name="held-out", judged="held_out"),
 }
 
 

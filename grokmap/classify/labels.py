@@ -11,6 +11,7 @@ from grokmap.arrays import Floats
 from grokmap.classify.criteria import CRITERIA, FLAGS, Criteria
 from grokmap.classify.learning import crossing, is_dead, learned, progress, trends
 from grokmap.classify.segments import Segments
+from grokmap.errors import SpecError
 
 
 def classify(
@@ -63,6 +64,7 @@ def classify_parts(
 def _label(trajectories: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
     """One row a run, in order of run_id: all that needs no plan."""
     table = trajectories.sort_values(["run_id", "step"], ignore_index=True)
+    table = _judged(table, criteria)
     runs = Segments(table)
     train, test = (learned(table, runs, name, criteria) for name in ("train", "test"))
     until = criteria.last_step
@@ -110,6 +112,24 @@ def _label(trajectories: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
         **_finals(table, runs),
     }
     return _nullable(pd.DataFrame(result))
+
+
+def _judged(table: pd.DataFrame, criteria: Criteria) -> pd.DataFrame:
+    """Records in which the set that the criteria judge stands in the test set's place.
+
+    Raises:
+      SpecError: no such set was recorded.
+    """
+    if criteria.judged == "test":
+        return table
+    own = {f"test_{k}": f"{criteria.judged}_{k}" for k in ("loss", "accuracy")}
+    missing = [name for name in own.values() if name not in table]
+    if missing:
+        raise SpecError(
+            f"criteria {criteria.name!r} judge by {missing[0]}, which is recorded "
+            "where a sweep has `held_out`; choose others with --criteria"
+        )
+    return table.assign(**{name: table[other] for name, other in own.items()})
 
 
 def _finals(table: pd.DataFrame, runs: Segments) -> dict[str, Floats]:

@@ -24,7 +24,10 @@ Result = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Rules = Annotated[
     str,
-    typer.Option("--criteria", help="default, liu2022, survey2026, or a .toml file."),
+    typer.Option(
+        "--criteria",
+        help="default, held-out, liu2022, survey2026, or a .toml file.",
+    ),
 ]
 At = Annotated[
     list[str] | None,

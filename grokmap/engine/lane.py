@@ -6,15 +6,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 
+from grokmap import filters
 from grokmap import order_parameters as op
 from grokmap.engine.network import Functions, Training
 from grokmap.engine.records import NEVER
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan import scale_at
 from grokmap.spec import Control, System
-from grokmap.tasks import TASKS, Data
+from grokmap.tasks import TASKS, Data, splits
 
 # Purposes folded into a run's own key.
 SPLIT, INIT, EXAMPLES, LABELS, STEPS, EPOCHS, CHAINS = range(7)
@@ -33,6 +35,9 @@ class Lane(NamedTuple):
     initial_params: the weights at step 0, likewise.
     epoch: [m] the training examples in the order of this epoch, which batches without
       replacement go through; what stands behind them is not used.
+    memory: past gradients, if they are filtered (`filters.Memory`).
+    held_out: [n] which examples are in neither set, if some are.
+    initial_norm: |theta| at step 0, if weights are held at a multiple of it.
     diverged_step: first step whose gradient is not finite, else NEVER.
     """
 
@@ -49,6 +54,9 @@ class Lane(NamedTuple):
     initial_kernel: jax.Array | None
     initial_params: Any
     epoch: jax.Array | None
+    memory: Any = None
+    initial_norm: jax.Array | None = None
+    held_out: jax.Array | None = None
 
 
 class Setup(NamedTuple):
@@ -90,6 +98,12 @@ def init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) ->
         initial_params=None,
         epoch=None if system.batch_replacement else jnp.zeros(setup.n_rows, jnp.int32),
     )
+    if system.held_out != splits.NONE:
+        lane = lane._replace(held_out=held_out_of(system, key))
+    if "filter_strength" in system.noisy:
+        lane = lane._replace(memory=filters.start(params, system.filter_window))
+    if "norm_clamp" in system.noisy:
+        lane = lane._replace(initial_norm=optax.tree.norm(params))
     if system.center:
         now = training_of(system, lane)
         lane = lane._replace(offset=functions.on_table(params, now).logits)
@@ -125,7 +139,17 @@ def order_of_examples(system: System, key: jax.Array) -> jax.Array:
     n_examples = task.shape(system).n_examples
     if not task.shuffled or system.published_seed >= 0:
         return jnp.arange(n_examples)
+    if system.split != splits.RANDOM or system.held_out != splits.NONE:
+        inputs, p = task.data(system, None).inputs, task.shape(system).n_tokens
+        return splits.order(system, inputs, p, jax.random.fold_in(key, SPLIT))
     return jax.random.permutation(jax.random.fold_in(key, SPLIT), n_examples)
+
+
+def held_out_of(system: System, key: jax.Array) -> jax.Array:
+    """[n] bool, which examples of a run are in neither set."""
+    task = TASKS[system.task]
+    inputs, p = task.data(system, None).inputs, task.shape(system).n_tokens
+    return splits.held_out(system, inputs, p, jax.random.fold_in(key, SPLIT))
 
 
 def training_of(system: System, lane: Lane) -> Training:

@@ -59,6 +59,10 @@ def problems_of(system: System) -> list[str]:
         (system.batch_size > 0, f"batch_size = {system.batch_size}; for full batches"),
         (bool(noises), f"{', '.join(noises)}; for training without noise"),
         (system.perp_grad, "perp_grad = true; for plain gradients"),
+        (
+            system.bias and not system.decay_bias,
+            "decay_bias = false; for one decay of all arrays",
+        ),
         (system.ramped, "a ramped weight decay; for one that stays"),
         (bool(MODELS[system.model].controls), f"layers of model = {system.model!r}"),
         (own_rates, "parameterization = 'mup' with bias; for one step for all arrays"),

@@ -60,7 +60,8 @@ class Network(NamedTuple):
     inputs: [n, k] tokens or [n, d] reals, all examples of the run, in the task's order.
     labels: [n] classes the run was trained on (noise included), or [n, C] targets
       where there are no classes.
-    train: [n] which of them are training examples.
+    train: [n] which of them are training examples; held_out: [n] which are in neither
+      set, None where none are.
     """
 
     params: Any
@@ -70,6 +71,7 @@ class Network(NamedTuple):
     inputs: Array
     labels: Array
     train: npt.NDArray[np.bool_]
+    held_out: npt.NDArray[np.bool_] | None = None
 
 
 def weights_at(
@@ -268,4 +270,5 @@ def network_of(run: Run, leaves: Mapping[str, Array]) -> Network:
         np.asarray(data.inputs),
         np.asarray(labels),
         np.asarray(lane.train),
+        None if lane.held_out is None else np.asarray(lane.held_out),
     )

@@ -324,4 +324,6 @@ def flops_of_step(planned: Planned, more_classes: int = 0) -> float:
     rows = min(planned.n_train, system.batch_size or planned.n_train)
     between = max(0, system.depth - 1) * system.width
     classes = max(system.modulus, system.n_inputs // max(system.modulus, 1), 1)
-    return 6.0 * rows * max(system.width, 1) * (classes + between + more_classes)
+    gradients = 2 if "sam_radius" in system.noisy else 1
+    per_row = 6.0 * max(system.width, 1) * (classes + between + more_classes)
+    return gradients * rows * per_row

@@ -14,7 +14,8 @@ from jax.flatten_util import ravel_pytree
 
 from grokmap.engine import trial
 from grokmap.engine.lane import Lane
-from grokmap.engine.train import Program, build, rates_of
+from grokmap.engine.rates import rates_of
+from grokmap.engine.train import Program, build
 from grokmap.models import MUP
 from grokmap.optimizers import OPTIMIZERS, gd_rates
 from grokmap.order_parameters.curvature import largest_eigenvalue

@@ -15,7 +15,6 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 
 from grokmap import order_parameters as op
-from grokmap.engine.inline import redistributed
 from grokmap.engine.lane import (
     EPOCHS,
     Lane,
@@ -25,21 +24,15 @@ from grokmap.engine.lane import (
     steps_key,
     training_of,
 )
+from grokmap.engine.modifiers import clamped, modified, remembered, sharp_point
 from grokmap.engine.network import Training, build_network, is_finite
+from grokmap.engine.rates import are_constant, control_now, rates_of
 from grokmap.engine.records import NEVER, Groups, Slots
-from grokmap.models import MODELS, MUP, Scale
-from grokmap.optimizers import (
-    OPTIMIZERS,
-    Rates,
-    Update,
-    noise_like,
-    without_own_direction,
-)
+from grokmap.optimizers import OPTIMIZERS, Rates, Update
 from grokmap.plan import effective_precision, steps_of_epoch
-from grokmap.spec import Control, System
+from grokmap.spec import System
 from grokmap.spec.kernels import kernel_columns
-from grokmap.spec.words import control_at
-from grokmap.tasks import TASKS
+from grokmap.tasks import TASKS, splits
 
 KERNEL_COST = "expensive"  # the cadence of the tangent kernel
 # Steps of a block that follow each other without a loop, one launch on a GPU.
@@ -76,7 +69,8 @@ def names_by_cost(system: System) -> dict[str, tuple[str, ...]]:
     """
     chosen = system.order_parameters
     entries = {KERNEL_COST: kernel_columns(system.kernel_examples)}
-    names = {"dense": tuple(op.HEALTH)}
+    far = () if system.held_out == splits.NONE else tuple(op.HELD_OUT)
+    names = {"dense": (*op.HEALTH, *far)}
     for cost in op.COSTS[1:]:
         subset = [n for n in chosen if op.ORDER_PARAMETERS[n].cost == cost]
         columns = (*subset, *entries.get(cost, ()))
@@ -137,7 +131,7 @@ def _with_precision(function: Callable[..., Any], precision: str) -> Callable[..
 def _chunk(setup: Setup, lane: Lane, slots: Slots | Groups) -> tuple[Lane, jax.Array]:
     system = setup.system
     now = training_of(system, lane)
-    # Of a constant weight decay computed here, once for all steps.
+    # Those that stay computed here, once for all steps.
     constant = rates_of(system, lane.control, now.scale, lane)
     key = steps_key(system, lane.control, lane.seed)
 
@@ -188,22 +182,28 @@ def _one_step(setup: Setup, lane: Lane) -> Lane:
 def _step(
     setup: Setup, lane: Lane, now: Training, constant: Rates, key: jax.Array
 ) -> Lane:
-    """One step of training; constant: its rates, unless weight decay is ramped."""
+    """One step of training; constant: its rates, where those stay."""
     system = setup.system
     # Not used, and so not computed, where nothing in the step is random.
     step_key = jax.random.fold_in(key, lane.step)
     if system.batch_size:
         lane, now = _with_batch(system, lane, now, step_key)
-    grads = setup.functions.step_gradient(lane.params, now, step_key)
-    grads = _modified(system, grads, lane, step_key)
+
+    def gradient(params: Any) -> Any:
+        return setup.functions.step_gradient(params, now, step_key)
+
+    grads = gradient(sharp_point(system, lane, gradient))
+    grads = modified(system, grads, lane, step_key)
+    lane, grads = remembered(system, grads, lane)
     control, rates = lane.control, constant
-    if system.ramped:
-        control = control_at(lane.step, lane.control, system.ramp_of)
+    if not are_constant(system):
+        control = control_now(system, lane)
         rates = rates_of(system, control, now.scale, lane)
     following = lane.step + 1
     at = Update(control, rates, following, jax.random.fold_in(step_key, 1))
     update = OPTIMIZERS[system.optimizer].update
     params, opt_state = update(grads, lane.opt_state, lane.params, at)
+    params = clamped(system, params, lane)
     first = (lane.diverged_step == NEVER) & ~is_finite(grads)
     return lane._replace(
         params=params,
@@ -297,7 +297,7 @@ def _measure(setup: Setup, cost: str, lane: Lane) -> jax.Array:
 
 
 def _measured(setup: Setup, cost: str, lane: Lane, now: Training) -> jax.Array:
-    table = op.HEALTH if cost == "dense" else op.ORDER_PARAMETERS
+    table = op.ALWAYS if cost == "dense" else op.ORDER_PARAMETERS
     snapshot = _snapshot_at(setup, lane, now)
     if cost != KERNEL_COST or not setup.system.kernel_examples:
         return op.measure(table, setup.names[cost], snapshot)
@@ -325,6 +325,7 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         prototypes=data.prototypes,
         loss=network.loss(logits, data.answer),
         train=lane.train,
+        held_out=lane.held_out,
         training=now,
         network=network,
         initial_kernel=lane.initial_kernel,
@@ -333,34 +334,3 @@ def _snapshot_at(setup: Setup, lane: Lane, now: Training) -> op.Snapshot:
         inputs=data.inputs,
         layers=activity.layers,
     )
-
-
-def rates_of(system: System, control: Control, scale: Scale, lane: Lane) -> Rates:
-    """Rates of a step; array by array, where the optimizer or the model has several.
-
-    Embeddings with a learning rate of their own do not decay (Liu et al.).
-    """
-    optimizer = OPTIMIZERS[system.optimizer]
-    rates = plain = optimizer.rates(control, scale)
-    is_mup = system.parameterization == MUP
-    own = optimizer.mup_rates if is_mup else optimizer.own_rates
-    if own is not None:
-        rates = own(plain, lane.params, lane.control)
-    if "embedding_learning_rate" not in MODELS[system.model].controls:
-        return rates
-    share = lane.control.embedding_learning_rate / lane.control.learning_rate
-    steps, decays = (jax.tree.broadcast(rate, lane.params) for rate in rates)
-    return Rates(steps | {"embedding": plain.step * share}, decays | {"embedding": 0.0})
-
-
-def _modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
-    """The gradient with noise, without its part along the weights, redistributed."""
-    if "gradient_noise" in system.noisy:
-        noise = noise_like(grads, jax.random.fold_in(key, 2))
-        size = lane.control.gradient_noise
-        grads = jax.tree.map(lambda g, xi: g + size * xi, grads, noise)
-    if system.perp_grad:
-        grads = without_own_direction(grads, lane.params)
-    if "gradient_avalanche" in system.noisy:
-        grads = redistributed(grads, lane.control.gradient_avalanche)
-    return grads

@@ -4,7 +4,7 @@ scale        the conventions of alpha, the activations
 two_layer    the two-layer network; how its first layer is computed; its kernel
 one_layer    committee, linear, diagonal
 mlp          any depth, on inputs or on embeddings
-transformer  one block of attention
+transformer  blocks of attention and an mlp
 table        the literal table of names
 """
 
@@ -19,6 +19,7 @@ from grokmap.models.scale import (
     sigma_of,
 )
 from grokmap.models.table import MODELS, Model
+from grokmap.models.transformer import LAYER_NORMS
 from grokmap.models.two_layer import (
     KERNELS,
     Activity,
@@ -33,6 +34,7 @@ __all__ = [
     "ACTIVATIONS",
     "ALPHA_CONVENTIONS",
     "KERNELS",
+    "LAYER_NORMS",
     "MODELS",
     "MUP",
     "PARAMETERIZATIONS",

@@ -8,6 +8,7 @@ same scale as K/N with K = N^alpha.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -46,20 +47,21 @@ class Convention(NamedTuple):
 
     scale: (alpha, N, degree, n_inputs) -> Scale; degree: of f in the weights.
     multiplies: whether alpha is a factor (above 0) or an exponent of N.
-    standard: whether networks of several layers draw their weights as PyTorch does, in
-      proportion to 1 / sqrt(fan_in); else N(0, 1) and layers divide by sqrt(fan_in).
+    layers: how networks of several layers draw their weights: "unit", N(0, 1), layers
+      then divide by sqrt(fan_in); "uniform" as PyTorch, or "normal", both in proportion
+      to 1 / sqrt(fan_in).
     """
 
     formula: str
     scale: Callable[[Scalar, int, int, int], Scale]
     multiplies: bool = False
-    standard: bool = False
+    layers: str = "unit"
 
 
 class Activation(NamedTuple):
     """sigma, and the degree of a sigma(w x) as a form in (a, w).
 
-    tanh, erf and the polynomial are no forms; degree 2 is theirs near 0.
+    tanh, erf, gelu, swish and the polynomial are no forms; degree 2 is theirs near 0.
     controls: what it reads; it then takes epsilon beside h.
     """
 
@@ -73,6 +75,10 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(jax.nn.relu, 2),
     "erf": Activation(jax.lax.erf, 2),
     "tanh": Activation(jnp.tanh, 2),
+    # Hendrycks and Gimpel (arXiv 1606.08415): h Phi(h), Phi of the normal distribution.
+    "gelu": Activation(partial(jax.nn.gelu, approximate=False), 2),
+    # Ramachandran et al. (arXiv 1710.05941): h / (1 + e^-h), PyTorch's SiLU.
+    "swish": Activation(jax.nn.swish, 2),
     # Kumar et al. (arXiv 2310.06110): h + (epsilon/2) h^2.
     "polynomial": Activation(
         lambda h, epsilon: h + 0.5 * epsilon * h * h, 2, ("nonlinearity",)
@@ -192,7 +198,13 @@ ALPHA_CONVENTIONS: dict[str, Convention] = {
         "f as in PyTorch, its standard initial weights times alpha; raw rates",
         _standard,
         multiplies=True,
-        standard=True,
+        layers="uniform",
+    ),
+    "normal": Convention(
+        "f as it stands, initial weights N(0, alpha^2 / fan_in); raw rates",
+        _standard,
+        multiplies=True,
+        layers="normal",
     ),
     "initial_std": Convention(
         "f = sum_j a_j sigma(w_j.x), initial weights N(0, alpha^2); raw rates",

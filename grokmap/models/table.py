@@ -10,7 +10,7 @@ import jax
 
 from grokmap.models.mlp import EmbeddingMlp, Mlp
 from grokmap.models.one_layer import Committee, Diagonal, Linear, Tensor
-from grokmap.models.transformer import HEADS, Transformer
+from grokmap.models.transformer import Transformer
 from grokmap.models.two_layer import TwoLayer, two_layer_ntk
 from grokmap.spec import System
 from grokmap.tasks import REALS, TOKENS
@@ -39,6 +39,8 @@ class Model(NamedTuple):
     ntk: (module, params, inputs, scale) -> [n, n]; None: by Jacobian contraction.
     published: whether it can start from the weights of a published run.
     problem: what is wrong with a system's sizes; empty where nothing is.
+    numbers: sizes with a default that it reads. normalised: whether `LAYER_NORMS` go
+      with it. biased: whether it has biases, if asked for.
     """
 
     module: Callable[..., Any]
@@ -53,6 +55,9 @@ class Model(NamedTuple):
     ntk: Callable[..., jax.Array] | None = None
     published: bool = False
     problem: Callable[[System], str] = lambda system: ""
+    numbers: tuple[str, ...] = ()
+    normalised: bool = False
+    biased: bool = False
 
 
 MODELS: dict[str, Model] = {
@@ -62,6 +67,7 @@ MODELS: dict[str, Model] = {
         ("width",),
         (*UNIT, "survey_code", "initial_std"),
         mup=True,
+        biased=True,
         own_first=True,
         ntk=two_layer_ntk,
     ),
@@ -75,10 +81,11 @@ MODELS: dict[str, Model] = {
         Mlp,
         (TOKENS, REALS),
         ("width", "depth"),
-        (*UNIT, "standard"),
+        (*UNIT, "standard", "normal"),
         _of_depth,
         hidden_matrices=True,
         mup=True,
+        biased=True,
     ),
     "embedding_mlp": Model(
         EmbeddingMlp,
@@ -89,6 +96,7 @@ MODELS: dict[str, Model] = {
         ("embedding_learning_rate",),
         hidden_matrices=True,
         published=True,
+        biased=True,
     ),
     "concatenated_mlp": Model(
         partial(EmbeddingMlp, concatenated=True),
@@ -98,6 +106,17 @@ MODELS: dict[str, Model] = {
         _of_depth,
         ("embedding_learning_rate",),
         hidden_matrices=True,
+        biased=True,
+    ),
+    # As the last, but its embeddings train and decay as all other arrays do.
+    "token_mlp": Model(
+        partial(EmbeddingMlp, concatenated=True),
+        (TOKENS,),
+        ("width", "depth", "embedding"),
+        ("normal", "standard"),
+        _of_depth,
+        hidden_matrices=True,
+        biased=True,
     ),
     "transformer": Model(
         Transformer,
@@ -106,9 +125,13 @@ MODELS: dict[str, Model] = {
         ("standard",),
         hidden_matrices=True,
         problem=lambda s: (
-            f"embedding = {s.embedding}: a multiple of the {HEADS} heads"
-            if s.embedding % HEADS
+            f"embedding = {s.embedding}: a multiple of the {s.heads} heads, or give "
+            "head_dim"
+            if s.embedding % s.heads and not s.head_dim
             else ""
         ),
+        numbers=("blocks", "heads", "head_dim"),
+        normalised=True,
+        biased=True,
     ),
 }

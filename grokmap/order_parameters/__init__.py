@@ -16,8 +16,10 @@ every table.
 from grokmap.order_parameters.kernels import empirical_ntk, kernel_entries
 from grokmap.order_parameters.snapshot import Network, Snapshot
 from grokmap.order_parameters.table import (
+    ALWAYS,
     COSTS,
     HEALTH,
+    HELD_OUT,
     INFINITY,
     ORDER_PARAMETERS,
     Known,
@@ -27,8 +29,10 @@ from grokmap.order_parameters.table import (
 )
 
 __all__ = [
+    "ALWAYS",
     "COSTS",
     "HEALTH",
+    "HELD_OUT",
     "INFINITY",
     "ORDER_PARAMETERS",
     "Known",

@@ -51,8 +51,8 @@ def train_loss(snapshot: Snapshot) -> jax.Array:
 
 
 def test_loss(snapshot: Snapshot) -> jax.Array:
-    """Mean loss over the examples not trained on. Range [0, inf)."""
-    return mean_over(snapshot.loss, ~snapshot.train)
+    """Mean loss over the test examples. Range [0, inf)."""
+    return mean_over(snapshot.loss, snapshot.test)
 
 
 def train_accuracy(snapshot: Snapshot) -> jax.Array:
@@ -62,7 +62,21 @@ def train_accuracy(snapshot: Snapshot) -> jax.Array:
 
 def test_accuracy(snapshot: Snapshot) -> jax.Array:
     """Share of test examples whose largest logit is the label's. Chance 1/p."""
-    return mean_over(_correct(snapshot), ~snapshot.train)
+    return mean_over(_correct(snapshot), snapshot.test)
+
+
+def held_out_loss(snapshot: Snapshot) -> jax.Array:
+    """Mean loss over the examples of kinds held out of training and test. [0, inf)."""
+    held_out = snapshot.held_out
+    return undefined() if held_out is None else mean_over(snapshot.loss, held_out)
+
+
+def held_out_accuracy(snapshot: Snapshot) -> jax.Array:
+    """Share of those whose largest logit is the label's. Chance 1/p."""
+    held_out = snapshot.held_out
+    if held_out is None:
+        return undefined()
+    return mean_over(_correct(snapshot), held_out)
 
 
 def zero_loss_fraction(snapshot: Snapshot) -> jax.Array:

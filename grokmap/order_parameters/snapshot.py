@@ -51,7 +51,7 @@ class Snapshot:
       where the network tells only those of its last.
     label: [n] classes, or None; answer: what losses compare with; prototypes: [K, C]
       targets of classes, or None.
-    loss: [n] of each example; train: [n] bool.
+    loss: [n] of each example; train, held_out: [n] bool; None: nothing is held out.
     training: pytree that `network.gradient` and `network.ntk` take beside params.
     initial_kernel: [m, m] `network.ntk` at step 0, where it was asked for.
     initial_params: params at step 0, where they were asked for.
@@ -77,6 +77,12 @@ class Snapshot:
     teacher: jax.Array | None = None
     inputs: jax.Array | None = None
     layers: tuple[jax.Array, ...] = ()
+    held_out: jax.Array | None = None
+
+    @property
+    def test(self) -> jax.Array:
+        """[n] which examples are test examples: neither trained on nor held out."""
+        return ~self.train if self.held_out is None else ~(self.train | self.held_out)
 
     @cached_property
     def loss_and_gradient(self) -> tuple[jax.Array, Any]:

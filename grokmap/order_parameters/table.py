@@ -459,6 +459,27 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
 }
 
 
+# Recorded with these where a sweep holds kinds of examples out of both sets.
+HELD_OUT: dict[str, OrderParameter] = {
+    "held_out_loss": OrderParameter(
+        learning.held_out_loss,
+        r"L_{\mathrm{out}}",
+        "held-out loss",
+        (0, INFINITY),
+        "dense",
+        log=True,
+    ),
+    "held_out_accuracy": OrderParameter(
+        learning.held_out_accuracy,
+        r"A_{\mathrm{out}}",
+        "held-out accuracy",
+        (0.0, 1.0),
+        "dense",
+    ),
+}
+ALWAYS = HEALTH | HELD_OUT
+
+
 def quantities(recorded: Iterable[str] = ()) -> dict[str, OrderParameter]:
     """All quantities by name: order parameters, then those that are always recorded.
 
@@ -466,7 +487,7 @@ def quantities(recorded: Iterable[str] = ()) -> dict[str, OrderParameter]:
       are plain quantities, of which no more than the name is known.
     """
     unknown = {name: _plain(name) for name in recorded if name not in ORDER_PARAMETERS}
-    return {**ORDER_PARAMETERS, **unknown, **HEALTH}
+    return {**ORDER_PARAMETERS, **unknown, **ALWAYS}
 
 
 def _plain(name: str) -> OrderParameter:

@@ -172,6 +172,9 @@ def scale_at(system: System, control: Control) -> Scale:
     degree = MODELS[system.model].degree(sigma, system.depth)
     n_inputs = TASKS[system.task].shape(system).n_inputs
     scale = convention.scale(control.alpha, system.width, degree, n_inputs)
+    if "temperature_logits" in system.noisy:
+        colder = scale.prefactor / control.temperature_logits
+        scale = scale._replace(prefactor=colder)
     return scale._replace(nonlinearity=control.nonlinearity)
 
 

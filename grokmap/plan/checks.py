@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
-from grokmap import plugins
 from grokmap.errors import short
-from grokmap.losses import LOSSES
-from grokmap.models import ACTIVATIONS, ALPHA_CONVENTIONS, MODELS, MUP
+from grokmap.models import (
+    ACTIVATIONS,
+    ALPHA_CONVENTIONS,
+    MODELS,
+)
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan.choices import NAMES
 from grokmap.plan.expansion import controls_chosen, n_points, part_of
-from grokmap.spec import Sweep, System, n_train_of
+from grokmap.plan.fit import check_fit
+from grokmap.plan.sides import check_split, check_structure
+from grokmap.schedules import SCHEDULES
+from grokmap.spec import Sweep, System
 from grokmap.spec.names import nearest
 from grokmap.spec.sweep import MAX_RUNS
 from grokmap.spec.words import (
     ALWAYS_READ,
     CHOSEN_CONTROLS,
+    CONTROL_DEFAULTS,
+    MODEL_NUMBERS,
     NOISE_RAMP,
     NOISES,
     RAMP_CONTROLS,
+    READ_WITH,
     SYSTEM_SIZES,
     Combination,
 )
 from grokmap.tasks import TASKS, probe
+from grokmap.tasks.splits import (
+    HELD_OUT,
+    SPLITS,
+)
 
 MAX_COMBINATIONS = 1000
+CONTROLLING = ("optimizer", "model", "activation", "schedule")
 BUDGETS = ("horizon", "n_steps", "n_epochs")
 
 
@@ -54,7 +68,9 @@ def check(
     yield from _check_cadence(sweep, given, bad)
     yield from _check_alpha(sweep, bad)
     yield from _check_optimizer(sweep)
-    if all(_are_known(sweep, k) for k in ("optimizer", "model", "activation")):
+    yield from _check_read_with(sweep, given, bad)
+    yield from _check_schedule(sweep, bad)
+    if all(_are_known(sweep, k) for k in CONTROLLING):
         yield from _check_controls(sweep, given)
     if all(_are_known(sweep, k) for k in ("task", "model")):
         yield from _check_sizes(sweep, given)
@@ -72,6 +88,7 @@ def _known_combinations(sweep: Sweep) -> list[Combination]:
         each._replace(
             optimizer=each.optimizer if each.optimizer in OPTIMIZERS else "gd",
             activation=each.activation if each.activation in ACTIVATIONS else "tanh",
+            schedule=each.schedule if each.schedule in SCHEDULES else "constant",
         ): None
         for each in sweep.combinations()
         if each.task in TASKS and each.model in MODELS
@@ -196,12 +213,47 @@ def _check_optimizer(sweep: Sweep) -> Iterator[str]:
     for name in sweep.points("optimizer"):
         if name in OPTIMIZERS and not OPTIMIZERS[name].decays and decay > 0:
             yield f"weight_decay = {decay:g}: optimizer {name!r} has none; give 0"
+        if name in OPTIMIZERS and not OPTIMIZERS[name].has_decay_time:
+            if sweep.horizon is not None:
+                yield (
+                    f"horizon: weight decay has no time of its own under optimizer "
+                    f"{name!r}; give n_steps in its place (-s horizon=none)"
+                )
     if sweep.learning_rate_choice == "auto" and len(sweep.points("optimizer")) > 1:
         yield (
             'learning_rate = "auto": one number for all runs, but each optimizer '
             f"({_quoted(sweep, 'optimizer')}) needs its own; give a number, or sweep "
             "one optimizer at a time"
         )
+
+
+def _check_read_with(
+    sweep: Sweep, given: set[str], bad: frozenset[str]
+) -> Iterator[str]:
+    """What belongs to a strength is read where that is on, so it has to be on."""
+    of_window = {"filter_strength": "filter_window"}
+    for strength, key in (*READ_WITH.items(), *of_window.items()):
+        if key in given and not bad & {strength, key}:
+            off = CONTROL_DEFAULTS[strength]
+            if off in sweep.points(strength):
+                yield (
+                    f"{key}: goes with {strength}, which is {off:g} in some "
+                    f"or all runs; give it above that, or leave {key} out"
+                )
+
+
+def _check_schedule(sweep: Sweep, bad: frozenset[str]) -> Iterator[str]:
+    """A schedule has to end after its warm-up."""
+    if bad & {"schedule", "schedule_steps", "warmup_steps"}:
+        return
+    least, warmup = min(sweep.schedule_steps), max(sweep.warmup_steps)
+    for name in sweep.points("schedule"):
+        entry = SCHEDULES.get(name)
+        if entry and entry.controls and least <= warmup:
+            yield (
+                f"schedule_steps = {least:g}: schedule {name!r} needs the step at "
+                f"which it ends, above warmup_steps = {warmup:g}"
+            )
 
 
 def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
@@ -211,16 +263,17 @@ def _check_controls(sweep: Sweep, given: set[str]) -> Iterator[str]:
         if key in given and key not in read:
             yield (
                 f"{key}: ignored by optimizer {_quoted(sweep, 'optimizer')}, model "
-                f"{_quoted(sweep, 'model')} and activation "
-                f"{_quoted(sweep, 'activation')} "
+                f"{_quoted(sweep, 'model')}, activation "
+                f"{_quoted(sweep, 'activation')} and schedule "
+                f"{_quoted(sweep, 'schedule')} "
                 f"(they read {', '.join((*ALWAYS_READ, *read, *NOISES))})"
             )
 
 
 def _check_sizes(sweep: Sweep, given: set[str]) -> Iterator[str]:
     """A size that no combination reads, likewise."""
-    read = _read_by_any(sweep, _sizes_of)
-    for key in SYSTEM_SIZES:
+    read = _read_by_any(sweep, lambda each: (*_sizes_of(each), *_numbers_of(each)))
+    for key in (*SYSTEM_SIZES, *MODEL_NUMBERS):
         if key in given and key not in read:
             yield (
                 f"{key}: ignored by task {_quoted(sweep, 'task')} and model "
@@ -243,6 +296,10 @@ def _quoted(sweep: Sweep, key: str) -> str:
 
 def _sizes_of(chosen: Combination) -> tuple[str, ...]:
     return (*TASKS[chosen.task].sizes, *MODELS[chosen.model].sizes)
+
+
+def _numbers_of(chosen: Combination) -> tuple[str, ...]:
+    return MODELS[chosen.model].numbers
 
 
 def _check_combinations(
@@ -273,70 +330,8 @@ def _check_one(part: Sweep, chosen: Combination, bad: frozenset[str]) -> Iterato
         missing = getattr(part, key) == (0,) and key in _sizes_of(chosen)
         if missing and key not in bad:
             yield f"missing key {key!r}"
-    yield from _check_fit(part, chosen)
+    yield from check_fit(part, chosen)
     yield from _check_systems(part, chosen, bad)
-
-
-def _check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
-    """Whether task, model, loss, optimizer and convention go together."""
-    task, model = TASKS[chosen.task], MODELS[chosen.model]
-    if task.inputs not in model.inputs:
-        able = sorted(k for k, m in MODELS.items() if task.inputs in m.inputs)
-        yield (
-            f"model = {chosen.model!r}: takes no {task.inputs}, which task "
-            f"{chosen.task!r} has; models that do: {', '.join(able)}"
-        )
-    # What a loss of a plugin is for, the plugin's author knows.
-    is_ours = chosen.loss in LOSSES and not plugins.origin("loss", chosen.loss)
-    if is_ours and chosen.loss not in task.losses:
-        yield (
-            f"loss = {chosen.loss!r}: not defined for task {chosen.task!r}; defined: "
-            f"{', '.join(task.losses)}"
-        )
-    exists = chosen.alpha_convention in ALPHA_CONVENTIONS
-    known = model.conventions
-    if known and exists and chosen.alpha_convention not in known:
-        yield (
-            f"alpha_convention = {chosen.alpha_convention!r}: model {chosen.model!r} "
-            f"knows {', '.join(known)}"
-        )
-    if chosen.parameterization == MUP:
-        yield from _check_mup(chosen)
-    seed = max(part.published_seed)
-    if seed >= 0 and not (task.published and model.published):
-        yield (
-            f"published_seed = {seed}: only for task 'plain_addition' "
-            "with model 'embedding_mlp'; leave it out"
-        )
-    if not chosen.batch_replacement and min(part.batch_size) == 0:
-        yield (
-            "batch_replacement = false: batches without replacement need a batch_size "
-            "of 1 or more"
-        )
-    flat = "depth" in model.sizes and min(part.depth) < 2
-    needs_hidden = OPTIMIZERS[chosen.optimizer].needs_hidden
-    if needs_hidden and (flat or not model.hidden_matrices):
-        yield (
-            f"optimizer = {chosen.optimizer!r}: model {chosen.model!r} has no matrix "
-            "between hidden layers for it; choose adamw, a depth of 2 or more in mlp "
-            "or embedding_mlp, or transformer"
-        )
-
-
-def _check_mup(chosen: Combination) -> Iterator[str]:
-    """Whether steps of maximal update are known of what is chosen."""
-    able = {
-        "model": [name for name, model in MODELS.items() if model.mup],
-        "optimizer": [k for k, entry in OPTIMIZERS.items() if entry.mup_rates],
-        "alpha_convention": ["laziness"],
-    }
-    for key, names in able.items():
-        if getattr(chosen, key) not in names:
-            yield (
-                f"parameterization = {MUP!r}: not with {key} = "
-                f"{getattr(chosen, key)!r}; choose {' or '.join(names)}, or "
-                "parameterization = 'convention'"
-            )
 
 
 def _check_systems(
@@ -344,9 +339,11 @@ def _check_systems(
 ) -> Iterator[str]:
     """Every combination of sizes has to make a task, a model and both sets."""
     task, model = TASKS[chosen.task], MODELS[chosen.model]
-    keys = dict.fromkeys(_sizes_of(chosen))
+    if chosen.split not in SPLITS or chosen.held_out not in HELD_OUT:
+        return
+    keys = dict.fromkeys((*_sizes_of(chosen), *model.numbers))
     if bad & {*keys, "train_fraction"} or any(
-        getattr(part, key) == (0,) for key in keys
+        getattr(part, key) == (0,) for key in _sizes_of(chosen)
     ):
         return
     for point in itertools.product(*(getattr(part, key) for key in keys)):
@@ -358,22 +355,19 @@ def _check_systems(
             continue
         n_examples = task.shape(system).n_examples
         where = ", ".join(f"{k} = {sizes[k]}" for k in task.sizes) or "the task"
-        yield from _check_split(part, n_examples, where)
+        yield from check_split(part, n_examples, where)
+        for size in part.held_out_size:
+            of_size = dataclasses.replace(
+                system,
+                split=chosen.split,
+                held_out=chosen.held_out,
+                held_out_size=size,
+            )
+            yield from check_structure(part, chosen, of_size)
         if max(part.batch_size) > n_examples:
             yield f"batch_size = {max(part.batch_size)}: more than {where} has examples"
         if part.kernel_examples and part.kernel_examples > len(probe(system)):
             yield (
                 f"kernel_examples = {part.kernel_examples}: more than the "
                 f"{len(probe(system))} examples on which kernels are taken at {where}"
-            )
-
-
-def _check_split(part: Sweep, n_examples: int, where: str) -> Iterator[str]:
-    for fraction in part.train_fraction:
-        n_train = n_train_of(fraction, n_examples)
-        if not 0 < n_train < n_examples:
-            side = "train" if n_train == 0 else "test"
-            yield (
-                f"train_fraction = {fraction}: leaves no {side} example of the "
-                f"{n_examples} of {where}"
             )

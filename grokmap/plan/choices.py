@@ -10,12 +10,15 @@ from grokmap.losses import LOSSES
 from grokmap.models import (
     ACTIVATIONS,
     ALPHA_CONVENTIONS,
+    LAYER_NORMS,
     MODELS,
     PARAMETERIZATIONS,
 )
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.schedules import SCHEDULES
 from grokmap.tasks import TASKS
+from grokmap.tasks.splits import HELD_OUT, SPLITS
 
 
 class Precision(NamedTuple):
@@ -46,6 +49,10 @@ NAMES: dict[str, Mapping[str, Any]] = {
     "parameterization": PARAMETERIZATIONS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "layer_norm": LAYER_NORMS,
+    "split": SPLITS,
+    "held_out": HELD_OUT,
     "precision": PRECISIONS,
     "order_parameters": ORDER_PARAMETERS,
 }

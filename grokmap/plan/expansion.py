@@ -11,6 +11,7 @@ from grokmap import plugins
 from grokmap.models import ACTIVATIONS, MODELS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
+from grokmap.schedules import SCHEDULES
 from grokmap.spec import (
     AXES,
     CONTROL_FIELDS,
@@ -24,8 +25,10 @@ from grokmap.spec.words import (
     CHOICES,
     CHOSEN_CONTROLS,
     CONTROL_DEFAULTS,
+    MODEL_NUMBERS,
     NOISES,
     RAMP_CONTROLS,
+    READ_WITH,
     SYSTEM_NUMBERS,
     SYSTEM_SIZES,
     Combination,
@@ -114,9 +117,11 @@ def unread(chosen: Combination) -> tuple[str, ...]:
     read = {
         *TASKS[chosen.task].sizes,
         *MODELS[chosen.model].sizes,
+        *MODELS[chosen.model].numbers,
         *controls_chosen(chosen),
     }
-    return tuple(k for k in (*SYSTEM_SIZES, *CHOSEN_CONTROLS) if k not in read)
+    able = (*SYSTEM_SIZES, *MODEL_NUMBERS, *CHOSEN_CONTROLS)
+    return tuple(k for k in able if k not in read)
 
 
 def is_defined(order_parameter: str, chosen: Combination) -> bool:
@@ -129,18 +134,20 @@ def is_defined(order_parameter: str, chosen: Combination) -> bool:
 
 
 def controls_chosen(chosen: Combination | System) -> tuple[str, ...]:
-    """The controls that an optimizer, a model and an activation read."""
+    """The controls that optimizer, model, activation and schedule read."""
     return (
         *OPTIMIZERS[chosen.optimizer].controls,
         *MODELS[chosen.model].controls,
         *ACTIVATIONS[chosen.activation].controls,
+        *SCHEDULES[chosen.schedule].controls,
     )
 
 
 def controls_read(system: System) -> tuple[str, ...]:
     """The controls that runs of a system read beside those that all runs read."""
     ramp = RAMP_CONTROLS if system.ramped else ()
-    return (*controls_chosen(system), *ramp, *system.noisy)
+    beside = [READ_WITH[name] for name in system.noisy if name in READ_WITH]
+    return (*controls_chosen(system), *ramp, *system.noisy, *beside)
 
 
 def _noisy(control: Control) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from grokmap import store
-from grokmap.order_parameters import HEALTH, OrderParameter
+from grokmap.order_parameters import ALWAYS, OrderParameter
 from grokmap.plot import CURVES
 from grokmap.report.packing import Packed, differences, pack, short
 from grokmap.report.thinning import FEWEST, kept, octave_rate
@@ -107,7 +107,7 @@ def _by_cost(
     """Names by how often they are recorded; those that always are come first."""
     found: dict[str, list[str]] = {"dense": []}
     for name in names:
-        cost = "dense" if name in HEALTH else entries[name].cost
+        cost = "dense" if name in ALWAYS else entries[name].cost
         found.setdefault(cost, []).append(name)
     return list(found.values())
 

@@ -19,9 +19,11 @@ from grokmap.reproduce import (
     mup_depth,
     omnigrok,
     optimizers,
+    pracher,
     signals,
     theory,
     thermal,
+    truong,
     wang,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -37,6 +39,8 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
+    **truong.REPRODUCTIONS,
+    **pracher.REPRODUCTIONS,
     **limits.REPRODUCTIONS,
     **lazy.REPRODUCTIONS,
     **finite_width.REPRODUCTIONS,

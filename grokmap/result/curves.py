@@ -9,7 +9,7 @@ import pandas as pd
 from grokmap import plot
 from grokmap.classify import Criteria, read_criteria
 from grokmap.errors import ResultError, SpecError, short
-from grokmap.order_parameters import HEALTH, OrderParameter
+from grokmap.order_parameters import ALWAYS, OrderParameter
 from grokmap.result import groups
 from grokmap.result import theory as theories
 from grokmap.result.caption import caption
@@ -48,7 +48,7 @@ def draw(
     table = result.labelled(rules)
     chosen = _chosen(table, ids) if ids else _one_per_phase(table, rules.phases)
     records = result.records(None, chosen["run_id"].tolist())
-    entries = {k: v for k, v in result.quantities.items() if k not in HEALTH}
+    entries = {k: v for k, v in result.quantities.items() if k not in ALWAYS}
     logs = {name: entries[name].log for name in _shown(show, records, entries)}
     names = [n for n in (*plot.CURVES, *logs) if n in records]
     apart = list(dict.fromkeys([*(axis.name for axis in result.axes), "seed"]))

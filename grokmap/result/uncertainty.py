@@ -92,7 +92,7 @@ def others(rules: Criteria) -> dict[str, Criteria]:
                 change: dict[str, Any] = {field: bar}
                 named[f"{field}={bar}"] = dataclasses.replace(rules, **change)
     for name, preset in CRITERIA.items():
-        if name != rules.name:
+        if name != rules.name and preset.judged == rules.judged:
             # The same names, so that only what is decided differs.
             named[name] = dataclasses.replace(preset, phases=rules.phases)
     return named

@@ -45,6 +45,16 @@ CALLED = {
     "n_epochs": "epoch epochs nepochs numepochs passes",
     "max_steps": "maxiter maxiters maxepochs",
     "horizon": "budget decaytimes",
+    "schedule": "scheduler lrschedule lrscheduler",
+    "warmup_steps": "warmup nwarmup warmupsteps",
+    "sam_radius": "sam rho",
+    "filter_strength": "grokfast lamb",
+    "norm_clamp": "clamp projection normconstraint",
+    "temperature_logits": "softmaxtemperature logittemperature",
+    "heads": "nheads numheads nhead attentionheads",
+    "head_dim": "dhead headdim",
+    "blocks": "nblocks nlayers numlayers layers",
+    "layer_norm": "ln layernorm norm normalisation normalization",
     # Losses.
     "cross_entropy": "ce xe xent nll crossent softmax logsoftmax logloss "
     "crossentropyloss softmaxcrossentropy categoricalcrossentropy",
@@ -54,6 +64,7 @@ CALLED = {
     "gd": "sgd batchgd fullbatch gradientdescent heavyball nesterov sgdmomentum",
     "adamw": "adamwd nadamw decoupledadam adamweightdecay",
     "adam": "nadam amsgrad rmsprop",
+    "adam_l2": "adamcoupled coupledadam",
     "langevin": "ld gld sgld",
     # Models.
     "mlp": "dnn fc fcn fnn dense deep feedforward fullyconnected",
@@ -61,6 +72,7 @@ CALLED = {
     "transformer": "attention decoder gpt",
     # Activations.
     "quadratic": "x2 square squared",
+    "swish": "silu",
     # Tasks.
     "modular_addition": "add addition sum plus addmod modadd modularsum moduloaddition",
     "plain_addition": "add addition sum plus",

@@ -26,6 +26,7 @@ class System:
     the hash: so old run ids stay valid. For that reason a default never changes.
 
     A size of 0 is not read by the task or the model. noisy: which of `NOISES` are on.
+    filter_window: gradients that a filter averages; 0: a running average.
     kernel_examples: on how many examples the tangent kernel is recorded.
     plugins: NAME VERSION of those that its task, model, activation, loss or optimizer
     comes from.
@@ -62,6 +63,17 @@ class System:
     kernel_examples: int = 0
     parameterization: str = "convention"
     ramp_of: str = "weight_decay"
+    decay_bias: bool = True
+    decay_embedding: bool = True
+    schedule: str = "constant"
+    filter_window: int = 0
+    blocks: int = 1
+    heads: int = 4
+    head_dim: int = 0
+    layer_norm: str = "none"
+    split: str = "random"
+    held_out: str = "none"
+    held_out_size: int = 0
 
 
 class Combination(NamedTuple):
@@ -79,6 +91,12 @@ class Combination(NamedTuple):
     perp_grad: bool
     batch_replacement: bool
     parameterization: str
+    decay_bias: bool
+    decay_embedding: bool
+    schedule: str
+    layer_norm: str
+    split: str
+    held_out: str
 
 
 class Control(NamedTuple):
@@ -111,6 +129,15 @@ class Control(NamedTuple):
     adam_learning_rate: float = 1e-3
     nonlinearity: float = 0.0
     gradient_avalanche: float = 0.0
+    warmup_steps: float = 0.0
+    schedule_steps: float = 0.0
+    final_share: float = 0.0
+    sam_radius: float = 0.0
+    filter_strength: float = 0.0
+    filter_decay: float = 0.98
+    norm_clamp: float = 0.0
+    norm_clamp_step: float = 0.0
+    temperature_logits: float = 1.0
     chain: float = 0.0
     initial_scale: float = 1.0
 
@@ -133,8 +160,13 @@ SYSTEM_SIZES = (
     "n_examples",
     "n_relevant",
 )
-# Numbers that every system reads, and where 0 or -1 has a meaning.
-SYSTEM_NUMBERS = ("batch_size", "published_seed")
+# Sizes with a default, read by some models.
+MODEL_NUMBERS = ("blocks", "heads", "head_dim")
+# Numbers where 0 or -1 has a meaning.
+SYSTEM_NUMBERS = (
+    *("batch_size", "published_seed", "filter_window", *MODEL_NUMBERS),
+    "held_out_size",
+)
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
@@ -142,19 +174,24 @@ RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
 # posterior whose prior stays, of variance temperature / decay.
 NOISE_RAMP = "noise"
 RAMPS = ("weight_decay", NOISE_RAMP)
-# Noise, what is done to gradients by a strength, and other starts: read by every run in
-# which they are not at their default, where they change the program.
+# Noise, what else is done by a strength, and other starts: read by every run in which
+# they are not at their default, where they change the program.
 NOISES = (
     *("label_noise", "dropout", "gradient_noise", "gradient_avalanche"),
-    *("chain", "initial_scale"),
+    *("warmup_steps", "sam_radius", "filter_strength", "norm_clamp"),
+    *("temperature_logits", "chain", "initial_scale"),
 )
+# What runs read beside one of these where it is on.
+READ_WITH = {"filter_strength": "filter_decay", "norm_clamp": "norm_clamp_step"}
 CONTROL_FIELDS = Control._fields
-CONTROL_DEFAULTS = Control._field_defaults
+CONTROL_DEFAULTS: dict[str, float] = Control._field_defaults
 # Absent from results of earlier versions.
 LATER_CONTROLS = CONTROL_FIELDS[CONTROL_FIELDS.index("ramp_factor") :]
 # Read by some optimizers, models or activations.
 CHOSEN_CONTROLS = tuple(
-    f for f in CONTROL_FIELDS if f not in (*ALWAYS_READ, *RAMP_CONTROLS, *NOISES)
+    f
+    for f in CONTROL_FIELDS
+    if f not in (*ALWAYS_READ, *RAMP_CONTROLS, *NOISES, *READ_WITH.values())
 )
 
 

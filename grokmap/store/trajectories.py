@@ -41,7 +41,9 @@ from grokmap.store.files import (
 
 # What labels are made of: a file without them is no trajectory file.
 REQUIRED = ("train_accuracy", "test_accuracy", "train_loss", "zero_loss_fraction")
-LABELS_READ = (*REQUIRED, "test_loss", "weight_norm")
+# Of sweeps that hold kinds of examples out of both sets.
+HELD_OUT = ("held_out_loss", "held_out_accuracy")
+LABELS_READ = (*REQUIRED, "test_loss", "weight_norm", *HELD_OUT)
 WAITING = 2  # batches a writer holds before it makes its caller wait
 PART_ROWS = 2**19  # of trajectories held at once where all of a sweep is read
 BYTES_A_RUN = 500  # of plan.parquet and runs.parquet together; measured

@@ -3,6 +3,7 @@
 data    what a task is
 pairs   binary operations on finite sets, all pairs
 drawn   examples that each run draws for itself, and packaged images
+splits  what is left out of training: pairs at random, or whole kinds of them
 table   the literal table of names
 """
 

@@ -108,7 +108,7 @@ class Control(NamedTuple):
     weight_decay: lambda; of a ramped run, where the ramp begins and ends (see
     `weight_decay_at`). ramp_factor: its largest weight decay over this, above 1.
     ramp_steps: steps of the way up; the way down takes as many.
-    The rest stands with the keys of a sweep file (`sweep.Sweep`).
+    The rest stands with the keys of a sweep file (`keys.Keys`).
     """
 
     alpha: float

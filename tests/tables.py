@@ -348,6 +348,8 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/double-descent.md", "findings"): findings_of("double-descent"),
     ("docs/free-energy.md", "free energy"): findings_of("free-energy"),
     ("docs/free-energy.md", "solutions"): findings_of("solutions"),
+    ("docs/systems/field.md", "truong times"): findings_of("truong-times"),
+    ("docs/systems/field.md", "pracher plane"): findings_of("pracher-plane"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

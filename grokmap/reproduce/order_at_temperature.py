@@ -30,7 +30,9 @@ from grokmap.reproduce.finding import OWN, RECOMPUTED, Finding
 from grokmap.reproduce.trained import Trained
 
 FIRST, SECOND = "equilibrium-first-order", "equilibrium-continuous"
-WIDTHS = "-widths"
+WIDTHS = (FIRST + "-widths",)
+# Of each width N at temperature T / N, where the fluctuations of f shrink with N.
+SIZES = tuple(f"{SECOND}-{width}" for width in (1, 4, 16))
 QUANTITY, X = "train_loss", "weight_decay"
 DRAWN, SLOW = 6, 8000  # chains in the figure, and steps of its fastest ramp
 LARGEST = 2.0  # loss in the figure; the first steps, from random weights, are above
@@ -42,8 +44,8 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     return [
         *of_loops(trained[FIRST], FIRST),
         *of_loops(trained[SECOND], SECOND),
-        of_cells(trained[FIRST + WIDTHS].runs, FIRST),
-        of_cells(trained[SECOND + WIDTHS].runs, SECOND),
+        of_cells(pd.concat([trained[sweep].runs for sweep in WIDTHS]), FIRST),
+        of_cells(pd.concat([trained[sweep].runs for sweep in SIZES]), SECOND),
     ]
 
 
@@ -95,8 +97,9 @@ def of_cells(runs: pd.DataFrame, name: str) -> Finding:
     rows = order.evidence(cells, runs, X, {QUANTITY: False})
     found, sentence = order.verdict(rows)
     expected = order.FIRST_ORDER if name == FIRST else order.CONTINUOUS
+    widths = ", ".join(map(str, sorted(runs["width"].unique())))
     return Finding(
-        f"{name}: verdict of the cells of 24 chains, N = 1, 2, 4",
+        f"{name}: verdict of the cells of {cells['n'].max()} chains, N = {widths}",
         expected,
         RECOMPUTED,
         "as named",

@@ -370,6 +370,7 @@ def test_what_is_not_refused_has_steps() -> None:
     able = [name for name, model in MODELS.items() if model.mup]
     assert able == ["two_layer", "mlp"]
     assert [name for name, entry in OPTIMIZERS.items() if not entry.mup_rates] == [
+        "adam_l2",
         "muon",
         "langevin",
     ]

@@ -58,6 +58,13 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "mlp": {**DEEP, **ADAM},
     "embedding_mlp": {**DEEP, **ADAM, "embedding": 8},
     "concatenated_mlp": {**DEEP, **ADAM, "embedding": 8},
+    "token_mlp": {
+        **DEEP,
+        **ADAM,
+        "embedding": 8,
+        "alpha_convention": "normal",
+        "activation": "gelu",
+    },
     "transformer": {**TOKENS, **ADAM, "embedding": 16, "loss": "cross_entropy"},
 }
 

@@ -17,7 +17,7 @@ CALLED = {
     "n_relevant": "k relevant",
     "alpha": "α scale initialisationscale initializationscale",
     "weight_decay": "λ lambda lam wd decay l2 ridge regularization regularisation",
-    "train_fraction": "frac fraction trainfrac trainingfraction datafraction split",
+    "train_fraction": "frac fraction trainfrac trainingfraction datafraction",
     "learning_rate": "η eta lr rate stepsize",
     "seed": "rng seeds randomseed randomstate",
     "momentum": "mom",
@@ -119,6 +119,9 @@ CALLED = {
 }
 
 
+MANY, MOST_NAMED = 60, 12
+
+
 def meant(word: str, known: Collection[str]) -> tuple[str, ...]:
     """The known names that `word` may mean; none where none is like it.
 
@@ -141,8 +144,13 @@ def _bare(word: str) -> str:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """The known names that `word` may mean, or all of them, for a message."""
+    """The known names that `word` may mean, or all of them, for a message; of very many
+    the MOST_NAMED that are least unlike it."""
     near = meant(word, known)
     if near:
         return f"did you mean {' or '.join(map(repr, near))}?"
-    return f"known: {', '.join(sorted(known))}"
+    if len(known) <= MANY:
+        return f"known: {', '.join(sorted(known))}"
+    some = difflib.get_close_matches(word, known, n=MOST_NAMED, cutoff=0.0)
+    more = f"and {len(known) - len(some)} more, in docs/sweep-files.md"
+    return f"known: {', '.join(sorted(some))}, {more}"

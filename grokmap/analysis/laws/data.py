@@ -89,6 +89,7 @@ def laziness(runs: pd.DataFrame) -> Floats:
         "init_scale": alpha**degree,
         "survey_code": width ** (0.5 - (degree - 1) * alpha),
         "standard": alpha**degree,
+        "normal": alpha**degree,
         "initial_std": width * alpha**degree,
     }
     rows = runs["alpha_convention"].map(list(scales).index).to_numpy(int)

@@ -70,4 +70,19 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "that of large d is not reached at 15.",
         sweeps=("rubin-teacher-d15", "rubin-teacher-d45"),
     ),
+    "rubin-modular-samples": Reproduction(
+        reference=f"{REFERENCE}, modular addition",
+        claim="Neurons are Gaussian at much noise; below a level their law becomes a "
+        "mixture, of neurons that hold one frequency beside the others.",
+        setting="p = 11, N = 400 (800), quadratic neurons, a Gaussian prior, "
+        "4 N v s^2 = 0.02; 6 Langevin chains from cold and hot starts at each noise",
+        compare=later("rubin_modular", "compare"),
+        cpu_s=240,
+        sweeps=(
+            *("rubin-modular-0.2", "rubin-modular-0.1", "rubin-modular-0.05"),
+            *("rubin-modular-0.035", "rubin-modular-0.025", "rubin-modular-0.014"),
+            "rubin-modular-wide",
+        ),
+        figure=later("rubin_modular", "figure"),
+    ),
 }

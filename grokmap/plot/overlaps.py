@@ -39,8 +39,7 @@ class Law(NamedTuple):
 
 class LawNames(NamedTuple):
     """What is drawn. title: of the last panel; along: of the axis of laws; part: of the
-    last panel's, and of a row
-    of its legend; least: density that is drawn."""
+    last panel's axis, and of a row of its legend; least: density that is drawn."""
 
     title: str = "parts of f"
     along: str = r"$|w \cdot w^*|$"
@@ -92,11 +91,20 @@ def _draw_parts(axes: Any, parts: pd.DataFrame, names: LawNames) -> None:
         axes.plot(part["noise"], part["predicted"], color=hue["color"])
     axes.set_xscale("log")
     axes.axhline(0, color=NEUTRAL, linewidth=points(0.5))
-    ticks = np.unique(parts["noise"])
+    ticks = _apart(np.unique(parts["noise"]))
     axes.set_xticks(ticks, [f"{tick:.2g}".lstrip("0") for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel(r"noise $\sigma^2$")
     axes.set_ylabel(names.part)
+
+
+def _apart(ticks: Floats) -> list[float]:
+    """Those whose labels do not meet on a logarithmic axis over all of them."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or np.log(tick / kept[-1]) > 0.15 * np.log(ticks[-1] / ticks[0]):
+            kept.append(float(tick))
+    return kept
 
 
 def _hue(place: int) -> dict[str, Any]:

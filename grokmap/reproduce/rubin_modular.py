@@ -41,8 +41,8 @@ DIP = 0.5  # neurons a network that a later bin holds more than an earlier one
 
 class Sampled(NamedTuple):
     """A sweep at equilibrium. residual: [m, t] share of the target that is left; size:
-    [m, t, K, N] sqrt(Phi Psi) of each frequency and neuron, over the prior's mean; every: steps
-    between two times."""
+    [m, t, K, N] sqrt(Phi Psi) of each frequency and neuron, over the prior's mean;
+    every: steps between two times."""
 
     setting: Modular
     residual: Floats
@@ -53,7 +53,7 @@ class Sampled(NamedTuple):
 def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     """What is left of the target, and amplitudes of neurons, by falling noise."""
     samples = [sampled(trained[name], moments(name)) for name in SWEEPS]
-    wide = sampled(trained[WIDE], LATER)
+    wide = sampled(trained[WIDE], moments(WIDE))
     return [*of_samples(samples), *_wider(wide)]
 
 
@@ -62,7 +62,7 @@ def of_samples(samples: Sequence[Sampled]) -> list[Finding]:
     laws = [modular_posterior.close(one.setting) for one in samples]
     pairs = list(zip(samples, laws, strict=True))
     return [
-        _agreement(samples),
+        agreement(samples),
         *(_residual(*pair) for pair in pairs),
         *(_histogram(*pair) for pair in pairs),
         *(
@@ -72,7 +72,7 @@ def of_samples(samples: Sequence[Sampled]) -> list[Finding]:
         ),
         _onset(samples, laws),
         _gaussian(samples),
-        _mixture(samples),
+        mixture(samples),
     ]
 
 
@@ -80,12 +80,12 @@ def _wider(sample: Sampled) -> list[Finding]:
     """The same with more neurons, of the same eigenvalue on the target."""
     law = modular_posterior.close(sample.setting)
     finders = (_residual, _histogram, _apart)
-    return [_agreement([sample]), *(find(sample, law) for find in finders)]
+    return [agreement([sample]), *(find(sample, law) for find in finders)]
 
 
 def moments(name: str) -> tuple[int, ...]:
-    """Steps after burn-in at which a sweep of `SWEEPS` is looked at."""
-    return LATER if name == SWEEPS[-1] else MOMENTS
+    """Steps after burn-in at which a sweep is looked at."""
+    return LATER if name in (SWEEPS[-1], WIDE) else MOMENTS
 
 
 def sampled(trained: Trained, steps: tuple[int, ...]) -> Sampled:
@@ -179,7 +179,8 @@ def onset(noises: Sequence[float], numbers: Sequence[float]) -> float:
     return float(np.exp(ends[0] + share * (ends[1] - ends[0])))
 
 
-def _agreement(samples: Sequence[Sampled]) -> Finding:
+def agreement(samples: Sequence[Sampled]) -> Finding:
+    """Whether chains from cold and hot starts sample one distribution."""
     found = [chains.summary(one.residual) for one in samples]
     worst = max(found, key=lambda one: one.r_hat)
     times = [one.time * of.every for one, of in zip(found, samples, strict=True)]
@@ -281,7 +282,8 @@ def _gaussian(samples: Sequence[Sampled]) -> Finding:
     )
 
 
-def _mixture(samples: Sequence[Sampled]) -> Finding:
+def mixture(samples: Sequence[Sampled]) -> Finding:
+    """Whether the histogram has one peak at first, and two from some noise on."""
     plain = [not has_dip(one) for one in samples]
     words = ["one peak" if one else "two peaks" for one in plain]
     noises = (f"{one.setting.noise:.3g}" for one in samples)
@@ -313,20 +315,17 @@ def _at(setting: Modular) -> str:
 def figure(trained: Mapping[str, Trained]) -> Figure:
     """Histograms of sqrt(Phi Psi) and their laws; the share left against sigma^2."""
     panels, rows = [], []
-    for name in SWEEPS:
+    for name in (*SWEEPS, WIDE):
         sample = sampled(trained[name], moments(name))
         law, setting = modular_posterior.close(sample.setting), sample.setting
         expected = modular_posterior.beyond(law, EDGES) / np.diff(EDGES)
         pairs = setting.neurons * setting.frequencies * np.diff(EDGES)
         found = counts(sample).mean(axis=0) / pairs
-        title = f"$\\sigma^2$ = {setting.noise:.3g}"
+        title = f"$\\sigma^2$ = {setting.noise:.3g}, $N$ = {setting.neurons}"
         panels.append(plot.Law(title, EDGES, found, expected))
-        rows.append(
-            (setting.noise, "of the target,", sample.residual.mean(), law.residual)
-        )
+        rows.append((setting.noise, f"N = {setting.neurons},",
+                     sample.residual.mean(), law.residual))  # fmt: skip
     parts = pd.DataFrame(rows, columns=["noise", "part", "measured", "predicted"])
     along = r"$\sqrt{\Phi \Psi}$ / prior's mean"
-    return plot.overlap_laws(
-        panels, parts, "sampled", "theory",
-        names=plot.LawNames("share left", along, "share left", 1e-5),
-    )  # fmt: skip
+    names = plot.LawNames("share of the target left", along, "share left", 1e-5)
+    return plot.overlap_laws(panels, parts, "sampled", "theory", names=names)

@@ -89,6 +89,16 @@ def test_a_planted_second_peak_is_a_mixture_from_there_on() -> None:
     assert not rubin_modular.mixture(samples).holds
 
 
+def test_neurons_that_share_out_the_frequencies_are_told() -> None:
+    sample = drawn(NOISES[-1])
+    assert rubin_modular.spread(sample).holds
+    sample.size[sample.size > 8] = 0
+    sample.size[..., :3] = 17.5
+    finding = rubin_modular.spread(sample)
+    assert not finding.holds and finding.measured == "0.00"
+    assert finding.spread == "mean 3.00, most often 3"
+
+
 def test_chains_that_disagree_are_told() -> None:
     sample = drawn(NOISES[0])
     assert rubin_modular.agreement([sample]).holds

@@ -25,6 +25,7 @@ from grokmap.theory.modular_posterior import Law, Modular
 
 NOISES = ("0.2", "0.1", "0.05", "0.035", "0.025", "0.014")  # sigma^2
 SWEEPS = tuple(f"rubin-modular-{noise}" for noise in NOISES)
+UNDRAWN = SWEEPS[1:3]  # whose histograms are as that before
 WIDE = "rubin-modular-wide"  # N = 800 at the least noise
 MOMENTS = tuple(range(1000, 4001, 50))  # steps at which networks are looked at
 # The step goes as sigma^2 in units of relaxation: the least noise takes longer.
@@ -36,6 +37,8 @@ FAR = 8.0
 RESIDUAL_WITHIN, DISTANCE, LARGEST_R_HAT = 0.03, 0.02, 1.1
 APART_FACTOR, ONSET_FACTOR = 2.0, 1.2
 FEWEST_APART = 0.3  # a network, predicted, below which they are not compared
+# Set after a look at which frequencies they hold, at the least noise in two chains.
+SPREAD_WITHIN = 0.3
 DIP = 0.5  # neurons a network that a later bin holds more than an earlier one
 
 
@@ -70,6 +73,7 @@ def of_samples(samples: Sequence[Sampled]) -> list[Finding]:
             for sample, law in pairs
             if predicted_apart(sample.setting, law) >= FEWEST_APART
         ),
+        spread(samples[-1]),
         _onset(samples, laws),
         _gaussian(samples),
         mixture(samples),
@@ -80,7 +84,8 @@ def _wider(sample: Sampled) -> list[Finding]:
     """The same with more neurons, of the same eigenvalue on the target."""
     law = modular_posterior.close(sample.setting)
     finders = (_residual, _histogram, _apart)
-    return [agreement([sample]), *(find(sample, law) for find in finders)]
+    return [agreement([sample]), *(find(sample, law) for find in finders),
+            spread(sample)]  # fmt: skip
 
 
 def moments(name: str) -> tuple[int, ...]:
@@ -177,6 +182,22 @@ def onset(noises: Sequence[float], numbers: Sequence[float]) -> float:
     share = -logs[k - 1] / (logs[k] - logs[k - 1])
     ends = np.log(noises[k - 1 : k + 1])
     return float(np.exp(ends[0] + share * (ends[1] - ends[0])))
+
+
+def spread(sample: Sampled) -> Finding:
+    """Whether neurons far out are independent of each other, as the law takes them."""
+    found = (sample.size > FAR).sum(axis=3)
+    ratio = float(found.var() / found.mean()) if found.any() else float("nan")
+    return Finding(
+        f"neurons beyond {FAR:g} at one frequency, variance over mean, "
+        f"{_at(sample.setting)}",
+        "1 (independent neurons)",
+        OWN,
+        f"± {SPREAD_WITHIN:g}",
+        f"{ratio:.2f}",
+        f"mean {found.mean():.2f}, most often {np.bincount(found.ravel()).argmax()}",
+        bool(abs(ratio - 1) <= SPREAD_WITHIN),
+    )
 
 
 def agreement(samples: Sequence[Sampled]) -> Finding:
@@ -322,7 +343,8 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         pairs = setting.neurons * setting.frequencies * np.diff(EDGES)
         found = counts(sample).mean(axis=0) / pairs
         title = f"$\\sigma^2$ = {setting.noise:.3g}, $N$ = {setting.neurons}"
-        panels.append(plot.Law(title, EDGES, found, expected))
+        if name not in UNDRAWN:
+            panels.append(plot.Law(title, EDGES, found, expected))
         rows.append((setting.noise, f"N = {setting.neurons},",
                      sample.residual.mean(), law.residual))  # fmt: skip
     parts = pd.DataFrame(rows, columns=["noise", "part", "measured", "predicted"])

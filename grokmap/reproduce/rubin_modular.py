@@ -25,7 +25,6 @@ from grokmap.theory.modular_posterior import Law, Modular
 
 NOISES = ("0.2", "0.1", "0.05", "0.035", "0.025", "0.014")  # sigma^2
 SWEEPS = tuple(f"rubin-modular-{noise}" for noise in NOISES)
-UNDRAWN = SWEEPS[1:3]  # whose histograms are as that before
 WIDE = "rubin-modular-wide"  # N = 800 at the least noise
 MOMENTS = tuple(range(1000, 4001, 50))  # steps at which networks are looked at
 # The step goes as sigma^2 in units of relaxation: the least noise takes longer.
@@ -343,8 +342,7 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         pairs = setting.neurons * setting.frequencies * np.diff(EDGES)
         found = counts(sample).mean(axis=0) / pairs
         title = f"$\\sigma^2$ = {setting.noise:.3g}, $N$ = {setting.neurons}"
-        if name not in UNDRAWN:
-            panels.append(plot.Law(title, EDGES, found, expected))
+        panels.append(plot.Law(title, EDGES, found, expected))
         rows.append((setting.noise, f"N = {setting.neurons},",
                      sample.residual.mean(), law.residual))  # fmt: skip
     parts = pd.DataFrame(rows, columns=["noise", "part", "measured", "predicted"])

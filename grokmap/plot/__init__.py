@@ -22,7 +22,13 @@ from grokmap.plot.lines import T_GROK, TIMES
 from grokmap.plot.loss_panels import loss_curves
 from grokmap.plot.names import axis_label, place_words, quantity_words
 from grokmap.plot.one_axis import axis_lines
-from grokmap.plot.overlaps import Equilibrium, Law, equilibrium_map, overlap_laws
+from grokmap.plot.overlaps import (
+    Equilibrium,
+    Law,
+    LawNames,
+    equilibrium_map,
+    overlap_laws,
+)
 from grokmap.plot.rules import stopping_rules
 from grokmap.plot.scaling import Scales, scaling_figure
 from grokmap.plot.spectra import SpectrumPanel, TimesPanel, spectrum_panels, spike_times
@@ -63,6 +69,7 @@ __all__ = [
     "EnergyPanel",
     "Equilibrium",
     "Law",
+    "LawNames",
     "LayerPanel",
     "Look",
     "Map",

@@ -24,7 +24,6 @@ from grokmap.plot.lines import DARK, MARKERS
 from grokmap.plot.style import COLOURS, NEUTRAL, PAPER, Look, points, styled
 
 SMALLEST = 17.0  # width of a panel in letters
-LEAST = 1e-3  # of a density that is drawn
 PHASES = ("no-learning", "memorize-only", "grok")  # whose colours a map takes
 
 
@@ -38,6 +37,16 @@ class Law(NamedTuple):
     predicted: Floats
 
 
+class LawNames(NamedTuple):
+    """What is drawn. title: of the last panel; along: of the axis of laws; part: of the
+    last panel's axis, and of a row of its legend; least: density that is drawn."""
+
+    title: str = "parts of f"
+    along: str = r"$|w \cdot w^*|$"
+    part: str = "part of f"
+    least: float = 1e-3
+
+
 def overlap_laws(
     laws: Sequence[Law],
     parts: pd.DataFrame,
@@ -45,6 +54,7 @@ def overlap_laws(
     predicted: str,
     look: Look = PAPER,
     caption: str = "",
+    names: LawNames = LawNames(),
 ) -> Figure:
     """A panel a law, filled steps measured, a line predicted; then parts of f.
 
@@ -56,36 +66,45 @@ def overlap_laws(
         figure = blank(look, rows * (0.75 * ems + 3.0) + 3.0)
         places = panels_of(figure, len(laws) + 1, columns)
         for axes, law in zip(places, laws, strict=False):
-            _draw_law(axes, law)
-        _draw_parts(places[-1], parts)
-        titles = [*(law.title for law in laws), "parts of f"]
+            _draw_law(axes, law, names)
+        _draw_parts(places[-1], parts, names)
+        titles = [*(law.title for law in laws), names.title]
         entitle(places, titles, ems - 4.0)
-        legend_above(figure, look, _handles(measured, predicted, parts))
+        legend_above(figure, look, _handles(measured, predicted, parts, names))
         return finished(figure, look, caption)
 
 
-def _draw_law(axes: Any, law: Law) -> None:
+def _draw_law(axes: Any, law: Law, names: LawNames) -> None:
     axes.stairs(law.measured, law.edges, fill=True, color=NEUTRAL, alpha=0.5)
     axes.stairs(law.predicted, law.edges, color=DARK, linewidth=points(1.1))
     axes.set_yscale("log")
-    axes.set_ylim(LEAST, 2 * max(law.measured.max(), law.predicted.max()))
+    axes.set_ylim(names.least, 2 * max(law.measured.max(), law.predicted.max()))
     axes.set_xlim(law.edges[0], law.edges[-1])
-    axes.set_xlabel(r"$|w \cdot w^*|$")
+    axes.set_xlabel(names.along)
     axes.set_ylabel("density")
 
 
-def _draw_parts(axes: Any, parts: pd.DataFrame) -> None:
+def _draw_parts(axes: Any, parts: pd.DataFrame, names: LawNames) -> None:
     for place, (name, part) in enumerate(parts.groupby("part", sort=False)):
         hue = _hue(place)
         axes.plot(part["noise"], part["measured"], linestyle="", label=name, **hue)
         axes.plot(part["noise"], part["predicted"], color=hue["color"])
     axes.set_xscale("log")
     axes.axhline(0, color=NEUTRAL, linewidth=points(0.5))
-    ticks = np.unique(parts["noise"])
+    ticks = _apart(np.unique(parts["noise"]))
     axes.set_xticks(ticks, [f"{tick:.2g}".lstrip("0") for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel(r"noise $\sigma^2$")
-    axes.set_ylabel("part of f")
+    axes.set_ylabel(names.part)
+
+
+def _apart(ticks: Floats) -> list[float]:
+    """Those whose labels do not meet on a logarithmic axis over all of them."""
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or np.log(tick / kept[-1]) > 0.15 * np.log(ticks[-1] / ticks[0]):
+            kept.append(float(tick))
+    return kept
 
 
 def _hue(place: int) -> dict[str, Any]:
@@ -93,14 +112,16 @@ def _hue(place: int) -> dict[str, Any]:
     return {"color": colour, "marker": MARKERS[place % len(MARKERS)]}
 
 
-def _handles(measured: str, predicted: str, parts: pd.DataFrame) -> list[Any]:
+def _handles(
+    measured: str, predicted: str, parts: pd.DataFrame, names: LawNames
+) -> list[Any]:
     square: Any = {"marker": "s", "linestyle": "", "color": NEUTRAL, "alpha": 0.5}
     marks: list[Any] = [
         Line2D([], [], label=measured, **square),
         Line2D([], [], label=predicted, color=DARK, linewidth=points(1.1)),
     ]
     for place, name in enumerate(dict.fromkeys(parts["part"])):
-        marks.append(Line2D([], [], label=f"{name} part of f", **_hue(place)))
+        marks.append(Line2D([], [], label=f"{name} {names.part}", **_hue(place)))
     return marks
 
 

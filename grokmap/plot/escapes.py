@@ -38,12 +38,13 @@ def escape_times(
     with styled(look):
         figure = blank(look, 0.6 * look.ems + 3.0)
         (axes,) = panels_of(figure, 1, 1)
-        errors = np.stack([mean - low, high - mean])[:, seen]
+        ends = (array[seen] for array in (low, mean, high))
+        errors = np.diff(np.stack(list(ends)), axis=0)
         bars = {**mark, "elinewidth": points(0.8)}
         axes.errorbar(inverse[seen], mean[seen], errors, **bars)
         axes.plot(inverse[~seen], low[~seen], "^", color=LINES[0])
-        ends = np.array([inverse.min(), inverse.max()])
-        axes.plot(ends, np.exp(ends) / attempts, color=DARK)
+        span = np.array([inverse.min(), inverse.max()])
+        axes.plot(span, np.exp(span) / attempts, color=DARK)
         axes.set_yscale("log")
         label_log(axes.yaxis)
         axes.set_xlabel(r"barrier / $T$")

@@ -17,6 +17,7 @@ from grokmap.spec.sweep import SWEEPABLE, points_of
 from grokmap.spec.words import (
     ALWAYS_READ,
     CHOICES,
+    READ_WITH,
     STORED_AS,
     SYSTEM_FIELDS,
     SYSTEM_LISTS,
@@ -83,10 +84,12 @@ def _is_one_of(values: pd.Series, expected: Iterable[object]) -> npt.NDArray[np.
 def _read_values(values: pd.Series, sweep: Sweep) -> pd.Series:
     """The values of an axis in the runs that read it: not null, and no size of 0.
 
-    A sweep over choices has systems that read an axis and systems that do not.
+    A sweep over choices has systems that read an axis and systems that do not; what
+    belongs to a strength is read where that is on.
     """
     name = str(values.name)
     several = sweep.n_combinations > 1 and name not in (*ALWAYS_READ, "seed")
+    several |= name in READ_WITH.values()
     is_null = values.isna()
     if name in SYSTEM_SIZES and (several or getattr(sweep, name) == (0,)):
         return values[~is_null & ~_is_one_of(values, [0])]

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from grokmap.plot.figure import Figure, blank, finished, legend_above, panels_of
+from grokmap.plot.figure import (
+    Figure,
+    blank,
+    entitle,
+    finished,
+    legend_above,
+    panels_of,
+)
 from grokmap.plot.hysteresis import LINES
 from grokmap.plot.lines import DARK, MARKERS
 from grokmap.plot.style import PAPER, Look, points, styled
@@ -49,6 +56,7 @@ def escape_times(
         label_log(axes.yaxis)
         axes.set_xlabel(r"barrier / $T$")
         axes.set_ylabel("mean time to escape")
+        entitle([axes], [""], look.ems - 3.0)
         marks = [
             Line2D([], [], label="measured", **mark),
             Line2D([], [], color=DARK, label="Eyring and Kramers"),

@@ -330,7 +330,7 @@ SLOW = pytest.mark.slow  # what compiles another program
 @pytest.mark.parametrize(
     ("topic", "how", "setting", "runs"),
     [
-        ("undecided", "extend", "n_steps=120", 4),
+        pytest.param("undecided", "extend", "n_steps=120", 4, marks=SLOW),
         ("no edge", "grow", "weight_decay=1e-3,1e-2,0.1", 6),
         ("few seeds", "grow", "seed=0,1", 8),
         ("few seeds", "refine", "", 4),

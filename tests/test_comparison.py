@@ -266,6 +266,7 @@ def test_two_values_of_a_choice_of_one_result(
     )
 
 
+@pytest.mark.slow
 def test_two_results_and_what_cannot_be_compared(
     tmp_path: Path, command_line: Any
 ) -> None:

@@ -169,6 +169,7 @@ def test_nothing_memorised() -> None:
         early_stopping.memorised(runs)
 
 
+@pytest.mark.slow
 def test_the_quickstart_is_lost_to_an_impatient_stop(
     command_line: Any, tmp_path: Any
 ) -> None:

@@ -128,6 +128,7 @@ def tick_words(axes: Axes, side: str) -> list[str]:
     return [text.get_text() for text in checks.shown_ticks(axes, side)]
 
 
+@pytest.mark.slow
 def test_panels_of_many_axes_are_large_and_alpha_is_defined_once() -> None:
     for name, columns, ems in (
         ("diagrams of two optimizers", 2, 25.0),

@@ -234,6 +234,7 @@ def test_the_whole_day_lists_what_it_measures(tmp_path: Path) -> None:
     assert {m.of["product"] for m in listed["ceilings"][:-1]} == set(PRECISIONS)
 
 
+@pytest.mark.slow
 def test_the_sweep_goes_on_another_day(tmp_path: Path) -> None:
     day = gpu_parts.Day(tmp_path, tmp_path, True, "today", time.time())
     first = gpu_parts.train_sweep(day, "smoke")

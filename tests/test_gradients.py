@@ -44,6 +44,7 @@ def xor(tmp_path_factory: pytest.TempPathFactory) -> grokmap.Result:
     return grokmap.sweep(XOR, out=tmp_path_factory.mktemp("xor") / "r")
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_bce_in_a_two_layer_network(xor: grokmap.Result) -> None:
     run_id = xor.nearest(width=5, seed=1)["run_id"]
     (found,) = gradients_at(xor.path, {run_id: [0, 40]})

@@ -55,6 +55,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_merged_shards_are_bitwise_the_sweep(
     cut: Path, whole: Path, tmp_path: Path
 ) -> None:

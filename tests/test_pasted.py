@@ -120,6 +120,7 @@ def test_what_comes_next_is_by_what_is_swept(change: dict[str, Any], name: str) 
     assert next_command(Path("-r"), sweep) == f"grokmap {name} ./-r"
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_whole_says_what_comes_next(command_line: Any) -> None:
     Path("tiny.toml").write_text(TINY)
     sweep = ("sweep", "tiny.toml", "-s", "weight_decay=0.01,0.1")

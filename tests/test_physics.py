@@ -209,6 +209,7 @@ def test_fresh_seeds_are_worth_what_the_table_claims(task: str) -> None:
             assert below.sum() <= allowed and above.sum() <= allowed, (name, kind, own)
 
 
+@pytest.mark.slow
 def test_without_weight_decay_nothing_groks() -> None:
     changes = {"weight_decay": 0.0, "alpha": (0.0, 0.3, 0.6), "order_parameters": ()}
     runs = labelled(shipped("quickstart", **changes))

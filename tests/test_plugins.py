@@ -85,6 +85,7 @@ def tables() -> Iterator[None]:
         table.entries.update(before[key])
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_docs_pass(folder: Path) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), "."])}
@@ -364,6 +365,7 @@ def test_runs_without_a_plugin_are_what_they_were(tables: None) -> None:
     assert run.system.plugins == () and run.system.order_parameters == ("my_norm",)
 
 
+@pytest.mark.slow
 def test_a_registered_loss_and_order_parameter_are_trained(
     tables: None, tmp_path: Path
 ) -> None:

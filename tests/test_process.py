@@ -297,6 +297,7 @@ def test_every_ending_signal_stops_a_sweep_in_good_order(
     assert (folder / "results/tiny/runs.parquet").is_file()
 
 
+@pytest.mark.slow
 def test_a_signal_that_was_ignored_stays_ignored(folder: Path) -> None:
     process = in_training(folder, shell="trap '' HUP")
     process.send_signal(signal.SIGHUP)

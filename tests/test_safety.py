@@ -49,6 +49,7 @@ def replace() -> None:
     os.mkdir("results/s")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "left"),
     [

@@ -132,6 +132,7 @@ def held_out_run(**keys: Any) -> tuple[Any, pd.DataFrame]:
     return sweep, trajectories(sweep)
 
 
+@pytest.mark.slow
 def test_scores_of_all_three_sets_are_those_of_the_examples() -> None:
     sweep, records = held_out_run(train_fraction=0.4)
     for side in ("train", "test", "held_out"):

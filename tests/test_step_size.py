@@ -170,7 +170,7 @@ def with_optimizer(name: str, **changes: Any) -> Sweep:
     return small_sweep(**{**values, **changes})
 
 
-@pytest.mark.parametrize("name", mostly_slow(list(OPTIMIZERS), ["gd"]))
+@pytest.mark.parametrize("name", mostly_slow(list(OPTIMIZERS), []))
 def test_every_optimizer_has_a_learning_rate_that_trains(name: str) -> None:
     sweep = with_optimizer(name)
     chosen = step_size.choose_learning_rate(sweep)

@@ -104,7 +104,7 @@ def test_zero_gradient_shrinks_the_norm_by_the_decay_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    "convention", mostly_slow(["laziness", "literal", "output_scale"], ("laziness",))
+    "convention", mostly_slow(["laziness", "literal", "output_scale"], ())
 )
 def test_function_moves_at_the_learning_rate_whatever_alpha_and_width(
     convention: str,

@@ -94,7 +94,10 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
         ({"heads": 3, "head_dim": 2, "layer_norm": "pre"}, 3),
         ({"blocks": 2, "heads": 1}, 1),
         ({"blocks": 2, "heads": 2, "layer_norm": "post", "bias": True}, 2),
-        ({"blocks": 3, "heads": 2, "head_dim": 3, "layer_norm": "pre"}, 2),
+        pytest.param(
+            *({"blocks": 3, "heads": 2, "head_dim": 3, "layer_norm": "pre"}, 2),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_outputs_are_those_of_loops_over_places(

@@ -82,9 +82,7 @@ def inputs(count: int, seed: int) -> Iterator[tuple[str, list[str]]]:
         yield text, [f"{rng.choice(keys)}={rng.choice(values)}" for _ in range(n)]
 
 
-@pytest.mark.parametrize(
-    "count", [1_000, pytest.param(100_000, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("count", [1_000, pytest.param(30_000, marks=pytest.mark.slow)])
 def test_any_file_is_a_sweep_or_a_clear_error(tmp_path: Path, count: int) -> None:
     file = tmp_path / "fuzz.toml"
     valid = refused = 0

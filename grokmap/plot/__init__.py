@@ -13,6 +13,7 @@ from grokmap.plot.diagram import (
 from grokmap.plot.energies import EnergyPanel, energy_panels
 from grokmap.plot.entries import TheoryLine
 from grokmap.plot.escapes import escape_times
+from grokmap.plot.exponents import exponent_rows
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
@@ -104,6 +105,7 @@ __all__ = [
     "energy_panels",
     "equilibrium_map",
     "escape_times",
+    "exponent_rows",
     "figure_bytes",
     "forecast_panels",
     "gather",

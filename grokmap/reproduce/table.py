@@ -24,6 +24,7 @@ from grokmap.reproduce import (
     theory,
     thermal,
     truong,
+    universality,
     wang,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -41,6 +42,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **wang.REPRODUCTIONS,
     **truong.REPRODUCTIONS,
     **pracher.REPRODUCTIONS,
+    **universality.REPRODUCTIONS,
     **limits.REPRODUCTIONS,
     **lazy.REPRODUCTIONS,
     **finite_width.REPRODUCTIONS,

@@ -349,6 +349,19 @@ def power_laws(look: Look) -> Figure:
     return plot.power_laws(panels, "width N", look)
 
 
+def exponents(look: Look) -> Figure:
+    """Made-up exponents of three systems, one of them alone in its network."""
+    systems = [("relu", "modular addition"), ("relu", "digits"), ("deep", "digits")]
+    rows = [
+        {"network": network, "task": task, "axis": axis, "exponent": nu}
+        for i, (network, task) in enumerate(systems)
+        for axis, nu in (("weight_decay", 1.0 + 0.2 * i), ("train_fraction", 5.0 - i))
+    ]
+    table = pd.DataFrame(rows)
+    table = table.assign(low=table["exponent"] - 0.2, high=table["exponent"] + 0.3)
+    return plot.exponent_rows(table, look, expected={"weight_decay": -1.0})
+
+
 def escapes(look: Look) -> Figure:
     """Made-up escape times, of which the coldest is none."""
     inverse = np.arange(3.0, 7.0)
@@ -417,6 +430,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "overlaps": ("overlap_laws", overlaps),
     "equilibrium": ("equilibrium_map", equilibrium),
     "escapes": ("escape_times", escapes),
+    "exponents": ("exponent_rows", exponents),
 }
 SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagrams of widths": ("phase_diagram", diagram(WIDTHS)),

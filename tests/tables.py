@@ -353,6 +353,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/free-energy.md", "solutions"): findings_of("solutions"),
     ("docs/systems/field.md", "truong times"): findings_of("truong-times"),
     ("docs/systems/field.md", "pracher plane"): findings_of("pracher-plane"),
+    ("docs/universality.md", "universality"): findings_of("universality"),
     ("docs/order-parameters.md", "definitions"): definitions,
     ("docs/order-parameters.md", "known networks"): known_worth,
     ("docs/order-parameters.md", "first movers"): first_movers,

@@ -30,10 +30,8 @@ from grokmap.plot.style import COLOURS, NO_VALUE
 from grokmap.plot.ticks import number
 from grokmap.result.caption import caption
 
-LOOKS = [
-    *[("paper", width) for width in ("double", "single", "neurips")],
-    *[("talk", width) for width in ("slide", "half-slide")],
-]
+# The other widths lie between these: "neurips" and "slide".
+LOOKS = [("paper", "double"), ("paper", "single"), ("talk", "half-slide")]
 # Of figures of larger results: as they are by default, and where there is least room.
 ENDS = (LOOKS[0], LOOKS[-1])
 # The others are made in the slow tests.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,21 @@ from grokmap.plot.figure import (
 from grokmap.plot.hysteresis import LINES
 from grokmap.plot.lines import MARKERS, T_GROK
 from grokmap.plot.names import axis_words
-from grokmap.plot.style import PAPER, Look, styled
+from grokmap.plot.style import NEUTRAL, PAPER, Look, styled
 from grokmap.plot.ticks import label_linear
 
 
-def exponent_rows(table: pd.DataFrame, look: Look = PAPER, caption: str = "") -> Figure:
+def exponent_rows(
+    table: pd.DataFrame,
+    look: Look = PAPER,
+    caption: str = "",
+    expected: Mapping[str, float] | None = None,
+) -> Figure:
     """A row for each system with its intervals, a panel for each axis; the exponents of
     t_grok itself, below 0 where it falls.
 
     table: rows of `analysis.exponents` (axis, exponent, low, high) with task and
-      network.
+      network. expected: what a law says of an axis, a dotted line.
     """
     systems = list(dict.fromkeys(zip(table["network"], table["task"], strict=True)))
     looks = list(zip(dict.fromkeys(table["network"]), LINES, MARKERS, strict=False))
@@ -39,6 +44,8 @@ def exponent_rows(table: pd.DataFrame, look: Look = PAPER, caption: str = "") ->
         panels = panels_of(figure, len(names), len(names), sharey=True)
         for axes, name in zip(panels, names, strict=True):
             _draw(axes, table[table["axis"] == name], systems, looks)
+            if expected and name in expected:
+                axes.axvline(expected[name], color=NEUTRAL, linestyle=":")
         panels[0].set_yticks(np.arange(len(systems)), labels=[t for _, t in systems])
         panels[0].set_ylim(len(systems) - 0.4, -0.6)
         titles = [f"in {axis_words(name)}" for name in names]

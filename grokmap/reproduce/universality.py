@@ -25,13 +25,15 @@ PARTS = (
     *("one-layer", "two-layers", "transformer", "reals", "reals-two"),
     *("digits", "digits-two", "s5"),
 )
-SWEEPS = tuple(f"universality-{part}" for part in PARTS)
+SLOW = "universality-slow"
+SWEEPS = (*(f"universality-{part}" for part in PARTS), SLOW)
 # 95% of the test digits is more than 200 examples teach, delay or no delay.
 CRITERIA = Criteria(name="universality", test_bar=0.9)
 AXES = ("weight_decay", "train_fraction")
 # Set before the runs, from pilots of one seed or two.
 SHARE, EXPONENT_WITHIN, FACTOR, LEVEL = 0.5, 0.2, 3.0, 0.05
 CYCLIC = ("modular_addition", "modular_multiplication")
+LEAST_P = 1e-12  # below it, p is as small as one likes to believe
 TELLS, FEWEST = 0.95, 6  # area under the curve; runs on either side
 LAYERS = {1.0: "one layer", 2.0: "two layers"}
 
@@ -79,6 +81,7 @@ def compare(trained: Mapping[str, Trained]) -> list[Finding]:
         *one_group(systems),
         one_time(systems),
         *tell_everywhere(systems),
+        *(slow(trained[SLOW].runs) if SLOW in trained else []),
     ]
 
 
@@ -86,7 +89,8 @@ def systems_of(trained: Mapping[str, Trained]) -> list[System]:
     """In the order of the sweeps and, in each, of task and network."""
     return [
         _system(task, network, runs, one.trajectories)
-        for one in trained.values()
+        for name, one in trained.items()
+        if name != SLOW
         for (task, network), runs in one.runs.groupby(
             [one.runs["task"], one.runs.apply(network_of, axis=1)], sort=False
         )
@@ -184,10 +188,14 @@ def one_exponent(systems: Sequence[System], axis: str) -> Finding:
         "the same in all",
         WORDS,
         f"p >= {LEVEL} of homogeneity",
-        f"p = {p:.2g}",
+        _p_words(p) if len(known) > 1 else "not asked: too few grok in some seed",
         f"{min(ends):.2f} to {max(ends):.2f}" if ends else "",
         p >= LEVEL,
     )
+
+
+def _p_words(p: float) -> str:
+    return f"p = {p:.2g}" if p >= LEAST_P else f"p < {LEAST_P:g}"
 
 
 def one_group(systems: Sequence[System]) -> list[Finding]:
@@ -205,6 +213,30 @@ def _one_group(systems: Sequence[System], axis: str) -> Finding:
     found = one_exponent(systems, axis)
     what = f"exponent of t_grok in {axis}, a + b and a b, {systems[0].network}"
     return found._replace(quantity=what, source=OWN)
+
+
+def slow(runs: pd.DataFrame) -> list[Finding]:
+    """The exponent in lambda at each train fraction alone, where t_grok is far from
+    t_mem. Asked after the planes had shown exponents from 0 to 1.5."""
+    return [
+        _slow(float(str(f)), of_one) for f, of_one in runs.groupby("train_fraction")
+    ]
+
+
+def _slow(fraction: float, runs: pd.DataFrame) -> Finding:
+    (power,) = exponents(runs, ["weight_decay"]).itertuples()
+    middle = runs.groupby("weight_decay")["t_grok"].median()
+    return Finding(
+        f"exponent of t_grok in lambda, train fraction {fraction:g} alone, "
+        "modular_addition, one layer, quadratic, slow decay",
+        "-1",
+        WORDS,
+        f"± {EXPONENT_WITHIN}",
+        f"{-power.exponent:.2f}",
+        f"95%: {-power.high:.2f} to {-power.low:.2f}; t_grok {middle.min():.0f} to "
+        f"{middle.max():.0f}",
+        bool(abs(power.exponent - 1) <= EXPONENT_WITHIN),
+    )
 
 
 def homogeneity(powers: pd.DataFrame) -> float:
@@ -260,8 +292,8 @@ def figure(trained: Mapping[str, Trained]) -> Figure:
         for system in systems_of(trained)
         if system.has_exponents
     ]
-    table = pd.concat(rows, ignore_index=True)
-    return plot.exponent_rows(table.sort_values("network", kind="stable"))
+    table = pd.concat(rows, ignore_index=True).sort_values("network", kind="stable")
+    return plot.exponent_rows(table, expected={"weight_decay": -1.0})
 
 
 PAPERS = "the survey (2026), open questions; Boursier et al. (arXiv 2505.20172)"
@@ -278,7 +310,13 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "transformer; AdamW, PyTorch's initial weights, 3 or 4 weight decays x 3 "
         "fractions x 6 seeds",
         compare=compare,
-        cpu_s=1200,
+        cpu_s=1600,
+        explained="A power of both axes is no law of the whole plane: at slow decay "
+        "sums go as 1 / lambda at fractions 0.6 and 0.7, and at 0.8, where they grok "
+        "whatever the decay, not at all. Squares, parities, teachers and digits grok "
+        "soon after t_mem or before, so that there is nothing that decay would have to "
+        "wait for. Why two layers go as lambda^-1.5 was not looked into. No relu "
+        "network and no transformer here groks a^3 + a b.",
         sweeps=SWEEPS,
         criteria=CRITERIA,
         figure=figure,

@@ -47,10 +47,10 @@ def by_start(findings: Sequence[Finding], start: str) -> Finding:
 def test_systems_of_one_exponent_are_one_and_others_are_not() -> None:
     same = {"a": trained(1.0), "b": trained(1.0)}
     found = universality.compare(same)
-    assert by_start(found, "exponent of t_grok in weight_decay").holds
+    assert by_start(found, "exponent of t_grok in weight_decay, over").holds
     assert all(f.holds for f in found if f.quantity.startswith("modular_addition"))
     others = universality.compare({"a": trained(1.0), "b": trained(1.5)})
-    assert not by_start(others, "exponent of t_grok in weight_decay").holds
+    assert not by_start(others, "exponent of t_grok in weight_decay, over").holds
     held = [f.holds for f in others if f.quantity.startswith("modular_addition")]
     assert held == [True, False]
 

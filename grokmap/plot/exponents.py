@@ -23,6 +23,8 @@ from grokmap.plot.names import axis_words
 from grokmap.plot.style import NEUTRAL, PAPER, Look, styled
 from grokmap.plot.ticks import label_linear
 
+SMALLEST = 26.0  # width of a panel in letters
+
 
 def exponent_rows(
     table: pd.DataFrame,
@@ -39,9 +41,11 @@ def exponent_rows(
     systems = list(dict.fromkeys(zip(table["network"], table["task"], strict=True)))
     looks = list(zip(dict.fromkeys(table["network"]), LINES, MARKERS, strict=False))
     names = list(dict.fromkeys(table["axis"]))
+    columns = min(len(names), look.columns(SMALLEST))
+    rows = -(-len(names) // columns)
     with styled(look):
-        figure = blank(look, 1.4 * len(systems) + 9.0)
-        panels = panels_of(figure, len(names), len(names), sharey=True)
+        figure = blank(look, rows * (1.4 * len(systems) + 5.0) + 4.0)
+        panels = panels_of(figure, len(names), columns, sharey=True)
         for axes, name in zip(panels, names, strict=True):
             _draw(axes, table[table["axis"] == name], systems, looks)
             if expected and name in expected:
@@ -49,7 +53,7 @@ def exponent_rows(
         panels[0].set_yticks(np.arange(len(systems)), labels=[t for _, t in systems])
         panels[0].set_ylim(len(systems) - 0.4, -0.6)
         titles = [f"in {axis_words(name)}" for name in names]
-        entitle(panels, titles, look.ems / len(names) - 6.0)
+        entitle(panels, titles, look.ems / columns - 6.0)
         legend_above(figure, look, [_handle(*one) for one in looks])
         return finished(figure, look, caption)
 

@@ -11,7 +11,8 @@ worth their cost (`Surface.decided`).
 
 The band of an edge is the region that the posterior cannot tell from either side: where
 |E f| <= k sd f. With k = 1.96 that holds point by point. With the k that is used, in
-`share` of the draws from the posterior no point beyond the band is on the other side (Bolin and Lindgren, J. R. Stat. Soc. B 77 (2015) 85, sections 2 and 4).
+`share` of the draws from the posterior no point beyond the band is on the other side
+(Bolin and Lindgren, J. R. Stat. Soc. B 77 (2015) 85, sections 2 and 4).
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """Bands of surfaces over several axes, and what finds them soonest: JSON on stdout.
 
-    python benchmarks/level_sets.py coverage > benchmarks/results/surface_coverage.json
-    python benchmarks/level_sets.py strategies > benchmarks/results/surface_strategies.json
-    python benchmarks/level_sets.py seconds > benchmarks/results/surface_seconds.json
+    python benchmarks/level_sets.py PART > benchmarks/results/surface_PART.json
 
-coverage: how often both bands hold the planted edges at all of 16 places at once, from
+PART is one of these. coverage: how often both bands hold the planted edges at all of 16 places at once, from
 runs that are spread evenly. strategies: share of the box on the wrong side of the edge
 against the number of runs and their cost. The planted surfaces are those of
-`tests/surfaces.py`. Some minutes on an idle core; seconds are of CPU time, one thread.
+`tests/surfaces.py`. Some minutes on an idle core. seconds:
+of CPU time, one thread, on the smooth surface in three dimensions.
 """
 
 from __future__ import annotations
@@ -43,32 +42,38 @@ from grokmap.analysis.acquisition import STRATEGIES, propose  # noqa: E402
 from grokmap.analysis.level_sets import fit, level_set, precision  # noqa: E402
 
 AXES = (2, 3, 4)
-REPEATS, CENSORED_REPEATS = 10, 6
-RUNS = 96
+# Runs, seeds at each place, whether runs are cut short, repeats.
+SETTINGS = (
+    (96, 1, False, 8),
+    (96, 2, False, 8),
+    (300, 1, False, 8),
+    (300, 2, False, 6),
+    (300, 1, True, 8),
+)
 CUT = 0.3  # of the axis below which runs are cut short
-FIRST = 1000  # of the numbers of the shapes here; others were tried while building
+FIRST = 5000  # of the numbers of the shapes here; others were tried while building
 START, BATCH, MOST, LOOPS = 32, 16, 128, 2
 CANDIDATES = 256
 SLOWEST = 3.0  # ln of the cost of a run at the weak end of the axis over the strong
 
 
 def coverage() -> Iterator[dict[str, Any]]:
-    settings = [(seeds, None, REPEATS) for seeds in (1, 2)]
-    settings += [(1, CUT, CENSORED_REPEATS)]
-    for (seeds, cut, repeats), axes, shape in product(settings, AXES, SHAPES):
+    for (runs, seeds, censored, repeats), axes, shape in product(
+        SETTINGS, AXES, SHAPES
+    ):
         held, halves, measured = 0, [], 0
         for number in range(FIRST, FIRST + repeats):
-            planted = Planted(axes, shape, number, cut=cut)
-            surface = fitted(planted, RUNS, seeds)
+            planted = Planted(axes, shape, number, cut=CUT if censored else None)
+            surface = fitted(planted, runs, seeds)
             hold, edges = covered(planted, surface, number)
-            held += hold
-            halves.append(precision(edges).median)
-            measured += precision(edges).n_measured
-        setting = {"axes": axes, "shape": shape, "seeds": seeds, "cut": cut}
+            found = precision(edges)
+            held, measured = held + hold, measured + found.n_measured
+            halves.append(found.median)
         known = [half for half in halves if np.isfinite(half)]
         half = float(np.median(known)) if known else None
+        setting = {"runs": runs, "seeds": seeds, "censored": censored}
         result = {"held": held, "n": repeats, "half_width": half, "measured": measured}
-        yield {**setting, "runs": RUNS, **result}
+        yield {**setting, "axes": axes, "shape": shape, **result}
 
 
 def cost(points: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ LIKELIHOODS = {
 def test_slopes_of_the_evidence_are_its_differences(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gp, "ROUGHLY", 1e-11)
+    monkeypatch.setattr(gp, "CLOSE", 1e-11)
     likelihood, noise = LIKELIHOODS[name]
     logs = np.log([*LENGTHS, AMPLITUDE, noise])
 
@@ -84,7 +84,10 @@ def test_slopes_of_the_evidence_are_its_differences(
         assert slopes[i] == pytest.approx(change / 2e-4, abs=1e-5)
 
 
-def test_values_without_censoring_are_a_regression_of_scikit_learns() -> None:
+def test_values_without_censoring_are_a_regression_of_scikit_learns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gp, "CLOSE", 1e-12)
     process = pytest.importorskip("sklearn.gaussian_process")
     kernels = process.kernels
     values, noise = np.sin(5 * POINTS[:, 0]), 0.3
@@ -95,10 +98,10 @@ def test_values_without_censoring_are_a_regression_of_scikit_learns() -> None:
     theirs.fit(POINTS, values)
     new = RNG.random((5, 2))
     mean, spread = theirs.predict(new, return_cov=True)
-    np.testing.assert_allclose(ours.posterior(new)[0], mean, atol=1e-3)
-    np.testing.assert_allclose(ours.posterior(new)[1], spread, atol=1e-3)
+    np.testing.assert_allclose(ours.posterior(new)[0], mean, atol=1e-8)
+    np.testing.assert_allclose(ours.posterior(new)[1], spread, atol=1e-8)
     evidence = theirs.log_marginal_likelihood_value_
-    assert ours.evidence == pytest.approx(evidence, abs=1e-2)
+    assert ours.evidence == pytest.approx(evidence, abs=1e-8)
 
 
 def test_outcomes_are_nearly_a_classification_of_scikit_learns() -> None:

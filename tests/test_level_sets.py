@@ -160,6 +160,22 @@ def test_a_planted_edge_is_found(surface: level_sets.Surface) -> None:
     assert misplaced(SHARP, surface) < 0.05
 
 
+def test_the_band_holds_as_many_new_draws_as_it_says(
+    surface: level_sets.Surface,
+) -> None:
+    others, x = places(2, 0), np.linspace(0, 1, 65)
+    k = level_set(surface, 0, others).multiple
+    points = np.stack([np.tile(x, len(others)), np.repeat(others[:, 0], 65)], axis=1)
+    mean, spread = surface.latent(points)
+    beyond = np.abs(mean) > k * np.sqrt(np.diag(spread))
+    rng = np.random.default_rng(99)
+    root = np.linalg.cholesky(spread + 1e-6 * np.eye(len(mean)))
+    draws = mean[:, None] + root @ rng.standard_normal((len(mean), 1000))
+    right = ((draws > 0) == (mean > 0)[:, None])[beyond].all(axis=0)
+    assert binomtest(int(right.sum()), 1000, 0.95).pvalue > 0.001
+    assert 1.96 < k < 4
+
+
 @pytest.mark.slow
 def test_inside_a_plateau_below_one_the_probability_is_its_height() -> None:
     planted = Planted(2, SMOOTH, 2, width=0.02, height=0.75)

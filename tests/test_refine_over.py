@@ -41,7 +41,8 @@ def groks(runs: pd.DataFrame) -> Any:
 
 def sweep_of(axes: dict[str, Any], **more: Any) -> Sweep:
     fixed = {k: v for k, v in SMALL.items() if k not in axes}
-    return read_sweep({**fixed, **more, "axes": axes})
+    seed = more.pop("seed", 0)
+    return read_sweep({**fixed, **more, "axes": {**axes, "seed": seed}})
 
 
 def planted(session: Session) -> None:
@@ -174,29 +175,40 @@ def test_runs_that_a_budget_cuts_short_get_no_neighbours(tmp_path: Path) -> None
 
 
 @pytest.fixture
-def space(tmp_path: Path) -> Result:
-    path = tmp_path / "space"
-    refined(path, SPACE, max_runs=1, precision=9.0)
-    return Result(path)
+def empty(tmp_path: Path) -> Result:
+    """A sweep of which nothing is trained."""
+    (tmp_path / "empty").mkdir()
+    store.write_spec(tmp_path / "empty", sweep_of(SPACE))
+    return Result(tmp_path / "empty")
 
 
-def test_axes_that_do_not_fit_are_refused_with_the_way_out(space: Result) -> None:
-    for over, x, message in (
-        (("alpha", "beta"), "alpha", "'beta' is no swept axis.* alpha, weight_decay"),
-        (("alpha",), "alpha", "name two or more different axes"),
-        (("alpha", "alpha"), "alpha", "name two or more different axes"),
-        (("alpha", "train_fraction"), "weight_decay", "choose among: alpha, train"),
-        (("alpha", "weight_decay"), "alpha", "train_fraction: swept too.*--at train"),
-    ):
-        with pytest.raises(SpecError, match=message):
-            check(space, Wanted(x=x, over=over))
-    check(space, Wanted(over=("alpha", "weight_decay"), at={"train_fraction": 0.7}))
+@pytest.mark.parametrize(
+    "over, x, message",
+    [
+        ("alpha,beta", "alpha", "'beta' is no swept axis.* alpha, weight_decay"),
+        ("alpha", "alpha", "name two or more different axes"),
+        ("alpha,alpha", "alpha", "name two or more different axes"),
+        ("alpha,train_fraction", "weight_decay", "choose among: alpha, train"),
+        ("alpha,weight_decay", "alpha", "train_fraction: swept too.*--at train"),
+    ],
+)
+def test_axes_that_do_not_fit_are_refused_with_the_way_out(
+    empty: Result, over: str, x: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        check(empty, Wanted(x=x, over=tuple(over.split(","))))
+
+
+def test_rows_have_no_place_over_several_axes(empty: Result) -> None:
+    check(empty, Wanted(over=tuple(SPACE)))
     with pytest.raises(SpecError, match="--y-precision"):
-        check(space, Wanted(over=tuple(SPACE), y_precision=0.1))
+        check(empty, Wanted(over=tuple(SPACE), y_precision=0.1))
 
 
-def test_the_command_prints_writes_and_draws(space: Result, command_line: Any) -> None:
-    rules = str(space.path.parent / "within.toml")
+@pytest.mark.slow
+def test_the_command_prints_writes_and_draws(tmp_path: Path, command_line: Any) -> None:
+    refined(tmp_path / "space", SPACE, max_runs=1, precision=9.0)
+    space, rules = Result(tmp_path / "space"), str(tmp_path / "within.toml")
     over = ("--over", ",".join(SPACE), "--criteria", rules)
     code, out, _ = command_line(
         "surface", str(space.path), *over, "--places", "3", "--format", "png"

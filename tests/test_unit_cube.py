@@ -55,7 +55,7 @@ def test_candidates_fill_the_cube_and_are_what_they_become() -> None:
     # Every sixteenth of each real axis has its share.
     for i in (0, 1):
         found = np.histogram(places[:, i], 16, (0, 1))[0]
-        assert found.min() >= 31 and found.max() <= 33
+        assert found.min() >= 30 and found.max() <= 34  # by chance: 20 to 44
     np.testing.assert_array_equal(CUBE.spread(512), places)
     more = CUBE.spread(512, skip=512)
     assert are_new(more, places).mean() > 0.9

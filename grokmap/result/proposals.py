@@ -18,7 +18,7 @@ from grokmap.result.surface import Model
 from grokmap.spec import AXES, Sweep
 from grokmap.spec.words import CHOICES
 
-CANDIDATES = 1024  # places that a round chooses among
+CANDIDATES = 512  # places that a round chooses among
 
 
 def next_runs(

@@ -11,7 +11,6 @@ from grokmap.analysis.uncertain_edges import (
     DIFFER,
     FEW,
     UNEXPLORED,
-    misplaced,
     near,
 )
 from grokmap.analysis.unit_cube import Cube, Side, are_new
@@ -77,24 +76,15 @@ def test_what_was_made_is_not_new() -> None:
     assert are_new(places, places[:1]).tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize(
-    "labels, wrong", [("00111", 0), ("01011", 1), ("11100", 2), ("10101", 2), ("", 0)]
-)
-def test_labels_on_the_wrong_side_of_the_best_step(labels: str, wrong: int) -> None:
-    assert misplaced(np.array([c == "1" for c in labels], bool)) == wrong
-
-
 def test_why_an_edge_is_not_known() -> None:
     along = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    here, cut = np.zeros((6, 1)), np.zeros(6, bool)
-
-    def why(labels: str, open_: object = cut, apart: object = here) -> str:
-        grokked = np.array([c == "1" for c in labels])
-        return near(along, apart, grokked, open_, (0.05, 0.7), True).why  # type: ignore
-
-    assert why("000111") == FEW
-    assert why("011010") == DIFFER
-    assert why("000111", open_=along < 0.35) == CUT
-    assert why("000111", apart=here + 0.5) == UNEXPLORED
-    falling = near(along, here, along < 0.35, cut, (0.05, 0.7), rising=False)
-    assert falling == (6, 0, FEW)
+    here, none = np.zeros((6, 1)), np.zeros(6, bool)
+    assert near(along, here, none, none, (0.05, 0.7)) == (6, 0, FEW)
+    assert near(along, here, none, none, (0.15, 0.35)) == (2, 0, FEW)
+    one, two = along < 0.15, along < 0.25
+    assert near(along, here, one, none, (0.05, 0.7)).why == FEW
+    assert near(along, here, two, none, (0.05, 0.7)).why == DIFFER
+    # Of runs that were cut short nothing is said that they could contradict.
+    assert near(along, here, two, two, (0.05, 0.7)) == (6, 2, FEW)
+    assert near(along, here, none, along < 0.35, (0.05, 0.7)) == (6, 3, CUT)
+    assert near(along, here + 0.5, none, none, (0.05, 0.7)) == (0, 0, UNEXPLORED)

@@ -29,6 +29,7 @@ from grokmap.result.caption import caption
 from grokmap.result.drawing import Drawing
 from grokmap.result.labels import rules_of
 from grokmap.result.result import Result
+from grokmap.spec.axis import Axis
 
 # Places on the first other axis, on a second, and on each of several more.
 ALONG, SECOND, FURTHER = 13, 5, 3
@@ -141,20 +142,34 @@ def model_of(
       over: swept axes, x among them. at: values of all other swept axes.
 
     Raises:
-      SpecError: as of `check_axes`. ResultError: no run is at a place of these axes.
+      SpecError: as of `check_axes`. ResultError: no run is decided.
     """
     rules, here = rules_of(criteria), result.at(at)
     check_axes(here, over, x)
-    by_name = {axis.name: axis for axis in here.axes}
+    model = model_from(here.labelled(rules), here.axes, over, x, rules)
+    if model is None:
+        raise ResultError(f"{result.path}: no run is decided at a place of these axes")
+    return model
+
+
+def model_from(
+    runs: pd.DataFrame,
+    axes: Sequence[Axis],
+    over: Sequence[str],
+    x: str,
+    rules: Criteria,
+) -> Model | None:
+    """The same from runs labelled by rules, and the sweep's axes; None where no run
+    that is decided has a place on them, as a weight decay of 0 has none in logs."""
+    by_name = {axis.name: axis for axis in axes}
     cube = Cube(tuple(Side(by_name[name]) for name in over))
-    runs = here.labelled(rules)
     points = cube.points(runs)
     kept = np.isfinite(points).all(axis=1)
-    if not kept.any():
-        raise ResultError(f"{result.path}: no finished run has a place on {over}")
     runs, points = runs[kept].reset_index(drop=True), points[kept]
     grokked = runs["phase"].isin(rules.generalised).to_numpy(bool)
     open_ = runs["censored"].to_numpy(bool) & ~grokked
+    if open_.all():
+        return None
     surface = level_sets.fit(points, grokked.astype(float), open_, cube.categorical)
     return Model(runs, cube, points, grokked, open_, surface, x, rules)
 
@@ -229,7 +244,7 @@ def _row(
     }
     half = (numbers["alone_high"] - numbers["alone_low"]) / 2 * side.width
     is_known = half <= wanted or band.status[i] in (BEYOND, NO_GROK)
-    rest = _near(model, place, (numbers["low"], numbers["high"]), name == MIN)
+    rest = _near(model, place, (numbers["low"], numbers["high"]))
     shown = {
         key: side.value(at) if math.isfinite(at) else math.nan
         for key, at in numbers.items()
@@ -239,7 +254,7 @@ def _row(
     return {"edge": name, "status": str(band.status[i]), **shown, **counts, "why": why}
 
 
-def _near(model: Model, place: Floats, span: tuple[float, float], rising: bool) -> Near:
+def _near(model: Model, place: Floats, span: tuple[float, float]) -> Near:
     """What the runs near an edge say; an edge of unknown place may be anywhere."""
     low, high = (0.0 if math.isnan(span[0]) else span[0]), span[1]
     ends = low, 1.0 if math.isnan(high) else high
@@ -247,8 +262,8 @@ def _near(model: Model, place: Floats, span: tuple[float, float], rising: bool) 
     apart = np.abs(rest - place)
     categorical = list(model.others.categorical)
     apart[:, categorical] = apart[:, categorical] > 0
-    along = model.points[:, model.at]
-    return near(along, apart, model.grokked, model.open_, ends, rising)
+    wrong = (model.process.mean(model.points) > 0) != model.grokked
+    return near(model.points[:, model.at], apart, wrong, model.open_, ends)
 
 
 def _known(found: level_sets.Edges, width: float) -> Known:

@@ -2,12 +2,13 @@
 
 A latent function f of points x [n, d] in unit coordinates has the prior
 
-    f ~ GP(0, a^2 (k(r) + 1)),  k(r) = (1 + sqrt(5) r + 5 r^2 / 3) exp(-sqrt(5) r),
+    f ~ GP(0, a^2 (k(r) + 1)),  k(r) = (1 + sqrt(3) r) exp(-sqrt(3) r),
     r^2 = sum_j (x_j - x'_j)^2 / l_j^2,
 
-Matern's of order 5/2 with a length l_j for each axis (Rasmussen and Williams, Gaussian
-Processes for Machine Learning, 2006, Eq. 4.17), and a constant of its own. An axis of
-choices counts 1 where two points differ. Each datum has a likelihood t_i(f_i); their
+Matern's of order 3/2 with a length l_j for each axis (Rasmussen and Williams, Gaussian
+Processes for Machine Learning, 2006, Eq. 4.17), and a constant of its own. (Of order
+5/2 f would be too smooth for edges with kinks, docs/boundaries.md.) An axis of choices
+counts 1 where two points differ. Each datum has a likelihood t_i(f_i); their
 product with the prior is replaced by a Gaussian whose factor of each datum is matched
 to the first two moments of the exact factor, given the rest: expectation propagation
 (same book, section 3.6).
@@ -129,15 +130,14 @@ def distances(one: Floats, other: Floats, categorical: Sequence[int] = ()) -> Fl
 
 def covariance(squares: Floats, lengths: Floats, amplitude: float) -> Floats:
     """Prior covariance [n, m] of `distances` [d, n, m]."""
-    r = np.sqrt(5 * np.tensordot(lengths**-2.0, squares, 1))
-    return amplitude**2 * ((1 + r + r**2 / 3) * np.exp(-r) + 1)
+    r = np.sqrt(3 * np.tensordot(lengths**-2.0, squares, 1))
+    return amplitude**2 * ((1 + r) * np.exp(-r) + 1)
 
 
 def _by_lengths(squares: Floats, lengths: Floats, amplitude: float) -> Floats:
     """[d, n, n] derivatives of `covariance` by ln of each length."""
-    r = np.sqrt(5 * np.tensordot(lengths**-2.0, squares, 1))
-    common = amplitude**2 * 5 / 3 * (1 + r) * np.exp(-r)
-    return common * squares * lengths[:, None, None] ** -2.0
+    r = np.sqrt(3 * np.tensordot(lengths**-2.0, squares, 1))
+    return amplitude**2 * 3 * np.exp(-r) * squares * lengths[:, None, None] ** -2.0
 
 
 class _Fixed(NamedTuple):

@@ -35,9 +35,9 @@ DRAWS = 1000
 CERTAIN = 5.0  # E f / sd f beyond which no draw is expected to be on the other side
 MOST_POINTS = 1200  # that are drawn together; of more, an even selection
 
-# Medians of the hyperparameters, and the spread of their logs: half an axis; a P that
+# Medians of the hyperparameters, and the spread of their logs: half of an axis; P that
 # rises over about a tenth of it; one run in fifty that does otherwise inside the wedge.
-LENGTH, AMPLITUDE, LAPSE, NOISE = (0.5, 0.8), (5.0, 0.8), (0.02, 1.2), (0.2, 1.0)
+LENGTH, AMPLITUDE, LAPSE, NOISE = (0.5, 0.6), (5.0, 0.8), (0.02, 1.2), (0.2, 1.0)
 LENGTHS, AMPLITUDES, LAPSES = (0.02, 20.0), (0.3, 100.0), (1e-4, 0.5)
 NOISES = (1e-3, 10.0)
 

@@ -2,11 +2,11 @@
 
     python benchmarks/level_sets.py PART > benchmarks/results/surface_PART.json
 
-PART is one of these. coverage: how often both bands hold the planted edges at all of 16 places at once, from
-runs that are spread evenly. strategies: share of the box on the wrong side of the edge
-against the number of runs and their cost. The planted surfaces are those of
-`tests/surfaces.py`. Some minutes on an idle core. seconds:
-of CPU time, one thread, on the smooth surface in three dimensions.
+PART is one of these. coverage: how often both bands hold the planted edges at all of 16
+places at once, from runs that are spread evenly. strategies: share of the box on the
+wrong side of the edge against the number of runs and their cost. seconds: of CPU time,
+one thread, on the smooth surface in three dimensions. The planted surfaces are those of
+`tests/surfaces.py`. Some minutes on an idle core.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SETTINGS = (
 )
 CUT = 0.3  # of the axis below which runs are cut short
 FIRST = 5000  # of the numbers of the shapes here; others were tried while building
-START, BATCH, MOST, LOOPS = 32, 16, 128, 2
+START, BATCH, MOST, LOOPS = 32, 16, 128, 4
 CANDIDATES = 256
 SLOWEST = 3.0  # ln of the cost of a run at the weak end of the axis over the strong
 

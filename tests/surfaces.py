@@ -142,20 +142,25 @@ def rows_of(
 
 
 def rows_misplaced(planted: Planted, runs: pd.DataFrame, aim: Aim) -> float:
-    """As `misplaced`: between rows the edge is a straight line, none where a row of
-    the two has no wedge."""
+    """As `misplaced`: between rows each edge is a straight line; the wedge ends halfway
+    between the last rows that have one and those that have none."""
     state = state_of(runs, aim)
-    y = np.array(sorted(state.edges))
-    ends = np.array([[_place(state.edges[v], name) for name in (MIN, MAX)] for v in y])
     points = qmc.Sobol(2, rng=np.random.default_rng(0)).random(1024)
-    lower, upper = (np.interp(points[:, 1], y, end) for end in ends.T)
+    every = np.array(sorted(state.edges))
+    known = [y for y in every if state.edges[y][MIN].status in (MEASURED, BEYOND)]
+    below, above = every[every < known[0]], every[every > known[-1]]
+    first = (known[0] + below[-1]) / 2 if len(below) else 0.0
+    last = (known[-1] + above[0]) / 2 if len(above) else 1.0
+    ends = np.array(
+        [[_place(state.edges[y], name) for name in (MIN, MAX)] for y in known]
+    )
+    lower, upper = (np.interp(points[:, 1], known, end) for end in ends.T)
     found = (points[:, 0] > lower) & (points[:, 0] < upper)
+    found &= (points[:, 1] > first) & (points[:, 1] < last)
     return float(np.mean(found != _inside(planted, points)))
 
 
 def _place(wedge: dict[str, Edge], name: str) -> float:
-    """An edge beyond the axis is at its end; of a row without one both are in the
-    middle."""
-    if wedge[name].status == BEYOND:
-        return 0.0 if name == MIN else 1.0
-    return wedge[name].estimate if wedge[name].status == MEASURED else 0.5
+    """An edge beyond the axis is taken to be at its end."""
+    ends = {MIN: 0.0, MAX: 1.0}
+    return wedge[name].estimate if wedge[name].status == MEASURED else ends[name]

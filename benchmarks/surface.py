@@ -83,12 +83,15 @@ def edges_of_rows(runs: pd.DataFrame) -> pd.DataFrame:
     ]
     table = pd.concat(parts)
     known = table["status"] == wedge.MEASURED
-    return table.assign(place=np.log10(table["estimate"].where(known)))
+    ends = np.log10(table[["low", "high"]].where(known))
+    alone = {"pointwise_low": ends["low"], "pointwise_high": ends["high"]}
+    place = np.log10(table["estimate"].where(known))
+    columns = [*ROWS, "edge", "place", *alone]
+    return table.assign(place=place, **alone)[columns]
 
 
 def edges_of_model(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
-    """The same by the model, at the same rows; with the ends of the bands, alone and
-    together."""
+    """The same by the model at the same rows, with the band of all edges together."""
     at = rows.drop_duplicates(list(ROWS))
     found = level_sets.level_set(model.surface, model.at, model.others.points(at))
     side = model.cube.sides[model.at]
@@ -120,9 +123,9 @@ def against(found: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
         **{"median": known.median(), "mean": known.mean()},
         **{"ninth": known.quantile(0.9), "within": (known <= WANTED).mean()},
     }
-    if "low" in both:
-        half = (both["pointwise_high"] - both["pointwise_low"]) / 2
-        facts["half"] = half[off.notna()].fillna(np.inf).median()
+    half = (both["pointwise_high"] - both["pointwise_low"]) / 2
+    facts["half"] = half[both["place"].notna()].fillna(np.inf).median()
+    if "status" in both:
         banded = both[(both["status"] == wedge.MEASURED) & both["place_true"].notna()]
         held = banded["place_true"].between(banded["low"], banded["high"])
         facts |= {"banded": len(banded), "held": int(held.sum())}

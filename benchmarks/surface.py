@@ -111,6 +111,16 @@ def edges_of_model(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
 ENDS = ("low", "high", "pointwise_low", "pointwise_high")
 
 
+def between_fractions(truth: pd.DataFrame) -> pd.DataFrame:
+    """Each edge of the truth as half-way between those at the next smaller and the next
+    larger fraction: as well as runs at other fractions could tell it."""
+    others = ["alpha", "edge"]
+    by_fraction = truth.pivot_table("place", others, "train_fraction", dropna=False)
+    rest = by_fraction.shift(1, axis=1) / 2 + by_fraction.shift(-1, axis=1) / 2
+    found = rest.stack(future_stack=True).rename("place").reset_index()
+    return found.assign(pointwise_low=np.nan, pointwise_high=np.nan)
+
+
 def against(found: pd.DataFrame, truth: pd.DataFrame) -> dict[str, Any]:
     """How far edges are from those of the truth, in decades, and which are missed."""
     both = truth.merge(found, on=[*ROWS, "edge"], suffixes=("_true", ""))
@@ -146,6 +156,9 @@ def rows_of(case: Compared) -> Iterator[dict[str, Any]]:
         return edges_of_model(fitted, truth)
 
     yield row("dense, in rows", case.dense, edges_of_rows(case.dense))
+    if truth["train_fraction"].nunique() > 2:
+        nothing = case.dense[:0]
+        yield row("dense, between fractions", nothing, between_fractions(truth))
     rounds = sorted(case.refined["round"].unique())
     so_far = [case.refined[case.refined["round"] <= last] for last in rounds]
     most = case.dense["n_steps"].sum() / case.fewer

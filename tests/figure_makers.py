@@ -121,7 +121,7 @@ def made_slice(title: str, y: Any, shift: float) -> plot.Slice:
 
 
 def surfaces(look: Look) -> Figure:
-    """Made-up edges over three axes, that close, and in the last plane are not there."""
+    """Made-up edges over three axes, that close; in the last plane there are none."""
     alphas = np.linspace(0, 0.6, 21).tolist()
     parts = [
         made_slice(f"train fraction = {fraction:g}", alphas, shift)

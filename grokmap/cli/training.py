@@ -115,7 +115,7 @@ def refine(
     precision: Annotated[
         float,
         typer.Option(
-            help="Half-width of each edge's 95% interval, with --over of nine in ten "
+            help="Half-width of each edge's 95% interval, with --over of half of them "
             "(decades if log)."
         ),
     ] = 0.08,

@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
     values of other axes; without, the edges of all of them are placed. over: axes, x
     among them, over all of which the edges are placed at once, instead of in rows of y:
     by a model of all runs (`grokmap.result.surface`). precision is then what the
-    half-widths of nine edges in ten have to be below.
+    half-widths of half of the edges have to be below.
     """
 
     x: str = "weight_decay"
@@ -104,7 +104,7 @@ def next_round(result: Result, wanted: Wanted) -> Round:
     fixed |= result.at(wanted.at).place
     batch = wanted.batch or max(LEAST, _lanes(result))
     points = next_runs(model, result.spec, fixed, batch, n_rounds)
-    is_reached = known.ninth <= wanted.precision
+    is_reached = known.median <= wanted.precision
     return Round(points[:0] if is_reached else points, known)
 
 

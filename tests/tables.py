@@ -12,6 +12,7 @@ from conftest import ROOT
 from edge_tables import EDGE_TABLES
 from law_tables import LAW_TABLES
 from precision_tables import PRECISION_TABLES
+from surface_tables import SURFACE_TABLES
 from system_tables import SYSTEM_TABLES
 from table_format import markdown, number, spread, stored
 from theory_tables import THEORY_TABLES
@@ -361,6 +362,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/order-parameters.md", "laziness"): laziness,
     ("docs/order-parameters.md", "survey"): survey_claims,
     **EDGE_TABLES,
+    **SURFACE_TABLES,
     **LAW_TABLES,
     **SYSTEM_TABLES,
     **THEORY_TABLES,

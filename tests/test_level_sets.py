@@ -71,7 +71,7 @@ LIKELIHOODS = {
 def test_slopes_of_the_evidence_are_its_differences(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gp, "ROUGHLY", 1e-11)
+    monkeypatch.setattr(gp, "CLOSE", 1e-11)
     likelihood, noise = LIKELIHOODS[name]
     logs = np.log([*LENGTHS, AMPLITUDE, noise])
 
@@ -84,7 +84,10 @@ def test_slopes_of_the_evidence_are_its_differences(
         assert slopes[i] == pytest.approx(change / 2e-4, abs=1e-5)
 
 
-def test_values_without_censoring_are_a_regression_of_scikit_learns() -> None:
+def test_values_without_censoring_are_a_regression_of_scikit_learns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gp, "CLOSE", 1e-12)
     process = pytest.importorskip("sklearn.gaussian_process")
     kernels = process.kernels
     values, noise = np.sin(5 * POINTS[:, 0]), 0.3
@@ -95,10 +98,10 @@ def test_values_without_censoring_are_a_regression_of_scikit_learns() -> None:
     theirs.fit(POINTS, values)
     new = RNG.random((5, 2))
     mean, spread = theirs.predict(new, return_cov=True)
-    np.testing.assert_allclose(ours.posterior(new)[0], mean, atol=1e-3)
-    np.testing.assert_allclose(ours.posterior(new)[1], spread, atol=1e-3)
+    np.testing.assert_allclose(ours.posterior(new)[0], mean, atol=1e-8)
+    np.testing.assert_allclose(ours.posterior(new)[1], spread, atol=1e-8)
     evidence = theirs.log_marginal_likelihood_value_
-    assert ours.evidence == pytest.approx(evidence, abs=1e-2)
+    assert ours.evidence == pytest.approx(evidence, abs=1e-8)
 
 
 def test_outcomes_are_nearly_a_classification_of_scikit_learns() -> None:
@@ -155,6 +158,22 @@ def test_a_planted_edge_is_found(surface: level_sets.Surface) -> None:
         assert np.abs(band.estimate - place)[known].max() < 0.06
         assert (band.low < band.pointwise_low)[known].all()
     assert misplaced(SHARP, surface) < 0.05
+
+
+def test_the_band_holds_as_many_new_draws_as_it_says(
+    surface: level_sets.Surface,
+) -> None:
+    others, x = places(2, 0), np.linspace(0, 1, 65)
+    k = level_set(surface, 0, others).multiple
+    points = np.stack([np.tile(x, len(others)), np.repeat(others[:, 0], 65)], axis=1)
+    mean, spread = surface.latent(points)
+    beyond = np.abs(mean) > k * np.sqrt(np.diag(spread))
+    rng = np.random.default_rng(99)
+    root = np.linalg.cholesky(spread + 1e-6 * np.eye(len(mean)))
+    draws = mean[:, None] + root @ rng.standard_normal((len(mean), 1000))
+    right = ((draws > 0) == (mean > 0)[:, None])[beyond].all(axis=0)
+    assert binomtest(int(right.sum()), 1000, 0.95).pvalue > 0.001
+    assert 1.96 < k < 4
 
 
 @pytest.mark.slow

@@ -21,10 +21,11 @@ from scipy.special import entr, ndtr, ndtri
 from grokmap.analysis import likelihoods
 from grokmap.analysis.level_sets import Surface
 from grokmap.analysis.statistics import LEVEL
-from grokmap.arrays import Floats
+from grokmap.arrays import Floats, Ints
 
 LOOK_AHEAD, STRADDLE, RANDOM = "look-ahead", "straddle", "random"
 STRATEGIES = (LOOK_AHEAD, STRADDLE, RANDOM)
+NEGLIGIBLE = 0.01  # entropy of a side: about one chance in 750 of the other
 
 
 def propose(
@@ -64,8 +65,9 @@ def propose(
 def _greedy(
     surface: Surface, candidates: Floats, cost: Floats, batch: int, strategy: str
 ) -> list[int]:
-    mean, spread = surface.latent(candidates)
-    worth = surface.finishing(candidates) / cost
+    near = _near(surface, candidates, batch)
+    mean, spread = surface.latent(candidates[near])
+    worth = surface.finishing(candidates[near]) / cost[near]
     score = _look_ahead if strategy == LOOK_AHEAD else _straddle
     picked: list[int] = []
     for _ in range(batch):
@@ -74,7 +76,18 @@ def _greedy(
         best = int(np.argmax(scores))
         picked.append(best)
         spread = spread - _told(mean, spread, surface.ceiling, best)
-    return picked
+    return [int(near[i]) for i in picked]
+
+
+def _near(surface: Surface, candidates: Floats, batch: int) -> Ints:
+    """The candidates whose side of the edge is not known; at least as many as wanted.
+
+    Of the others runs would tell nothing, and nothing of them is left to be told.
+    """
+    mean = surface.process.mean(candidates)
+    doubt = _entropy(mean, surface.process.variance(candidates))
+    wanted = max(batch, int(np.sum(doubt > NEGLIGIBLE)))
+    return np.sort(np.argsort(-doubt, kind="stable")[:wanted])
 
 
 def _told(mean: Floats, spread: Floats, ceiling: float, i: int) -> Floats:

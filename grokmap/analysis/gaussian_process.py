@@ -23,16 +23,15 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from grokmap.arrays import Floats
+from grokmap.arrays import Floats, Ints
 
 SWEEPS = 100  # over all data, at most
-CLOSE = 1e-4  # largest change of a datum's factor at which sweeps end
-ROUGHLY = 1e-3  # the same while hyperparameters are searched for
+CLOSE = 1e-3  # largest change of a datum's factor at which sweeps end
 STEP, SLOWER = (
     0.6,
     20,
 )  # share of a change that is made; sweeps after which it is halved
-SEARCHED = 400  # data that the hyperparameters are learned from; of more, every so many
+SEARCHED = 250  # data that the hyperparameters are learned from; of more, spread evenly
 LEAST_PRECISION = 1e-10  # of a datum's factor; where it is not log-concave
 MOST_STEPS = 40  # of the search for hyperparameters
 
@@ -56,7 +55,7 @@ class Likelihood(Protocol):
     def moments(self, mean: Floats, variance: Floats, noise: Floats) -> Moments:
         """From m [n], v [n] and the parameters of the likelihood [k]."""
 
-    def part(self, some: slice) -> Likelihood:
+    def part(self, some: Ints) -> Likelihood:
         """Of some of the data."""
 
 
@@ -156,11 +155,12 @@ def propagate(
     likelihood: Likelihood,
     noise: Floats,
     sites: tuple[Floats, Floats],
-    close: float = CLOSE,
+    close: float,
 ) -> _Fixed:
     """Sweeps over all data at once until their factors stay as they are.
 
-    Args: prior: [n, n] covariance of f; sites: tau and nu [n] to begin with.
+    Args: prior: [n, n] covariance of f; sites: tau and nu [n] to begin with; close: as
+    CLOSE.
     """
     tau, nu = sites
     for sweep in range(SWEEPS):
@@ -221,7 +221,8 @@ def learn(
 
     Args: points: [n, d].
     """
-    some = slice(None, None, max(1, -(-len(points) // SEARCHED)))
+    n = len(points)
+    some = np.linspace(0, n - 1, min(n, SEARCHED)).astype(np.int64)
     squares = distances(points[some], points[some], categorical)
     first = np.log(prior.median) if start is None else start.logs
     logs = _search(squares, likelihood.part(some), prior, first)
@@ -239,7 +240,7 @@ def given(
     lengths, amplitude, noise = values[:d], float(values[d]), values[d + 1 :]
     squares = distances(points, points, categorical)
     prior = covariance(squares, lengths, amplitude)
-    fixed = propagate(prior, likelihood, noise, _nothing(len(points)))
+    fixed = propagate(prior, likelihood, noise, _nothing(len(points)), CLOSE)
     kinds = tuple(categorical)
     return Process(points, lengths, amplitude, noise, kinds, *fixed[:-1])
 
@@ -290,7 +291,7 @@ def _evidence(
     d = len(squares)
     lengths, amplitude, noise = values[:d], float(values[d]), values[d + 1 :]
     prior = covariance(squares, lengths, amplitude)
-    fixed = propagate(prior, likelihood, noise, sites, ROUGHLY)
+    fixed = propagate(prior, likelihood, noise, sites, CLOSE)
     outer = np.outer(fixed.weights, fixed.weights) - fixed.inverse
     by_lengths = np.tensordot(_by_lengths(squares, lengths, amplitude), outer, 2) / 2
     by_amplitude = np.sum(outer * prior)

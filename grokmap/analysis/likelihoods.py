@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 from grokmap.analysis.gaussian_process import Moments
-from grokmap.arrays import Bools, Floats
+from grokmap.arrays import Bools, Floats, Ints
 
 ROOT_2_PI = np.sqrt(2 * np.pi)
 
@@ -49,7 +49,7 @@ class Outcomes(NamedTuple):
         grokked = self.grokked
         return Moments(*(np.where(grokked, y, n) for y, n in zip(*both, strict=True)))
 
-    def part(self, some: slice) -> Outcomes:
+    def part(self, some: Ints) -> Outcomes:
         return Outcomes(self.grokked[some])
 
 
@@ -76,5 +76,5 @@ class Times(NamedTuple):
         by_noise = (by_scale * noise[0] / scale)[None]
         return Moments(log_z, slope, curvature, by_noise)
 
-    def part(self, some: slice) -> Times:
+    def part(self, some: Ints) -> Times:
         return Times(self.value[some], self.censored[some])

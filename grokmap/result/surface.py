@@ -90,7 +90,7 @@ class Edges(NamedTuple):
 
     table: one row an edge at a place: the other axes, edge ("min" or "max"), status and
       estimate; low and high, the band that holds the edges of all places at once with
-      probability 95%; alone_low and alone_high, the 95% interval of this edge by
+      probability 95%; pointwise_low and pointwise_high, the 95% interval of this edge by
       itself; n_near and n_open (runs near it, and those of them that are censored); why
       it is not known to the precision wanted (empty if it is).
     bands: the standard deviations of the model that alone and together reach to.
@@ -239,10 +239,10 @@ def _row(
         "estimate": float(band.estimate[i]),
         "low": float(band.low[i]),
         "high": float(band.high[i]),
-        "alone_low": float(band.pointwise_low[i]),
-        "alone_high": float(band.pointwise_high[i]),
+        "pointwise_low": float(band.pointwise_low[i]),
+        "pointwise_high": float(band.pointwise_high[i]),
     }
-    half = (numbers["alone_high"] - numbers["alone_low"]) / 2 * side.width
+    half = (numbers["pointwise_high"] - numbers["pointwise_low"]) / 2 * side.width
     is_known = half <= wanted or band.status[i] in (BEYOND, NO_GROK)
     rest = _near(model, place, (numbers["low"], numbers["high"]))
     shown = {

@@ -82,17 +82,14 @@ def _print(edges: Edges, x: str, precision: float) -> None:
 
 
 def _summary(edges: Edges, precision: float) -> str:
-    median, ninth, n_edges, n_banded = edges.known
-    unit = " decades" if edges.model.cube.sides[edges.model.at].axis.is_log else ""
+    is_log = edges.model.cube.sides[edges.model.at].axis.is_log
     whys = edges.table.loc[edges.table["why"] != "", "why"].value_counts()
-    line = (
-        f"half-width of the 95% interval of each edge by itself: median "
-        f"{median:.2g}{unit}, nine in ten at most {ninth:.2g}; of {n_edges} edges "
-        f"{n_banded} are measured together"
-    )
+    known = edges.known
+    line = f"{known.words(is_log)}; {known.n_banded} are measured together"
     if whys.empty:
         return line
     words = ", ".join(f"{why} ({count})" for why, count in whys.items())
+    unit = " decades" if is_log else ""
     return f"{line}\nnot known to {precision:g}{unit}: {words}"
 
 

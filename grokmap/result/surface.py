@@ -84,6 +84,17 @@ class Known(NamedTuple):
     n_edges: int
     n_banded: int
 
+    def words(self, log: bool) -> str:
+        """In a line; log: whether the edges lie on a log axis."""
+        median, ninth = (
+            f"{half:.2g}{' decades' if log else ''}" if half < math.inf else "unknown"
+            for half in (self.median, self.ninth)
+        )
+        return (
+            f"half-width of the 95% intervals of {self.n_edges} edges: median {median},"
+            f" 90th percentile {ninth}"
+        )
+
 
 class Edges(NamedTuple):
     """The edges of a wedge over several axes.

@@ -84,12 +84,7 @@ def _precision(found: Round, result: Result, wanted: Wanted) -> str:
     """How well the edges over several axes are known so far, in words."""
     if found.known is None:
         return ""
-    unit = " decades" if result.axis(wanted.x).is_log else ""
-    median, ninth, n_edges, _ = found.known
-    return (
-        f"; half-width of the intervals of {n_edges} edges: median {median:.2g}{unit}, "
-        f"nine in ten at most {ninth:.2g}"
-    )
+    return f"; {found.known.words(result.axis(wanted.x).is_log)}"
 
 
 def _reason(session: Session, result: Result, wanted: Wanted) -> Refined:

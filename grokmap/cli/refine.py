@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 
 from grokmap.classify import Criteria
 from grokmap.cli.boundaries import find_boundaries
@@ -14,6 +15,7 @@ from grokmap.cli.submitting import trainer
 from grokmap.cli.surface import Question, find_surface
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
+from grokmap.process.signals import EXIT_STOPPED
 from grokmap.result import Result
 from grokmap.result.refine import Wanted, check, made, next_round
 from grokmap.session.refine import REACHED, refine
@@ -42,6 +44,10 @@ def refine_result(
         reached = refined.why == REACHED
         more = _to_extend(open_result(path), wanted.criteria) if reached else ""
         say(f"{refined.why}{refined.known}{more}")
+    elif refined.session.stop.code:
+        is_over = refined.session.stop.code == EXIT_STOPPED
+        by = "--time-budget" if is_over and given.options.time_budget < inf else "asked"
+        say(f"stopped ({by}); the same command goes on")
     code = refined.session.code
     x, y, rules = wanted.x, wanted.y, str(wanted.criteria)
     where = Where(dict(wanted.at or {}))

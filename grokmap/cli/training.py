@@ -129,7 +129,9 @@ def refine(
     criteria: Rules = "default",
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs a round, about [the lanes; with --over >= 4]."),
+        typer.Option(
+            min=1, help="Runs a round, about [the lanes; with --over 4 to 64]."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the next round; train nothing.")

@@ -18,7 +18,8 @@ from grokmap.result.surface import Model
 from grokmap.spec import AXES, Sweep
 from grokmap.spec.words import CHOICES
 
-CANDIDATES = 512  # places that a round chooses among
+# Places that a round chooses among, at least, and at least for each of its runs.
+CANDIDATES, EACH = 512, 4
 
 
 def next_runs(
@@ -30,7 +31,8 @@ def next_runs(
       fixed: values of the axes that the model is not over. batch: runs, at most.
       n_rounds: rounds before this one, each of which had other candidates.
     """
-    candidates = model.cube.spread(CANDIDATES, skip=CANDIDATES * n_rounds)
+    count = max(CANDIDATES, EACH * batch)
+    candidates = model.cube.spread(count, skip=count * n_rounds)
     candidates = candidates[are_new(candidates, model.points)]
     candidates = candidates[~_would_be_open(candidates, model)]
     choices = [key for key in CHOICES if key in sweep.swept]

@@ -19,7 +19,9 @@ from grokmap.result.surface import Known, check_axes, known_of, model_of
 from grokmap.spec import AXES
 from grokmap.spec.words import CHOICES
 
-LEAST = 4  # runs of a round over several axes: a model is fitted for each round
+# Runs of a round over several axes, unless asked for: a model is fitted for each round,
+# and each run of it is chosen given those before.
+LEAST, MOST = 4, 64
 
 
 class Wanted(NamedTuple):
@@ -102,7 +104,7 @@ def next_round(result: Result, wanted: Wanted) -> Round:
     n_rounds = 0 if before is None else int(before["round"].max())
     fixed = {axis: getattr(result.spec, axis)[0] for axis in AXES}
     fixed |= result.at(wanted.at).place
-    batch = wanted.batch or max(LEAST, _lanes(result))
+    batch = wanted.batch or min(MOST, max(LEAST, _lanes(result)))
     points = next_runs(model, result.spec, fixed, batch, n_rounds)
     is_reached = known.median <= wanted.precision
     return Round(points[:0] if is_reached else points, known)

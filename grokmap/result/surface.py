@@ -101,9 +101,9 @@ class Edges(NamedTuple):
 
     table: one row an edge at a place: the other axes, edge ("min" or "max"), status and
       estimate; low and high, the band that holds the edges of all places at once with
-      probability 95%; pointwise_low and pointwise_high, the 95% interval of this edge by
-      itself; n_near and n_open (runs near it, and those of them that are censored); why
-      it is not known to the precision wanted (empty if it is).
+      probability 95%; pointwise_low and pointwise_high, the 95% interval of this edge
+      by itself; n_near and n_open (runs near it, and those of them that are censored);
+      why it is not known to the precision wanted (empty if it is).
     bands: the standard deviations of the model that alone and together reach to.
     """
 

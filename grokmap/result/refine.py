@@ -15,7 +15,7 @@ from grokmap.result import groups
 from grokmap.result.labels import rules_of
 from grokmap.result.proposals import next_runs
 from grokmap.result.result import Result
-from grokmap.result.surface import Known, check_axes, known_of, model_of
+from grokmap.result.surface import Known, check_axes, edges_of, model_of
 from grokmap.spec import AXES
 from grokmap.spec.words import CHOICES
 
@@ -99,7 +99,7 @@ def next_round(result: Result, wanted: Wanted) -> Round:
     if not wanted.over:
         return Round(next_points(result, wanted))
     model = model_of(result, wanted.over, wanted.x, wanted.criteria, wanted.at)
-    known = known_of(model)
+    known = edges_of(model, wanted.precision).known
     before, _ = made(result, wanted)
     n_rounds = 0 if before is None else int(before["round"].max())
     fixed = {axis: getattr(result.spec, axis)[0] for axis in AXES}

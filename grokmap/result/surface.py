@@ -34,8 +34,6 @@ from grokmap.spec.axis import Axis
 # Places on the first other axis, on a second, and on each of several more.
 ALONG, SECOND, FURTHER = 13, 5, 3
 POINTWISE = float(ndtri((1 + LEVEL) / 2))
-# The same of a round, and places along x, which is to be fast.
-ROUGHLY, ROUGH_STEPS = 7, 33
 DRAWN = 41, 81  # places of a drawn plane, upright and along x
 
 
@@ -227,14 +225,6 @@ def edges_of(model: Model, precision: float, along: int = ALONG) -> Edges:
     table = pd.DataFrame([values[row.pop("at")] | row for row in rows])
     bands = POINTWISE, max(POINTWISE, found.multiple)
     return Edges(table, _known(found, _side(model).width), bands, model)
-
-
-def known_of(model: Model) -> Known:
-    """How well its edges are known: the same at fewer places, which is faster."""
-    places = places_of(model.others, ROUGHLY)
-    options: Any = {"resolution": ROUGH_STEPS}
-    found = level_sets.level_set(model.surface, model.at, places, **options)
-    return _known(found, _side(model).width)
 
 
 def _side(model: Model) -> Side:

@@ -3,9 +3,10 @@
     python benchmarks/level_sets.py PART > benchmarks/results/surface_PART.json
 
 PART is one of these. coverage: how often both bands hold the planted edges at all of 16
-places at once, from runs that are spread evenly. strategies: share of the box on the
-wrong side of the edge against the number of runs and their cost. seconds: of CPU time,
-one thread, on the smooth surface in three dimensions. The planted surfaces are those of
+places at once, from runs that are spread evenly; orders: the same with a smoother
+kernel, where edges have kinks. strategies: share of the box on the wrong side of the
+edge against the number of runs and their cost. seconds: of CPU time, one thread, on the
+smooth surface in three dimensions. The planted surfaces are those of
 `tests/surfaces.py`. Some minutes on an idle core.
 """
 
@@ -28,8 +29,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import numpy as np  # noqa: E402
 from scipy.stats import qmc  # noqa: E402
 from surfaces import (  # noqa: E402
+    KINKED,
     SHAPES,
     SMOOTH,
+    Array,
     Planted,
     covered,
     fitted,
@@ -38,6 +41,7 @@ from surfaces import (  # noqa: E402
     rows_of,
 )
 
+from grokmap.analysis import gaussian_process as gp  # noqa: E402
 from grokmap.analysis.acquisition import STRATEGIES, propose  # noqa: E402
 from grokmap.analysis.level_sets import fit, level_set, precision  # noqa: E402
 
@@ -50,9 +54,11 @@ SETTINGS = (
     (300, 2, False, 6),
     (300, 1, True, 8),
 )
+ORDERS_REPEATS = 14
 CUT = 0.3  # of the axis below which runs are cut short
 FIRST = 5000  # of the numbers of the shapes here; others were tried while building
 START, BATCH, MOST, LOOPS = 32, 16, 128, 4
+WIDTHS = (0.04, 0.01)
 CANDIDATES = 256
 SLOWEST = 3.0  # ln of the cost of a run at the weak end of the axis over the strong
 
@@ -76,60 +82,82 @@ def coverage() -> Iterator[dict[str, Any]]:
         yield {**setting, "axes": axes, "shape": shape, **result}
 
 
+def orders() -> Iterator[dict[str, Any]]:
+    """Bands of kinked edges by Matern's kernel of order 3/2 and of order 5/2."""
+    kernels = {"3/2": (gp.covariance, gp._by_lengths), "5/2": (_smoother, _by_lengths)}
+    settings = product(kernels.items(), (96, 300), AXES)
+    for (order, (gp.covariance, gp._by_lengths)), runs, axes in settings:
+        held, halves = 0, []
+        for number in range(FIRST, FIRST + ORDERS_REPEATS):
+            planted = Planted(axes, KINKED, number)
+            hold, edges = covered(planted, fitted(planted, runs), number)
+            held += hold
+            halves.append(precision(edges).median)
+        result = {"held": held, "n": ORDERS_REPEATS, "half_width": np.nanmedian(halves)}
+        yield {"order": order, "runs": runs, "axes": axes, **result}
+
+
+def _smoother(squares: Array, lengths: Array, amplitude: float) -> Array:
+    """`gaussian_process.covariance` of order 5/2."""
+    r = np.sqrt(5 * np.tensordot(lengths**-2.0, squares, 1))
+    return amplitude**2 * ((1 + r + r**2 / 3) * np.exp(-r) + 1)
+
+
+def _by_lengths(squares: Array, lengths: Array, amplitude: float) -> Array:
+    r = np.sqrt(5 * np.tensordot(lengths**-2.0, squares, 1))
+    common = amplitude**2 * 5 / 3 * (1 + r) * np.exp(-r)
+    return common * squares * lengths[:, None, None] ** -2.0
+
+
 def cost(points: np.ndarray) -> np.ndarray:
     """Budgets in decay times: the weaker the decay, the more steps."""
     return np.exp(SLOWEST * (1 - points[:, 0]))
 
 
 def strategies() -> Iterator[dict[str, Any]]:
-    for number, axes, shape in product(range(FIRST, FIRST + LOOPS), AXES, SHAPES):
-        planted = Planted(axes, shape, number)
+    numbers = range(FIRST, FIRST + LOOPS)
+    for width, number, axes, shape in product(WIDTHS, numbers, AXES, SHAPES):
+        planted = Planted(axes, shape, number, width)
         for strategy in STRATEGIES:
-            yield from _loop(planted, strategy)
+            yield _loop(planted, strategy)
         if axes == 2:
-            yield from _row_loop(planted)
+            states = [_state(*state) for state in rows_of(planted, START, BATCH, MOST)]
+            yield _summary(planted, "rows", states)
 
 
-def _loop(planted: Planted, strategy: str) -> Iterator[dict[str, Any]]:
+def _loop(planted: Planted, strategy: str) -> dict[str, Any]:
+    """From a few even runs on, batch after batch."""
     halton = qmc.Halton(planted.axes, rng=np.random.default_rng(planted.number))
     rng = np.random.default_rng(planted.number)
     points = halton.random(START)
     grokked, _ = planted.runs(points, rng)
-    surface = None
-    while True:
+    surface = fit(points, grokked)
+    states = [_state(points, misplaced(planted, surface))]
+    while len(points) < MOST:
+        offered = halton.random(CANDIDATES)
+        number = len(points)
+        chosen = propose(surface, offered, cost(offered), BATCH, strategy, number)
+        grokked = np.append(grokked, planted.runs(offered[chosen], rng)[0])
+        points = np.concatenate([points, offered[chosen]])
         surface = fit(points, grokked, start=surface)
-        yield _state(planted, strategy, points, misplaced(planted, surface))
-        if len(points) >= MOST:
-            break
-        candidates = halton.random(CANDIDATES)
-        chosen = propose(
-            surface, candidates, cost(candidates), BATCH, strategy, len(points)
-        )
-        grokked = np.append(grokked, planted.runs(candidates[chosen], rng)[0])
-        points = np.concatenate([points, candidates[chosen]])
+        states.append(_state(points, misplaced(planted, surface)))
     hold, edges = covered(planted, surface, planted.number)
-    found = precision(edges)
-    last = _state(planted, strategy, points, misplaced(planted, surface))
-    yield {**last, "held": hold, "half_width": found.median}
+    half = precision(edges).median
+    ends = {"held": hold, "half_width": round(half, 4) if np.isfinite(half) else None}
+    return {**_summary(planted, strategy, states), **ends}
 
 
-def _row_loop(planted: Planted) -> Iterator[dict[str, Any]]:
-    for points, error in rows_of(planted, START, BATCH, MOST):
-        yield _state(planted, "rows", points, error)
+def _state(points: np.ndarray, wrong: float) -> tuple[int, int, float]:
+    return len(points), round(float(cost(points).sum())), round(wrong, 4)
 
 
-def _state(
-    planted: Planted, strategy: str, points: np.ndarray, wrong: float
+def _summary(
+    planted: Planted, strategy: str, states: list[tuple[int, int, float]]
 ) -> dict[str, Any]:
-    setting = {"axes": planted.axes, "shape": planted.shape, "number": planted.number}
-    spent = float(cost(points).sum())
-    return {
-        **setting,
-        "strategy": strategy,
-        "runs": len(points),
-        "cost": spent,
-        "wrong": wrong,
-    }
+    runs, spent, wrong = zip(*states, strict=True)
+    setting = {"width": planted.width, "axes": planted.axes, "shape": planted.shape}
+    curve = {"runs": runs, "cost": spent, "wrong": wrong}
+    return {**setting, "number": planted.number, "strategy": strategy, **curve}
 
 
 def seconds() -> Iterator[dict[str, Any]]:
@@ -150,7 +178,12 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.process_time() - start
 
 
-PARTS = {"coverage": coverage, "strategies": strategies, "seconds": seconds}
+PARTS = {
+    "coverage": coverage,
+    "orders": orders,
+    "strategies": strategies,
+    "seconds": seconds,
+}
 
 if __name__ == "__main__":
     rows = []

@@ -37,52 +37,59 @@ def coverage() -> str:
     return markdown(["", *head, "half-width, by axes"], rows)
 
 
+def orders() -> str:
+    rows = []
+    for (order, runs), own in found("orders").groupby(["order", "runs"]):
+        shares = [_share(part) for _, part in own.groupby("axes")]
+        halves = [_half(part) for _, part in own.groupby("axes")]
+        rows.append([f"order {order}, {runs} runs", *shares, " / ".join(halves)])
+    head = [f"{n} axes" for n in (2, 3, 4)]
+    return markdown(["", *head, "half-width, by axes"], rows)
+
+
 def _share(own: pd.DataFrame) -> str:
     held, n = own["held"].sum(), own["n"].sum()
     return f"{held} of {n}"
 
 
 def _half(own: pd.DataFrame) -> str:
-    return f"{own['half_width'].median():.2f}"
+    return f"{own['half_width'].median():.3f}"
 
 
 def strategies() -> str:
     table, rows = found("strategies"), []
-    for axes, own in table.groupby("axes"):
-        curves = {name: curve(own, name) for name in STRATEGIES}
-        random = curves["random"]
-        for name, line in curves.items():
+    for (width, axes), own in table.groupby(["width", "axes"], sort=False):
+        lines = {name: curve(own, name) for name in STRATEGIES}
+        random = lines["random"]
+        for name, line in lines.items():
             if line.empty:
                 continue
             last = line.iloc[-1]
             needed = _needed(line, random["wrong"].iloc[-1])
             cheaper = random["cost"].iloc[-1] / needed
             ends = own[(own["strategy"] == name) & own["held"].notna()]
-            rows.append(
-                [
-                    f"{axes} axes, {name}",
-                    f"{line.loc[64, 'wrong']:.1%}",
-                    f"{last['wrong']:.1%} ± {last['error']:.1%}",
-                    "-" if np.isnan(cheaper) else f"{cheaper:.1f}",
-                    _share_of_bands(ends),
-                    f"{ends['half_width'].median():.3f}" if len(ends) else "-",
-                ]
-            )
+            cells = [f"width {width:g}, {axes} axes, {name}"]
+            cells += [f"{line.loc[64, 'wrong']:.1%}"]
+            cells += [f"{last['wrong']:.1%} ± {last['error']:.1%}"]
+            cells += ["-" if np.isnan(cheaper) else f"{cheaper:.1f}"]
+            rows.append([*cells, *_bands(ends)])
     head = ["", "wrong at 64 runs", "at 128", "times cheaper than random"]
     return markdown([*head, "bands hold", "half-width"], rows)
 
 
-def _share_of_bands(ends: pd.DataFrame) -> str:
-    return f"{int(ends['held'].sum())} of {len(ends)}" if len(ends) else "-"
+def _bands(ends: pd.DataFrame) -> list[str]:
+    if ends.empty:
+        return ["-", "-"]
+    held = int(ends["held"].astype(bool).sum())
+    return [f"{held} of {len(ends)}", f"{ends['half_width'].median():.3f}"]
 
 
 def curve(own: pd.DataFrame, strategy: str) -> pd.DataFrame:
     """By number of runs: what is wrong, its standard error, and the cost."""
-    table = own[(own["strategy"] == strategy) & own["held"].isna()]
-    at = np.arange(32, 129, 16)
-    loops = [loop for _, loop in table.groupby(["shape", "number"])]
+    loops = own[own["strategy"] == strategy].to_dict("records")
     if not loops:
         return pd.DataFrame()
+    at = np.arange(32, 129, 16)
     wrong = np.array([np.interp(at, loop["runs"], loop["wrong"]) for loop in loops])
     cost = np.array([np.interp(at, loop["runs"], loop["cost"]) for loop in loops])
     error = wrong.std(axis=0, ddof=1) / np.sqrt(len(loops))
@@ -104,14 +111,32 @@ def _needed(curve: pd.DataFrame, wrong: float) -> float:
 
 def seconds() -> str:
     rows = [
-        [str(row.runs), *(f"{s:.1f}" for s in (row.fit, row.bands, row.choose))]
+        [str(row.runs), *(f"{s:.2f}" for s in (row.fit, row.bands, row.choose))]
         for row in found("seconds").itertuples()
     ]
     return markdown(["runs", "fit, s", "bands, s", "16 of 512 candidates, s"], rows)
 
 
+def shares_of_training() -> str:
+    """Rounds from 32 to 1,000 runs over the training of as many of the quickstart."""
+    table = found("seconds")
+    done = json.loads((ROOT / "benchmarks/results/end_to_end.json").read_text())
+    quickstart = done["found"]["quickstart"]
+    training = 1000 * quickstart["seconds"] / quickstart["runs"]
+    head, cells = ["runs a round"], ["share of the training time"]
+    for batch in (16, 32, 64, 128):
+        at = np.arange(32, 1000, batch)
+        fixed = np.interp(at, table["runs"], table["fit"] + table["bands"]).sum()
+        picks = np.interp(at, table["runs"], table["choose"]).sum() * batch / 16
+        head.append(str(batch))
+        cells.append(f"{(fixed + picks) / training:.0%}")
+    return markdown(head, [cells])
+
+
 SURFACE_TABLES = {
     ("docs/boundaries.md", "surface coverage"): coverage,
+    ("docs/boundaries.md", "surface orders"): orders,
     ("docs/boundaries.md", "surface strategies"): strategies,
     ("docs/boundaries.md", "surface seconds"): seconds,
+    ("docs/boundaries.md", "surface shares"): shares_of_training,
 }

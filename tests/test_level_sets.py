@@ -10,7 +10,17 @@ from conftest import ROOT
 from scipy.integrate import quad
 from scipy.special import ndtr
 from scipy.stats import binomtest, norm
-from surfaces import SHAPES, SMOOTH, Planted, covered, fitted, holds, misplaced, places
+from surfaces import (
+    SHAPES,
+    SMOOTH,
+    Planted,
+    covered,
+    design,
+    fitted,
+    holds,
+    misplaced,
+    places,
+)
 
 from grokmap.analysis import gaussian_process as gp
 from grokmap.analysis import level_sets, likelihoods
@@ -207,6 +217,18 @@ def test_runs_that_are_cut_short_say_nothing_but_that_they_are() -> None:
     assert edges.lower.status[0] != MEASURED and edges.upper.status[0] == MEASURED
     low, high = cut.finishing(np.array([[0.1, 0.5], [0.9, 0.5]]))
     assert low < 0.1 and high > 0.9
+
+
+def test_a_search_from_an_earlier_surface_ends_where_one_from_scratch_does() -> None:
+    planted = Planted(2, SMOOTH, 4)
+    early = fitted(planted, 60)
+    points = design(planted, 80, 1)
+    grokked, open_ = planted.runs(points, np.random.default_rng(0))
+    cold, warm = fit(points, grokked, open_), fit(points, grokked, open_, start=early)
+    new = places(3, 8, 100)
+    np.testing.assert_allclose(cold.probability(new), warm.probability(new), atol=0.05)
+    again = fit(points, grokked, open_)
+    np.testing.assert_array_equal(again.process.weights, cold.process.weights)
 
 
 def test_choices_are_equally_far_apart() -> None:

@@ -12,7 +12,7 @@ import pytest
 from conftest import SMALL
 
 from grokmap import plan, store
-from grokmap.errors import SpecError
+from grokmap.errors import ResultError, SpecError
 from grokmap.plan import read_sweep
 from grokmap.result import Result, proposals, surface
 from grokmap.result.refine import Wanted, check, next_round
@@ -101,9 +101,11 @@ def distance(edges: pd.DataFrame) -> Any:
     return np.abs(np.log10(edges["estimate"]) - truth)
 
 
-def test_planted_edges_are_found_and_a_stop_changes_nothing(tmp_path: Path) -> None:
-    axes = PLANE | {"train_fraction": 0.7}
-    whole = refined(tmp_path / "whole", axes, over=tuple(PLANE), max_runs=24)
+LINE = PLANE | {"train_fraction": 0.7}
+
+
+def test_planted_edges_are_found(tmp_path: Path) -> None:
+    whole = refined(tmp_path / "whole", LINE, over=tuple(PLANE), max_runs=24)
     assert not whole.session.code and "median" in whole.known
     edges = edges_of(tmp_path / "whole", tuple(PLANE))
     off = distance(edges)
@@ -113,13 +115,19 @@ def test_planted_edges_are_found_and_a_stop_changes_nothing(tmp_path: Path) -> N
     # Both seeds take turns.
     points = store.read_points(tmp_path / "whole")
     assert points is not None and points["seed"].value_counts().tolist() == [12, 12]
-    # In two goes, and with what was chosen but not trained.
-    refined(tmp_path / "parts", axes, over=tuple(PLANE), max_runs=8)
+
+
+@pytest.mark.slow
+def test_a_stop_changes_nothing(tmp_path: Path) -> None:
+    """In two goes, and with what was chosen but not trained."""
+    for name, most in (("whole", 24), ("parts", 8)):
+        refined(tmp_path / name, LINE, over=tuple(PLANE), max_runs=most)
     for file in (tmp_path / "parts/trajectories").glob("*.parquet"):
         file.unlink()
-    refined(tmp_path / "parts", axes, over=tuple(PLANE), max_runs=24)
-    again = store.read_points(tmp_path / "parts")
+    refined(tmp_path / "parts", LINE, over=tuple(PLANE), max_runs=24)
+    points, again = (store.read_points(tmp_path / name) for name in ("whole", "parts"))
     pd.testing.assert_frame_equal(points, again)
+    assert points is not None and len(points) == 24
 
 
 def test_it_says_why_it_stopped(tmp_path: Path) -> None:
@@ -171,6 +179,15 @@ def test_runs_that_a_budget_cuts_short_get_no_neighbours(tmp_path: Path) -> None
     before = model.points[: len(model.points) - 8]
     nearest = [np.argmin(((before - p) ** 2).sum(axis=1)) for p in points]
     assert model.open_.sum() > 5 and not model.open_[nearest].any()
+
+
+def test_where_nothing_is_decided_the_way_out_is_a_larger_budget(
+    tmp_path: Path,
+) -> None:
+    none = PLANE | {"weight_decay": [1e-8, 1e-7]}  # below the wedge
+    sweep = sweep_of(none, train_fraction=0.7)
+    with pytest.raises(ResultError, match="larger budgets, `grokmap sweep RESULT"):
+        refine_from(tmp_path / "r", sweep, Wanted(over=tuple(PLANE)))
 
 
 @pytest.fixture

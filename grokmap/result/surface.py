@@ -157,7 +157,11 @@ def model_of(
     check_axes(here, over, x)
     model = model_from(here.labelled(rules), here.axes, over, x, rules)
     if model is None:
-        raise ResultError(f"{result.path}: no run is decided at a place of these axes")
+        raise ResultError(
+            f"{result.path}: no run at a place of these axes is decided, so nothing "
+            "is known of P(grok): give them larger budgets, `grokmap sweep RESULT "
+            "--extend`"
+        )
     return model
 
 

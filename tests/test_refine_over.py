@@ -12,6 +12,7 @@ import pytest
 from conftest import SMALL
 
 from grokmap import plan, store
+from grokmap.classify import CRITERIA
 from grokmap.errors import ResultError, SpecError
 from grokmap.plan import read_sweep
 from grokmap.result import Result, proposals, surface
@@ -188,6 +189,30 @@ def test_where_nothing_is_decided_the_way_out_is_a_larger_budget(
     sweep = sweep_of(none, train_fraction=0.7)
     with pytest.raises(ResultError, match="larger budgets, `grokmap sweep RESULT"):
         refine_from(tmp_path / "r", sweep, Wanted(over=tuple(PLANE)))
+
+
+def test_runs_beyond_the_axes_and_without_one_are_told_from_the_others(
+    tmp_path: Path,
+) -> None:
+    sweep = sweep_of(PLANE, train_fraction=0.7)
+    axes = {axis.name: axis for axis in sweep.axes}
+    runs = pd.DataFrame(
+        [(0.0, 1e-2, "grok"), (0.1, 2.0, "no-learning"), (0.2, 0.0, "memorize-only")],
+        columns=["alpha", "weight_decay", "phase"],
+    ).assign(censored=False, seed=0, train_fraction=0.7)
+    rules = CRITERIA["default"]
+    model = surface.model_from(runs, sweep.axes, tuple(PLANE), "weight_decay", rules)
+    # The axis reaches to 2 and a run without decay has no place on it.
+    assert model is not None and len(model.runs) == 2 and max(axes["alpha"].values) < 1
+    assert model.points[:, 1] == pytest.approx([2 / np.log10(2e4), 1.0])
+    swept = sweep_of(
+        {"optimizer": ["gd", "adamw"], "momentum": [0.0, 0.9], "alpha": [0.0, 0.5]},
+        weight_decay=1e-2,
+        train_fraction=0.7,
+    )
+    over = ("alpha", "momentum", "optimizer")
+    with pytest.raises(SpecError, match="momentum is not read by some of the runs"):
+        refine_from(tmp_path / "r", swept, Wanted(x="alpha", over=over))
 
 
 @pytest.fixture

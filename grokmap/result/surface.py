@@ -155,7 +155,14 @@ def model_of(
     """
     rules, here = rules_of(criteria), result.at(at)
     check_axes(here, over, x)
-    model = model_from(here.labelled(rules), here.axes, over, x, rules)
+    runs = here.labelled(rules)
+    for name in over:
+        if not groups.is_read(runs, name).all():
+            raise SpecError(
+                f"--over: {name} is not read by some of the runs; leave it out, or "
+                "choose runs that read it with --at"
+            )
+    model = model_from(runs, here.axes, over, x, rules)
     if model is None:
         raise ResultError(
             f"{result.path}: no run at a place of these axes is decided, so nothing "
@@ -175,7 +182,7 @@ def model_from(
     """The same from runs labelled by rules, and the sweep's axes; None where no run
     that is decided has a place on them, as a weight decay of 0 has none in logs."""
     by_name = {axis.name: axis for axis in axes}
-    cube = Cube(tuple(Side(by_name[name]) for name in over))
+    cube = Cube(tuple(Side(_reaching(by_name[name], runs)) for name in over))
     points = cube.points(runs)
     kept = np.isfinite(points).all(axis=1)
     runs, points = runs[kept].reset_index(drop=True), points[kept]
@@ -185,6 +192,16 @@ def model_from(
         return None
     surface = level_sets.fit(points, grokked.astype(float), open_, cube.categorical)
     return Model(runs, cube, points, grokked, open_, surface, x, rules)
+
+
+def _reaching(axis: Axis, runs: pd.DataFrame) -> Axis:
+    """The axis from the first to the last of the runs, if they lie beyond its ends, as
+    those of rows may by the rounding of their places."""
+    if axis.kind == "choice":
+        return axis
+    found = float(runs[axis.name].min()), float(runs[axis.name].max())
+    beyond = [v for v in found if not min(axis.values) <= v <= max(axis.values)]
+    return axis._replace(values=(*axis.values, *beyond))
 
 
 def places_of(others: Cube, along: int = ALONG) -> Floats:

@@ -533,6 +533,30 @@ def refined_against_dense() -> str:
     return markdown(head, rows)
 
 
+def refined_over() -> str:
+    """Edges over several axes against those of dense grids."""
+    rows, before = [], 0
+    for row in json.loads((ROOT / "benchmarks/results/surface.json").read_text()):
+        steps, what = row["run_steps"], row["what"]
+        if what == "dense, in rows":
+            before = steps
+        fewer = f" ({before / steps:.1f}x fewer)" if "refined" in what else ""
+        off = ", ".join(f"{row[key]:.3f}" for key in ("median", "mean", "ninth"))
+        rows.append(
+            [
+                f"{row['case']}: {what.split(',')[0] if 'refined' in what else what}",
+                f"{row['runs'] or '-'}",
+                f"{steps:.2g}{fewer}" if steps else "-",
+                off,
+                f"{row['within']:.0%}",
+                f"{row['missed']} of {row['edges']}",
+                "none" if row["half"] is None else f"{row['half']:.2f}",
+            ]
+        )
+    head = ["", "runs", "run-steps", "off: median, mean, 90%", "within 0.1"]
+    return markdown([*head, "missed", "half-width"], rows)
+
+
 def precision(table: pd.DataFrame) -> pd.Series:
     """Half-widths of the measured edges, in decades."""
     known = table[table["status"] == wedge.MEASURED]
@@ -570,6 +594,7 @@ EDGE_TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/boundaries.md", "sensitivity"): label_sensitivity,
     ("docs/theory.md", "edges over laziness"): edges_over_laziness,
     ("docs/boundaries.md", "refined"): refined_against_dense,
+    ("docs/boundaries.md", "refined over"): refined_over,
     ("docs/scaling.md", "finite-size scaling"): finite_size_scaling,
     ("docs/transition.md", "loop trends"): loop_trends,
     ("docs/transition.md", "loop rates"): loop_rates,

@@ -103,6 +103,41 @@ def grids(look: Look) -> Figure:
     return plot.phase_grids(drawn, agreement, (rates[::-1], rates), labels, look)
 
 
+def made_slice(title: str, y: Any, shift: float) -> plot.Slice:
+    """A made-up wedge, and runs beside its edges."""
+    x = np.geomspace(1e-4, 1, 41)
+    place = np.log10(x) + 2 + shift
+    heights = np.linspace(0, 1, len(y))[:, None]
+    sure = 8 * (1 - heights - place**2 - shift)
+    runs = pd.DataFrame(
+        [
+            (x[i], y[j], "grok" if sure[j, i] > 0 else "memorize-only", "laziness")
+            for i in range(0, 41, 7)
+            for j in range(0, len(y), max(1, len(y) // 4))
+        ],
+        columns=["weight_decay", "alpha", "phase", "alpha_convention"],
+    )
+    return plot.Slice(title, x, list(y), sure, runs)
+
+
+def surfaces(look: Look) -> Figure:
+    """Made-up edges over three axes, that close; in the last plane there are none."""
+    alphas = np.linspace(0, 0.6, 21).tolist()
+    parts = [
+        made_slice(f"train fraction = {fraction:g}", alphas, shift)
+        for fraction, shift in ((0.9, -0.5), (0.8, 0.0), (0.7, 0.5), (0.6, 2.5))
+    ]
+    return plot.surface_slices(parts, PLANE, PHASES, (1.96, 3.1), look)
+
+
+def surface_of_names(look: Look) -> Figure:
+    part = made_slice("", ["gd", "adamw", "muon"], -0.5)
+    runs = part.runs.rename(columns={"alpha": "optimizer"})
+    plane = PLANE._replace(y="optimizer")
+    parts = [part._replace(runs=runs)]
+    return plot.surface_slices(parts, plane, PHASES, (1.96, 3.1), look)
+
+
 def avalanches(look: Look) -> Figure:
     """Sizes of made-up avalanches, with and without an excess after a transition."""
     rng = np.random.default_rng(0)
@@ -419,6 +454,8 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "stopping rules": ("stopping_rules", of(stopping_rules, QUICK)),
     "losses": ("loss_curves", losses),
     "avalanches": ("avalanche_panels", avalanches),
+    "surfaces": ("surface_slices", surfaces),
+    "surface of names": ("surface_slices", surface_of_names),
     "rates of widths": ("rate_curves", rates),
     "times of layers": ("layer_times", layers),
     "spectrum": ("spectrum_panels", spectrum),

@@ -41,6 +41,7 @@ READ = [
     ("phase-diagram", "r", *FIGURE),
     ("phase-diagram", "r", "--colour", "rqi", "--when", "t_mem", *TABLE),
     ("boundaries", "r"),
+    ("surface", "r", "--over", "alpha,weight_decay", *TABLE),
     ("uncertainty", "r", *TABLE),
     ("order-parameters", "r", *TABLE),
     ("laws", "r", *TABLE),

@@ -316,6 +316,7 @@ def test_a_stop_before_any_run_is_a_stop(command_line: Any) -> None:
     assert command_line("sweep", "tiny.toml", "--time-budget", "0s")[0] == 75
     code, _, err = command_line("refine", str(RESULT), "--time-budget", "0s")
     assert code == 75 and "no finished run" in err
+    assert "stopped (--time-budget); the same command goes on" in err
 
 
 def test_damaged_points_are_refused_with_the_way_out(grokmap: Any) -> None:

@@ -44,6 +44,41 @@ def boundaries(
 
 
 @shared
+def surface(
+    result: Result,
+    over: Annotated[
+        str, typer.Option(help="Comma-separated swept axes, --x among them.")
+    ],
+    x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
+    precision: Annotated[
+        float,
+        typer.Option(
+            help="Half-width from which an edge is said to be not known, and why "
+            "(decades if log)."
+        ),
+    ] = 0.1,
+    places: Annotated[
+        int, typer.Option(min=2, help="Places on the first of the other axes.")
+    ] = 13,
+    where: Where = GIVEN,
+    criteria: Rules = "default",
+    figures: Figures = GIVEN,
+    out: Out = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Where the grok wedge begins and ends over several axes at once, with bands.
+
+    By a model of P(grok) over all of them, fitted to all runs.
+    """
+    from grokmap.cli.places import read_names
+    from grokmap.cli.surface import Question, find_surface
+
+    question = Question(read_names(over), x, precision, places)
+    find_surface(result, question, criteria, as_json, figures, out, where)
+
+
+@shared
 def uncertainty(
     result: Result,
     x: Annotated[str, typer.Option(help="Swept axis.")] = "weight_decay",

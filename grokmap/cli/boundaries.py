@@ -74,15 +74,15 @@ def _print(
     table = edges.assign(shown=shown)
     for place, row in table.groupby([*by, y], sort=False, dropna=False):
         pairs = zip([*by, y], place, strict=True)
-        head = "  ".join(f"{k} {_padded(v)}" for k, v in pairs)
+        head = "  ".join(f"{k} {padded(v)}" for k, v in pairs)
         print(f"  {head}{''.join(f'{text:<{wide}}' for text in row['shown'])}".rstrip())
     for edge in closing.to_dict("records"):
-        place = "".join(f"{k} {_padded(edge[k]).strip()}: " for k in by)
+        place = "".join(f"{k} {padded(edge[k]).strip()}: " for k in by)
         verb = "opens" if edge["edge"] == wedge.MIN else "closes"
         print(f"{place}the wedge {verb} at {y}: {_shown(edge)}")
 
 
-def _padded(value: Any) -> str:
+def padded(value: Any) -> str:
     """A value of an axis in a column; - where it is not read."""
     if isinstance(value, str) or not pd.api.types.is_number(value):
         return f"{'-' if value is None else rounded(value):<9}"

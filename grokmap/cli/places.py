@@ -65,6 +65,11 @@ def read_places(
     return place
 
 
+def read_names(text: str | None) -> tuple[str, ...]:
+    """The names of a comma-separated list; none of None."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
 def numbers(text: str, option: str, form: str, count: int) -> list[float]:
     """The `count` finite numbers of a comma-separated list.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 
 from grokmap.classify import Criteria
 from grokmap.cli.boundaries import find_boundaries
@@ -11,10 +12,12 @@ from grokmap.cli.opened import open_result, say
 from grokmap.cli.pasted import extend_command
 from grokmap.cli.places import Where
 from grokmap.cli.submitting import trainer
+from grokmap.cli.surface import Question, find_surface
 from grokmap.cli.sweep import Given, resolved
 from grokmap.errors import ResultError
+from grokmap.process.signals import EXIT_STOPPED
 from grokmap.result import Result
-from grokmap.result.refine import Wanted, check, made, next_points
+from grokmap.result.refine import Wanted, check, made, next_round
 from grokmap.session.refine import REACHED, refine
 
 NOTHING = "no run is left to choose"
@@ -40,12 +43,20 @@ def refine_result(
     if refined.why:
         reached = refined.why == REACHED
         more = _to_extend(open_result(path), wanted.criteria) if reached else ""
-        say(f"{refined.why}{more}")
+        say(f"{refined.why}{refined.known}{more}")
+    elif refined.session.stop.code:
+        is_over = refined.session.stop.code == EXIT_STOPPED
+        by = "--time-budget" if is_over and given.options.time_budget < inf else "asked"
+        say(f"stopped ({by}); the same command goes on")
     code = refined.session.code
     x, y, rules = wanted.x, wanted.y, str(wanted.criteria)
     where = Where(dict(wanted.at or {}))
     try:
-        find_boundaries(path, x, y, rules, False, given.as_json, where=where)
+        if wanted.over:
+            surface = Question(wanted.over, x, wanted.precision)
+            find_surface(path, surface, rules, given.as_json, where=where)
+        else:
+            find_boundaries(path, x, y, rules, False, given.as_json, where=where)
     except ResultError as error:
         if not code:
             raise
@@ -67,9 +78,10 @@ def _say_next(given: Given, wanted: Wanted) -> None:
     result = open_result(given.spec)
     before, left = made(result, wanted)
     n_before = 0 if before is None else len(before)
-    in_plane = (wanted.y, wanted.x, "seed")
-    rest = [axis.name for axis in result.axes if axis.name not in in_plane]
-    points = next_points(result, wanted)[:left][[*rest, *in_plane]]
+    first = wanted.over or (wanted.y, wanted.x)
+    in_front = [*(name for name in first if name != wanted.x), wanted.x, "seed"]
+    rest = [axis.name for axis in result.axes if axis.name not in in_front]
+    points = next_round(result, wanted).points[:left][[*rest, *in_front]]
     if given.as_json:
         rows = points.to_dict("records")
         print(json.dumps({"chosen_before": n_before, "points": rows}))

@@ -105,9 +105,19 @@ def sweep(
 
 def refine(
     result: Result,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated axes, --x among them: place its edges over all of "
+            "them at once, by a model of all runs [in rows of --y]."
+        ),
+    ] = None,
     precision: Annotated[
         float,
-        typer.Option(help="Half-width of each edge's 95% interval (decades if log)."),
+        typer.Option(
+            help="Half-width of each edge's 95% interval, with --over of half of them "
+            "(decades if log)."
+        ),
     ] = 0.08,
     max_runs: Annotated[int, typer.Option(help="Runs beside the grid, at most.")] = 500,
     x: Annotated[str, typer.Option(help="Axis the edges are on.")] = "weight_decay",
@@ -118,7 +128,10 @@ def refine(
     ] = None,
     criteria: Rules = "default",
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Runs a round, about [the lanes].")
+        int | None,
+        typer.Option(
+            min=1, help="Runs a round, about [the lanes; with --over 4 to 64]."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the next round; train nothing.")
@@ -130,14 +143,15 @@ def refine(
     plugin: Plugins = None,
 ) -> None:
     """Train where the edges of the wedge are uncertain, until they are known."""
-    from grokmap.cli.places import read_where
+    from grokmap.cli.places import read_names, read_where
     from grokmap.cli.refine import refine_result
     from grokmap.cli.sweep import Given, options_of
     from grokmap.result.refine import Wanted
 
     given = Given(result, (), result, options_of(time_budget), as_json)
     place = read_where(at).at
-    wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, place)
+    limits = (precision, y_precision, max_runs, criteria, batch)
+    wanted = Wanted(x, y, *limits, place, read_names(over))
     raise typer.Exit(refine_result(given, wanted, dry_run, on, shards))
 
 

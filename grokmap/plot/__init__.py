@@ -45,6 +45,7 @@ from grokmap.plot.style import (
     look_of,
     phases_of,
 )
+from grokmap.plot.surface import Slice, surface_slices
 from grokmap.plot.trajectories import CURVES, Predicted, curves
 from grokmap.plot.transfer import RatePanel, rate_curves
 from grokmap.plot.transition_order import order_panels
@@ -86,6 +87,7 @@ __all__ = [
     "Scaling",
     "Shading",
     "Sides",
+    "Slice",
     "SpectrumPanel",
     "TIMES",
     "T_GROK",
@@ -129,6 +131,7 @@ __all__ = [
     "spectrum_panels",
     "spike_times",
     "stopping_rules",
+    "surface_slices",
     "transition_panels",
     "transition_table",
     "uncertainty_maps",

@@ -73,6 +73,22 @@ class Plots:
         cells = uncertainty.find(self._result, x, y, criteria, at)
         return uncertainty.draw(cells, _look(style, width)).figure
 
+    def surface(
+        self,
+        over: Sequence[str],
+        x: str = "weight_decay",
+        criteria: str | Criteria = "default",
+        at: Place | None = None,
+        style: str = "paper",
+        width: Width = None,
+    ) -> Figure:
+        """Slices of the edges of the wedge over several axes, with bands; see
+        `grokmap.result.surface.find`."""
+        from grokmap.result import surface
+
+        edges = surface.find(self._result, over, x, criteria, at)
+        return surface.draw(edges, self._result, _look(style, width)).figure
+
     def curves(
         self,
         runs: Sequence[str] = (),

@@ -13,9 +13,15 @@ from grokmap.classify import Criteria
 from grokmap.errors import SpecError, short
 from grokmap.result import groups
 from grokmap.result.labels import rules_of
+from grokmap.result.proposals import next_runs
 from grokmap.result.result import Result
+from grokmap.result.surface import Known, check_axes, edges_of, model_of
 from grokmap.spec import AXES
 from grokmap.spec.words import CHOICES
+
+# Runs of a round over several axes, unless asked for: a model is fitted for each round,
+# and each run of it is chosen given those before.
+LEAST, MOST = 4, 64
 
 
 class Wanted(NamedTuple):
@@ -25,7 +31,10 @@ class Wanted(NamedTuple):
     95% interval, in decades on a log axis, else in units of x. y_precision: closest
     distance of rows (None: the span of y / 24). max_runs: runs beside the grid, at
     most. batch: runs a round, about (None: those that trained together before). at: the
-    values of other axes; without, the edges of all of them are placed.
+    values of other axes; without, the edges of all of them are placed. over: axes, x
+    among them, over all of which the edges are placed at once, instead of in rows of y:
+    by a model of all runs (`grokmap.result.surface`). precision is then what the
+    half-widths of half of the edges have to be below.
     """
 
     x: str = "weight_decay"
@@ -36,21 +45,27 @@ class Wanted(NamedTuple):
     criteria: str | Criteria = "default"
     batch: int | None = None
     at: groups.Place | None = None
+    over: tuple[str, ...] = ()
+
+
+class Round(NamedTuple):
+    """The runs to make next, none if no run is left to choose, and, of a model over
+    several axes, how precisely the edges are known before them."""
+
+    points: pd.DataFrame
+    known: Known | None = None
 
 
 def check(result: Result, wanted: Wanted) -> None:
     """Raises SpecError: axes that are not swept, or have nothing between their values;
     numbers that are not above 0; criteria that are not known."""
     rules_of(wanted.criteria)
-    able = [axis.name for axis in result.axes if axis.is_real]
-    for name in (wanted.x, wanted.y):
-        if name not in able:
-            raise SpecError(
-                f"axis {short(repr(name))}: refine needs two swept axes of real "
-                f"numbers; swept here: {', '.join(able) or 'none'}"
-            )
-    if wanted.x == wanted.y:
-        raise SpecError(f"--x and --y are both {wanted.x}; choose two different axes")
+    if wanted.over:
+        check_axes(result.at(wanted.at), wanted.over, wanted.x)
+        if wanted.y_precision is not None:
+            raise SpecError("--y-precision: is of rows, which --over has none of")
+    else:
+        _check_rows(result, wanted)
     for option, value in (
         ("--precision", wanted.precision),
         ("--y-precision", wanted.y_precision),
@@ -60,6 +75,18 @@ def check(result: Result, wanted: Wanted) -> None:
             raise SpecError(f"{option} {value:g}: a number above 0")
 
 
+def _check_rows(result: Result, wanted: Wanted) -> None:
+    able = [axis.name for axis in result.axes if axis.is_real]
+    for name in (wanted.x, wanted.y):
+        if name not in able:
+            raise SpecError(
+                f"axis {short(repr(name))}: refine needs two swept axes of real "
+                f"numbers; swept here: {', '.join(able) or 'none'}"
+            )
+    if wanted.x == wanted.y:
+        raise SpecError(f"--x and --y are both {wanted.x}; choose two different axes")
+
+
 def made(result: Result, wanted: Wanted) -> tuple[pd.DataFrame | None, int]:
     """The points chosen before, and how many more max_runs leaves; a smaller number
     than were made leaves none."""
@@ -67,8 +94,24 @@ def made(result: Result, wanted: Wanted) -> tuple[pd.DataFrame | None, int]:
     return before, max(0, wanted.max_runs - (0 if before is None else len(before)))
 
 
-def next_points(result: Result, wanted: Wanted) -> pd.DataFrame:
+def next_round(result: Result, wanted: Wanted) -> Round:
     """The next round: one row a run, one column a swept choice or an axis."""
+    if not wanted.over:
+        return Round(next_points(result, wanted))
+    model = model_of(result, wanted.over, wanted.x, wanted.criteria, wanted.at)
+    known = edges_of(model, wanted.precision).known
+    before, _ = made(result, wanted)
+    n_rounds = 0 if before is None else int(before["round"].max())
+    fixed = {axis: getattr(result.spec, axis)[0] for axis in AXES}
+    fixed |= result.at(wanted.at).place
+    batch = wanted.batch or min(MOST, max(LEAST, _lanes(result)))
+    points = next_runs(model, result.spec, fixed, batch, n_rounds)
+    is_reached = known.median <= wanted.precision
+    return Round(points[:0] if is_reached else points, known)
+
+
+def next_points(result: Result, wanted: Wanted) -> pd.DataFrame:
+    """The same where edges are placed in rows of y."""
     here, sweep = result.at(wanted.at), result.spec
     runs = here.labelled(rules_of(wanted.criteria))
     places, _ = groups.panels(runs, here.axes, wanted.x, wanted.y)
@@ -87,13 +130,18 @@ def next_points(result: Result, wanted: Wanted) -> pd.DataFrame:
 def _aim(result: Result, runs: pd.DataFrame, wanted: Wanted) -> choice.Aim:
     log = result.is_log(wanted.x, runs)
     span = float(runs[wanted.y].max() - runs[wanted.y].min())
-    lanes = [origin.lanes or 1 for _, origin in store.origins(result.path)]
     return choice.Aim(
         x=wanted.x,
         y=wanted.y,
         log=log,
         precision=wanted.precision * (math.log(10) if log else 1.0),
         y_precision=wanted.y_precision or span / 24,
-        batch=wanted.batch or max(lanes, default=1),
+        batch=wanted.batch or _lanes(result),
         grokked=rules_of(wanted.criteria).generalised,
     )
+
+
+def _lanes(result: Result) -> int:
+    """Runs that trained together before, at most."""
+    lanes = [origin.lanes or 1 for _, origin in store.origins(result.path)]
+    return max(lanes, default=1)

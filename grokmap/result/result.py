@@ -300,6 +300,22 @@ class Result:
 
         return boundaries.find(self, x, y, criteria, budget, at).table
 
+    def surface(
+        self,
+        over: Sequence[str],
+        x: str = "weight_decay",
+        criteria: str | Criteria = "default",
+        precision: float = 0.1,
+        at: Place | None = None,
+    ) -> pd.DataFrame:
+        """Where the grok wedge begins and ends over several axes at once, with bands.
+
+        See `grokmap.result.surface.find`, and `Edges` there for the columns.
+        """
+        from grokmap.result import surface
+
+        return surface.find(self, over, x, criteria, at, precision).table
+
     def refine(
         self,
         x: str = "weight_decay",
@@ -310,6 +326,7 @@ class Result:
         criteria: str | Criteria = "default",
         batch: int | None = None,
         at: Place | None = None,
+        over: Sequence[str] = (),
         *,
         time_budget: float = float("inf"),
         on_progress: Callable[[Any], None] | None = None,
@@ -320,15 +337,19 @@ class Result:
           `grokmap.sweep`.
 
         Returns:
-          The edges, as of `boundaries`, without shifts.
+          The edges, as of `boundaries`, without shifts; of `over`, as of `surface`.
         """
         from grokmap.result.refine import Wanted
         from grokmap.session.library import refine
 
         at = {**self.place, **(at or {})}
-        wanted = Wanted(x, y, precision, y_precision, max_runs, criteria, batch, at)
+        limits = (precision, y_precision, max_runs, criteria, batch)
+        wanted = Wanted(x, y, *limits, at, tuple(over))
         refine(self.path, wanted, time_budget, on_progress)
-        return Result(self.path, self.say).boundaries(x, y, criteria, False, at)
+        refined = Result(self.path, self.say)
+        if over:
+            return refined.surface(over, x, criteria, precision, at)
+        return refined.boundaries(x, y, criteria, False, at)
 
     def uncertainty(
         self,

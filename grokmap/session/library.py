@@ -63,7 +63,7 @@ def refine(
     if refined.session.code == signals.EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     if refined.why:
-        listener.say(refined.why)
+        listener.say(f"{refined.why}{refined.known}")
 
 
 class Told(Counts):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from grokmap import store
 from grokmap.result import Result
-from grokmap.result.refine import Wanted, check, made, next_points
+from grokmap.result.refine import Round, Wanted, check, made, next_round
 from grokmap.session.listener import Listener
 from grokmap.session.session import Options, Session, open_session, train_missing
 from grokmap.spec import Sweep
@@ -21,11 +21,13 @@ REACHED = "precision reached, or nothing further that runs could tell"
 class Refined(NamedTuple):
     """How it ended.
 
-    why: why no further round was made, empty if it was stopped before that.
+    why: why no further round was made, empty if it was stopped before that; known: how
+    well edges over several axes are known, in words.
     """
 
     session: Session
     why: str = ""
+    known: str = ""
 
 
 def refine(
@@ -63,12 +65,14 @@ def _trains_a_round(
 ) -> bool:
     """Whether there was a run left to make."""
     before, left = made(result, wanted)
-    points = next_points(result, wanted)[:left]
+    found = next_round(result, wanted)
+    points = found.points[:left]
     if points.empty:
         return False
     number = 1 if before is None else int(before["round"].max()) + 1
     chosen = wanted.max_runs - left
-    session.listener.say(f"round {number}: {len(points)} runs, {chosen} chosen before")
+    line = f"round {number}: {len(points)} runs, {chosen} chosen before"
+    session.listener.say(line + _precision(found, result, wanted))
     points = points.assign(round=number)
     points = pd.concat([before, points], ignore_index=True)
     store.write_points(session.path, points)
@@ -76,11 +80,19 @@ def _trains_a_round(
     return True
 
 
+def _precision(found: Round, result: Result, wanted: Wanted) -> str:
+    """How well the edges over several axes are known so far, in words."""
+    if found.known is None:
+        return ""
+    return f"; {found.known.words(result.axis(wanted.x).is_log)}"
+
+
 def _reason(session: Session, result: Result, wanted: Wanted) -> Refined:
     if session.failed:
         failed = f"{len(session.failed)} runs failed: see {store.FAILED}"
         return Refined(session, f"{failed}; the same command goes on")
-    if not next_points(result, wanted).empty:
+    found = next_round(result, wanted)
+    if not found.points.empty:
         why = f"--max-runs {wanted.max_runs} are made; a larger number goes on"
-        return Refined(session, why)
-    return Refined(session, REACHED)
+        return Refined(session, why, _precision(found, result, wanted))
+    return Refined(session, REACHED, _precision(found, result, wanted))

@@ -93,4 +93,17 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "left.",
         figure=later("rubin_modular", "figure"),
     ),
+    "rubin-sextic-samples": Reproduction(
+        reference=f"{REFERENCE}, modular addition with gamma",
+        claim="With a prior of sixth order, neurons are Gaussian at much noise and a "
+        "mixture below the noise at which both wells of an action are as deep.",
+        setting="p = 7, N = 400, quadratic neurons, gamma = 3/16; 6 Langevin chains "
+        "from cold and hot starts at each noise",
+        compare=later("rubin_sextic", "compare"),
+        cpu_s=240,
+        sweeps=tuple(
+            f"rubin-sextic-{noise}" for noise in ("0.0014", "0.0012", "0.001", "0.0008")
+        ),
+        figure=later("rubin_sextic", "figure"),
+    ),
 }

@@ -108,15 +108,24 @@ def test_one_wave_has_the_action_of_the_paper() -> None:
     u = np.sqrt(2 * phi) * np.cos(2 * np.pi * m / p + 0.3)
     v = np.sqrt(2 * psi) * np.cos(2 * np.pi * m / p - 1.1)
     prior = sum((w**2 / 2 + GAMMA * w**6 / 15).sum() for w in (u, v))
-    seen = sextic_posterior._seen(np.array([[u], [v]]), np.zeros(1))
-    gain = variance / (2 * noise**2) * (seen.signal**2).sum()
+    pair = np.array([[[2]], [[4]]])  # of answer 6
+    seen = sextic_posterior._seen(np.array([[u], [v]]), np.zeros(1), pair)
+    output = (u[:, None] + v) ** 2
+    answer = (m[:, None] + m) % p
+    target = (answer[..., None] == m) - 1 / p
+    signal = np.einsum("mlc,ml->c", target, output)
+    gain = variance / (2 * noise**2) * (signal**2).sum()
     coupling = variance * p**2 / noise**2
     expected = p * rubin.modular_action(phi, psi, coupling, GAMMA)
     assert prior - gain == pytest.approx(expected, rel=1e-10)
     np.testing.assert_allclose(seen.size[0, 0], p / 2 * np.sqrt(phi * psi), rtol=1e-10)
     # All that it puts out is in one of the parts.
-    output = ((u[:, None] + v) ** 2) ** 2
-    np.testing.assert_allclose(seen.parts.sum(), output.sum(), rtol=1e-10)
+    np.testing.assert_allclose(seen.parts.sum(), (output**2).sum(), rtol=1e-10)
+    output[2, 4] = 0  # not trained on
+    heard = np.einsum("mlc,ml->c", target, output)
+    np.testing.assert_allclose(seen.heard, (heard**2).sum(), rtol=1e-10)
+    np.testing.assert_allclose(seen.learned, (heard * signal).sum(), rtol=1e-10)
+    np.testing.assert_allclose(seen.mean, output.sum() / p, rtol=1e-10)
 
 
 def test_the_level_is_where_the_wells_are_as_deep() -> None:

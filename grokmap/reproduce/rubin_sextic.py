@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.optimize import brentq
 
 from grokmap import plot
 from grokmap.analysis.statistics import student_interval
@@ -35,7 +36,12 @@ from grokmap.theory.sextic_posterior import Draws, Law
 
 NOISES = ("0.0014", "0.0012", "0.001", "0.0008")  # sigma^2
 SWEEPS = tuple(f"rubin-sextic-{noise}" for noise in NOISES)
-MOMENTS = tuple(range(6000, 16_001, 500))  # steps at which networks are looked at
+# Steps at which networks are looked at: of chains of 16 000, 48 000 and 32 000.
+MOMENTS = dict(zip(SWEEPS, (
+    tuple(range(6000, 16_001, 500)),
+    tuple(range(16_000, 48_001, 2000)),
+    *(tuple(range(12_000, 32_001, 1000)),) * 2,
+), strict=True))  # fmt: skip
 # Set after a pilot of two chains at sigma^2 = 0.0012 and 0.0009, before the runs.
 RESIDUAL_WITHIN, DISTANCE = 0.03, 0.02
 APART_FACTOR, ONSET_FACTOR, PLACE_WITHIN = 1.5, 1.06, 0.08
@@ -76,8 +82,8 @@ def gamma_of(runs: pd.DataFrame) -> float:
     return float(np.round(gamma.iloc[0], 9))
 
 
-def sample_of(trained: Trained) -> Sample:
-    networks = sampled(trained, MOMENTS)
+def sample_of(trained: Trained, name: str) -> Sample:
+    networks = sampled(trained, MOMENTS[name])
     gamma = gamma_of(trained.runs)
     return of_theory(networks, gamma)
 
@@ -91,7 +97,10 @@ def of_theory(networks: Sampled, gamma: float) -> Sample:
 
 def compare(trained: Mapping[str, Trained]) -> list[Finding]:
     """Levels of the action as published, then networks by falling noise."""
-    return [*of_action(), *of_samples([sample_of(trained[name]) for name in SWEEPS])]
+    return [
+        *of_action(),
+        *of_samples([sample_of(trained[name], name) for name in SWEEPS]),
+    ]
 
 
 def of_action() -> list[Finding]:
@@ -268,13 +277,14 @@ def predicted_onset(sample: Sample, factor: float) -> float:
     u."""
     setting = sample.networks.setting
     setting = setting._replace(readout_variance=factor * setting.readout_variance)
-    noises = sextic_posterior.level(setting, sample.gamma) * np.linspace(1.5, 0.9, 13)
-    numbers = []
-    for noise in noises:
-        at = setting._replace(noise=float(noise))
+    level = sextic_posterior.level(setting, sample.gamma)
+
+    def log_number(noise: float) -> float:
+        at = setting._replace(noise=noise)
         law = sextic_posterior.close(at, sample.draws)
-        numbers.append(in_well(at, sample.gamma, sample.draws, law))
-    return onset(list(noises), numbers)
+        return float(np.log(in_well(at, sample.gamma, sample.draws, law)))
+
+    return float(brentq(log_number, 0.9 * level, 1.5 * level, xtol=1e-3 * level))
 
 
 def _mixture(samples: Sequence[Sample]) -> Finding:
@@ -304,7 +314,7 @@ def _theirs(noise: float) -> str:
 
 def figure(trained: Mapping[str, Trained]) -> Figure:
     """Histograms of sqrt(Phi Psi) and their laws; the share left against sigma^2."""
-    samples = [sample_of(trained[name]) for name in SWEEPS]
+    samples = [sample_of(trained[name], name) for name in SWEEPS]
     panels, rows = [], []
     for sample in samples:
         found, expected = densities(sample)

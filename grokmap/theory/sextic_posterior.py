@@ -44,7 +44,8 @@ from grokmap.arrays import Floats, Ints
 from grokmap.theory.modular_posterior import Modular
 
 LARGEST, POINTS = 12.0, 4001  # of the grid of one component
-FIELDS = (0.0, 0.3, 0.6, 0.8, 1.0, 1.2, 1.4)  # where proposals are, over the well
+FIELDS = (0.0, 0.3, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6)  # where proposals are, over the well
+PLACES = 8  # of the pair that is not trained on, of each neuron drawn
 LEAST = 1e-6  # of what is learned, over what is left
 # Logits of what is left: of little that is learned, and of more.
 STARTS = tuple(np.array([r, 3.0, 3.0, -0.5]) for r in (3.0, 2.0, 1.0, 0.0, -1.0))
@@ -53,14 +54,16 @@ STARTS = tuple(np.array([r, 3.0, 3.0, -0.5]) for r in (3.0, 2.0, 1.0, 0.0, -1.0)
 class Draws(NamedTuple):
     """Neurons drawn from a proposal, on which laws at any noise are weighted.
 
-    signal: [M, p] 2 (u * v)_c, of u and v less their means; heard: [M, p] b_c. parts:
-    [4, M] squares of (u_m + v_l)^2 among functions of m + l or m - l, among others of
-    both tokens, of one token, and constants. size: [M, K] sqrt(Phi_k Psi_k), Phi_k =
-    |u^_k|^2 / p, p phi / 2 of one wave. log_weight: [M] log of prior over proposal.
+    heard: [M, PLACES] sum_c b_c^2; learned: [M, PLACES] sum_c b_c s_c, s = 2 u * v
+    of u and v less their means; mean: [M, PLACES] b. Of each neuron there are as many
+    as `PLACES`, alike but for which of the p^2 pairs is not trained on. parts: [4, M]
+    squares of (u_m + v_l)^2 among functions of m + l or m - l, others of both tokens,
+    of one token, constants. size: [M, K] sqrt(Phi_k Psi_k), Phi_k = |u^_k|^2 / p, p phi
+    / 2 of one wave. log_weight: [M] log of prior over proposal.
     """
 
-    signal: Floats
     heard: Floats
+    learned: Floats
     mean: Floats
     parts: Floats
     size: Floats
@@ -106,7 +109,7 @@ def site_moment(gamma: float, power: int) -> float:
     return float((density * w**power).sum() / density.sum())
 
 
-def draw(p: int, gamma: float, n_draws: int = 200_000, seed: int = 0) -> Draws:
+def draw(p: int, gamma: float, n_draws: int = 100_000, seed: int = 0) -> Draws:
     """Neurons of the prior, and of priors in a field along waves of one frequency.
 
     A field t times a wave takes its phi to sqrt(3 / gamma) times `FIELDS`; all
@@ -123,18 +126,19 @@ def draw(p: int, gamma: float, n_draws: int = 200_000, seed: int = 0) -> Draws:
             token[kind == i] = field.draw(rng, wave[kind == i])
     ratio = np.array([field.log_ratio(tokens) for field in fields])
     mixed = logsumexp(ratio, axis=(0, 1)) - np.log(ratio.shape[0] * ratio.shape[1])
-    return _seen(tokens, -mixed)
+    places = rng.integers(p, size=(2, n_draws, PLACES))
+    return _seen(tokens, -mixed, places)
 
 
 def weights(setting: Modular, draws: Draws, left: Floats) -> tuple[Floats, Floats]:
-    """[M] weights of the draws where `left` is left, and 1 + q of each."""
+    """[M, PLACES] weights of the draws where `left` is left; [M] 1 + q of each."""
     strength = setting.readout_variance / setting.noise
-    q = strength * np.einsum("j,jm->m", left, draws.parts)
-    square = left[0] ** 2 * (draws.heard**2).sum(axis=1)
-    square += left[3] ** 2 * setting.p * draws.mean**2
-    gain = strength * square / (2 * setting.noise)
-    log = draws.log_weight + gain / (1 + q) - setting.p / 2 * np.log1p(q)
-    return np.exp(log - logsumexp(log)), 1 + q
+    own = 1 + strength * np.einsum("j,jm->m", left, draws.parts)
+    square = left[0] ** 2 * draws.heard + left[3] ** 2 * setting.p * draws.mean**2
+    alone = draws.log_weight - setting.p / 2 * np.log(own)
+    log = strength / (2 * setting.noise) * square / own[:, None] + alone[:, None]
+    weight = np.exp(log - log.max())
+    return weight / weight.sum(), own
 
 
 def close(setting: Modular, draws: Draws) -> Law:
@@ -155,7 +159,7 @@ def close(setting: Modular, draws: Draws) -> Law:
         done = least_squares(miss, start)
         if done.cost < 1e-10:
             left = 1 / (1 + np.exp(-done.x))
-            return Law(left, weights(setting, draws, left)[0])
+            return Law(left, weights(setting, draws, left)[0].sum(axis=1))
     raise ArithmeticError(f"no solution for {setting}: {done.message}")
 
 
@@ -164,17 +168,18 @@ def _left(setting: Modular, draws: Draws, left: Floats) -> Floats:
     put out on a function over what is left of it."""
     p = setting.p
     weight, own = weights(setting, draws, left)
-    put_out = (draws.heard * draws.signal).sum(axis=1) / (p * (p - 1))
-    number = np.array([1, (p - 1) * (p - 3), 2 * (p - 1), 1])
-    squares = np.stack([put_out, *draws.parts[1:]]) / number[:, None]
+    of_each = weight.sum(axis=1) / own
+    target = (weight * draws.learned).sum(axis=1) / own
+    put_out = np.array([target.sum(), *(draws.parts[1:] @ of_each)])
+    number = np.array([p * (p - 1), (p - 1) * (p - 3), 2 * (p - 1), 1])
     strength = setting.neurons * setting.readout_variance / setting.noise
-    learned = strength * (squares * (weight / own)).sum(axis=1)
-    found: Floats = 1 / (1 + np.maximum(learned, LEAST))
+    found: Floats = 1 / (1 + np.maximum(strength * put_out / number, LEAST))
     return found
 
 
-def _seen(tokens: Floats, log_weight: Floats) -> Draws:
-    """What networks see of neurons of u, v = tokens: [2, M, p]."""
+def _seen(tokens: Floats, log_weight: Floats, places: Ints) -> Draws:
+    """What networks see of neurons of u, v = tokens: [2, M, p]; places: [2, M, n] the
+    pairs (m, l) that are not trained on."""
     p = tokens.shape[-1]
     waves = np.fft.fft(tokens, axis=2)
     waves[:, :, 0] = 0
@@ -184,13 +189,22 @@ def _seen(tokens: Floats, log_weight: Floats) -> Draws:
     lines = np.stack([output.mean(axis=2), output.mean(axis=1)])
     single = p * ((lines - constant[:, None]) ** 2).sum(axis=(0, 2))
     rest = (output**2).sum(axis=(1, 2)) - p**2 * constant**2 - single
-    target = 2 * (signal**2).sum(axis=1) / p
-    parts = np.stack([target, rest - target, single, p**2 * constant**2])
-    # The pair (0, 0), of answer 0, is not trained on.
-    heard = signal - output[:, :1, 0] * (np.arange(p) == 0) + output[:, :1, 0] / p
+    square = (signal**2).sum(axis=1, keepdims=True)
+    parts = np.stack([2 * square[:, 0] / p, rest - 2 * square[:, 0] / p, single,
+                      p**2 * constant**2])  # fmt: skip
+    # Without a pair: b_c = s_c - y_c of it times (u_m + v_l)^2 there.
+    rows = np.arange(len(constant))[:, None]
+    missing = output[rows, places[0], places[1]]
+    wanted = signal[rows, places.sum(axis=0) % p]
     power = np.abs(waves[:, :, 1 : (p + 1) // 2]) ** 2 / p
-    mean = (output.sum(axis=(1, 2)) - output[:, 0, 0]) / p
-    return Draws(signal, heard, mean, parts, np.sqrt(power[0] * power[1]), log_weight)
+    return Draws(
+        heard=square - 2 * missing * wanted + (1 - 1 / p) * missing**2,
+        learned=square - missing * wanted,
+        mean=p * constant[:, None] - missing / p,
+        parts=parts,
+        size=np.sqrt(power[0] * power[1]),
+        log_weight=log_weight,
+    )
 
 
 def _site(gamma: float) -> tuple[Floats, Floats]:

@@ -100,7 +100,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         setting="p = 7, N = 400, quadratic neurons, gamma = 3/16; 6 Langevin chains "
         "from cold and hot starts at each noise",
         compare=later("rubin_sextic", "compare"),
-        cpu_s=240,
+        cpu_s=170,
         sweeps=tuple(
             f"rubin-sextic-{noise}" for noise in ("0.0014", "0.0012", "0.001", "0.0008")
         ),

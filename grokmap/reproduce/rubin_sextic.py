@@ -258,7 +258,9 @@ def _onset(samples: Sequence[Sample], factor: float) -> Finding:
 def _level(sample: Sample) -> Finding:
     """Theory alone, of targets less 1 / p, as theirs are: law against action."""
     draws = sample.draws
-    plain = sample._replace(draws=draws._replace(mean=np.zeros_like(draws.mean)))
+    plain = sample._replace(
+        draws=draws._replace(constant=np.zeros_like(draws.constant))
+    )
     found = predicted_onset(plain, 1.0)
     level = sextic_posterior.level(sample.networks.setting, sample.gamma)
     return Finding(

@@ -23,13 +23,12 @@ This action is of large p, and has two terms less than a network:
 
 The law of a neuron, p^2 - 1 of the p^2 pairs trained on:
 
-    p(u, v) ~ prior (1 + q)^(-p/2) exp[v B / (2 sigma^4 (1 + q))],
-    B = sum_c (r b_c + r_0 b)^2,
+    p(u, v) ~ prior (1 + q)^(-p/2) exp[v B / (2 sigma^4 (1 + q))],    B = sum_c b_c^2,
 
-b_c = sum of y_c (u_m + v_l)^2 over training pairs, y_c = 1 at m + l = c less 1/p; b the
-same of the constant 1/p, which one-hot targets have beside y_c and which neurons of
-large mean learn; r and r_0, what is left of both, are closed by what N independent
-neurons put out.
+b_c = sum of (r y_c + r_0 / p) (u_m + v_l)^2 over all pairs less what is left of the
+target at the one that is not trained on. y_c = 1 at m + l = c less 1/p; one-hot targets
+have the constant 1/p beside it, which neurons of large mean learn. r and r_0, what is
+left of both, are closed by what N independent neurons put out.
 """
 
 from __future__ import annotations
@@ -54,17 +53,19 @@ STARTS = tuple(np.array([r, 3.0, 3.0, -0.5]) for r in (3.0, 2.0, 1.0, 0.0, -1.0)
 class Draws(NamedTuple):
     """Neurons drawn from a proposal, on which laws at any noise are weighted.
 
-    heard: [M, PLACES] sum_c b_c^2; learned: [M, PLACES] sum_c b_c s_c, s = 2 u * v
-    of u and v less their means; mean: [M, PLACES] b. Of each neuron there are as many
-    as `PLACES`, alike but for which of the p^2 pairs is not trained on. parts: [4, M]
-    squares of (u_m + v_l)^2 among functions of m + l or m - l, others of both tokens,
-    of one token, constants. size: [M, K] sqrt(Phi_k Psi_k), Phi_k = |u^_k|^2 / p, p phi
-    / 2 of one wave. log_weight: [M] log of prior over proposal.
+    square: [M] sum_c s_c^2, s = 2 u * v of u and v less their means; constant: [M] mean
+    of (u_m + v_l)^2 over all pairs. Of each neuron there are as many as `PLACES`, alike
+    but for which pair is not trained on: missing: [M, PLACES] (u_m + v_l)^2 there less
+    its mean; wanted: [M, PLACES] s_c of its answer. parts: [4, M] squares of (u_m +
+    v_l)^2 among functions of m + l or m - l, others of both tokens, of one token,
+    constants. size: [M, K] sqrt(Phi_k Psi_k), Phi_k = |u^_k|^2 / p, p phi / 2 of one
+    wave. log_weight: [M] log of prior over proposal.
     """
 
-    heard: Floats
-    learned: Floats
-    mean: Floats
+    square: Floats
+    constant: Floats
+    missing: Floats
+    wanted: Floats
     parts: Floats
     size: Floats
     log_weight: Floats
@@ -134,11 +135,27 @@ def weights(setting: Modular, draws: Draws, left: Floats) -> tuple[Floats, Float
     """[M, PLACES] weights of the draws where `left` is left; [M] 1 + q of each."""
     strength = setting.readout_variance / setting.noise
     own = 1 + strength * np.einsum("j,jm->m", left, draws.parts)
-    square = left[0] ** 2 * draws.heard + left[3] ** 2 * setting.p * draws.mean**2
+    gain = strength / (2 * setting.noise) * heard(setting.p, draws, left)
     alone = draws.log_weight - setting.p / 2 * np.log(own)
-    log = strength / (2 * setting.noise) * square / own[:, None] + alone[:, None]
+    log = gain / own[:, None] + alone[:, None]
     weight = np.exp(log - log.max())
     return weight / weight.sum(), own
+
+
+def heard(p: int, draws: Draws, left: Floats) -> Floats:
+    """[M, PLACES] B = sum_c b_c^2."""
+    lost = _lost(draws, left)
+    target = left[0] ** 2 * draws.square[:, None] + (1 - 1 / p) * lost**2
+    constant = left[3] * p * draws.constant[:, None] - lost / p
+    found: Floats = target - 2 * left[0] * draws.wanted * lost + p * constant**2
+    return found
+
+
+def _lost(draws: Draws, left: Floats) -> Floats:
+    """What is left of (u_m + v_l)^2 at the pair that is not trained on; r of all but
+    its constant part."""
+    found: Floats = left[0] * draws.missing + left[3] * draws.constant[:, None]
+    return found
 
 
 def close(setting: Modular, draws: Draws) -> Law:
@@ -169,8 +186,9 @@ def _left(setting: Modular, draws: Draws, left: Floats) -> Floats:
     p = setting.p
     weight, own = weights(setting, draws, left)
     of_each = weight.sum(axis=1) / own
-    target = (weight * draws.learned).sum(axis=1) / own
-    put_out = np.array([target.sum(), *(draws.parts[1:] @ of_each)])
+    lost = (weight * draws.wanted * _lost(draws, left)).sum(axis=1) / own
+    target = draws.square @ of_each - lost.sum() / left[0]
+    put_out = np.array([target, *(draws.parts[1:] @ of_each)])
     number = np.array([p * (p - 1), (p - 1) * (p - 3), 2 * (p - 1), 1])
     strength = setting.neurons * setting.readout_variance / setting.noise
     found: Floats = 1 / (1 + np.maximum(strength * put_out / number, LEAST))
@@ -189,19 +207,16 @@ def _seen(tokens: Floats, log_weight: Floats, places: Ints) -> Draws:
     lines = np.stack([output.mean(axis=2), output.mean(axis=1)])
     single = p * ((lines - constant[:, None]) ** 2).sum(axis=(0, 2))
     rest = (output**2).sum(axis=(1, 2)) - p**2 * constant**2 - single
-    square = (signal**2).sum(axis=1, keepdims=True)
-    parts = np.stack([2 * square[:, 0] / p, rest - 2 * square[:, 0] / p, single,
-                      p**2 * constant**2])  # fmt: skip
-    # Without a pair: b_c = s_c - y_c of it times (u_m + v_l)^2 there.
+    square = (signal**2).sum(axis=1)
+    parts = [2 * square / p, rest - 2 * square / p, single, p**2 * constant**2]
     rows = np.arange(len(constant))[:, None]
-    missing = output[rows, places[0], places[1]]
-    wanted = signal[rows, places.sum(axis=0) % p]
     power = np.abs(waves[:, :, 1 : (p + 1) // 2]) ** 2 / p
     return Draws(
-        heard=square - 2 * missing * wanted + (1 - 1 / p) * missing**2,
-        learned=square - missing * wanted,
-        mean=p * constant[:, None] - missing / p,
-        parts=parts,
+        square=square,
+        constant=constant,
+        missing=output[rows, places[0], places[1]] - constant[:, None],
+        wanted=signal[rows, places.sum(axis=0) % p],
+        parts=np.stack(parts),
         size=np.sqrt(power[0] * power[1]),
         log_weight=log_weight,
     )

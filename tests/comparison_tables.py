@@ -314,6 +314,7 @@ MODIFIERS = (
     "decay_embedding",
     "initial_scale",
     "chain",
+    "sextic_decay",
 )
 
 

@@ -346,6 +346,9 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("docs/spectra.md", "signal and noise"): findings_of("signal-noise"),
     ("docs/spectra.md", "goldilocks"): findings_of("goldilocks-zone"),
     ("docs/systems/rubin.md", "rubin samples"): findings_of("rubin-samples"),
+    ("docs/systems/rubin.md", "rubin sextic samples"): findings_of(
+        "rubin-sextic-samples"
+    ),
     ("docs/systems/rubin.md", "rubin modular samples"): findings_of(
         "rubin-modular-samples"
     ),

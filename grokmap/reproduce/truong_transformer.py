@@ -1,7 +1,8 @@
-"""When a transformer of one block memorises and groks: Truong et al. (arXiv 2603.13331).
+"""When a transformer memorises and groks: Truong et al. (arXiv 2603.13331).
 
-Times are means over 10 seeds, first crossings of 99% among records every 200 steps (their
-Fig. 2). Their Table 3 has t_grok = 2100 at the same setting, from records every 500.
+Times are means over 10 seeds, first crossings of 99% among records every 200 steps
+(their Fig. 2). Their Table 3 has t_grok = 2100 at the same setting, from records every
+500.
 """
 
 from __future__ import annotations

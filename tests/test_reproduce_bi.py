@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from scipy.special import ndtri
 
 from grokmap.reproduce import bi
@@ -75,10 +74,10 @@ def test_two_states_at_the_largest_sizes_are_seen() -> None:
     assert not modes.holds
 
 
-# Over this range the square root of p is as saturation is, to a part in a thousand.
-@pytest.mark.parametrize("exponent", [1.0, 2.0])
-def test_aic_of_each_law_on_its_own_values(exponent: float) -> None:
+def test_aic_of_each_law_on_its_own_values() -> None:
     size = SIZES.astype(float)
     noise = 1 + 1e-3 * np.array([1, -1, 1, -1, 1, -1])
-    assert bi.delta_aic(size, noise * bi.power(size, 3.0, exponent)) > 5
+    assert bi.delta_aic(size, noise * bi.power(size, 3.0, 2.0)) > 5
     assert bi.delta_aic(size, noise * bi.saturating(size, 3.0, 0.02)) < -5
+    # Growth as p is the limit of small rates of their saturating law: not told.
+    assert abs(bi.delta_aic(size, noise * bi.power(size, 3.0, 1.0))) < 2

@@ -71,7 +71,10 @@ def aic(law: Callable[..., Floats], size: Floats, values: Floats) -> float:
 
 
 def delta_aic(size: Floats, values: Floats) -> float:
-    """AIC of the saturating law less that of the power law: above 0 for the power."""
+    """AIC of the saturating law less that of the power law: above 0 for the power.
+
+    Growth as p is the limit rate -> 0 of the first, so exponents above 1 are told.
+    """
     return aic(saturating, size, values) - aic(power, size, values)
 
 

@@ -26,7 +26,7 @@ class Reached(NamedTuple):
 
 
 def leaves(noise: float, seed: int) -> dict[str, Any]:
-    """Analytic weights, as a network has them, and noise of so many times their size."""
+    """Analytic weights, as a network has them, and noise so many times their size."""
     w1, w2 = analytic_weights(P, N, seed)
     draw = np.random.default_rng(seed)
     return {

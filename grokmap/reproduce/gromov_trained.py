@@ -124,7 +124,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         reference="Gromov (arXiv 2301.02679), Figs. 1, 3 and 5, smaller",
         claim="Descent without weight decay, and AdamW, find weights of single "
         "frequencies whose phases match, after they have memorised.",
-        setting="p = 23, 90% of the pairs, N = 100, quadratic, mse, full batch, 3 seeds",
+        setting="p = 23, 90%, N = 100, quadratic, mse, full batch, 3 seeds",
         compare=compare,
         cpu_s=100,
         sweeps=("gromov-gd", "gromov-adamw"),
@@ -132,7 +132,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     LARGE: Reproduction(
         reference="Gromov (arXiv 2301.02679), Figs. 1, 3 and 5",
         claim="The same at the sizes of the paper.",
-        setting="p = 97, 49% of the pairs, N = 500, quadratic, mse, full batch, 3 seeds",
+        setting="p = 97, 49%, N = 500, quadratic, mse, full batch, 3 seeds",
         compare=compare,
         cpu_s=60_000,
         gpu_s=600,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from grokmap.reproduce import (
+    bi,
     conventions,
     equilibrium,
     finite_width,
     grok_time,
+    gromov_trained,
     kumar,
     kumar_regression,
     lazy,
@@ -19,11 +21,14 @@ from grokmap.reproduce import (
     mup_depth,
     omnigrok,
     optimizers,
+    power,
     pracher,
     signals,
     theory,
     thermal,
     truong,
+    truong_clamp,
+    truong_transformer,
     wang,
 )
 from grokmap.reproduce.reproduction import Reproduction
@@ -38,8 +43,13 @@ REPRODUCTIONS: dict[str, Reproduction] = {
     **omnigrok.REPRODUCTIONS,
     **optimizers.REPRODUCTIONS,
     **modular.REPRODUCTIONS,
+    **power.REPRODUCTIONS,
+    **gromov_trained.REPRODUCTIONS,
+    **bi.REPRODUCTIONS,
     **wang.REPRODUCTIONS,
     **truong.REPRODUCTIONS,
+    **truong_clamp.REPRODUCTIONS,
+    **truong_transformer.REPRODUCTIONS,
     **pracher.REPRODUCTIONS,
     **limits.REPRODUCTIONS,
     **lazy.REPRODUCTIONS,

@@ -41,9 +41,10 @@ class Line(NamedTuple):
 
 
 def line(x: Floats, times: Floats) -> Line:
-    """x [n], times [n]: over three or more points; NaN where one is not finite."""
+    """x [n], times [n]: over three or more points; NaN where one is not finite or none
+    differs."""
     y = np.log(times)
-    if len(x) < 3 or not np.isfinite(y).all():
+    if len(x) < 3 or not np.isfinite(y).all() or np.ptp(y) == 0:
         return Line(np.nan, np.nan)
     fitted = np.polyfit(x, y, 1)
     left = y - np.polyval(fitted, x)

@@ -126,7 +126,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "frequencies whose phases match, after they have memorised.",
         setting="p = 23, 90%, N = 100, quadratic, mse, full batch, 3 seeds",
         compare=compare,
-        cpu_s=100,
+        cpu_s=70,
         sweeps=("gromov-gd", "gromov-adamw"),
     ),
     LARGE: Reproduction(

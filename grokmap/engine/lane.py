@@ -85,8 +85,8 @@ def init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) ->
     if "initial_scale" in system.noisy:
         params = jax.tree.map(lambda w: control.initial_scale * w, params)
     if "embedding_scale" in system.noisy:
-        own = [name for name in EMBEDDINGS if name in params]
-        params |= {name: control.embedding_scale * params[name] for name in own}
+        scaled = [name for name in EMBEDDINGS if name in params]
+        params |= {name: control.embedding_scale * params[name] for name in scaled}
     lane = Lane(
         params=params,
         opt_state=OPTIMIZERS[system.optimizer].init(params),

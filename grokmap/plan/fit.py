@@ -50,10 +50,10 @@ def check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             "of 1 or more"
         )
     if set(part.embedding_scale) != {1.0} and "embedding" not in model.sizes:
-        able = ", ".join(k for k, m in MODELS.items() if "embedding" in m.sizes)
+        embedding = ", ".join(k for k, m in MODELS.items() if "embedding" in m.sizes)
         yield (
             f"embedding_scale: model {chosen.model!r} has no embeddings; models that "
-            f"have: {able}"
+            f"have: {embedding}"
         )
     yield from _check_decays(chosen, model)
     yield from _check_norm(chosen, model)

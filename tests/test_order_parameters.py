@@ -781,6 +781,7 @@ ABSENT |= {"motion_top_over_edge", "parallelogram_share", "predicted_accuracy"}
 ABSENT |= {f"weight_motion_{array}" for array in layers.ARRAYS}
 ABSENT |= {f"layer_alignment_{n}" for n in (2, 3, 4)}
 ABSENT |= {"held_out_loss", "held_out_accuracy"}
+ABSENT |= {"head_tail_contrast"}  # of test examples, and all are trained on here
 RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, *ABSENT}]
 SCALE_FREE = [
     *("rqi", "snr", "ipr", "specialised_fraction", "effective_rank", "bulk_outliers"),

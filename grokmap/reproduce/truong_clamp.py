@@ -155,7 +155,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         "a time that grows exponentially with rho.",
         setting=f"{SETTING}; rho = 0.85 to 1.05, 4 seeds",
         compare=compare,
-        cpu_s=400,
+        cpu_s=710,
         sweeps=(FAST,),
         criteria=CRITERIA,
         figure=figure,

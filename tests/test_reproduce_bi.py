@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+from conftest import ROOT
 from scipy.special import ndtri
 
+import grokmap
 from grokmap.reproduce import bi
 from grokmap.reproduce.trained import Trained
 
@@ -81,3 +86,22 @@ def test_aic_of_each_law_on_its_own_values() -> None:
     assert bi.delta_aic(size, noise * bi.saturating(size, 3.0, 0.02)) < -5
     # Growth as p is the limit of small rates of their saturating law: not told.
     assert abs(bi.delta_aic(size, noise * bi.power(size, 3.0, 1.0))) < 2
+
+
+@pytest.mark.slow
+def test_trained_networks_are_compared(tmp_path: Path) -> None:
+    # The sweep of the comparison, with small sizes in the place of its own.
+    file = ROOT / f"grokmap/reproduce/sweeps/{bi.SWEEP}.toml"
+    document = tomllib.loads(file.read_text())
+    document |= {"embedding": 8, "heads": 2, "width": 16, "batch_size": 16}
+    document |= {"n_steps": 40}
+    document["axes"] = {"modulus": [5, 7, 11], "train_fraction": [0.4, 0.6]}
+    document["axes"]["chain"] = "range:0:6:1"
+    runs = grokmap.sweep(document, out=tmp_path / "r").labelled()
+    found = bi.compare({bi.SWEEP: Trained(runs, pd.DataFrame())})
+    assert len(found) == 5
+    contrasts = bi.ensemble_of(runs).order
+    assert np.isfinite(contrasts).all()
+    # Other weights on one split: chains differ, and their examples do not.
+    assert (np.std(contrasts, axis=2) > 1e-3).all()
+    assert found[2].spread == "3 sizes" and np.isfinite(float(found[2].measured))

@@ -313,6 +313,7 @@ MODIFIERS = (
     "decay_bias",
     "decay_embedding",
     "initial_scale",
+    "embedding_scale",
     "chain",
     "sextic_decay",
 )

@@ -254,6 +254,15 @@ def energies(look: Look) -> Figure:
     return plot.energy_panels(panels, look)
 
 
+def held(look: Look) -> Figure:
+    """Runs of three seeds around an exponential in rho."""
+    rho = np.repeat([0.85, 0.95, 1.0, 1.05], 3)
+    t_grok = 2.3 * np.exp(7.6 * rho) * np.tile([0.9, 1.0, 1.15], 4)
+    published = {r: 2.3 * float(np.exp(7.6 * r)) for r in (0.85, 0.95, 1.05, 1.25)}
+    runs = pd.DataFrame({"rho": rho, "t_grok": t_grok})
+    return plot.held_times(runs, published, look)
+
+
 def zone(look: Look) -> Figure:
     """Conditions met below, above and nowhere, over the wedge of the quickstart."""
     runs = opened(QUICK).labelled()
@@ -468,6 +477,7 @@ QUICK_MAKERS: dict[str, tuple[str, Maker]] = {
     "equilibrium": ("equilibrium_map", equilibrium),
     "escapes": ("escape_times", escapes),
     "exponents": ("exponent_rows", exponents),
+    "held": ("held_times", held),
 }
 SLOW_MAKERS: dict[str, tuple[str, Maker]] = {
     "diagrams of widths": ("phase_diagram", diagram(WIDTHS)),

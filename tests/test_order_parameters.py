@@ -108,6 +108,27 @@ def test_k_equal_eigenvalues_give_participation_ratio_k(k: int) -> None:
     assert value("participation_ratio", snap) == pytest.approx(k, rel=1e-4)
 
 
+def of_equal_eigenvalues(k: int) -> float:
+    """Contrast of hidden activations [49, 12] with k of them on 16 test examples."""
+    signs = np.ones((1, 1))
+    for _ in range(4):
+        signs = np.kron(signs, [[1, 1], [1, -1]])  # columns are orthogonal
+    hidden = np.concatenate([3.0 + signs[:, 1 : k + 1], 99.0 * np.ones((33, k))])
+    mix, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))
+    snap = replace(
+        with_first(np.zeros((14, 12))),
+        hidden=jnp.asarray(hidden @ mix[:k], jnp.float32),
+        train=jnp.arange(49) >= 16,
+    )
+    return value("head_tail_contrast", snap)
+
+
+def test_k_equal_eigenvalues_give_head_tail_contrast_of_5_to_the_others() -> None:
+    assert of_equal_eigenvalues(10) == pytest.approx(0.0, abs=1e-4)
+    assert of_equal_eigenvalues(8) == pytest.approx(np.log(5 / 3), abs=1e-4)
+    assert 14 < of_equal_eigenvalues(5) < 23.1  # in float32 nothing is quite 0
+
+
 @pytest.mark.parametrize("modulus", mostly_slow([7, 8, 97], [7, 8]))
 def test_one_pure_cosine_is_a_perfect_representation(modulus: int) -> None:
     a = np.arange(modulus)[:, None]
@@ -661,6 +682,7 @@ def reference(snap: Snapshot) -> dict[str, float]:
     singular = np.linalg.svd(first, compute_uv=False)
     q = singular**2 / np.sum(singular**2)
     root_q = singular / np.sum(singular)
+    tested = np.linalg.eigvalsh(np.cov((h[~train] ** 2).T, bias=True))
     covariance = np.cov((h**2).T, bias=True)
     size = np.sort(np.abs(np.concatenate([first.ravel(), readout.ravel()])))
     n = len(size)
@@ -716,6 +738,7 @@ def reference(snap: Snapshot) -> dict[str, float]:
         "ntk_drift": 1 - np_cka(np.asarray(snap.initial_kernel), kernel),
         "effective_rank": np.exp(-np.sum(q * np.log(q))),
         "participation_ratio": np.trace(covariance) ** 2 / np.sum(covariance**2),
+        "head_tail_contrast": np.log(tested[-5:].sum() / tested[:-5].sum()),
         "bulk_outliers": float("nan"),  # tests of noise and spikes
         "preactivation_kurtosis": np.mean((h - h.mean()) ** 4) / h.var() ** 2 - 3,
         "gini": np.sum((2 * np.arange(1, n + 1) - n - 1) * size) / n / np.sum(size),
@@ -758,6 +781,7 @@ ABSENT |= {"motion_top_over_edge", "parallelogram_share", "predicted_accuracy"}
 ABSENT |= {f"weight_motion_{array}" for array in layers.ARRAYS}
 ABSENT |= {f"layer_alignment_{n}" for n in (2, 3, 4)}
 ABSENT |= {"held_out_loss", "held_out_accuracy"}
+ABSENT |= {"head_tail_contrast"}  # of test examples, and all are trained on here
 RELABELLED = [n for n in ORDER_PARAMETERS if n not in {*PROBED, *ABSENT}]
 SCALE_FREE = [
     *("rqi", "snr", "ipr", "specialised_fraction", "effective_rank", "bulk_outliers"),

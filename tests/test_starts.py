@@ -1,4 +1,4 @@
-"""Other starts for the same examples: `chain` and `initial_scale`."""
+"""Other starts for the same examples: `chain`, `initial_scale`, `embedding_scale`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from conftest import trajectories
 
 from grokmap.engine.lane import examples_of
 from grokmap.engine.restored import started
+from grokmap.errors import SpecError
 from grokmap.plan import read_sweep
 from grokmap.plan.expansion import expand
 from grokmap.spec import Sweep
@@ -53,6 +54,21 @@ def test_the_initial_scale_multiplies_the_initial_weights() -> None:
     (plain, targets), (scaled, answers) = starts(initial_scale=[1, 3])
     np.testing.assert_allclose(scaled, 3 * plain, rtol=1e-6)
     np.testing.assert_array_equal(answers, targets)
+
+
+def test_the_embedding_scale_multiplies_embeddings_and_places_alone() -> None:
+    keys = {"name": "starts", "task": "modular_addition", "model": "transformer"}
+    keys |= {"modulus": 5, "embedding": 8, "width": 8, "activation": "relu"}
+    keys |= {"alpha_convention": "standard", "alpha": 1.0, "weight_decay": 0.0}
+    keys |= {"train_fraction": 0.5, "learning_rate": 0.01, "n_steps": 1}
+    runs = expand(read_sweep({**keys, "axes": {"embedding_scale": [1, 3]}}))
+    plain, scaled = (started(run).params for run in runs)
+    changed = {k for k in plain if not np.array_equal(plain[k], scaled[k])}
+    assert changed == {"embedding", "position"}
+    for name in changed:
+        np.testing.assert_allclose(scaled[name], 3 * plain[name], rtol=1e-6)
+    with pytest.raises(SpecError, match="embedding_scale: model 'two_layer' has no"):
+        read_sweep({**keys, "model": "two_layer", "embedding_scale": 2.0})
 
 
 @pytest.mark.slow

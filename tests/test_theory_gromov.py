@@ -31,6 +31,16 @@ def test_phases_must_match() -> None:
     assert gromov.accuracy(w1, other) < 0.2
 
 
+def test_phases_of_analytic_weights_match_and_of_random_ones_do_not() -> None:
+    w1, w2 = gromov.analytic_weights(23, 200, seed=0)
+    np.testing.assert_allclose(gromov.phase_match(w1, w2), 1.0, atol=1e-12)
+    shift = np.fft.irfft(np.fft.rfft(w2.T) * np.exp(2j * np.pi / 3), 23).T
+    np.testing.assert_allclose(gromov.phase_match(w1, shift), -0.5, atol=1e-12)
+    noise = np.random.default_rng(0)
+    rows = noise.standard_normal((4000, 46)), noise.standard_normal((23, 4000))
+    assert abs(gromov.phase_match(*rows).mean()) < 4 / np.sqrt(2 * 4000)
+
+
 def test_known_participations() -> None:
     rows = gromov.analytic_weights(23, 6, seed=0)[0][:, :23]
     half, full = np.fft.rfft(rows), np.fft.fft(rows)

@@ -47,7 +47,9 @@ def softmax(x: Any) -> Any:
     return weights / weights.sum()
 
 
-def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) -> Any:
+def by_hand(
+    w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str, read_at: str
+) -> Any:
     """[p] outputs on one pair, every place of every block computed in loops."""
 
     def normed(where: str, name: str, x: Any) -> Any:
@@ -59,7 +61,8 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
     def linear(name: str, x: Any) -> Any:
         return x @ w[name] + w.get(f"{name}_bias", 0.0)
 
-    stream = [w["embedding"][t] + w["position"][i] for i, t in enumerate((*pair, 5))]
+    tokens = (*pair, 5) if read_at == "equals" else tuple(pair)
+    stream = [w["embedding"][t] + w["position"][i] for i, t in enumerate(tokens)]
     for block in range(1, blocks + 1):
         tail = "" if block == 1 else f"_{block}"
         seen = [normed("pre", f"norm_attention{tail}", x) for x in stream]
@@ -69,10 +72,11 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
             for name in names
         )
         added = []
-        for place in range(3):
+        for place in range(len(tokens)):
             of_heads = []
             for head in range(heads):
-                q, before = query[place][head], range(place + 1)
+                n_seen = place + 1 if read_at == "equals" else len(tokens)
+                q, before = query[place][head], range(n_seen)
                 scores = np.array([q @ key[j][head] for j in before]) / np.sqrt(len(q))
                 share = softmax(scores)
                 of_heads.append(sum(share[j] * value[j][head] for j in before))
@@ -84,7 +88,8 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
             hidden = np.maximum(linear(first, normed("pre", f"norm_mlp{tail}", x)), 0)
             out = x + linear(f"hidden_out{tail}", hidden)
             stream[place] = normed("post", f"norm_mlp{tail}", out)
-    return w["readout"] @ normed("pre", "norm_readout", stream[-1])
+    stream = [normed("pre", "norm_readout", x) for x in stream]
+    return w["readout"] @ (np.mean(stream, axis=0) if read_at == "mean" else stream[-1])
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,8 @@ def by_hand(w: dict[str, Any], pair: Any, blocks: int, heads: int, norm: str) ->
         ({"heads": 3, "head_dim": 2, "layer_norm": "pre"}, 3),
         ({"blocks": 2, "heads": 1}, 1),
         ({"blocks": 2, "heads": 2, "layer_norm": "post", "bias": True}, 2),
+        ({"blocks": 2, "heads": 2, "layer_norm": "pre", "read_at": "mean"}, 2),
+        ({"heads": 2, "layer_norm": "post", "read_at": "last"}, 2),
         pytest.param(
             *({"blocks": 3, "heads": 2, "head_dim": 3, "layer_norm": "pre"}, 2),
             marks=pytest.mark.slow,
@@ -107,7 +114,8 @@ def test_outputs_are_those_of_loops_over_places(
     found = module.apply({"params": params}, PAIRS, scale).logits
     exact = {k: np.asarray(v, np.float64) for k, v in params.items()}
     blocks, norm = keys.get("blocks", 1), keys.get("layer_norm", "none")
-    expected = [by_hand(exact, pair, blocks, heads, norm) for pair in PAIRS]
+    read_at = keys.get("read_at", "equals")
+    expected = [by_hand(exact, pair, blocks, heads, norm, read_at) for pair in PAIRS]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.std(expected) > 0.1
 
@@ -128,6 +136,7 @@ def test_two_blocks_with_normalisation_learn() -> None:
         ({"model": "two_layer", "heads": 2}, "heads: ignored by task"),
         ({"heads": 3}, "a multiple of the 3 heads, or give head_dim"),
         ({"layer_norm": "after"}, "unknown layer norm 'after'"),
+        ({"model": "two_layer", "read_at": "last"}, "no places to read at"),
     ],
 )
 def test_what_does_not_fit_is_an_error(keys: dict[str, Any], words: str) -> None:

@@ -13,6 +13,7 @@ from grokmap import filters
 from grokmap import order_parameters as op
 from grokmap.engine.network import Functions, Training
 from grokmap.engine.records import NEVER
+from grokmap.models import EMBEDDINGS
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.plan import scale_at
 from grokmap.spec import Control, System
@@ -83,6 +84,9 @@ def init(setup: Setup, control: Control, n_train: jax.Array, seed: jax.Array) ->
     params = functions.init(jax.random.fold_in(own, INIT), scale)
     if "initial_scale" in system.noisy:
         params = jax.tree.map(lambda w: control.initial_scale * w, params)
+    if "embedding_scale" in system.noisy:
+        scaled = [name for name in EMBEDDINGS if name in params]
+        params |= {name: control.embedding_scale * params[name] for name in scaled}
     lane = Lane(
         params=params,
         opt_state=OPTIMIZERS[system.optimizer].init(params),

@@ -35,7 +35,8 @@ from grokmap.theory.lazy import (
 # then those of twice as many to 4 digits over 5000 steps without momentum, or 500 of
 # 0.9 (tests/test_linearised.py).
 SIZE = 200
-LIKE_OTHERS = ("label_noise", "chain", "initial_scale")  # other labels, other starts
+# Other labels, other starts.
+LIKE_OTHERS = ("label_noise", "chain", "initial_scale", "embedding_scale")
 MOST = 100_000  # outputs of all examples: a GB for the space
 
 

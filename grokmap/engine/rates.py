@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from grokmap.engine.lane import Lane
-from grokmap.models import MODELS, MUP, Scale
+from grokmap.models import EMBEDDINGS, MODELS, MUP, Scale
 from grokmap.optimizers import OPTIMIZERS, Rates
 from grokmap.schedules import share_at
 from grokmap.spec import Control, System
@@ -57,7 +57,7 @@ def undecayed(system: System, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the arrays that weight decay leaves alone."""
     kept = [name for name in params if name.endswith("_bias") and not system.decay_bias]
     if has_own_embedding_rate(system) or not system.decay_embedding:
-        kept += [name for name in ("embedding", "position") if name in params]
+        kept += [name for name in EMBEDDINGS if name in params]
     return tuple(kept)
 
 

@@ -8,6 +8,7 @@ transformer  blocks of attention and an mlp
 table        the literal table of names
 """
 
+from grokmap.models.lookup import EMBEDDINGS
 from grokmap.models.scale import (
     ACTIVATIONS,
     ALPHA_CONVENTIONS,
@@ -19,7 +20,7 @@ from grokmap.models.scale import (
     sigma_of,
 )
 from grokmap.models.table import MODELS, Model
-from grokmap.models.transformer import LAYER_NORMS
+from grokmap.models.transformer import LAYER_NORMS, READ_AT
 from grokmap.models.two_layer import (
     KERNELS,
     Activity,
@@ -33,11 +34,13 @@ from grokmap.models.two_layer import (
 __all__ = [
     "ACTIVATIONS",
     "ALPHA_CONVENTIONS",
+    "EMBEDDINGS",
     "KERNELS",
     "LAYER_NORMS",
     "MODELS",
     "MUP",
     "PARAMETERIZATIONS",
+    "READ_AT",
     "Activation",
     "Activity",
     "Drop",

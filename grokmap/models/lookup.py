@@ -7,6 +7,8 @@ from typing import Any
 import jax
 from jax import lax
 
+EMBEDDINGS = ("embedding", "position")  # names of the arrays of rows by token, by place
+
 
 @jax.custom_jvp
 def lookup(table: jax.Array, tokens: jax.Array) -> jax.Array:

@@ -39,8 +39,8 @@ class Model(NamedTuple):
     ntk: (module, params, inputs, scale) -> [n, n]; None: by Jacobian contraction.
     published: whether it can start from the weights of a published run.
     problem: what is wrong with a system's sizes; empty where nothing is.
-    numbers: sizes with a default that it reads. normalised: whether `LAYER_NORMS` go
-      with it. biased: whether it has biases, if asked for.
+    numbers: sizes with a default that it reads. normalised: whether `LAYER_NORMS` and
+      `READ_AT` go with it. biased: whether it has biases, if asked for.
     """
 
     module: Callable[..., Any]

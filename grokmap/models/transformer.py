@@ -1,4 +1,4 @@
-"""Transformers on tokens a, b, "=", read at "=".
+"""Transformers on tokens a, b, "=", read at "=" or elsewhere (`READ_AT`).
 
 With one block and no normalisation that of Nanda et al. (arXiv 2301.05217).
 """
@@ -23,20 +23,29 @@ LAYER_NORMS: dict[str, str] = {
     "post": "after attention and each mlp, what they add included, of transformer",
 }
 NORM_EPSILON = 1e-5  # PyTorch's
+EQUALS, LAST, MEAN = "equals", "last", "mean"
+# Which tokens there are, and where outputs are read.
+READ_AT: dict[str, str] = {
+    EQUALS: 'at a third token, "=", which sees those before it as all do',
+    LAST: "at the last token of the pair; both tokens see each other, of transformer",
+    MEAN: "from the mean over the pair, whose tokens see each other, of transformer",
+}
 
 
 class Transformer(nn.Module):
-    """Blocks of causal attention, then an mlp, each added to a residual stream.
+    """Blocks of attention, then an mlp, each added to a residual stream.
 
     Residual stream of dimension d = `embedding`; `heads` heads of dimension `head_dim`
     (0: d / heads); an mlp of `width` neurons a block; outputs are read at the last
-    token, "=". Biases of attention and mlps, not of the readout, with `bias`. Weights
-    N(0, alpha^2 / d), but the unembedding N(0, alpha^2 / p), as in the authors' code;
-    raw rates.
+    token, "=", and attention is causal, or else as `READ_AT` says; hidden activations
+    are those of the last token. Biases of attention and mlps, not of the readout, with
+    `bias`. Weights N(0, alpha^2 / d), but the unembedding N(0, alpha^2 / p), as in the
+    authors' code; raw rates.
 
-    Parameters, H being heads * head_dim: embedding [p + 1, d], position [3, d], query,
-    key, value [d, H], mixed [H, d] (names hidden_..), first [d, N], hidden_out [N, d],
-    readout [p, d]; those of block k > 1 end in _k, its mlp begins with hidden_first_k.
+    Parameters, H being heads * head_dim: embedding [p + 1, d], position [3, d] (without
+    "=" one row less), query, key, value [d, H], mixed [H, d] (names hidden_..), first
+    [d, N], hidden_out [N, d], readout [p, d]; those of block k > 1 end in _k, its mlp
+    begins with hidden_first_k.
     """
 
     system: System
@@ -92,7 +101,7 @@ class Transformer(nn.Module):
         )
         query = query[:, -1:] if is_last else query
         score = jnp.einsum("nqhd,nkhd->nhqk", query, key) / np.sqrt(size)
-        if not is_last:  # the last place sees all of them
+        if not is_last and self.system.read_at == EQUALS:  # the last place sees all
             causal = np.tril(np.ones((places, places), bool))
             score = jnp.where(causal, score, -jnp.inf)
         attention = jax.nn.softmax(score, axis=-1)
@@ -106,16 +115,18 @@ class Transformer(nn.Module):
     ) -> Activity:
         d, width, blocks = self.system.embedding, self.system.width, self.system.blocks
         n_tokens, n_outputs = self.shape.n_tokens, self.shape.n_outputs
-        places = inputs.shape[1] + 1
+        read_at, tokens = self.system.read_at, inputs
         sigma = sigma_of(self.system.activation, scale)
-        equals = jnp.full((inputs.shape[0], 1), n_tokens, inputs.dtype)
-        tokens = jnp.concatenate([inputs, equals], axis=1)
-        stream = lookup(self.weights("embedding", n_tokens + 1, d, d, scale), tokens)
+        if read_at == EQUALS:
+            equals = jnp.full((inputs.shape[0], 1), n_tokens, inputs.dtype)
+            tokens = jnp.concatenate([inputs, equals], axis=1)
+        n_rows, places = n_tokens + (read_at == EQUALS), tokens.shape[1]
+        stream = lookup(self.weights("embedding", n_rows, d, d, scale), tokens)
         stream = stream + self.weights("position", places, d, d, scale)[None]
         h = hidden = stream
         for block in range(1, blocks + 1):
-            # Only the last place is read, so the last block is computed there alone.
-            is_last = block == blocks
+            # Where one place is read, the last block is computed there alone.
+            is_last = block == blocks and read_at != MEAN
             suffix = "" if block == 1 else f"_{block}"
             first = "first" if block == 1 else f"hidden_first{suffix}"
             added = self.attended(suffix, stream, is_last, scale)
@@ -124,10 +135,12 @@ class Transformer(nn.Module):
             seen = self.normalised("pre", f"norm_mlp{suffix}", stream)
             h = self.linear(first, seen, width, d, scale)
             hidden = sigma(h)
-            hidden = drop(hidden) if drop is not None and is_last else hidden
+            hidden = drop(hidden) if drop is not None and block == blocks else hidden
             out = self.linear(f"hidden_out{suffix}", hidden, d, d, scale)
             stream = stream + out
             stream = self.normalised("post", f"norm_mlp{suffix}", stream)
-        last = self.normalised("pre", "norm_readout", stream[:, -1])
-        outputs = last @ self.weights("readout", n_outputs, d, n_outputs, scale).T
+        read = stream if read_at == MEAN else stream[:, -1]
+        read = self.normalised("pre", "norm_readout", read)
+        read = read.mean(axis=1) if read_at == MEAN else read
+        outputs = read @ self.weights("readout", n_outputs, d, n_outputs, scale).T
         return Activity(scale.prefactor * outputs, h[:, -1], hidden[:, -1])

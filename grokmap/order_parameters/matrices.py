@@ -6,8 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from grokmap.order_parameters.snapshot import Snapshot, norm, ratio, undefined, unit
+from grokmap.order_parameters.snapshot import (
+    Snapshot,
+    eigenvalues,
+    norm,
+    ratio,
+    undefined,
+    unit,
+)
 from grokmap.theory.spiked import largest_power, marchenko_pastur_median
+
+# Of head_tail_contrast: eigenvalues in the head, and what is added to both shares.
+HEAD, LEAST = 5, 1e-10
 
 
 def effective_rank(snapshot: Snapshot) -> jax.Array:
@@ -55,13 +65,38 @@ def participation_ratio(snapshot: Snapshot) -> jax.Array:
     k equal eigenvalues give k; one direction gives 1. Range [1, N]; NaN for C = 0.
     """
     hidden = unit(snapshot.hidden)
-    centred = hidden - jnp.mean(hidden, axis=0, keepdims=True)
+    covariance = _covariance(hidden, hidden - jnp.mean(hidden, axis=0, keepdims=True))
+    return ratio(jnp.trace(covariance) ** 2, jnp.sum(jnp.square(covariance)))
+
+
+def head_tail_contrast(snapshot: Snapshot) -> jax.Array:
+    """ln of the sum of the HEAD largest eigenvalues over the sum of all others, of the
+    covariance [N, N] of the hidden activations on test examples.
+
+    Bi et al. (arXiv 2603.24746), their HTC, who take the mean over tokens of the last
+    layer's output. k equal eigenvalues give ln(HEAD / (k - HEAD)); rank HEAD or less
+    at most 23, from 1e-10 that is added to both shares (16 or so in float32). NaN for
+    C = 0 and for N <= HEAD.
+    """
+    hidden, test = unit(snapshot.hidden), snapshot.test[:, None]
+    total = jnp.sum(jnp.where(test, hidden, 0.0), axis=0, keepdims=True)
+    mean = total / jnp.sum(test)
+    covariance = _covariance(hidden, jnp.where(test, hidden - mean, 0.0))
+    if len(covariance) <= HEAD:
+        return undefined()
+    powers = jnp.maximum(eigenvalues(covariance), 0.0)
+    head, tail = jnp.sum(powers[-HEAD:]), jnp.sum(powers[:-HEAD])
+    share = ratio(head, head + tail)
+    return jnp.log(share + LEAST) - jnp.log(ratio(tail, head + tail) + LEAST)
+
+
+def _covariance(hidden: jax.Array, centred: jax.Array) -> jax.Array:
+    """[N, N] of centred activations [n, N], over their largest size."""
     # A neuron that is constant over examples leaves rounding noise.
     size = jnp.max(jnp.abs(centred), axis=0, keepdims=True)
     noise = 1e-5 * jnp.max(jnp.abs(hidden), axis=0, keepdims=True)
     centred = unit(jnp.where(size > noise, centred, 0.0))
-    covariance = centred.T @ centred / centred.shape[0]
-    return ratio(jnp.trace(covariance) ** 2, jnp.sum(jnp.square(covariance)))
+    return centred.T @ centred / centred.shape[0]
 
 
 def bulk_outliers(snapshot: Snapshot) -> jax.Array:

@@ -266,6 +266,15 @@ ORDER_PARAMETERS: dict[str, OrderParameter] = {
         reference="Recanatesi 1906.00443",
         known=Known((56, 65), (40, 78), (23, 39), (1, 40)),
     ),
+    "head_tail_contrast": OrderParameter(
+        matrices.head_tail_contrast,
+        r"m_{\mathrm{HTC}}",
+        "the five largest eigenvalues of the hidden covariance over all others, ln",
+        (-INFINITY, INFINITY),
+        "expensive",
+        on_request=True,
+        reference="Bi 2603.24746",
+    ),
     "bulk_outliers": OrderParameter(
         matrices.bulk_outliers,
         r"n_{\mathrm{out}}",

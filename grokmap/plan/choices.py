@@ -13,6 +13,7 @@ from grokmap.models import (
     LAYER_NORMS,
     MODELS,
     PARAMETERIZATIONS,
+    READ_AT,
 )
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.order_parameters import ORDER_PARAMETERS
@@ -51,6 +52,7 @@ NAMES: dict[str, Mapping[str, Any]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "layer_norm": LAYER_NORMS,
+    "read_at": READ_AT,
     "split": SPLITS,
     "held_out": HELD_OUT,
     "precision": PRECISIONS,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from grokmap import plugins
 from grokmap.losses import LOSSES
-from grokmap.models import ALPHA_CONVENTIONS, LAYER_NORMS, MODELS, MUP, Model
+from grokmap.models import ALPHA_CONVENTIONS, LAYER_NORMS, MODELS, MUP, READ_AT, Model
 from grokmap.optimizers import OPTIMIZERS
 from grokmap.spec import Sweep
 from grokmap.spec.words import Combination
@@ -49,6 +49,12 @@ def check_fit(part: Sweep, chosen: Combination) -> Iterator[str]:
             "batch_replacement = false: batches without replacement need a batch_size "
             "of 1 or more"
         )
+    if set(part.embedding_scale) != {1.0} and "embedding" not in model.sizes:
+        embedding = ", ".join(k for k, m in MODELS.items() if "embedding" in m.sizes)
+        yield (
+            f"embedding_scale: model {chosen.model!r} has no embeddings; models that "
+            f"have: {embedding}"
+        )
     yield from _check_decays(chosen, model)
     yield from _check_norm(chosen, model)
     flat = "depth" in model.sizes and min(part.depth) < 2
@@ -82,12 +88,18 @@ def _check_decays(chosen: Combination, model: Model) -> Iterator[str]:
 
 
 def _check_norm(chosen: Combination, model: Model) -> Iterator[str]:
+    able = ", ".join(k for k, m in MODELS.items() if m.normalised)
     if chosen.layer_norm in LAYER_NORMS and chosen.layer_norm != "none":
         if not model.normalised:
-            able = ", ".join(k for k, m in MODELS.items() if m.normalised)
             yield (
                 f"layer_norm = {chosen.layer_norm!r}: model {chosen.model!r} has no "
                 f"normalisation; models that have: {able}"
+            )
+    if chosen.read_at in READ_AT and chosen.read_at != "equals":
+        if not model.normalised:
+            yield (
+                f"read_at = {chosen.read_at!r}: model {chosen.model!r} has no places "
+                f"to read at; models that have: {able}"
             )
 
 

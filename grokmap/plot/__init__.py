@@ -16,6 +16,7 @@ from grokmap.plot.escapes import escape_times
 from grokmap.plot.exponents import exponent_rows
 from grokmap.plot.forecast import forecast_panels
 from grokmap.plot.grids import phase_grids
+from grokmap.plot.held import held_times
 from grokmap.plot.hysteresis import Branches, hysteresis_loops, loop_table
 from grokmap.plot.laws import law_residuals, master_curve
 from grokmap.plot.layers import LayerPanel, layer_times
@@ -111,6 +112,7 @@ __all__ = [
     "figure_bytes",
     "forecast_panels",
     "gather",
+    "held_times",
     "law_residuals",
     "master_curve",
     "hysteresis_loops",

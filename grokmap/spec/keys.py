@@ -140,6 +140,10 @@ class Keys(BaseModel):
         "factor of the initial weights that alpha_convention gives; rates stay",
         default=(1.0,),
     )
+    embedding_scale: Annotated[tuple[float, ...], Points(gt=0, le=1e3)] = _key(
+        "the same, of embeddings alone (and positions, of transformer)",
+        default=(1.0,),
+    )
     sextic_decay: Annotated[tuple[float, ...], Points(ge=0)] = _key(
         "kappa of a loss (kappa / 6N) sum w^6 beside that of weight decay, over all "
         "weights but readout and biases",
@@ -259,6 +263,12 @@ class Keys(BaseModel):
         "where transformer normalises its residual stream: pre, before each part of a "
         "block and before the readout; post, after each part; none",
         default="none",
+    )
+    read_at: Name = _key(
+        'where transformer reads its outputs: equals, at a third token "=" after '
+        "causal attention; last or mean, at the second of two tokens that see each "
+        "other, or at their mean",
+        default="equals",
     )
     loss: Name = _key("training loss", default="mse")
     optimizer: Name = _key("update rule", default="gd")

@@ -29,6 +29,7 @@ CALLED = {
     "gradient_avalanche": "avalanche alphadiff diffusion",
     "chain": "chains nchains walker replica",
     "initial_scale": "initscale startscale",
+    "embedding_scale": "embeddingstd embeddinginit",
     "sextic_decay": "kappa κ sextic l6",
     "dropout": "drop pdrop dropoutrate",
     "temperature": "t temp",
@@ -56,6 +57,7 @@ CALLED = {
     "head_dim": "dhead headdim",
     "blocks": "nblocks nlayers numlayers layers",
     "layer_norm": "ln layernorm norm normalisation normalization",
+    "read_at": "pool pooling readat readposition",
     # Losses.
     "cross_entropy": "ce xe xent nll crossent softmax logsoftmax logloss "
     "crossentropyloss softmaxcrossentropy categoricalcrossentropy",

@@ -179,7 +179,7 @@ _LATER = (
     *("batch_replacement", "kernel_examples", "parameterization", "ramp_of"),
     *("decay_bias", "decay_embedding", "schedule", "filter_window"),
     *("blocks", "heads", "head_dim", "layer_norm"),
-    *("split", "held_out", "held_out_size"),
+    *("split", "held_out", "held_out_size", "read_at"),
 )
 
 

@@ -74,6 +74,7 @@ class System:
     split: str = "random"
     held_out: str = "none"
     held_out_size: int = 0
+    read_at: str = "equals"
 
 
 class Combination(NamedTuple):
@@ -97,6 +98,7 @@ class Combination(NamedTuple):
     layer_norm: str
     split: str
     held_out: str
+    read_at: str
 
 
 class Control(NamedTuple):
@@ -140,6 +142,7 @@ class Control(NamedTuple):
     temperature_logits: float = 1.0
     chain: float = 0.0
     initial_scale: float = 1.0
+    embedding_scale: float = 1.0
     sextic_decay: float = 0.0
 
 
@@ -180,7 +183,8 @@ RAMPS = ("weight_decay", NOISE_RAMP)
 NOISES = (
     *("label_noise", "dropout", "gradient_noise", "gradient_avalanche"),
     *("warmup_steps", "sam_radius", "filter_strength", "norm_clamp"),
-    *("temperature_logits", "chain", "initial_scale", "sextic_decay"),
+    *("temperature_logits", "chain", "initial_scale", "embedding_scale"),
+    "sextic_decay",
 )
 # What runs read beside one of these where it is on.
 READ_WITH = {"filter_strength": "filter_decay", "norm_clamp": "norm_clamp_step"}

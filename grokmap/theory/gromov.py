@@ -41,6 +41,20 @@ def accuracy(w1: Floats, w2: Floats) -> float:
     return float(np.mean(outputs(w1, w2).argmax(axis=2) == wanted))
 
 
+def phase_match(w1: Floats, w2: Floats) -> Floats:
+    """[N] cos(phi_1 + phi_2 - phi_3) of each neuron, at the frequency at which w1 has
+    most power, the constant one left out.
+
+    1 for analytic weights; of random ones the mean is 0.
+    """
+    p = len(w2)
+    first, second, third = (np.fft.rfft(w) for w in (w1[:, :p], w1[:, p:], w2.T))
+    power = np.abs(first[:, 1:]) ** 2 + np.abs(second[:, 1:]) ** 2
+    at = np.arange(len(w1)), 1 + np.argmax(power, axis=1)
+    product = first[at] * second[at] * np.conj(third[at])
+    return np.asarray(np.cos(np.angle(product)))
+
+
 def inverse_participation(spectrum: npt.NDArray[np.complex128]) -> Floats:
     """[n] (|u|_4 / |u|_2)^4 of rows [n, K]: 1 for one component, 1/K for equal ones."""
     power = np.abs(spectrum) ** 2

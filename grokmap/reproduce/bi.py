@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import curve_fit
+from scipy.optimize import minimize_scalar
 
 from grokmap.analysis.scaling import Ensemble, binder, binder_crossings, gather
 from grokmap.analysis.statistics import dip_p_value, resample_weights
@@ -29,6 +29,7 @@ CRITICAL, CRITICAL_WITHIN = 0.418, 0.02
 SPREAD, SPREAD_WITHIN = 0.019, 0.03
 DELTA_AIC, DELTA_AIC_LEAST = 16.8, 10.0
 N_CONSTANTS = 2  # of both laws of the largest variance
+WITHIN = (-8.0, 8.0)  # the exponent, and ln of the rate of the largest size
 RESAMPLES = 400
 
 
@@ -52,29 +53,35 @@ def peaks(ensemble: Ensemble) -> Floats:
     return np.asarray(ensemble.order.shape[2] * np.nanmax(variance, axis=1))
 
 
-def power(size: Floats, factor: float, exponent: float) -> Floats:
-    return np.asarray(factor * size**exponent)
+def power(size: Floats, exponent: float) -> Floats:
+    return np.asarray(size**exponent)
 
 
-def saturating(size: Floats, largest: float, rate: float) -> Floats:
-    return np.asarray(largest * -np.expm1(-rate * size))
+def saturating(size: Floats, log_rate: float) -> Floats:
+    return np.asarray(-np.expm1(-np.exp(log_rate) * size))
 
 
-def aic(law: Callable[..., Floats], size: Floats, values: Floats) -> float:
-    """n ln(SS / n) + 2 k of least squares, k = 2 constants; sizes over the largest."""
-    size = size / size.max()
-    start = (values.max(), 1.0)
-    fitted, _ = curve_fit(law, size, values, start, maxfev=10_000)
-    squares = float(np.sum((law(size, *fitted) - values) ** 2))
-    n = len(values)
-    return n * np.log(max(squares, 1e-300) / n) + 2 * N_CONSTANTS
+def aic(law: Callable[[Floats, float], Floats], size: Floats, values: Floats) -> float:
+    """n ln(SS / n) + 2 k of least squares, of a factor times the law, whose constant is
+    within `WITHIN`: k = 2. Sizes and values over their largest."""
+    size, values, n = size / size.max(), values / values.max(), len(values)
+
+    def squares(constant: float) -> float:
+        shape = law(size, constant)
+        return float(np.sum((shape @ values / (shape @ shape) * shape - values) ** 2))
+
+    least = minimize_scalar(squares, bounds=WITHIN, options={"xatol": 1e-8})
+    return n * np.log(max(float(least.fun), 1e-300) / n) + 2 * N_CONSTANTS
 
 
 def delta_aic(size: Floats, values: Floats) -> float:
     """AIC of the saturating law less that of the power law: above 0 for the power.
 
-    Growth as p is the limit rate -> 0 of the first, so exponents above 1 are told.
+    Growth as p is the limit rate -> 0 of the first, so exponents above 1 are told. NaN
+    of fewer than four sizes, which both laws may fit.
     """
+    if len(size) < N_CONSTANTS + 2:
+        return float("nan")
     return aic(saturating, size, values) - aic(power, size, values)
 
 

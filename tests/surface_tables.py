@@ -10,6 +10,7 @@ from conftest import ROOT
 from table_format import markdown
 
 from grokmap.analysis.statistics import wilson
+from grokmap.result import refine
 
 STRATEGIES = ("look-ahead", "straddle", "random", "rows")
 
@@ -124,13 +125,22 @@ def shares_of_training() -> str:
     quickstart = done["found"]["quickstart"]
     training = 1000 * quickstart["seconds"] / quickstart["runs"]
     head, cells = ["runs a round"], ["share of the training time"]
-    for batch in (16, 32, 64, 128):
-        at = np.arange(32, 1000, batch)
+    rounds = {str(n): list(range(32, 1000, n)) for n in (16, 32, 64, 128)}
+    for name, at in (rounds | {"an eighth of those so far, at least 4": growing()}).items():
         fixed = np.interp(at, table["runs"], table["fit"] + table["bands"]).sum()
-        picks = np.interp(at, table["runs"], table["choose"]).sum() * batch / 16
-        head.append(str(batch))
-        cells.append(f"{(fixed + picks) / training:.0%}")
+        # A run of a round costs a sixteenth of the choice of sixteen.
+        picks = np.interp(at, table["runs"], table["choose"]) * np.diff([*at, 1000])
+        head.append(name)
+        cells.append(f"{(fixed + picks.sum() / 16) / training:.0%}")
     return markdown(head, [cells])
+
+
+def growing() -> list[int]:
+    """Runs at the beginning of each round of `refine`, from 32 to 1,000."""
+    at = [32]
+    while (after := at[-1] + max(refine.LEAST, int(refine.GROWTH * at[-1]))) < 1000:
+        at.append(after)
+    return at
 
 
 SURFACE_TABLES = {

@@ -19,9 +19,10 @@ from grokmap.result.surface import Known, check_axes, edges_of, model_of
 from grokmap.spec import AXES
 from grokmap.spec.words import CHOICES
 
-# Runs of a round over several axes, unless asked for: a model is fitted for each round,
-# and each run of it is chosen given those before.
-LEAST, MOST = 4, 64
+# Runs of a round over several axes, unless asked for. A model of all runs is fitted for
+# each round, and each run is chosen given those before: rounds that grow with the runs
+# keep the choosing a small part of the training.
+LEAST, MOST, GROWTH = 4, 64, 1 / 8
 
 
 class Wanted(NamedTuple):
@@ -104,7 +105,8 @@ def next_round(result: Result, wanted: Wanted) -> Round:
     n_rounds = 0 if before is None else int(before["round"].max())
     fixed = {axis: getattr(result.spec, axis)[0] for axis in AXES}
     fixed |= result.at(wanted.at).place
-    batch = wanted.batch or min(MOST, max(LEAST, _lanes(result)))
+    grown = int(GROWTH * len(model.runs))
+    batch = wanted.batch or min(MOST, max(LEAST, _lanes(result), grown))
     points = next_runs(model, result.spec, fixed, batch, n_rounds)
     is_reached = known.median <= wanted.precision
     return Round(points[:0] if is_reached else points, known)

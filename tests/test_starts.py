@@ -56,19 +56,28 @@ def test_the_initial_scale_multiplies_the_initial_weights() -> None:
     np.testing.assert_array_equal(answers, targets)
 
 
+EMBEDDED: dict[str, Any] = {
+    **{"name": "starts", "task": "modular_addition", "model": "transformer"},
+    **{"modulus": 5, "embedding": 8, "width": 8, "activation": "relu"},
+    **{"alpha_convention": "standard", "alpha": 1.0, "weight_decay": 0.0},
+    **{"train_fraction": 0.5, "learning_rate": 0.01, "n_steps": 1},
+}
+
+
+@pytest.mark.slow
 def test_the_embedding_scale_multiplies_embeddings_and_places_alone() -> None:
-    keys = {"name": "starts", "task": "modular_addition", "model": "transformer"}
-    keys |= {"modulus": 5, "embedding": 8, "width": 8, "activation": "relu"}
-    keys |= {"alpha_convention": "standard", "alpha": 1.0, "weight_decay": 0.0}
-    keys |= {"train_fraction": 0.5, "learning_rate": 0.01, "n_steps": 1}
+    keys = EMBEDDED
     runs = expand(read_sweep({**keys, "axes": {"embedding_scale": [1, 3]}}))
     plain, scaled = (started(run).params for run in runs)
     changed = {k for k in plain if not np.array_equal(plain[k], scaled[k])}
     assert changed == {"embedding", "position"}
     for name in changed:
         np.testing.assert_allclose(scaled[name], 3 * plain[name], rtol=1e-6)
+
+
+def test_a_model_without_embeddings_has_no_scale_of_them() -> None:
     with pytest.raises(SpecError, match="embedding_scale: model 'two_layer' has no"):
-        read_sweep({**keys, "model": "two_layer", "embedding_scale": 2.0})
+        read_sweep({**EMBEDDED, "model": "two_layer", "embedding_scale": 2.0})
 
 
 @pytest.mark.slow

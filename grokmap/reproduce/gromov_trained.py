@@ -134,7 +134,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         claim="The same at the sizes of the paper.",
         setting="p = 97, 49%, N = 500, quadratic, mse, full batch, 3 seeds",
         compare=compare,
-        cpu_s=60_000,
+        cpu_s=9000,
         gpu_s=600,
         gpu=True,
         sweeps=("gromov-gd-97", "gromov-adamw-97"),

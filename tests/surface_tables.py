@@ -126,7 +126,9 @@ def shares_of_training() -> str:
     training = 1000 * quickstart["seconds"] / quickstart["runs"]
     head, cells = ["runs a round"], ["share of the training time"]
     rounds = {str(n): list(range(32, 1000, n)) for n in (16, 32, 64, 128)}
-    for name, at in (rounds | {"an eighth of those so far, at least 4": growing()}).items():
+    for name, at in (
+        rounds | {"an eighth of those so far, at least 4": growing()}
+    ).items():
         fixed = np.interp(at, table["runs"], table["fit"] + table["bands"]).sum()
         # A run of a round costs a sixteenth of the choice of sixteen.
         picks = np.interp(at, table["runs"], table["choose"]) * np.diff([*at, 1000])

@@ -38,11 +38,13 @@ class Elements(HTMLParser):
 
 
 class Read(NamedTuple):
-    """One result of a page: its facts, the columns of its runs, and of its curves."""
+    """One result of a page: its facts, the columns of its runs, of its curves, and of
+    planes of edges over several axes."""
 
     facts: dict[str, Any]
     table: dict[str, npt.NDArray[Any]]
     curves: dict[str, npt.NDArray[Any]]
+    surface: dict[str, npt.NDArray[Any]]
 
     @property
     def ids(self) -> list[str]:
@@ -66,8 +68,10 @@ def read(text: str) -> list[Read]:
     return [
         Read(
             each,
-            unpacked(each["layouts"]["table"], texts[f"table-{k}"]),
-            unpacked(each["layouts"]["curves"], texts[f"curves-{k}"]),
+            *(
+                unpacked(each["layouts"][part], texts[f"{part}-{k}"])
+                for part in ("table", "curves", "surface")
+            ),
         )
         for k, each in enumerate(facts)
     ]

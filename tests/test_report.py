@@ -33,9 +33,10 @@ from grokmap.report import words
 from grokmap.report.packing import differences, long, pack, short
 from grokmap.report.runs import NOT_DONE, SHOWN_FLAGS
 from grokmap.report.thinning import kept
+from grokmap.result import surface
 from grokmap.result.result import Result
 
-QUICK = ROOT / "results/quickstart-reference"
+QUICK, WIDTHS = ROOT / "results/quickstart-reference", ROOT / "results/widths"
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +160,40 @@ def test_edges_are_those_of_boundaries(read: Read) -> None:
         np.testing.assert_array_equal(found, wanted[name].to_numpy(float))
     assert list(EDGES) in read.facts["fitted"]
     assert np.isfinite(wanted["estimate"]).sum() >= 4
+
+
+def test_planes_over_several_axes_are_those_of_the_model(tmp_path: Path) -> None:
+    result, over = Result(WIDTHS), ("alpha", "weight_decay", "width")
+    file = result.report(tmp_path / "page.html", over=over)
+    (page,) = report_pages.read(file.read_text("utf-8"))
+    facts = page.facts["surface"]
+    assert [facts[k]["name"] for k in "xy"] == ["weight_decay", "alpha"]
+    assert [axis["values"] for axis in facts["rest"]] == [[64, 128, 256]]
+    found = page.surface["sure"].reshape(3, 33, 49) * facts["step"]
+    model = surface.model_of(result, over)
+    points = model.cube.points(
+        pd.DataFrame({"alpha": [0.2], "weight_decay": [0.05], "width": [128]})
+    )
+    wanted = model.process.mean(points) / np.sqrt(model.process.variance(points))
+    x, y = (np.array(facts[k]["values"]) for k in "xy")
+    across = [np.interp(np.log(0.05), np.log(x), row) for row in found[1]]
+    assert np.interp(0.2, y, across) == pytest.approx(wanted[0], abs=0.1)
+    assert facts["bands"] == list(result_bands(model))
+
+
+def result_bands(model: surface.Model) -> tuple[float, float]:
+    return surface.edges_of(model, 0.1).bands
+
+
+def test_edges_of_a_page_are_over_all_swept_axes(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    for over, said in (
+        (("alpha", "weight_decay"), "width is swept too.*width,alpha,weight_decay"),
+        (("alpha", "weight_decy", "width"), "'weight_decy' is no swept axis"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            Result(WIDTHS).report(out, over=over)
+    assert not out.exists()
 
 
 EDGES = ("weight_decay", "alpha")

@@ -6,6 +6,7 @@ Needs Playwright for Python and a Chromium (Debian's `chromium`, or Playwright's
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -337,6 +338,47 @@ def test_edges_are_drawn_where_they_are(tab: Any, files: dict[str, Path]) -> Non
         assert float(points.nth(k).get_attribute("cx")) == pytest.approx(
             tab.evaluate(at, value)
         )
+
+
+def test_sliders_move_through_edges_over_several_axes(tab: Any, tmp_path: Path) -> None:
+    over = ("alpha", "weight_decay", "width")
+    result = Result(ROOT / "results/widths")
+    opened(tab, result.report(tmp_path / "over.html", over=over))
+    slider = tab.locator("figure.over input")
+    assert slider.get_attribute("aria-valuetext") == "128"
+    edges = result.surface(over).query("edge == 'max' and status == 'measured'")
+    for key, width in (("Home", 64), ("End", 256)):
+        slider.press(key)
+        assert slider.get_attribute("aria-valuetext") == str(width)
+        assert tab.evaluate("document.activeElement.id") == "over-0-width"
+        lines = pieces(tab.locator("figure.over path.level").get_attribute("d"))
+        for edge in edges[edges["width"] == width].to_dict("records"):
+            at = (pixels(tab, "x", edge["estimate"]), pixels(tab, "y", edge["alpha"]))
+            apart = np.abs(lines - np.array(at)).sum(axis=1)
+            assert apart.min() < 14, edge  # a square of the grid is 8 by 9
+    near = tab.locator("figure.over circle.run").count()
+    assert near == len(result.runs[result.runs["width"] == 256])
+    tab.reload()
+    tab.wait_for_selector("html[data-ready]")
+    assert slider.get_attribute("aria-valuetext") == "256"
+
+
+def pieces(path: str) -> Any:
+    """[n, 2] the ends of the pieces of a line."""
+    return np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", path), float)
+
+
+def pixels(tab: Any, axis: str, value: float) -> float:
+    """Where a value stands: the planes have the frame and the ends of their axes."""
+    facts = tab.evaluate("grokmap.app.results[0].facts.surface")[axis]
+    low, high = facts["values"][0], facts["values"][-1]
+    frame = tab.locator("figure.over rect.frame")
+    x, y, wide, tall = (
+        float(frame.get_attribute(k)) for k in ("x", "y", "width", "height")
+    )
+    if axis == "x":
+        return x + wide * float(np.log(value / low) / np.log(high / low))
+    return y + tall * (1 - (value - low) / (high - low))
 
 
 def test_live_pages_load_themselves_again(tab: Any, tmp_path: Path) -> None:

@@ -132,6 +132,16 @@ def report(
         str | None,
         typer.Option(help="Comma-separated quantities with curves [what has room]."),
     ] = None,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated swept axes, --x among them: edges over all of these, "
+            "with sliders."
+        ),
+    ] = None,
+    x: Annotated[
+        str, typer.Option(help="With --over: axis the edges are on.")
+    ] = "weight_decay",
     criteria: Rules = "default",
     live: Annotated[
         bool, typer.Option("--live", help="Write it again until all runs are done.")
@@ -142,9 +152,11 @@ def report(
     plugin: Plugins = None,
 ) -> None:
     """Write a page to click in: maps of RESULTs, and the curves behind each cell."""
+    from grokmap.cli.places import read_names
     from grokmap.cli.report import write_report
 
-    raise typer.Exit(write_report(results, out, criteria, show, live, every))
+    options = (show, live, every, read_names(over), x)
+    raise typer.Exit(write_report(results, out, criteria, *options))
 
 
 @shared

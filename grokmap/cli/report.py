@@ -24,10 +24,13 @@ def write_report(
     show: str | None,
     live: bool,
     every: str,
+    over: tuple[str, ...] = (),
+    x: str = "weight_decay",
 ) -> int:
     """Writes the page and prints its name; the exit code.
 
     live: whether to write it again every so often until all runs are done, or Ctrl-C.
+    over, x: axes of the edges that are placed over several at once, and their own.
     """
     rules = read_criteria(criteria)
     names = None if show is None else [name.strip() for name in show.split(",")]
@@ -36,7 +39,7 @@ def write_report(
 
     def write(again: float | None) -> float:
         started = time.monotonic()
-        report.write(results, out, rules, names, again)
+        report.write(results, out, rules, names, again, report.Over(over, x))
         return time.monotonic() - started
 
     code = 0

@@ -18,10 +18,11 @@ from grokmap.classify import Criteria
 from grokmap.errors import ResultError, SpecError, short
 from grokmap.report import page as pages
 from grokmap.report import payload as payloads
+from grokmap.report.surface import NOWHERE, Over
 from grokmap.result.result import Result
 from grokmap.spec.names import nearest
 
-__all__ = ["write"]
+__all__ = ["Over", "write"]
 
 
 def write(
@@ -30,6 +31,7 @@ def write(
     criteria: str | Criteria = "default",
     show: Sequence[str] | None = None,
     live: float | None = None,
+    over: Over = NOWHERE,
 ) -> Path:
     """Writes a page of one result or several, side by side; returns its file.
 
@@ -39,10 +41,12 @@ def write(
       criteria: rules that label the runs.
       show: order parameters that have curves (None: all there is room for).
       live: seconds after which an open page loads itself again (None: never).
+      over: axes over which the edges of the wedge are placed at once (see
+        `grokmap.result.surface`), of each result; the page has sliders for them.
 
     Raises:
-      SpecError: no such criteria or order parameter. ResultError: the file cannot be
-        written; no sound result.
+      SpecError: no such criteria, order parameter or axes. ResultError: the file cannot
+        be written; no sound result.
     """
     if not results:
         raise SpecError("report: no result given; name one result folder or more")
@@ -51,7 +55,7 @@ def write(
     for name in show or ():
         _check(name, known)
     text = pages.page(
-        [payloads.payload(each, criteria, show) for each in results], live
+        [payloads.payload(each, criteria, show, over) for each in results], live
     )
     return _written(file, text)
 

@@ -16,7 +16,7 @@ from grokmap.report.payload import Payload
 
 SCRIPTS = (
     *("unpack.js", "format.js", "cells.js", "scales.js", "drawing.js", "map.js"),
-    *("curves.js", "detail.js", "controls.js", "main.js"),
+    *("surface.js", "curves.js", "detail.js", "controls.js", "main.js"),
 )
 
 
@@ -68,7 +68,8 @@ def _digest(text: str) -> str:
 def _columns(k: int, each: Payload) -> str:
     return "".join(
         f'<script type="text/plain" id="{name}-{k}">{packed.data}</script>\n'
-        for name, packed in (("table", each.table), ("curves", each.curves))
+        for name, packed in each._asdict().items()
+        if name != "facts"
     )
 
 

@@ -15,35 +15,41 @@ from grokmap.report import words
 from grokmap.report.curves import Curves, curves
 from grokmap.report.edges import edges
 from grokmap.report.packing import Packed, pack
+from grokmap.report.surface import NOWHERE, Over, surface
 from grokmap.result import again, groups
 from grokmap.result.labels import rules_of
 from grokmap.result.result import Result
 
 
 class Payload(NamedTuple):
-    """facts: what is not a column, as JSON has it; table: of the runs; curves."""
+    """facts: what is not a column, as JSON has it; table: of the runs; curves; surface:
+    planes of edges over several axes."""
 
     facts: dict[str, Any]
     table: Packed
     curves: Packed
+    surface: Packed
 
 
 def payload(
     result: Result,
     criteria: str | Criteria = "default",
     show: Sequence[str] | None = None,
+    over: Over = NOWHERE,
 ) -> Payload:
     """What a page shows of a result.
 
     Args:
       show: order parameters that have curves (None: all there is room for).
+      over: the axes over which edges are placed at once.
 
     Raises:
-      ResultError: no sound plan. SpecError: no such criteria.
+      ResultError: no sound plan. SpecError: no such criteria, or axes to be over.
     """
     rules = rules_of(criteria)
     runs, has_curves = tables.labelled(result, rules)
     kept = curves(result, runs, show)
+    planes, packed = surface(result, over, rules)
     phases = words.phases(rules)
     names = [str(phase["name"]) for phase in phases]
     columns = tables.columns(runs, result.axes, names, _tiles(result))
@@ -60,12 +66,17 @@ def payload(
         "quantities": [_quantity(result, name) for name in quantities],
         "edges": found,
         "fitted": fitted,
+        "surface": planes,
         "command": again.frame(result.path, result.spec)._asdict() | {"run": again.RUN},
         "ids": _ids(runs),
         "curves": _said_of(kept) if has_curves else None,
-        "layouts": {"table": table.layout, "curves": kept.packed.layout},
+        "layouts": {
+            "table": table.layout,
+            "curves": kept.packed.layout,
+            "surface": packed.layout,
+        },
     }
-    return Payload(facts, table, kept.packed)
+    return Payload(facts, table, kept.packed, packed)
 
 
 def _head(

@@ -407,12 +407,15 @@ class Result:
         out: str | Path,
         criteria: str | Criteria = "default",
         show: Sequence[str] | None = None,
+        over: Sequence[str] = (),
+        x: str = "weight_decay",
     ) -> Path:
         """A page to click in, one file; see `grokmap.report.write`, which also puts
-        several results side by side."""
+        several results side by side. over, x: as of `surface`."""
         from grokmap import report
 
-        return report.write([self], out, criteria, show)
+        wanted = report.Over(tuple(over), x)
+        return report.write([self], out, criteria, show, over=wanted)
 
     def laws(self, criteria: str | Criteria = "default") -> pd.DataFrame:
         """Every law of t_grok, fitted to grokked and censored runs, best first.

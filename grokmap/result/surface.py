@@ -7,7 +7,7 @@ run, so that each tells of its neighbours on all of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -308,7 +308,7 @@ def draw(edges: Edges, result: Result, look: plot.Look = plot.PAPER) -> Drawing:
     at all), one for each place on the rest, with the runs near it."""
     model = edges.model
     others = model.others
-    upright = next((s for s in others.sides if s.axis.is_real), others.sides[0])
+    upright = upright_of(others)
     rest = Cube(tuple(s for s in others.sides if s is not upright))
     places = edges.table[rest.names].drop_duplicates().to_dict("records")
     slices = [_slice(model, place, upright, rest) for place in places or [{}]]
@@ -326,12 +326,9 @@ def _slice(
     """The plane of x and upright at a place on the other axes, and the runs near it."""
     plane = Cube((upright, _side(model)))
     grid = plane.grid(DRAWN)
-    values = plane.rows(grid).assign(**place)
-    points = model.cube.points(values)
-    points[:, [model.cube.names.index(name) for name in plane.names]] = grid
-    mean, variance = (f(points) for f in (model.process.mean, model.process.variance))
+    values = plane.rows(grid)
     x, y = (list(dict.fromkeys(values[name])) for name in (model.x, upright.axis.name))
-    sure = (mean / np.sqrt(variance)).reshape(len(y), len(x))
+    sure = sure_of(model, plane, grid, place).reshape(len(y), len(x))
     here = np.ones(len(model.runs), bool)
     for side in rest.sides:
         own = side.unit(model.runs[side.axis.name])
@@ -339,3 +336,19 @@ def _slice(
         here &= apart <= (REACH if side.axis.is_real else 0)
     words = plot.place_words(place)
     return plot.Slice(words, np.array(x), y, sure, model.runs[here])
+
+
+def sure_of(
+    model: Model, plane: Cube, grid: Floats, place: Mapping[str, Any]
+) -> Floats:
+    """[n] how many standard deviations the model's f is above 0, where P(grok) is half
+    of its plateau, at places [n, 2] of a plane and one place on the other axes."""
+    points = model.cube.points(plane.rows(grid).assign(**place))
+    points[:, [model.cube.names.index(name) for name in plane.names]] = grid
+    mean, variance = (f(points) for f in (model.process.mean, model.process.variance))
+    return np.asarray(mean / np.sqrt(variance))
+
+
+def upright_of(others: Cube) -> Side:
+    """The axis of drawn planes beside x: the first of real numbers, or the first."""
+    return next((s for s in others.sides if s.axis.is_real), others.sides[0])

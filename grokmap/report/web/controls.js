@@ -38,7 +38,7 @@ function startState(results) {
   const x = names.includes("weight_decay") ? "weight_decay" : names[0] ?? "decay_rate";
   const others = names.filter((name) => name !== x && name !== "decay_rate");
   const y = others.includes("alpha") ? "alpha" : others[0] ?? null;
-  return { x, y, colour: "delay_ratio", at: results.map(() => ({})), off: [], cell: null, run: null, show: telling(results) };
+  return { x, y, colour: "delay_ratio", at: results.map(() => ({})), over: results.map(() => ({})), off: [], cell: null, run: null, show: telling(results) };
 }
 
 const SHOWN_FIRST = 3;
@@ -73,6 +73,12 @@ function stateOf(results, hash) {
       if (Number.isInteger(place) && place >= -1 && place < axis.values.length) state.at[k][axis.name] = place;
     }
   });
+  results.forEach((result, k) => {
+    for (const axis of result.facts.surface?.rest ?? []) {
+      const place = given.over?.[k]?.[axis.name];
+      if (Number.isInteger(place) && place >= 0 && place < axis.values.length) state.over[k][axis.name] = place;
+    }
+  });
   const run = given.run ?? [];
   const [k, id] = Array.isArray(run) ? run : [];
   const i = results[k] && typeof id === "string" ? results[k].facts.ids.indexOf(id) / (id.length || 1) : -1;
@@ -81,9 +87,9 @@ function stateOf(results, hash) {
 }
 
 function hashOf(results, state) {
-  const { x, y, colour, at, off, show } = state;
+  const { x, y, colour, at, over, off, show } = state;
   const run = state.run === null ? undefined : [state.cell, results[state.cell].id(state.run)];
-  return "#" + encodeURIComponent(JSON.stringify({ x, y, colour, at, off, show, run }));
+  return "#" + encodeURIComponent(JSON.stringify({ x, y, colour, at, over, off, show, run }));
 }
 
 function menu(label, id, options, value, change) {

@@ -61,11 +61,23 @@ function panelOf(app, result) {
   const maps = ["phase", "quantity"].map((kind) => mapOf(app, result, kind));
   const note = html("p", { class: "note" });
   const table = html("details", { class: "edges" });
+  const surface = facts.surface ? surfaceOf(app, result) : null;
   const root = html("article", {},
     html("h2", {}, facts.name, " ", html("small", {}, title)),
     html("p", { class: "fixed" }, fixedText(facts)), places,
-    html("div", { class: "maps" }, ...maps.map((map) => map.figure)), note, table);
-  return { result, root, places, maps, note, table, laid: null, cursor: null };
+    html("div", { class: "maps" }, ...maps.map((map) => map.figure)), note, table, surface && surface.figure);
+  return { result, root, places, maps, note, table, surface, laid: null, cursor: null };
+}
+
+function surfaceOf(app, result) {
+  const sliders = html("div", { class: "places" });
+  const root = svg("svg", { viewBox: `0 0 ${SIZE.width - SIZE.bar + 6} ${SIZE.height}`, role: "img", class: "surface" });
+  const over = [...result.facts.surface.rest, result.facts.surface.y].map((axis) => result.axes.get(axis.name).label);
+  const key = (look, text) => html("span", { class: "entry" }, html("span", { class: `look ${look}` }), ` ${text}`);
+  const figure = html("figure", { class: "over" },
+    html("figcaption", {}, html("b", {}, `Edges over ${over.join(", ")}`), html("small", {}, " by a model of all runs; dots: runs near")), sliders, root,
+    html("p", {}, key("level", "P(grok) is half of its plateau"), " ", key("alone", "may be on either side, 95 %: a place by itself"), " ", key("together", "all places together")));
+  return { figure, sliders, root };
 }
 
 function fixedText({ settings, criteria }) {
@@ -123,7 +135,18 @@ function drawPanel(app, panel, entry, norm) {
   }
   panel.note.replaceChildren(noteOf(result, plane, others));
   drawEdgeTable(panel.table, result, plane, place, labels);
+  if (panel.surface) drawOver(app, panel);
   showChosen(app, panel);
+}
+
+function drawOver(app, panel) {
+  const { result, surface } = panel;
+  const { state } = app;
+  const [x, y] = [result.facts.surface.x, result.facts.surface.y].map((axis) => nameOfAxis(result, axis.name));
+  const slid = (own) => change(app, { over: state.over.map((each, k) => (k === result.k ? own : each)) });
+  keepingFocus(surface.sliders, () => drawSliders(surface.sliders, result, state.over[result.k], slid));
+  surface.root.setAttribute("aria-label", `${result.facts.name}: edges of the wedge over ${x} and ${y}, at the places of the sliders above`);
+  drawSurface(surface.root, result, state.over[result.k], { x, y });
 }
 
 function noteOf(result, plane, others) {

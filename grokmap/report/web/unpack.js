@@ -88,6 +88,7 @@ async function resultOf(facts, k) {
   const result = { k, facts, axes, n: facts.planned, column, curves: null };
   result.id = (i) => facts.ids.slice(i * length, (i + 1) * length);
   result.values = (name) => valuesOf(result, cache, name);
+  if (facts.surface) result.sure = numbersOf(placed(facts.layouts.surface, await unpacked(`surface-${k}`)).get("sure"));
   result.loadCurves = () => {
     result.loading ??= unpacked(`curves-${k}`).then((bytes) => {
       result.curves = curvesOf(facts, placed(facts.layouts.curves, bytes));

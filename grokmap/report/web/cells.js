@@ -115,6 +115,16 @@ function spread(cells, axis, at, by) {
       Object.assign(cell, { [`${axis}0`]: ends[k], [`${axis}1`]: ends[k + 1], [`${axis}p`]: points[k] });
     }
   }
+  if (by !== null) joined(cells, axis);
+}
+
+// A row that reaches the end of the axis shares it with the others.
+function joined(cells, axis) {
+  const [least, greatest] = minmax(cells, `${axis}p`);
+  const [first, last] = [least, greatest].map((end) => cells.filter((cell) => cell[`${axis}p`] === end));
+  const [low, high] = [minmax(first, `${axis}0`)[0], minmax(last, `${axis}1`)[1]];
+  for (const cell of first) cell[`${axis}0`] = low;
+  for (const cell of last) cell[`${axis}1`] = high;
 }
 
 function halfWay(points) {

@@ -2,8 +2,9 @@
 
     python benchmarks/surface.py > benchmarks/results/surface.json
 
-Of the committed labels in results/surface, surface-dense and refined-over, and of
-results/dense. Half a minute; no timing. The labels of a folder that was just trained:
+Of the committed labels in results/surface, surface-dense, both again with four seeds
+(surface-seeds, surface-seeds-dense), refined-over, and of results/dense. A minute; no
+timing. The labels of a folder that was just trained:
 
     python benchmarks/surface.py results/surface sweeps/criteria/within-4000.toml
 """
@@ -51,19 +52,17 @@ class Compared(NamedTuple):
     refined: pd.DataFrame
 
 
-def three_axes() -> Compared:
+def three_axes(name: str, folder: str) -> Compared:
     rules = read_criteria(str(ROOT / "sweeps/criteria/within-4000.toml"))
-    folder = ROOT / "results/surface"
-    truth = pd.read_parquet(ROOT / "results/surface-dense" / LABELS)
+    refined = ROOT / "results" / folder
+    truth = pd.read_parquet(ROOT / f"results/{folder}-dense" / LABELS)
     # Every third of the 46 weight decays is one of 16 over the same range.
     decays = np.sort(truth[X].unique())[::3]
     dense = truth[truth[X].isin(decays)]
     over = ("alpha", X, "train_fraction")
-    axes = read_sweep(folder).axes
-    return Compared(
-        *("three axes", 15, over, rules, axes, truth, dense),
-        pd.read_parquet(folder / LABELS),
-    )
+    axes = read_sweep(refined).axes
+    runs = pd.read_parquet(refined / LABELS)
+    return Compared(name, 15, over, rules, axes, truth, dense, runs)
 
 
 def two_axes() -> Compared:
@@ -164,7 +163,8 @@ def rows_of(case: Compared) -> Iterator[dict[str, Any]]:
     most = case.dense["n_steps"].sum() / case.fewer
     within = max(i for i, runs in enumerate(so_far) if runs["n_steps"].sum() <= most)
     for i, runs in enumerate(so_far):
-        if len(runs) % 20 == 0 or i in (within, len(so_far) - 1):
+        shown = 20 * case.refined["seed"].nunique()
+        if len(runs) % shown == 0 or i in (within, len(so_far) - 1):
             words = f"refined, {case.fewer} times fewer" if i == within else "refined"
             yield row(words, runs, model(runs))
 
@@ -194,7 +194,12 @@ def main() -> None:
         write_labels(Path(sys.argv[1]), read_criteria(sys.argv[2]))
         return
     rows = []
-    for case in (three_axes(), two_axes()):
+    cases = (
+        three_axes("three axes", "surface"),
+        three_axes("three axes, four seeds", "surface-seeds"),
+        two_axes(),
+    )
+    for case in cases:
         for row in rows_of(case):
             print(row, file=sys.stderr)
             rows.append(row)

@@ -268,9 +268,9 @@ def test_runs_are_chosen_near_the_edge_and_apart(surface: level_sets.Surface) ->
     # Of two edges, none is forgotten.
     x = candidates[propose(surface, candidates, even, 12)][:, 0]
     assert (x > 0.5).any() and (x < 0.5).any()
-    # A run a hundred times dearer has to tell as much more.
-    dear = np.where(candidates[:, 0] < 0.5, 100.0, 1.0)
-    x = candidates[propose(surface, candidates, dear, 6)][:, 0]
+    # A run that costs a hundred times as much has to tell as much more.
+    cost = np.where(candidates[:, 0] < 0.5, 100.0, 1.0)
+    x = candidates[propose(surface, candidates, cost, 6)][:, 0]
     assert (x > 0.5).all()
 
 

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import qmc
 
 from grokmap.arrays import Bools, Floats
 from grokmap.spec.axis import Axis
@@ -107,6 +106,8 @@ class Cube(NamedTuple):
         skip: places of the same sequence (Sobol's) to leave out before them, so that
         other calls give other places.
         """
+        from scipy.stats import qmc  # takes a third of a second to load
+
         sequence = qmc.Sobol(len(self.sides), scramble=False)
         # The first is the corner of zeros.
         sequence.fast_forward(skip + 1)

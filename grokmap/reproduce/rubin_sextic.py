@@ -19,13 +19,13 @@ from scipy.optimize import brentq
 from grokmap import plot
 from grokmap.analysis.statistics import student_interval
 from grokmap.arrays import Floats
-from grokmap.reproduce.finding import NUMBER, OWN, WORDS, Finding
+from grokmap.reproduce.finding import NUMBER, OWN, Finding
 from grokmap.reproduce.rubin_modular import (
     EDGES,
     Sampled,
     agreement,
     counts,
-    has_dip,
+    mixture,
     onset,
     sampled,
 )
@@ -145,7 +145,7 @@ def of_samples(samples: Sequence[Sample]) -> list[Finding]:
     findings += [_apart(one) for one in enough]
     findings += [_place(one) for one in enough[-2:]]
     onsets = [_onset(samples, 1.0), _onset(samples, 2.0), _level(samples[0])]
-    return [*findings, *onsets, _mixture(samples)]
+    return [*findings, *onsets, mixture([one.networks for one in samples])]
 
 
 def beyond(sample: Sample) -> Floats:
@@ -287,22 +287,6 @@ def predicted_onset(sample: Sample, factor: float) -> float:
         return float(np.log(in_well(at, sample.gamma, sample.draws, law)))
 
     return float(brentq(log_number, 0.9 * level, 1.5 * level, xtol=1e-3 * level))
-
-
-def _mixture(samples: Sequence[Sample]) -> Finding:
-    plain = [not has_dip(one.networks) for one in samples]
-    words = ["one peak" if one else "two peaks" for one in plain]
-    noises = (f"{one.networks.setting.noise:.3g}" for one in samples)
-    falls = plain == sorted(plain, reverse=True)
-    return Finding(
-        "histogram of sqrt(Phi Psi) as sigma^2 falls",
-        "one Gaussian, then a mixture of them: GMFL-I",
-        WORDS,
-        "one peak, then two",
-        ", ".join(f"{at}: {word}" for at, word in zip(noises, words, strict=True)),
-        "",
-        bool(falls and plain[0] and not plain[-1]),
-    )
 
 
 def _at(sample: Sample) -> str:

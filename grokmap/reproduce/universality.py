@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy import stats
+from scipy.special import chdtrc, stdtrit
 
 from grokmap import plot
 from grokmap.analysis import leads
@@ -243,10 +243,10 @@ def homogeneity(powers: pd.DataFrame) -> float:
     """p of Cochran's Q = sum w (nu - mean)^2 against chi^2, w = 1 / s^2, s the standard
     error that the intervals of `analysis.exponents` were made of."""
     nu, n = powers["exponent"].to_numpy(float), powers["n_seeds"].to_numpy(float)
-    error = (powers["high"] - powers["low"]) / (2 * stats.t.ppf(0.975, n - 1))
+    error = (powers["high"] - powers["low"]) / (2 * stdtrit(n - 1, 0.975))
     weights = error.to_numpy(float) ** -2
     q = (weights * (nu - (weights * nu).sum() / weights.sum()) ** 2).sum()
-    return float(stats.chi2.sf(q, len(nu) - 1))
+    return float(chdtrc(len(nu) - 1, q))
 
 
 def one_time(systems: Sequence[System]) -> Finding:
